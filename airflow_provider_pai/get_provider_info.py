@@ -1,0 +1,96 @@
+"""What Airflow discovers of this provider."""
+
+from __future__ import annotations
+
+from typing import Any
+
+_PACKAGE = "airflow_provider_pai"
+
+# Integration (as Airflow groups modules in its lists) to the kinds of modules it has.
+_INTEGRATIONS = {
+    "PAI DLC": {"operators": ["operators.dlc"], "sensors": ["sensors.dlc"], "hooks": ["hooks.dlc"]},
+    "PAI DSW": {"operators": ["operators.dsw"], "hooks": ["hooks.dsw"]},
+    "PAI EAS": {
+        "operators": ["operators.eas", "operators.model"], "hooks": ["hooks.eas"], "triggers": ["triggers.canary"],
+    },
+    "PAI OSS": {"sensors": ["sensors.oss"], "hooks": ["hooks.oss"], "triggers": ["triggers.oss"]},
+    "PAI AIWorkspace": {"hooks": ["hooks.aiworkspace"]},
+    "PAI": {"triggers": ["triggers.job"], "hooks": ["hooks.base"]},
+}  # fmt: skip
+
+
+def get_provider_info() -> dict[str, Any]:
+    """Return the provider's metadata (`provider_info.schema.json` of Airflow)."""
+    return {
+        "package-name": "airflow-provider-pai",
+        "name": "Alibaba Cloud PAI",
+        "description": "Train on DLC, keep artifacts on OSS, deploy to EAS by canary, prepare on DSW.",
+        "integrations": [
+            {
+                "integration-name": name,
+                "tags": ["service"],
+                "external-doc-url": "https://www.alibabacloud.com/help/en/pai/",
+            }
+            for name in _INTEGRATIONS
+        ],
+        **{kind: _modules(kind) for kind in ("operators", "sensors", "hooks", "triggers")},
+        "task-decorators": [{"name": "pai_dlc", "class-name": f"{_PACKAGE}.decorators.dlc.pai_dlc_task"}],
+        "connection-types": [
+            {
+                "connection-type": "pai",
+                "hook-class-name": f"{_PACKAGE}.hooks.base.PaiHook",
+                "hook-name": "Alibaba Cloud PAI",
+                "ui-field-behaviour": {
+                    "hidden-fields": ["host", "schema", "port"],
+                    "relabeling": {"login": "AccessKey ID", "password": "AccessKey Secret"},
+                },
+                "conn-fields": _CONNECTION_FIELDS,
+            }
+        ],
+        "cli": [f"{_PACKAGE}.cli.definition.get_pai_commands"],
+        "extra-links": [f"{_PACKAGE}.links.{name}" for name in ("DlcJobLink", "DswInstanceLink", "EasServiceLink")],
+    }
+
+
+def _modules(kind: str) -> list[dict[str, Any]]:
+    return [
+        {"integration-name": name, "python-modules": [f"{_PACKAGE}.{module}" for module in kinds[kind]]}
+        for name, kinds in _INTEGRATIONS.items()
+        if kind in kinds
+    ]
+
+
+def _text(label: str, description: str, **schema: Any) -> dict[str, Any]:
+    return {"label": label, "description": description, "schema": {"type": ["string", "null"], **schema}}
+
+
+def _endpoint(service: str, example: str) -> dict[str, Any]:
+    return _text(f"{service} endpoint", f"Overrides the endpoint of {service}, e.g. {example}.")
+
+
+_CONNECTION_FIELDS = {
+    "region": _text("Region", "Region id, e.g. cn-hangzhou. Required."),
+    "workspace_id": _text("Workspace ID", "PAI workspace; the account's default workspace when empty."),
+    "auth": _text(
+        "Authentication",
+        "access_key when a key is given, else the default credential chain.",
+        enum=["access_key", "sts", "ram_role_arn", "ecs_ram_role", "oidc_role_arn", "default", None],
+    ),
+    "security_token": _text("Security token", "STS token, for auth sts.", format="password"),
+    "role_arn": _text("Role ARN", "RAM role to assume, for auth ram_role_arn and oidc_role_arn."),
+    "role_session_name": _text("Role session name", "Name of the assumed session; airflow when empty."),
+    "role_name": _text("ECS role name", "RAM role of the instance, for auth ecs_ram_role; found out when empty."),
+    "oidc_provider_arn": _text("OIDC provider ARN", "For auth oidc_role_arn (RRSA)."),
+    "oidc_token_file": _text("OIDC token file", "Path on the worker, for auth oidc_role_arn."),
+    "network": _text("Network", "public or vpc: which endpoints are used.", enum=["public", "vpc", None]),
+    "deployment": _text("Deployment", "Name that keeps two Airflows on one workspace apart; its base URL when empty."),
+    "ledger_conn_id": _text("Ledger connection", "common-sql connection of the audit ledger."),
+    "endpoint_url": _text("Endpoint URL", "One address for every service but OSS, e.g. the emulator's."),
+    "oss_endpoint": _endpoint("OSS", "http://127.0.0.1:9000"),
+    "dlc_endpoint": _endpoint("DLC", "pai-dlc.cn-hangzhou.aliyuncs.com"),
+    "dsw_endpoint": _endpoint("DSW", "pai-dsw.cn-hangzhou.aliyuncs.com"),
+    "eas_endpoint": _endpoint("EAS", "pai-eas.cn-hangzhou.aliyuncs.com"),
+    "aiworkspace_endpoint": _endpoint("AIWorkspace", "aiworkspace.cn-hangzhou.aliyuncs.com"),
+    "cms_endpoint": _endpoint("CloudMonitor", "metrics.cn-hangzhou.aliyuncs.com"),
+    "sts_endpoint": _endpoint("STS", "sts.cn-hangzhou.aliyuncs.com"),
+}

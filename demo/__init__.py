@@ -1,0 +1,1 @@
+"""`make demo` and `make ui`: four nights on a real Airflow and the embedded PAI."""

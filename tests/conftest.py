@@ -1,0 +1,94 @@
+"""Fixtures that every test may use: an emulated account and clients for it."""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+import uuid
+from collections.abc import Iterator
+from typing import Any
+
+# Before anything imports Airflow: no test may touch the home, the configuration or the database of whoever runs it.
+os.environ["AIRFLOW_HOME"] = tempfile.mkdtemp(prefix="airflow-")
+os.environ["AIRFLOW__CORE__LOAD_EXAMPLES"] = "False"
+
+import oss2
+import pytest
+from alibabacloud_tea_openapi.models import Config
+
+from airflow_provider_pai.emulator import Emulator
+
+
+@pytest.fixture(scope="session")
+def pai() -> Iterator[Emulator]:
+    """One emulated account for the whole run; tests keep apart by names of their own."""
+    with Emulator(dwell=0.01, grace=0.5) as emulator:
+        yield emulator
+
+
+@pytest.fixture(autouse=True)
+def no_faults_left(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Lift the faults that a test has set."""
+    yield
+    if "pai" in request.fixturenames:
+        request.getfixturevalue("pai").cloud.faults.clear()
+
+
+@pytest.fixture
+def bucket(pai: Emulator) -> oss2.Bucket:
+    """A fresh bucket."""
+    bucket = oss_bucket(pai, f"test-{uuid.uuid4().hex[:12]}")
+    bucket.create_bucket()
+    return bucket
+
+
+@pytest.fixture
+def short_polls(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let a rollout look for a service that comes up ten times a second, not every other second."""
+    for module in ("endings", "rollout"):
+        monkeypatch.setattr(f"airflow_provider_pai.canary.{module}.POLL", 0.1)
+
+
+@pytest.fixture
+def connection(pai: Emulator, monkeypatch: pytest.MonkeyPatch) -> str:
+    """The connection `pai_default`, pointed at the emulated account; a fresh ledger in a fresh AIRFLOW_HOME."""
+    monkeypatch.setenv("AIRFLOW_CONN_PAI_DEFAULT", json.dumps(airflow_connection(pai)))
+    monkeypatch.setenv("AIRFLOW_HOME", tempfile.mkdtemp(prefix="airflow-"))
+    return "pai_default"
+
+
+def airflow_connection(pai: Emulator, **extra: Any) -> dict[str, Any]:
+    """Return an Airflow connection to the emulated account as JSON."""
+    at = pai.endpoints
+    fields = {"region": at.region, "workspace_id": at.workspace_id, "deployment": "https://airflow.test"}
+    fields |= {"endpoint_url": at.endpoint_url, "oss_endpoint": at.oss_endpoint}
+    return {
+        "conn_type": "pai",
+        "login": at.access_key_id,
+        "password": at.access_key_secret,
+        "extra": {**fields, **extra},
+    }
+
+
+def sdk_config(pai: Emulator, **overrides: Any) -> Config:
+    """Return what every Tea client of the PAI APIs takes."""
+    settings = {
+        "access_key_id": pai.endpoints.access_key_id,
+        "access_key_secret": pai.endpoints.access_key_secret,
+        "endpoint": pai.endpoints.endpoint_url.removeprefix("http://"),
+        "protocol": "http",
+        "region_id": pai.endpoints.region,
+    }
+    return Config(**{**settings, **overrides})
+
+
+def oss_auth(pai: Emulator, version: str = "v4", secret: str | None = None) -> Any:
+    """Return the account's key as oss2 signs with it."""
+    return oss2.make_auth(pai.endpoints.access_key_id, secret or pai.endpoints.access_key_secret, auth_version=version)
+
+
+def oss_bucket(pai: Emulator, name: str, auth: Any = None, **options: Any) -> oss2.Bucket:
+    """Return a client of one bucket, which need not exist."""
+    options = {"region": pai.endpoints.region, **options}
+    return oss2.Bucket(auth or oss_auth(pai), pai.endpoints.oss_endpoint, name, **options)

@@ -1,0 +1,82 @@
+"""Runs one operator as Airflow's worker and triggerer would, without their processes: each step a fresh object."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from types import SimpleNamespace
+from typing import Any
+
+from airflow.providers.common.compat.module_loading import import_string
+from airflow.providers.common.compat.sdk import TaskDeferred
+
+START = datetime(2026, 11, 20, 18, tzinfo=UTC)
+END = datetime(2026, 11, 21, 18, tzinfo=UTC)
+
+
+@dataclass
+class Task:
+    """One task instance: what survives its worker processes."""
+
+    make: Callable[[], Any]
+    """Builds the operator, as each process does anew from the DAG file."""
+    run_id: str = "run-1"
+    max_tries: int = 1
+    try_number: int = 0
+    run_type: str = "manual"
+    map_index: int = -1
+    xcoms: dict[str, Any] = field(default_factory=dict)
+    store: dict[str, Any] = field(default_factory=dict)
+    start_date: datetime | None = None
+
+    def context(self) -> dict[str, Any]:
+        """Return a worker's context."""
+        ti = SimpleNamespace(
+            dag_id="dag", run_id=self.run_id, task_id="task", map_index=self.map_index, max_tries=self.max_tries,
+            try_number=self.try_number, start_date=self.start_date, xcom_push=self._push,
+            stats_tags={},
+        )  # fmt: skip
+        run = SimpleNamespace(
+            run_id=self.run_id, data_interval_start=START, data_interval_end=END, run_after=END, logical_date=START,
+            run_type=self.run_type, conf={},
+        )  # fmt: skip
+        store = SimpleNamespace(get=self.store.get, set=lambda key, value: self.store.update({key: value}))
+        return {"ti": ti, "dag_run": run, "task_state_store": store, "run_id": self.run_id}
+
+    def _push(self, key: str, value: Any) -> None:
+        self.xcoms[key] = json.loads(json.dumps(value))
+
+    def run(self) -> Any:
+        """Run one try to its end, through as many deferrals as it takes, and return the XCom."""
+        self.try_number += 1
+        self.start_date = datetime.now(UTC)
+        method, kwargs = "execute", {}
+        while True:
+            operator = self.make()
+            try:
+                if method == "execute":
+                    return self._done(operator.execute(self.context()))
+                return self._done(operator.resume_execution(method, kwargs, self.context()))
+            except TaskDeferred as deferred:
+                method = deferred.method_name
+                kwargs = {**(deferred.kwargs or {}), "event": fire(deferred.trigger)}
+
+    def _done(self, result: Any) -> Any:
+        self.xcoms["return_value"] = json.loads(json.dumps(result))
+        return result
+
+
+def fire(trigger: Any) -> Any:
+    """Run a trigger, as the triggerer rebuilds it from what was serialized, and return its event's payload."""
+    path, arguments = trigger.serialize()
+    again = import_string(path)(**json.loads(json.dumps(arguments)))
+
+    async def first() -> Any:
+        async for event in again.run():
+            return event.payload
+        raise AssertionError("the trigger ended without an event")
+
+    return json.loads(json.dumps(asyncio.run(first())))

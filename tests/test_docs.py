@@ -1,0 +1,59 @@
+"""What is public stands in the documentation."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+from pathlib import Path
+
+import pytest
+from airflow.providers.common.compat.sdk import BaseOperator
+
+from airflow_provider_pai import exceptions
+from airflow_provider_pai.get_provider_info import get_provider_info
+
+ROOT = Path(__file__).parents[1]
+DOCS = "\n".join(path.read_text() for path in [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))])
+INFO = get_provider_info()
+
+
+def public_operators():
+    for kind in ("operators", "sensors"):
+        for entry in INFO[kind]:
+            for module in entry["python-modules"]:
+                for name, one in inspect.getmembers(importlib.import_module(module), inspect.isclass):
+                    if issubclass(one, BaseOperator) and one.__module__ == module and not name.startswith("_"):
+                        yield name
+
+
+@pytest.mark.parametrize("name", sorted(set(public_operators())))
+def test_every_operator_is_described(name):
+    assert f"`{name}`" in DOCS
+
+
+@pytest.mark.parametrize("name", [entry["name"] for entry in INFO["task-decorators"]])
+def test_every_decorator_is_described(name):
+    assert f"`@task.{name}" in DOCS
+
+
+@pytest.mark.parametrize("field", sorted(INFO["connection-types"][0]["conn-fields"]))
+def test_every_connection_field_is_described(field):
+    assert f"`{field}`" in (ROOT / "docs" / "connection.md").read_text()
+
+
+ERRORS = [
+    name for name, one in vars(exceptions).items() if isinstance(one, type) and one.__module__ == exceptions.__name__
+]
+
+
+@pytest.mark.parametrize("name", sorted(ERRORS))
+def test_every_error_is_described(name):
+    assert f"`{name}`" in DOCS
+
+
+def test_every_file_named_in_the_documentation_is_there():
+    import re
+
+    for path in [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]:
+        for target in re.findall(r"\]\(([^)#:]+)\)", path.read_text()):
+            assert (path.parent / target).exists(), f"{path.name}: {target}"
