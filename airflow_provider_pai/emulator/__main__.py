@@ -1,0 +1,57 @@
+"""`python -m airflow_provider_pai.emulator`: run the emulator until SIGTERM or Ctrl-C."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import logging
+import signal
+import sys
+import threading
+from pathlib import Path
+
+from airflow_provider_pai.emulator.server import Emulator, StartError
+
+_BANNER = "PAI emulator on {host}. It runs the commands it is sent, as this user, without a sandbox.\n"
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Start, print one JSON line of endpoints on stdout, wait for a signal, stop.
+
+    :returns: 0; 2 if it could not start.
+    """
+    options = _parser().parse_args(arguments)
+    logging.basicConfig(
+        level=logging.INFO if options.verbose else logging.WARNING, stream=sys.stderr,
+        format="%(asctime)s %(name)s %(message)s",
+    )  # fmt: skip
+    ended = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: ended.set())
+    emulator = Emulator(options.data, host=options.host, port=options.port, dwell=options.dwell, region=options.region)
+    try:
+        emulator.start()
+    except StartError as error:
+        sys.stderr.write(f"{error}\n")
+        return 2
+    sys.stderr.write(_BANNER.format(host=options.host))
+    sys.stdout.write(json.dumps(emulator.endpoints.to_dict()) + "\n")
+    sys.stdout.flush()
+    ended.wait()
+    emulator.stop()
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m airflow_provider_pai.emulator", description=__doc__)
+    parser.add_argument("--data", type=Path, help="folder for objects and state (default: a temporary one)")
+    parser.add_argument("--host", default="127.0.0.1", help="address to bind (default: %(default)s)")
+    parser.add_argument("--port", type=int, default=0, help="port of the PAI APIs (default: a free one)")
+    parser.add_argument("--dwell", type=float, default=0.3, help="seconds in each intermediate status")
+    parser.add_argument("--region", default="cn-hangzhou", help="the account's region (default: %(default)s)")
+    parser.add_argument("--verbose", action="store_true", help="log each request to stderr")
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,1 @@
+"""AIWorkspace 2021-02-04: code sources."""

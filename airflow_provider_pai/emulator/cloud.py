@@ -1,0 +1,136 @@
+"""What every backend shares: settings, credentials, the document store and the folder on disk."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from collections.abc import Coroutine
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from airflow_provider_pai.emulator.faults import Faults
+from airflow_provider_pai.emulator.nonces import Nonces
+from airflow_provider_pai.emulator.store import Store
+
+if TYPE_CHECKING:
+    from airflow_provider_pai.emulator.aiworkspace.backend import AIWorkspaceBackend
+    from airflow_provider_pai.emulator.dlc.backend import DlcBackend
+    from airflow_provider_pai.emulator.dsw.backend import DswBackend
+    from airflow_provider_pai.emulator.eas.backend import EasBackend
+    from airflow_provider_pai.emulator.oss.backend import OssBackend
+
+MAX_SKEW = 15 * 60
+"""Seconds by which a client's clock may differ; a signature is good for that long, before and after."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """How the emulated account looks and how long it takes over things (seconds)."""
+
+    region: str = "cn-hangzhou"
+    workspace_id: str = "10001"
+    account_id: str = "1000000000000001"
+    dwell: float = 0.3
+    """Time spent in each intermediate status."""
+    grace: float = 5.0
+    """Time between SIGTERM and SIGKILL when a process is stopped."""
+    list_lag: float = 0.0
+    """Age a job must have before lists show it."""
+    weight_lag: float = 0.0
+    """Time after which the EAS gateway acts on a weight or traffic state that was set."""
+    drain: bool = True
+    """Whether requests in flight may finish when an EAS instance is stopped."""
+    minute: float = 60.0
+    """Length of a minute of JobMaxRunningTimeMinutes; tests make it short."""
+
+
+@dataclass(frozen=True)
+class Credential:
+    """An access key; `security_token` is set for temporary (STS) credentials."""
+
+    access_key_id: str
+    access_key_secret: str = field(repr=False)
+    security_token: str | None = field(default=None, repr=False)
+
+
+class Cloud:
+    """One emulated account: built anew for each emulator, never a global."""
+
+    oss: OssBackend
+    dlc: DlcBackend
+    dsw: DswBackend
+    eas: EasBackend
+    aiworkspace: AIWorkspaceBackend
+
+    def __init__(self, data: Path, settings: Settings) -> None:
+        self.data = data
+        self.settings = settings
+        self.store = Store(data / "state.sqlite")
+        self.faults = Faults()
+        self.nonces = Nonces(lifetime=2 * MAX_SKEW)
+        self.endpoints: dict[str, str] = {}
+        """`api`, `oss` and `eas` as `host:port`, set once the sockets are bound."""
+        self._credentials: dict[str, Credential] = {}
+        self._expired: set[str] = set()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self.credential = self._root_credential()
+
+    def _root_credential(self) -> Credential:
+        saved = self.store.get("account", "root") or {
+            "id": f"LTAI5t{secrets.token_hex(9)}",
+            "secret": secrets.token_urlsafe(24),
+        }
+        self.store.put("account", "root", saved)
+        credential = Credential(saved["id"], saved["secret"])
+        self.add_credential(credential)
+        return credential
+
+    def add_credential(self, credential: Credential) -> None:
+        """Let requests signed with this credential in."""
+        self._credentials[credential.access_key_id] = credential
+        self._expired.discard(credential.access_key_id)
+
+    def remove_credential(self, access_key_id: str) -> None:
+        """Refuse this access key from now on: a temporary one as expired, a permanent one as unknown."""
+        credential = self._credentials.pop(access_key_id, None)
+        if credential is not None and credential.security_token:
+            self._expired.add(access_key_id)
+
+    def is_expired(self, access_key_id: str) -> bool:
+        """Tell whether this is a temporary access key that was let in once."""
+        return access_key_id in self._expired
+
+    def credential_of(self, access_key_id: str) -> Credential | None:
+        """Return the credential with this id, or None."""
+        return self._credentials.get(access_key_id)
+
+    def spawn(self, life: Coroutine[Any, Any, None], name: str) -> asyncio.Task[None]:
+        """Run a life cycle in the background and keep it until it ends."""
+        task = asyncio.get_running_loop().create_task(life, name=name)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return task
+
+    async def dwell(self) -> None:
+        """Stay in the current intermediate status for the configured time."""
+        await asyncio.sleep(self.settings.dwell)
+
+    async def close(self) -> None:
+        """Cancel every life cycle, wait for their clean-up, close the store."""
+        tasks = list(self._tasks)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        self.store.close()
+
+
+def now() -> datetime:
+    """Return the current time in UTC."""
+    return datetime.now(UTC)
+
+
+def timestamp(moment: datetime | None = None) -> str:
+    """Write a time as the PAI APIs do: `2026-11-22T06:51:18Z`."""
+    return (moment or now()).astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

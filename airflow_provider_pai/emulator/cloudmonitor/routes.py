@@ -1,0 +1,74 @@
+"""The wire of CloudMonitor 2019-01-01: RPC style, one path, the action in a header."""
+
+from __future__ import annotations
+
+import json
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import BaseRoute, Route
+
+from airflow_provider_pai.emulator.cloud import Cloud
+from airflow_provider_pai.emulator.cloudmonitor.backend import (
+    LONGEST_PAGE,
+    describe_metrics,
+    points,
+    read_query,
+)
+from airflow_provider_pai.emulator.errors import InvalidParameterError
+from airflow_provider_pai.emulator.wire import Call, Json, api_route, not_found
+
+VERSION = "2019-01-01"
+_SUCCESS = {"Code": "200", "Success": True}
+
+
+def routes(cloud: Cloud) -> list[BaseRoute]:
+    """Return the one route; it dispatches by `x-acs-action`."""
+    calls = _Calls(cloud)
+    actions = {
+        "DescribeMetricLast": calls.last,
+        "DescribeMetricList": calls.list,
+        "DescribeMetricMetaList": calls.meta,
+    }
+    handlers = {
+        action: api_route(cloud, "POST", "/", action, VERSION, handler).endpoint for action, handler in actions.items()
+    }
+
+    async def dispatch(request: Request) -> Response:
+        handler = handlers.get(request.headers.get("x-acs-action", ""), not_found)
+        answer: Response = await handler(request)
+        return answer
+
+    return [Route("/", dispatch, methods=["GET", "POST"], name="CloudMonitor")]
+
+
+class _Calls:
+    def __init__(self, cloud: Cloud) -> None:
+        self.cloud = cloud
+
+    def last(self, call: Call) -> Json:
+        query = read_query(self.cloud, call.query)
+        newest = {point["serviceName"]: point for point in points(self.cloud, query)}
+        return _answer(call, list(newest.values()), query.period)
+
+    def list(self, call: Call) -> Json:
+        query = read_query(self.cloud, call.query)
+        return _answer(call, list(points(self.cloud, query)), query.period)
+
+    def meta(self, call: Call) -> Json:
+        number, size = call.integer("PageNumber", 1), call.integer("PageSize", 30)
+        found = describe_metrics(call.query.get("MetricName"))
+        page = found[(number - 1) * size : number * size]
+        return {**_SUCCESS, "Resources": {"Resource": page}, "TotalCount": str(len(found))}
+
+
+def _answer(call: Call, found: list[Json], period: int) -> Json:
+    """Cut a page; NextToken is the place at which the next one begins."""
+    length, token = call.integer("Length", 1000), call.query.get("NextToken") or "0"
+    if not 0 < length <= LONGEST_PAGE:
+        raise InvalidParameterError(f"Length must be from 1 to {LONGEST_PAGE}, not {length}.")
+    if not token.isdigit():
+        raise InvalidParameterError("NextToken is not one that was returned.")
+    end = int(token) + length
+    answer = {**_SUCCESS, "Datapoints": json.dumps(found[int(token) : end]), "Period": str(period)}
+    return {**answer, "NextToken": str(end)} if end < len(found) else answer

@@ -1,0 +1,157 @@
+"""Jobs: state and rules behind the DLC API."""
+
+from __future__ import annotations
+
+import shutil
+from datetime import datetime, timedelta
+from pathlib import Path
+
+from airflow_provider_pai.emulator.cloud import Cloud, now
+from airflow_provider_pai.emulator.dlc import specs
+from airflow_provider_pai.emulator.dlc.job import KIND, Job
+from airflow_provider_pai.emulator.dlc.life import Life, clean_up, log_file
+from airflow_provider_pai.emulator.dlc.listing import matches, order
+from airflow_provider_pai.emulator.dlc.rules import check_choice, check_create, check_number
+from airflow_provider_pai.emulator.errors import ApiError, NotFoundError
+from airflow_provider_pai.emulator.paging import page
+from airflow_provider_pai.emulator.runtime.logs import read_log
+from airflow_provider_pai.emulator.runtime.mounts import check_mounts
+from airflow_provider_pai.emulator.wire import Json
+
+_BEFORE_RUNNING = ("Creating", "Queuing", "Bidding", "EnvPreparing", "SanityChecking")
+
+
+class DlcBackend:
+    """All jobs of the account; a restarted emulator knows those of before."""
+
+    def __init__(self, cloud: Cloud) -> None:
+        self.cloud = cloud
+        self._jobs = {document["JobId"]: Job(cloud, document) for document in cloud.store.all(KIND)}
+        self._lives: dict[str, Life] = {}
+        for job in self._jobs.values():
+            self._close_interrupted(job)
+
+    def _close_interrupted(self, job: Job) -> None:
+        """End a job whose pods ended with an earlier emulator."""
+        if job.final:
+            return
+        clean_up(self._folder(job))
+        for pod in job.document["Pods"]:
+            if pod["Status"] in ("Pending", "Running"):
+                pod["Status"] = "Failed"
+        if job.status == "Stopping":
+            job.move("Stopped", job.document["ReasonCode"], job.document["ReasonMessage"])
+        else:
+            job.move("Failed", "EmulatorRestarted", "The emulator was restarted while the job was active.")
+
+    def create(self, request: Json) -> Json:
+        """Create a job and start its life."""
+        check_create(request)
+        workspace_id = self.cloud.aiworkspace.check_workspace(request.get("WorkspaceId"))
+        paths = [source["MountPath"] for source in request.get("DataSources") or []]
+        if request.get("CodeSource"):
+            paths.append(self.cloud.aiworkspace.checkout(request["CodeSource"]).mount_path)
+        check_mounts(paths)
+        defaults = {"Priority": 1, "Accessibility": "PRIVATE"}
+        job = Job.create(self.cloud, {**defaults, **request, "WorkspaceId": workspace_id})
+        self._jobs[job.id] = job
+        self._lives[job.id] = Life(self.cloud, job, self._folder(job))
+        return {"JobId": job.id}
+
+    def get(self, job_id: str, need_detail: bool = True) -> Json:
+        """Return one job."""
+        return self._job(job_id).describe(need_detail)
+
+    def list(self, query: dict[str, str], tags: dict[str, str], number: int, size: int) -> Json:
+        """List jobs, one page."""
+        youngest = now() - timedelta(seconds=self.cloud.settings.list_lag)
+        wanted = matches(query, tags)
+        found = order(query, [job for job in self._jobs.values() if wanted(job) and job.created <= youngest])
+        return {"Jobs": [job.item() for job in page(found, number, size)], "TotalCount": len(found)}
+
+    def update(self, job_id: str, request: Json) -> Json:
+        """Change a job's priority or make it public; what has no effect is accepted all the same."""
+        job = self._job(job_id)
+        check_number("Priority", request.get("Priority"), 1, 9)
+        check_choice("Accessibility", request.get("Accessibility"), ("PUBLIC",))
+        changes = {name: request[name] for name in ("Accessibility", "Description") if request.get(name)}
+        if request.get("Priority") and job.request.get("ResourceId") and job.status in _BEFORE_RUNNING:
+            changes["Priority"] = request["Priority"]
+        job.request.update(changes)
+        job.save()
+        return {"JobId": job_id}
+
+    def stop(self, job_id: str) -> Json:
+        """Begin to stop an active job.
+
+        :raises ApiError: 400 BadRequest when the job has ended.
+        """
+        job = self._job(job_id)
+        if job.final:
+            raise ApiError(400, "BadRequest", f"Job {job_id} is {job.status} and cannot be stopped.")
+        self._lives[job_id].stop("JobStoppedByUser", "The job was stopped by the user.")
+        return {"JobId": job_id}
+
+    def delete(self, job_id: str) -> Json:
+        """Delete a job that has ended, with its logs.
+
+        :raises ApiError: 400 BadRequest when the job is active.
+        """
+        job = self._job(job_id)
+        if not job.final:
+            raise ApiError(400, "BadRequest", f"Job {job_id} is {job.status}; stop it before deleting it.")
+        self.cloud.store.delete(KIND, job_id)
+        self._jobs.pop(job_id)
+        self._lives.pop(job_id, None)
+        shutil.rmtree(self._folder(job), ignore_errors=True)
+        return {"JobId": job_id}
+
+    def evict(self, job_id: str, pod_id: str) -> None:
+        """End one running pod as a preemption does."""
+        if self._pod(self._job(job_id), pod_id)["Status"] != "Running":
+            raise ApiError(400, "BadRequest", f"Pod {pod_id} is not running.")
+        self._lives[job_id].evict(pod_id)
+
+    def logs(self, job_id: str, pod_id: str, pod_uid: str, span: tuple[datetime, datetime], limit: int) -> Json:
+        """Return the newest lines of one pod's log, of its present life unless a uid is given."""
+        job = self._job(job_id)
+        pod = self._pod(job, pod_id)
+        lives = {life["PodUid"] for life in [pod, *pod["HistoryPods"]]}
+        uid = pod_uid or pod["PodUid"]
+        if uid not in lives:
+            raise NotFoundError(f"Pod {pod_id} has no life {uid}.")
+        lines = read_log(log_file(self._folder(job), uid), *span, limit)
+        return {"JobId": job_id, "PodId": pod_id, "PodUid": uid, "Logs": lines}
+
+    def pod_events(self, job_id: str, pod_id: str, span: tuple[datetime, datetime], limit: int) -> Json:
+        """Return the newest events of one pod."""
+        job = self._job(job_id)
+        pod = self._pod(job, pod_id)
+        events = job.events(*span, limit, pod_id)
+        return {"JobId": job_id, "PodId": pod_id, "PodUid": pod["PodUid"], "Events": events}
+
+    def job_events(self, job_id: str, span: tuple[datetime, datetime], limit: int) -> Json:
+        """Return the newest events of a job and its pods."""
+        return {"JobId": job_id, "Events": self._job(job_id).events(*span, limit)}
+
+    def ecs_specs(self, query: dict[str, str], number: int, size: int) -> Json:
+        """List instance types, one page."""
+        found = specs.filter_specs(query)
+        return {
+            "EcsSpecs": [specs.describe(spec) for spec in page(found, number, size)],
+            "TotalCount": len(found),
+        }
+
+    def _folder(self, job: Job) -> Path:
+        return self.cloud.data / "dlc" / job.id
+
+    def _job(self, job_id: str) -> Job:
+        if job_id not in self._jobs:
+            raise NotFoundError(f"Job {job_id} does not exist.")
+        return self._jobs[job_id]
+
+    def _pod(self, job: Job, pod_id: str) -> Json:
+        pod = job.pod(pod_id)
+        if pod is None:
+            raise NotFoundError(f"Job {job.id} has no pod {pod_id}.")
+        return pod

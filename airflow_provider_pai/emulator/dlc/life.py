@@ -1,0 +1,246 @@
+"""The life of one job, from Creating to its end: preparing roots, running pods, restarting, stopping."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+from collections.abc import Awaitable
+from contextlib import suppress
+from pathlib import Path
+
+from airflow_provider_pai.emulator.cloud import Cloud, timestamp
+from airflow_provider_pai.emulator.dlc.job import MAX_RESTARTS, Job
+from airflow_provider_pai.emulator.dlc.pods import Pod, deciding, environment, is_retryable, new_uid, plan
+from airflow_provider_pai.emulator.errors import ApiError
+from airflow_provider_pai.emulator.runtime.code import Checkout, CloneError
+from airflow_provider_pai.emulator.runtime.mounts import Mount, mount_all
+from airflow_provider_pai.emulator.runtime.ports import free_ports
+from airflow_provider_pai.emulator.runtime.processes import Process, see_out, stop_all
+from airflow_provider_pai.emulator.runtime.root import Root
+from airflow_provider_pai.emulator.wire import Json
+
+
+class JobFailedError(Exception):
+    """The job cannot go on; bears the ReasonCode and the ReasonMessage.
+
+    The API publishes few codes (InvalidParameter, JobSucceeded, JobStoppedByUser); the others are the
+    emulator's own.
+    """
+
+    def __init__(self, code: str, message: str) -> None:
+        super().__init__(code, message)
+        self.code = code
+        self.message = message
+
+
+class Life:
+    """Runs one job in the background."""
+
+    def __init__(self, cloud: Cloud, job: Job, folder: Path) -> None:
+        self._cloud = cloud
+        self._job = job
+        self._folder = folder
+        self._pods = plan(job.request)
+        self._ports = free_ports(len(self._pods))
+        self._roots: dict[Pod, Root] = {}
+        self._processes: dict[str, Process] = {}
+        self._evicted: set[str] = set()
+        self._work: asyncio.Task[None] | None = None
+        self._stop_reason: tuple[str, str] | None = None
+        cloud.spawn(self._live(), f"dlc-{job.id}")
+
+    def stop(self, code: str, message: str) -> None:
+        """Begin to stop; the job goes on to Stopped by itself."""
+        if self._job.final or self._stop_reason:
+            return
+        self._stop_reason = code, message
+        self._job.move("Stopping", code, message)
+        if self._work is not None:
+            self._work.cancel()
+
+    def evict(self, pod_id: str) -> None:
+        """End one pod as a preemption does."""
+        self._evicted.add(pod_id)
+        self._processes[pod_id].request_stop()
+
+    async def _live(self) -> None:
+        self._work = asyncio.create_task(self._run())
+        if self._stop_reason:
+            self._work.cancel()
+        try:
+            await self._work
+        except asyncio.CancelledError:
+            task = asyncio.current_task()
+            if self._stop_reason is None or (task is not None and task.cancelling()):
+                raise  # The emulator ends; at its next start the job is found interrupted.
+            await self._cloud.dwell()
+            self._job.move("Stopped", *self._stop_reason)
+        finally:
+            await see_out(asyncio.ensure_future(asyncio.to_thread(clean_up, self._folder)))
+
+    async def _run(self) -> None:
+        for status in ("Queuing", "EnvPreparing"):
+            await self._cloud.dwell()
+            self._job.move(status)
+        try:
+            await asyncio.gather(self._prepare(), self._cloud.dwell())
+            self._job.move("Running")
+            await self._within_limit(self._run_pods())
+        except JobFailedError as failure:
+            self._job.move("Failed", failure.code, failure.message)
+        else:
+            self._job.move("Succeeded", "JobSucceeded", "The job succeeded.")
+
+    async def _within_limit(self, work: Awaitable[None]) -> None:
+        """Stop the job when JobMaxRunningTimeMinutes, counted from Running, have passed.
+
+        "Stopped" is what the console promises; which status the API shows then is not published.
+        """
+        limit = self._job.request.get("JobMaxRunningTimeMinutes")
+        timer = None
+        if limit:
+            timer = asyncio.get_running_loop().call_later(
+                limit * self._cloud.settings.minute,
+                self.stop,
+                "JobMaxRunningTimeExceeded",
+                f"The job ran longer than JobMaxRunningTimeMinutes, {limit}.",
+            )
+        try:
+            await work
+        finally:
+            if timer is not None:
+                timer.cancel()
+
+    async def _prepare(self) -> None:
+        """Clone the code and give each pod its root.
+
+        :raises JobFailedError: when git refuses or a bucket does not exist.
+        """
+        request = self._job.request
+        mounts = [
+            Mount(source["Uri"], source["MountPath"], source.get("MountAccess") == "RO")
+            for source in request.get("DataSources") or []
+        ]
+        try:
+            checkout = await self._clone()
+            for pod in self._pods:
+                root = self._roots[pod] = Root(self._folder / "pods" / pod.suffix)
+                await mount_all(root, mounts, self._cloud.oss)
+                if checkout:
+                    await checkout.place(root, self._folder / "code")
+        except CloneError as error:
+            raise JobFailedError("CodeSourceCloneFailed", str(error)) from error
+        except OSError as error:
+            raise JobFailedError("EnvPreparingFailed", str(error)) from error
+        except ApiError as error:
+            raise JobFailedError("DataSourceMountFailed", f"{error.code}: {error.message}") from error
+
+    async def _clone(self) -> Checkout | None:
+        source = self._job.request.get("CodeSource")
+        if not source:
+            return None
+        checkout = self._cloud.aiworkspace.checkout(source)
+        await checkout.clone(self._folder / "code", log=self._folder / "logs" / "git.log")
+        return checkout
+
+    async def _run_pods(self) -> None:
+        """Run all pods until the deciding ones have succeeded or one of any kind has failed."""
+        tasks = {pod: asyncio.create_task(self._run_pod(pod)) for pod in self._pods}
+        wanted = {tasks[pod] for pod in deciding(self._job.request, self._pods)}
+        pending = set(tasks.values())
+        try:
+            while wanted & pending:
+                done, pending = await asyncio.wait(pending, return_when=asyncio.FIRST_COMPLETED)
+                for task in done:
+                    task.result()
+            # In the cloud, too, some time passes between the leader's end and the removal of the others.
+            finishing = [task for pod, task in tasks.items() if pod.finishes and task in pending]
+            if finishing:
+                await asyncio.wait(finishing, timeout=self._cloud.settings.grace)
+        finally:
+            for task in pending:
+                task.cancel()
+            await see_out(asyncio.gather(*tasks.values(), return_exceptions=True))
+
+    async def _run_pod(self, pod: Pod) -> None:
+        """Run a pod until it succeeds, starting it again as its RestartPolicy says.
+
+        :raises JobFailedError: when it has failed for good.
+        """
+        pod_id = f"{self._job.id}-{pod.suffix}"
+        while code := await self._run_once(pod, pod_id):
+            evicted = pod_id in self._evicted
+            if not is_retryable(pod, code) or self._job.document["Restarts"] >= MAX_RESTARTS:
+                reason = "was evicted" if evicted else f"failed with exit code {code}"
+                raise JobFailedError("PodEvicted" if evicted else "PodFailed", f"Pod {pod_id} {reason}.")
+            await self._restart(pod_id, f"Pod {pod_id} ended with exit code {code}.")
+
+    async def _run_once(self, pod: Pod, pod_id: str) -> int:
+        root, request = self._roots[pod], self._job.request
+        settings = request.get("Settings") or {}
+        process = await Process.start(
+            root.translate(pod.command),
+            environment=root.translate_environment(environment(request, self._pods, pod, self._ports)),
+            folder=root.folder,
+            log=log_file(self._folder, self._document(pod_id)["PodUid"]),
+            grace=settings.get("TerminationGracePeriodSeconds") or self._cloud.settings.grace,
+        )
+        self._processes[pod_id] = process
+        self._document(pod_id).update(Status="Running", GmtStartTime=timestamp())
+        self._job.event(f"Pod {pod_id} started.", pod_id)
+        try:
+            code = await process.wait()
+        except asyncio.CancelledError:
+            with suppress(asyncio.CancelledError):
+                await stop_all([process])
+            self._ended(pod_id, await process.wait())
+            raise
+        self._ended(pod_id, code)
+        return code
+
+    def _ended(self, pod_id: str, code: int) -> None:
+        self._document(pod_id).update(
+            Status="Failed" if code else "Succeeded",
+            SubStatus="Evicted" if pod_id in self._evicted else "Normal",
+            GmtFinishTime=timestamp(),
+        )
+        self._job.event(f"Pod {pod_id} ended with exit code {code}.", pod_id, "Warning" if code else "Normal")
+
+    async def _restart(self, pod_id: str, reason: str) -> None:
+        """Make the pod a new one of the same name, with a new uid."""
+        if self._stop_reason:
+            return  # The stop is about to reach this pod.
+        document, job = self._document(pod_id), self._job.document
+        old = {name: value for name, value in document.items() if name != "HistoryPods"}
+        document["HistoryPods"].append(old)
+        document.update(PodUid=new_uid(), Status="Pending", SubStatus="Normal", GmtStartTime=None, GmtFinishTime=None)
+        self._evicted.discard(pod_id)
+        job["Restarts"] += 1
+        job["RestartRecord"].append(
+            {
+                "JobRestartCount": job["Restarts"],
+                "OccurTime": timestamp(),
+                "Reason": reason,
+                "RestartLevelType": "Pod",
+            }
+        )
+        self._job.move("Restarting", "PodRestarting", reason)
+        await self._cloud.dwell()
+        self._job.move("Running")
+
+    def _document(self, pod_id: str) -> Json:
+        found = self._job.pod(pod_id)
+        assert found is not None
+        return found
+
+
+def log_file(folder: Path, pod_uid: object) -> Path:
+    """Return the log of one life of a pod."""
+    return folder / "logs" / f"{pod_uid}.log"
+
+
+def clean_up(folder: Path) -> None:
+    """Remove what a job needs only while it runs; its logs stay."""
+    for root in (folder / "pods").glob("*"):
+        Root(root).remove()
+    shutil.rmtree(folder / "code", ignore_errors=True)

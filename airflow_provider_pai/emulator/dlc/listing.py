@@ -1,0 +1,77 @@
+"""ListJobs: which jobs a query asks for, and in which order."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+from airflow_provider_pai.emulator.dlc.job import Job
+from airflow_provider_pai.emulator.errors import InvalidParameterError
+from airflow_provider_pai.emulator.paging import choice, fuzzy
+from airflow_provider_pai.emulator.runtime.logs import time_range
+
+SORT_KEYS: dict[str, Callable[[Job], object]] = {
+    "GmtCreateTime": lambda job: job.document["CreatedAt"],
+    "GmtFinishTime": lambda job: job.document["Times"].get("GmtFinishTime", ""),
+    "DisplayName": lambda job: job.request["DisplayName"],
+    "JobType": lambda job: job.request["JobType"],
+    "Status": lambda job: job.status,
+}
+
+# Filters that compare one value with one value.
+EQUAL: dict[str, Callable[[Job], str | None]] = {
+    "Status": lambda job: job.status,
+    "JobType": lambda job: job.request["JobType"],
+    "WorkspaceId": lambda job: job.request["WorkspaceId"],
+    "ResourceId": lambda job: job.request.get("ResourceId"),
+    "Accessibility": lambda job: job.request["Accessibility"],
+    "PaymentType": lambda job: "PrePaid" if job.request.get("ResourceId") else "PostPaid",
+    "PipelineId": lambda job: (job.request.get("Settings") or {}).get("PipelineId"),
+    "BusinessUserId": lambda job: (job.request.get("Settings") or {}).get("BusinessUserId"),
+    "Caller": lambda job: (job.request.get("Settings") or {}).get("Caller"),
+}
+
+# The account has one user, so these leave nothing out.
+NO_EFFECT = (
+    "ShowOwn",
+    "FromAllWorkspaces",
+    "UserIdForFilter",
+    "Username",
+    "PageNumber",
+    "PageSize",
+    "SortBy",
+    "Order",
+)
+READ_ELSEWHERE = ("StartTime", "EndTime", "JobId", "JobIds", "DisplayName", "Tags")
+
+
+def matches(query: dict[str, str], tags: dict[str, str]) -> Callable[[Job], bool]:
+    """Return the test of a query.
+
+    Without StartTime only jobs created in the last seven days pass, even if JobIds or Tags name an older one.
+
+    :raises InvalidParameterError: for a filter that the emulator does not have.
+    """
+    for name, value in query.items():
+        if value and name not in (*EQUAL, *NO_EFFECT, *READ_ELSEWHERE):
+            raise InvalidParameterError(f"The emulator's ListJobs has no filter {name}.")
+    start, end = time_range(query)
+    ids = {part for part in (query.get("JobId") or query.get("JobIds") or "").split(",") if part}
+
+    def test(job: Job) -> bool:
+        own_tags = (job.request.get("Settings") or {}).get("Tags") or {}
+        return (
+            (not ids or job.id in ids)  # first: pollers ask by id, and the other tests are slower
+            and start <= job.created <= end
+            and fuzzy(query.get("DisplayName"), job.request["DisplayName"])
+            and all(own_tags.get(key) == value for key, value in tags.items())
+            and all(query.get(name) in (None, "", read(job)) for name, read in EQUAL.items())
+        )
+
+    return test
+
+
+def order(query: dict[str, str], jobs: Iterable[Job]) -> list[Job]:
+    """Sort jobs as the query says; newest first by default."""
+    key = SORT_KEYS[choice(query, "SortBy", "GmtCreateTime", tuple(SORT_KEYS))]
+    descending = choice(query, "Order", "desc", ("desc", "asc")) == "desc"
+    return sorted(jobs, key=key, reverse=descending)  # type: ignore[arg-type]

@@ -1,0 +1,1 @@
+"""Data Science Workshop 2022-01-01: instances that run their on-start command."""

@@ -1,0 +1,204 @@
+"""Instances: state and rules behind the DSW API."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from pathlib import Path
+
+from airflow_provider_pai.emulator.cloud import Cloud
+from airflow_provider_pai.emulator.dlc.specs import EcsSpec, check_ecs_spec, filter_specs
+from airflow_provider_pai.emulator.dsw.instance import KIND, Instance
+from airflow_provider_pai.emulator.dsw.life import Life, erase
+from airflow_provider_pai.emulator.dsw.rules import check_instance, check_labels
+from airflow_provider_pai.emulator.errors import ApiError, InvalidParameterError, NotFoundError
+from airflow_provider_pai.emulator.paging import choice, fuzzy, page
+from airflow_provider_pai.emulator.wire import Json
+
+MAX_LABELS = 4
+SORT_KEYS: dict[str, Callable[[Instance], object]] = {
+    "GmtCreateTime": lambda instance: instance.document["CreatedAt"],
+    "GmtModifiedTime": lambda instance: instance.document["GmtModifiedTime"],
+    "Priority": lambda instance: instance.request.get("Priority", 1),
+}
+EQUAL: dict[str, Callable[[Instance], str | None]] = {
+    "Status": lambda instance: instance.status,
+    "InstanceId": lambda instance: instance.id,
+    "WorkspaceId": lambda instance: instance.request["WorkspaceId"],
+    "PaymentType": lambda instance: instance.payment,
+    "AcceleratorType": lambda instance: instance.accelerator,
+    "Accessibility": lambda instance: instance.request["Accessibility"],
+}
+
+# Fields of UpdateInstance that empty a field, and those that take effect while the instance runs.
+DISASSOCIATE = {
+    "DisassociateDatasets": "Datasets",
+    "DisassociateEnvironmentVariables": "EnvironmentVariables",
+    "DisassociateUserCommand": "UserCommand",
+    "DisassociateVpc": "UserVpc",
+    "DisassociateDriver": "Driver",
+    "DisassociateCredential": "CredentialConfig",
+}
+CHANGEABLE_ANYTIME = frozenset({"InstanceName", "Accessibility", "Priority"})
+
+
+class DswBackend:
+    """All instances of the account; a restarted emulator knows those of before."""
+
+    def __init__(self, cloud: Cloud) -> None:
+        self.cloud = cloud
+        self._instances = {document["InstanceId"]: Instance(cloud, document) for document in cloud.store.all(KIND)}
+        self._lives = {
+            instance.id: Life(cloud, instance, self._folder(instance)) for instance in self._instances.values()
+        }
+        for instance in list(self._instances.values()):
+            self._close_interrupted(instance)
+
+    def _close_interrupted(self, instance: Instance) -> None:
+        """Settle an instance whose processes ended with an earlier emulator."""
+        if instance.status == "Deleting":
+            self._forget(instance)
+            erase(self._folder(instance))
+        elif instance.status in ("Stopping", "Saving", "Saved"):
+            instance.move("Stopped")
+        elif not instance.resting:
+            message = "The emulator was restarted while the instance was active."
+            instance.move("Failed", "EmulatorRestarted", message)
+
+    def create(self, request: Json) -> Json:
+        """Create an instance and start it."""
+        check_instance(request)
+        if request.get("EcsSpec"):
+            check_ecs_spec("EcsSpec", request["EcsSpec"])
+        workspace_id = self.cloud.aiworkspace.check_workspace(request.get("WorkspaceId"))
+        defaults = {"Accessibility": "PRIVATE", "Priority": 1}
+        instance = Instance.create(self.cloud, {**defaults, **request, "WorkspaceId": workspace_id})
+        self._instances[instance.id] = instance
+        self._lives[instance.id] = Life(self.cloud, instance, self._folder(instance))
+        self._lives[instance.id].start()
+        return {"InstanceId": instance.id}
+
+    def get(self, instance_id: str) -> Json:
+        """Return one instance."""
+        return self._instance(instance_id).describe()
+
+    def list(self, query: dict[str, str], labels: dict[str, str], number: int, size: int) -> Json:
+        """List instances, one page; without ResourceId only those that are paid as they go."""
+        if len(labels) > MAX_LABELS:
+            raise InvalidParameterError(f"Labels may have {MAX_LABELS} entries, not {len(labels)}.")
+        key = SORT_KEYS[choice(query, "SortBy", "GmtCreateTime", tuple(SORT_KEYS))]
+        found = [instance for instance in self._instances.values() if _matches(instance, query, labels)]
+        found.sort(key=key, reverse=choice(query, "Order", "DESC", ("ASC", "DESC")) == "DESC")  # type: ignore[arg-type]
+        items = [instance.describe() for instance in page(found, number, size)]
+        return {"Instances": items, "TotalCount": len(found)}
+
+    def start(self, instance_id: str) -> Json:
+        """Start an instance that rests."""
+        self._resting(instance_id, "started").move("Creating")
+        self._lives[instance_id].start()
+        return {"InstanceId": instance_id}
+
+    def stop(self, instance_id: str, save_image: bool) -> Json:
+        """Begin to stop an instance.
+
+        :raises ApiError: 400 when it does not run or is being stopped, saved or deleted.
+        """
+        instance = self._instance(instance_id)
+        ending = instance.resting or instance.status in ("Stopping", "Saving", "Saved", "Deleting")
+        if ending or (save_image and instance.status != "Running"):
+            raise ApiError(400, "ValidationError", f"Instance {instance_id} is {instance.status}: not stoppable.")
+        self._lives[instance_id].stop(save_image)
+        return {"InstanceId": instance_id}
+
+    def delete(self, instance_id: str) -> Json:
+        """Begin to delete an instance that rests."""
+        instance = self._resting(instance_id, "deleted")
+        self._lives[instance_id].delete(lambda: self._forget(instance))
+        return {"InstanceId": instance_id}
+
+    def update(self, instance_id: str, request: Json) -> Json:
+        """Change an instance; most fields only while it rests."""
+        instance = self._instance(instance_id)
+        start = request.pop("StartInstance", False)
+        cleared = [field for flag, field in DISASSOCIATE.items() if request.pop(flag, False)]
+        changes = {name: value for name, value in request.items() if value not in (None, [], {})}
+        changed = {name: value for name, value in instance.request.items() if name not in cleared} | changes
+        if not CHANGEABLE_ANYTIME.issuperset([*changes, *cleared]) or start:
+            self._resting(instance_id, "changed")
+        check_instance(changed)
+        instance.document["Request"] = changed
+        instance.save()
+        return self.start(instance_id) if start else {"InstanceId": instance_id}
+
+    def update_labels(self, instance_id: str, labels: Sequence[Json]) -> Json:
+        """Set labels; those not named stay."""
+        check_labels(labels)
+        instance = self._instance(instance_id)
+        both = [*(instance.request.get("Labels") or []), *labels]
+        merged = {label["Key"]: label["Value"] for label in both}
+        instance.request["Labels"] = [{"Key": key, "Value": value} for key, value in merged.items()]
+        instance.save()
+        return {}
+
+    def delete_labels(self, instance_id: str, keys: str) -> Json:
+        """Remove labels by a comma list of keys."""
+        instance, unwanted = self._instance(instance_id), keys.split(",")
+        labels = instance.request.get("Labels") or []
+        instance.request["Labels"] = [label for label in labels if label["Key"] not in unwanted]
+        instance.save()
+        return {}
+
+    def events(self, instance_id: str, span: tuple[datetime, datetime], limit: int) -> Json:
+        """Return the newest events of one instance."""
+        return {"InstanceId": instance_id, "Events": self._instance(instance_id).events(*span, limit)}
+
+    def ecs_specs(self, query: dict[str, str], number: int, size: int) -> Json:
+        """List instance types, one page."""
+        found = filter_specs(query)
+        return {"EcsSpecs": [_describe_spec(spec) for spec in page(found, number, size)], "TotalCount": len(found)}
+
+    def _folder(self, instance: Instance) -> Path:
+        return self.cloud.data / "dsw" / instance.id
+
+    def _instance(self, instance_id: str) -> Instance:
+        if instance_id not in self._instances:
+            # The two documented codes are InternalError and ValidationError; 404 is documented as a status.
+            raise NotFoundError(f"Instance {instance_id} does not exist.", "ValidationError")
+        return self._instances[instance_id]
+
+    def _resting(self, instance_id: str, verb: str) -> Instance:
+        instance = self._instance(instance_id)
+        if not instance.resting:
+            message = f"Instance {instance_id} is {instance.status}; only a stopped one can be {verb}."
+            raise ApiError(400, "ValidationError", message)
+        return instance
+
+    def _forget(self, instance: Instance) -> None:
+        self.cloud.store.delete(KIND, instance.id)
+        self._instances.pop(instance.id, None)
+        self._lives.pop(instance.id, None)
+
+
+def _matches(instance: Instance, query: dict[str, str], labels: dict[str, str]) -> bool:
+    own = {label["Key"]: label["Value"] for label in instance.request.get("Labels") or []}
+    resource = query.get("ResourceId") or ""
+    return (
+        fuzzy(query.get("InstanceName"), instance.request["InstanceName"])
+        and resource in ("ALL", instance.request.get("ResourceId") or "")
+        and all(own.get(key) == value for key, value in labels.items())
+        and all(query.get(name) in (None, "", value(instance)) for name, value in EQUAL.items())
+    )
+
+
+def _describe_spec(spec: EcsSpec) -> Json:
+    return {
+        "AcceleratorType": spec.accelerator,
+        "CPU": spec.cpu,
+        "GPU": spec.gpu,
+        "GPUMemorySize": spec.gpu_memory,
+        "GPUType": spec.gpu_type,
+        "InstanceType": spec.instance_type,
+        "IsAvailable": True,
+        "Memory": spec.memory,
+        "SystemDiskCapacity": 100,
+    }

@@ -1,0 +1,157 @@
+"""One instance: its stored document, its moves between statuses, its answers."""
+
+from __future__ import annotations
+
+import secrets
+from datetime import datetime
+from typing import Any
+
+from airflow_provider_pai.emulator.cloud import Cloud, now, timestamp
+from airflow_provider_pai.emulator.wire import Json
+
+KIND = "dsw-instance"
+RESTING = frozenset({"Stopped", "Failed", "SaveFailed"})
+"""Statuses from which an instance can be started, changed and deleted."""
+
+_ECHOED = (
+    "Accessibility", "Affinity", "CloudDisks", "CredentialConfig", "Driver", "DynamicMount", "EcsSpec",
+    "EnvironmentVariables", "ImageAuth", "ImageId", "ImageUrl", "InstanceName", "Labels", "Priority",
+    "RequestedResource", "ResourceId", "UserVpc", "WorkspaceId", "WorkspaceSource",
+)  # fmt: skip
+_URLS = {"InstanceUrl": "", "JupyterlabUrl": "lab/", "TerminalUrl": "tty/", "WebIDEUrl": "ide/"}
+
+
+class Instance:
+    """One instance; every change is stored when the call returns."""
+
+    def __init__(self, cloud: Cloud, document: Json) -> None:
+        self._cloud = cloud
+        self.document = document
+
+    @classmethod
+    def create(cls, cloud: Cloud, request: Json) -> Instance:
+        """Build a new instance in status Creating from a checked request."""
+        created = now()
+        document: Json = {
+            "InstanceId": f"dsw-{secrets.token_hex(8)}",
+            "Request": request,
+            "CreatedAt": created.timestamp(),
+            "GmtCreateTime": timestamp(created),
+            "RunningSince": None,
+            "RunningMs": 0,
+            "Snapshots": [],
+            "Events": [],
+        }
+        instance = cls(cloud, document)
+        instance.move("Creating")
+        return instance
+
+    @property
+    def id(self) -> str:
+        """Return the instance's id."""
+        return str(self.document["InstanceId"])
+
+    @property
+    def request(self) -> Json:
+        """Return the CreateInstance request with later changes."""
+        request: Json = self.document["Request"]
+        return request
+
+    @property
+    def status(self) -> str:
+        """Return the status."""
+        return str(self.document["Status"])
+
+    @property
+    def resting(self) -> bool:
+        """Tell whether nothing runs and nothing is under way."""
+        return self.status in RESTING
+
+    def save(self) -> None:
+        """Store the document."""
+        self.document["GmtModifiedTime"] = timestamp()
+        self._cloud.store.put(KIND, self.id, self.document)
+
+    def move(self, status: str, code: str = "", message: str = "") -> None:
+        """Go into a status."""
+        moment = now().timestamp()
+        if self.document["RunningSince"] and status != "Running":
+            self.document["RunningMs"] += int(1000 * (moment - self.document["RunningSince"]))
+        self.document.update(
+            Status=status,
+            ReasonCode=code,
+            ReasonMessage=message,
+            RunningSince=moment if status == "Running" else None,
+        )
+        self.document["Events"].append({"Time": now().isoformat(), "Text": f"Instance is {status}. {message}".strip()})
+        self.save()
+
+    def take_snapshot(self) -> None:
+        """Record a saved image; the root folder stays as it is anyway."""
+        moment, name = timestamp(), f"{self.request['InstanceName']}_{len(self.document['Snapshots']) + 1}"
+        registry = f"dsw-registry.{self._cloud.settings.region}.cr.aliyuncs.com/pai"
+        self.document["Snapshots"].append(
+            {
+                "ImageId": f"image-{secrets.token_hex(8)}",
+                "ImageName": name,
+                "ImageUrl": f"{registry}/{name}:latest",
+                "RepositoryUrl": registry,
+                "Status": "Saved",
+                "GmtCreateTime": moment,
+                "GmtModifiedTime": moment,
+            }
+        )
+        self.save()
+
+    def events(self, start: datetime, end: datetime, limit: int) -> list[str]:
+        """Return the newest events between two times."""
+        found = [
+            f"{timestamp(moment)} {event['Text']}"
+            for event in self.document["Events"]
+            if start <= (moment := datetime.fromisoformat(event["Time"])) <= end
+        ]
+        return found[-limit:] if limit > 0 else []
+
+    def describe(self) -> Json:
+        """Return the fields that GetInstance and ListInstances have in common."""
+        settings, request = self._cloud.settings, self.request
+        snapshots = self.document["Snapshots"]
+        return {
+            **{name: request[name] for name in _ECHOED if request.get(name) is not None},
+            **{
+                name: self.document[name]
+                for name in ("GmtCreateTime", "GmtModifiedTime", "InstanceId", "ReasonCode", "ReasonMessage")
+            },
+            **(self._urls() if self.status == "Running" else {}),
+            "AcceleratorType": self.accelerator,
+            "AccumulatedRunningTimeInMs": self.document["RunningMs"] + self._running_ms(),
+            "Datasets": [{"MountAccess": "RW", **dataset} for dataset in request.get("Datasets") or []],
+            "InstanceSnapshotList": snapshots,
+            "LatestSnapshot": snapshots[-1] if snapshots else None,
+            "PaymentType": self.payment,
+            "ResourceName": request.get("EcsSpec") or "",
+            "Status": self.status,
+            "Tags": [{"TagKey": tag["Key"], "TagValue": tag["Value"]} for tag in request.get("Tag") or []],
+            "UserId": settings.account_id,
+            "UserName": settings.account_id,
+            "WorkspaceName": f"workspace_{request['WorkspaceId']}",
+        }
+
+    @property
+    def payment(self) -> str:
+        """Return how the instance is paid for."""
+        return "Subscription" if self.request.get("ResourceId") else "PayAsYouGo"
+
+    @property
+    def accelerator(self) -> str:
+        """Return CPU or GPU; GPU instance types begin with gn."""
+        gpus: Any = (self.request.get("RequestedResource") or {}).get("GPU") or "0"
+        return "GPU" if ".gn" in (self.request.get("EcsSpec") or "") or gpus != "0" else "CPU"
+
+    def _running_ms(self) -> int:
+        since = self.document["RunningSince"]
+        return int(1000 * (now().timestamp() - since)) if since else 0
+
+    def _urls(self) -> Json:
+        gateway = f"https://dsw-gateway-{self._cloud.settings.region}.data.aliyun.com/{self.id}/"
+        return {name: gateway + path for name, path in _URLS.items()}

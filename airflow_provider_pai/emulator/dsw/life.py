@@ -1,0 +1,114 @@
+"""The life of one instance: starting it, running its on-start command, saving, stopping, deleting it."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+from collections.abc import Callable, Coroutine
+from pathlib import Path
+from typing import Any
+
+from airflow_provider_pai.emulator.cloud import Cloud
+from airflow_provider_pai.emulator.dsw.instance import Instance
+from airflow_provider_pai.emulator.errors import ApiError
+from airflow_provider_pai.emulator.runtime.mounts import Mount, mount_all
+from airflow_provider_pai.emulator.runtime.processes import Process, see_out, stop_all
+from airflow_provider_pai.emulator.runtime.root import Root
+
+STARTING = ("ResourceAllocating", "EnvPreparing", "Starting")
+
+
+class Life:
+    """Runs one instance in the background, one thing at a time."""
+
+    def __init__(self, cloud: Cloud, instance: Instance, folder: Path) -> None:
+        self._cloud = cloud
+        self._instance = instance
+        self._folder = folder
+        self._task: asyncio.Task[None] | None = None
+
+    def start(self) -> None:
+        """Go to Running through the statuses of a start."""
+        self._next(self._start())
+
+    def stop(self, save_image: bool) -> None:
+        """Go to Stopped, through Saving and Saved if the environment is to be saved."""
+        self._instance.move("Saving" if save_image else "Stopping")
+        self._next(self._stop(self._task, save_image))
+
+    def delete(self, forget: Callable[[], None]) -> None:
+        """Delete the instance and its disk."""
+        self._instance.move("Deleting")
+        self._next(self._delete(forget))
+
+    def _next(self, step: Coroutine[Any, Any, None]) -> None:
+        self._task = self._cloud.spawn(step, f"dsw-{self._instance.id}")
+
+    async def _start(self) -> None:
+        try:
+            for status in STARTING:
+                await self._cloud.dwell()
+                self._instance.move(status)
+                if status == "EnvPreparing":
+                    root = await self._prepare()
+            await self._cloud.dwell()
+        except ApiError as error:
+            self._instance.move("Failed", "DatasetMountFailed", f"{error.code}: {error.message}")
+            return
+        except OSError as error:
+            self._instance.move("Failed", "EnvPreparingFailed", str(error))
+            return
+        await self._run(root)
+
+    async def _prepare(self) -> Root:
+        """Mount the datasets; everything else in the root is as the last stop left it, as on a system disk."""
+        root = Root(self._folder / "root")
+        mounts = [
+            Mount(dataset["Uri"], dataset["MountPath"], dataset.get("MountAccess") == "RO")
+            for dataset in self._instance.request.get("Datasets") or []
+        ]
+        await mount_all(root, mounts, self._cloud.oss)
+        return root
+
+    async def _run(self, root: Root) -> None:
+        """Run the on-start command; the instance is Running before, while and after it runs."""
+        request = self._instance.request
+        script = ((request.get("UserCommand") or {}).get("OnStart") or {}).get("Content")
+        self._instance.move("Running")
+        if not script:
+            return
+        process = await Process.start(
+            root.translate(script),
+            environment=root.translate_environment(request.get("EnvironmentVariables") or {}),
+            folder=root.folder,
+            log=self._folder / "logs" / "on-start.log",
+            grace=self._cloud.settings.grace,
+        )
+        try:
+            await process.wait()
+        finally:
+            await stop_all([process])
+
+    async def _stop(self, running: asyncio.Task[None] | None, save_image: bool) -> None:
+        if save_image:
+            await self._cloud.dwell()
+            self._instance.take_snapshot()
+            self._instance.move("Saved")
+            await self._cloud.dwell()
+            self._instance.move("Stopping")
+        if running is not None:
+            running.cancel()
+            await see_out(asyncio.gather(running, return_exceptions=True))
+        await self._cloud.dwell()
+        self._instance.move("Stopped")
+
+    async def _delete(self, forget: Callable[[], None]) -> None:
+        await self._cloud.dwell()
+        forget()
+        await asyncio.to_thread(erase, self._folder)
+
+
+def erase(folder: Path) -> None:
+    """Delete the disk of an instance; what was mounted stays in its bucket."""
+    Root(folder / "root").remove()
+    shutil.rmtree(folder, ignore_errors=True)

@@ -1,0 +1,65 @@
+"""What CreateInstance accepts, after the comments of the SDK's CreateInstanceRequest."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+from airflow_provider_pai.emulator.errors import InvalidParameterError
+from airflow_provider_pai.emulator.runtime.mounts import check_mount_path, check_mounts, parse_oss_uri
+from airflow_provider_pai.emulator.wire import Json
+
+EXCLUSIVE = (("EcsSpec", "ResourceId"), ("ImageId", "ImageUrl"))
+
+
+def check_instance(request: Json) -> None:
+    """Refuse an instance that the API would refuse.
+
+    :raises InvalidParameterError: naming the field, the value and what is allowed.
+    """
+    name = request.get("InstanceName") or ""
+    if not re.fullmatch(r"[A-Za-z0-9_]{1,27}", name):
+        raise InvalidParameterError(f"InstanceName must have 1 to 27 letters, digits and '_', not {name!r}.")
+    for one, other in EXCLUSIVE:
+        if bool(request.get(one)) == bool(request.get(other)):
+            raise InvalidParameterError(f"Either {one} or {other} must be given.")
+    if request.get("ResourceId") and not request.get("RequestedResource"):
+        raise InvalidParameterError("ResourceId needs RequestedResource.")
+    priority = request.get("Priority")
+    if priority is not None and priority not in range(1, 10):
+        raise InvalidParameterError(f"Priority must be from 1 to 9, not {priority!r}.")
+    _datasets(request)
+    _environment(request)
+    check_labels(request.get("Labels") or [])
+
+
+def check_labels(labels: Sequence[Json]) -> None:
+    """Refuse labels without a key or a value, or with a key twice."""
+    keys = [label.get("Key") for label in labels]
+    if not all(keys) or any(label.get("Value") is None for label in labels):
+        raise InvalidParameterError("Labels must have a Key and a Value each.")
+    if len(set(keys)) < len(keys):
+        raise InvalidParameterError("Labels must not have a key twice.")
+
+
+def _datasets(request: Json) -> None:
+    datasets = request.get("Datasets") or []
+    for index, dataset in enumerate(datasets):
+        here = f"Datasets[{index}]"
+        if bool(dataset.get("DatasetId")) == bool(dataset.get("Uri")):
+            raise InvalidParameterError(f"{here} must have either DatasetId or Uri.")
+        if dataset.get("DatasetId"):
+            raise InvalidParameterError(f"{here}.DatasetId {dataset['DatasetId']!r} does not exist; use Uri.")
+        parse_oss_uri(dataset["Uri"], f"{here}.Uri")
+        check_mount_path(dataset.get("MountPath") or "", f"{here}.MountPath")
+        if dataset.get("MountAccess") not in (None, "RO", "RW"):
+            raise InvalidParameterError(f"{here}.MountAccess must be RO or RW, not {dataset['MountAccess']!r}.")
+        if dataset.get("OptionType") and dataset.get("Options"):
+            raise InvalidParameterError(f"{here} must not have both OptionType and Options.")
+    check_mounts(dataset["MountPath"] for dataset in datasets)
+
+
+def _environment(request: Json) -> None:
+    variables = request.get("EnvironmentVariables") or {}
+    if not isinstance(variables, dict) or not all(isinstance(value, str) for value in variables.values()):
+        raise InvalidParameterError(f"EnvironmentVariables must map texts to texts, not {variables!r}.")

@@ -1,0 +1,255 @@
+"""State and rules of EAS: services, their versions, labels and locks.
+
+The cloud documents neither what a second StopService or StartService answers nor the codes of most refusals
+(`InvalidService.NotFound` is known): here such a call is refused with 409, so that a client has to read the
+state first.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from airflow_provider_pai.emulator.cloud import Cloud
+from airflow_provider_pai.emulator.eas import config as service_json
+from airflow_provider_pai.emulator.eas.groups import Groups
+from airflow_provider_pai.emulator.eas.probe import Prober
+from airflow_provider_pai.emulator.eas.service import Service
+from airflow_provider_pai.emulator.eas.state import (
+    SAFETY_LOCKS,
+    TRAFFIC_STATES,
+    ServiceRecord,
+    Version,
+    new_token,
+)
+from airflow_provider_pai.emulator.errors import ApiError, ConflictError, InvalidParameterError, NotFoundError
+from airflow_provider_pai.emulator.runtime.root import Root
+
+Json = dict[str, Any]
+
+# The statuses in which a command is refused; every command is refused while the service is deleted.
+REFUSED_IN = {
+    "start": frozenset({"Creating", "Starting", "Waiting", "Running", "Updating", "Scaling", "Stopping", "Deleting"}),
+    "stop": frozenset({"Stopped", "Stopping", "Deleting"}),
+    "restart": frozenset({"Stopped", "Stopping", "Deleting"}),
+}
+# The commands that the safety lock `dangerous` refuses; `all` refuses every one.
+DANGEROUS = frozenset({"stop", "delete"})
+
+
+class EasBackend:
+    """The services of one account."""
+
+    def __init__(self, cloud: Cloud) -> None:
+        self.cloud = cloud
+        self.prober = Prober()
+        self.services: dict[str, Service] = {}
+        self.groups = Groups(cloud, self.services)
+        for document in cloud.store.all("eas_service"):
+            self._restore(ServiceRecord.from_document(document))
+
+    def get(self, name: str) -> Service:
+        """Return a service.
+
+        :raises NotFoundError: `InvalidService.NotFound`.
+        """
+        service = self.services.get(name)
+        if service is None:
+            raise NotFoundError(f"Service {name} does not exist.", "InvalidService.NotFound")
+        return service
+
+    def create(self, config: Json, labels: dict[str, str], workspace_id: str) -> Service:
+        """Create a service and begin to bring it up."""
+        spec = service_json.parse(config)
+        if spec.name in self.services or (spec.group is None and spec.name in self.groups.records):
+            raise ConflictError(f"Service {spec.name} already exists.", "InvalidService.AlreadyExists")
+        if spec.group is not None:
+            self.groups.join(spec.group, workspace_id)
+        record = ServiceRecord(
+            name=spec.name,
+            group=spec.group,
+            token=spec.token or new_token(),
+            workspace_id=workspace_id,
+            labels={**_texts(config.get("labels")), **labels},
+            versions=[Version(config=config)],
+        )
+        service = self.services[spec.name] = Service(self.cloud, record)
+        service.run("create")
+        return service
+
+    def update(self, name: str, change: Json, update_type: str) -> Service:
+        """Make a new version by laying a service JSON over the current one, or in its place."""
+        service = self._free(name, "update")
+        record = service.record
+        if update_type not in ("merge", "replace"):
+            raise InvalidParameterError(f"UpdateType must be merge or replace, not {update_type!r}.")
+        config = service_json.merge(record.config, change) if update_type == "merge" else change
+        spec = service_json.parse(config)
+        if spec.name != name:
+            raise InvalidParameterError(f"metadata.name {spec.name!r}: the name of a service can't be changed.")
+        if spec.group != record.group:
+            self._move(service, spec.group)
+        life = "scale" if service_json.only_scales(record.config, config) else "update"
+        record.versions.append(Version(config=config))
+        record.current = len(record.versions)
+        record.token = spec.token or record.token
+        self._roll(service, life)
+        return service
+
+    def use_version(self, name: str, version: int) -> Service:
+        """Go back to an earlier version."""
+        service = self._free(name, "update")
+        if not 0 < version < service.record.current:
+            raise InvalidParameterError(
+                f"Version must be above 0 and below the current one, {service.record.current}, not {version}."
+            )
+        service.record.current = version
+        self._roll(service, "update")
+        return service
+
+    def start(self, name: str) -> Service:
+        """Start a stopped or failed service."""
+        service = self._free(name, "start")
+        service.run("start")
+        return service
+
+    def stop(self, name: str) -> Service:
+        """Drain and stop a service."""
+        service = self._free(name, "stop")
+        service.stop()
+        return service
+
+    def restart(self, name: str) -> Service:
+        """Replace every instance, the new ones first."""
+        service = self._free(name, "restart")
+        service.run("restart")
+        return service
+
+    def delete(self, name: str) -> Service:
+        """Delete a service, and its group with its last service."""
+        service = self._free(name, "delete")
+        service.delete(lambda: self._forget(service))
+        return service
+
+    def release(self, name: str, traffic_state: str | None, weight: int | None) -> Service:
+        """Set a member's traffic state, weight or both; weight -1 means not set (UNCONFIRMED)."""
+        service = self._free(name, "release")
+        if service.record.group is None:
+            raise InvalidParameterError(f"Service {name} is not in a group.")
+        if traffic_state not in (None, *TRAFFIC_STATES):
+            raise InvalidParameterError(f"TrafficState must be one of {TRAFFIC_STATES}, not {traffic_state!r}.")
+        if weight is not None and (not isinstance(weight, int) or not -1 <= weight <= 1000):
+            raise InvalidParameterError(f"Weight must be a whole number from -1 to 1000, not {weight!r}.")
+        record = service.record
+        service.release(traffic_state or record.traffic_state, record.weight if weight is None else weight)
+        return service
+
+    def label(self, name: str, labels: dict[str, str], remove: list[str] | None = None) -> Service:
+        """Add, change and remove labels; those not named stay."""
+        service = self._free(name, "label")
+        kept = {key: value for key, value in service.record.labels.items() if key not in (remove or [])}
+        service.record.labels = {**kept, **_texts(labels)}
+        service.save()
+        return service
+
+    def lock(self, name: str, lock: str) -> Service:
+        """Set the safety lock."""
+        service = self.get(name)
+        if lock not in SAFETY_LOCKS:
+            raise InvalidParameterError(f"Lock must be one of {SAFETY_LOCKS}, not {lock!r}.")
+        service.record.lock = lock
+        service.save()
+        return service
+
+    def url(self, service: Service) -> str:
+        """Return a service's own endpoint; the form for group members is UNCONFIRMED."""
+        record = service.record
+        path = record.name if record.group is None else f"{record.group}.{record.name}"
+        return f"http://{self.cloud.endpoints['eas']}/api/predict/{path}"
+
+    def describe(self, service: Service) -> Json:
+        """Return the fields of DescribeService."""
+        record, metadata = service.record, service.record.config.get("metadata", {})
+        ready = len(service.fleet.ready)
+        return {
+            **{name: metadata[key] for name, key in _NUMBERS.items() if isinstance(metadata.get(key), int)},
+            "AccessToken": record.token,
+            "CallerUid": self.cloud.settings.account_id,
+            "ParentUid": self.cloud.settings.account_id,
+            "CreateTime": record.created,
+            "UpdateTime": record.updated,
+            "CurrentVersion": record.current,
+            "LatestVersion": len(record.versions),
+            "Image": service.spec.image,
+            "InternetEndpoint": self.url(service),
+            "IntranetEndpoint": self.url(service),
+            "Labels": [{"LabelKey": key, "LabelValue": value} for key, value in record.labels.items()],
+            "Message": record.message,
+            "Reason": record.reason,
+            "Namespace": record.name,
+            "TotalInstance": service.total_instances,
+            "RunningInstance": ready,
+            "PendingInstance": max(0, service.total_instances - ready),
+            "Region": self.cloud.settings.region,
+            "Role": "Standard",
+            "SafetyLock": record.lock,
+            "ServiceConfig": json.dumps(record.config),
+            "ServiceGroup": record.group or "",
+            "ServiceId": record.id,
+            "ServiceUid": record.uid,
+            "ServiceName": record.name,
+            "Status": record.status,
+            "TrafficState": record.traffic_state,
+            "Weight": record.weight,
+            "WorkspaceId": record.workspace_id,
+        }
+
+    def _free(self, name: str, command: str) -> Service:
+        """Return a service that neither its lock nor its status keeps from the command."""
+        service = self.get(name)
+        lock, status = service.record.lock, service.record.status
+        if lock == "all" or (lock == "dangerous" and command in DANGEROUS):
+            raise ApiError(403, "Forbidden.SafetyLock", f"Service {name} is locked ({lock}) against {command}.")
+        if status in REFUSED_IN.get(command, frozenset({"Deleting"})):
+            raise ConflictError(f"Service {name} is {status}: {command} is refused.", "InvalidService.Status")
+        return service
+
+    def _roll(self, service: Service, life: str) -> None:
+        """Run the current version; a stopped service keeps it for its next start."""
+        if service.record.wanted == "Running":
+            service.run(life)
+        else:
+            service.spec = service_json.parse(service.record.config)
+            service.save()
+
+    def _move(self, service: Service, group: str | None) -> None:
+        before, record = service.record.group, service.record
+        if group is not None:
+            self.groups.join(group, record.workspace_id)
+        record.group = group
+        service.release("standalone", 0)
+        self.groups.leave(before)
+
+    def _forget(self, service: Service) -> None:
+        del self.services[service.record.name]
+        self.cloud.store.delete("eas_service", service.record.name)
+        self.groups.leave(service.record.group)
+
+    def _restore(self, record: ServiceRecord) -> None:
+        service = self.services[record.name] = Service(self.cloud, record)
+        Root(service.folder / "roots").remove()
+        if record.wanted == "Running":
+            service.run("start")
+        elif record.wanted == "Deleted":
+            service.delete(lambda: self._forget(service))
+        else:
+            record.status = "Stopped"
+
+
+_NUMBERS = {"Cpu": "cpu", "Gpu": "gpu", "Memory": "memory"}
+
+
+def _texts(labels: Any) -> dict[str, str]:
+    if not isinstance(labels or {}, dict):
+        raise InvalidParameterError(f"Labels must be a JSON object, not {labels!r}.")
+    return {str(key): str(value) for key, value in (labels or {}).items()}

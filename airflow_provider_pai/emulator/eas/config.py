@@ -1,0 +1,283 @@
+"""The service JSON of EAS: which keys it has, what they must be, and what the emulator makes of them.
+
+Follows "Parameters of model services" (help.aliyun.com/zh/pai/parameters-of-model-services).
+"""
+
+from __future__ import annotations
+
+import re
+import shlex
+from dataclasses import dataclass, replace
+from typing import Any
+
+from airflow_provider_pai.emulator.errors import InvalidParameterError
+from airflow_provider_pai.emulator.runtime.mounts import Mount, check_mount_path, check_mounts, parse_oss_uri
+
+Json = dict[str, Any]
+
+NAME = re.compile(r"[a-z0-9_]{3,63}")
+RESERVED_PORTS = frozenset({8080, 9090})
+DEFAULT_PORT = 8000
+
+KEYS = frozenset(
+    {
+        "autoscaler",
+        "cloud",
+        "containers",
+        "data_image",
+        "dockerAuth",
+        "features",
+        "generate_token",
+        "labels",
+        "metadata",
+        "metrics",
+        "model_config",
+        "model_entry",
+        "model_path",
+        "name",
+        "networking",
+        "options",
+        "oss_endpoint",
+        "processor",
+        "processor_entry",
+        "processor_envs",
+        "processor_mainclass",
+        "processor_path",
+        "processor_type",
+        "role_arn",
+        "runtime",
+        "source",
+        "storage",
+        "token",
+        "warm_up_data_path",
+    }
+)
+METADATA_KEYS = frozenset(
+    {
+        "cpu",
+        "cuda",
+        "disk",
+        "eas",
+        "enable_grpc",
+        "enable_webservice",
+        "gpu",
+        "gpu_core_percentage",
+        "gpu_memory",
+        "group",
+        "instance",
+        "memory",
+        "name",
+        "qos",
+        "quota_id",
+        "resource",
+        "resource_burstable",
+        "resource_rebalancing",
+        "rolling_strategy",
+        "rpc",
+        "service_name",
+        "shm_size",
+        "type",
+        "version",
+        "workspace_id",
+    }
+)
+
+
+@dataclass(frozen=True)
+class Check:
+    """One probe of a container; `path` None: the port must take a connection."""
+
+    port: int
+    path: str | None = None
+    initial_delay: float = 0.0
+    period: float = 0.1
+    timeout: float = 1.0
+    successes: int = 1
+    failures: int = 0
+    """Failures in a row that count; 0: it may fail as often as it likes."""
+
+
+# The cloud's defaults (first check after 15 s, then every 10 s) are for machines that first pull an image.
+_AT_START = Check(0)
+_WHILE_SERVING = Check(0, period=1.0, failures=3)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ServiceSpec:
+    """What an instance needs to run, read from a service JSON."""
+
+    name: str
+    group: str | None
+    instances: int
+    script: str
+    port: int
+    environment: dict[str, str]
+    mounts: tuple[Mount, ...]
+    startup: Check
+    liveness: Check | None
+    health: Check | None
+    token: str | None
+    image: str
+    grace: float | None
+    """Seconds that requests in flight get at a stop; None: the emulator's own."""
+
+
+def parse(config: Json) -> ServiceSpec:
+    """Check a service JSON and read it.
+
+    :raises InvalidParameterError: naming the key, its value and what is allowed.
+    """
+    _refuse_unknown(config, KEYS, "")
+    metadata = _object(config, "metadata")
+    _refuse_unknown(metadata, METADATA_KEYS, "metadata.")
+    container = _container(config)
+    port = _port(container)
+    health = _check(container, "health_check", port, _WHILE_SERVING)
+    return ServiceSpec(
+        name=_name(config, metadata),
+        group=_group(metadata),
+        instances=_instances(metadata),
+        script=_script(container),
+        port=port,
+        environment={str(item["name"]): str(item.get("value", "")) for item in _items(container, "env", ("name",))},
+        mounts=_mounts(config),
+        startup=_check(container, "startup_check", port, _AT_START)
+        or (replace(health, failures=0) if health else Check(port)),
+        liveness=_check(container, "liveness_check", port, _WHILE_SERVING),
+        health=health,
+        token=config.get("token") or None,
+        image=str(container.get("image", "")),
+        grace=_grace(config),
+    )
+
+
+def merge(old: Json, new: Json) -> Json:
+    """Lay a service JSON over another: objects key by key, everything else replaced.
+
+    The cloud documents the first level only; that objects merge at every depth is UNCONFIRMED.
+    """
+    merged = dict(old)
+    for key, value in new.items():
+        before = old.get(key)
+        merged[key] = merge(before, value) if isinstance(before, dict) and isinstance(value, dict) else value
+    return merged
+
+
+def only_scales(old: Json, new: Json) -> bool:
+    """Tell whether two service JSONs differ in the number of instances alone."""
+    return merge(old, {"metadata": {"instance": None}}) == merge(new, {"metadata": {"instance": None}})
+
+
+def _refuse_unknown(given: Json, known: frozenset[str], prefix: str) -> None:
+    unknown = sorted(given.keys() - known)
+    if unknown:
+        raise InvalidParameterError(f"{prefix}{unknown[0]} is not a parameter of model services.")
+
+
+def _object(config: Json, key: str) -> Json:
+    value = config.get(key) or {}
+    if not isinstance(value, dict):
+        raise InvalidParameterError(f"{key} must be a JSON object, not {value!r}.")
+    return value
+
+
+def _items(config: Json, key: str, required: tuple[str, ...] = ()) -> list[Json]:
+    items = config.get(key) or []
+    if not isinstance(items, list) or not all(isinstance(item, dict) for item in items):
+        raise InvalidParameterError(f"{key} must be a list of JSON objects.")
+    for item in items:
+        for name in required:
+            if not item.get(name):
+                raise InvalidParameterError(f"{key}[].{name} is missing.")
+    return items
+
+
+def _name(config: Json, metadata: Json) -> str:
+    names = {str(value) for value in (config.get("name"), metadata.get("name")) if value is not None}
+    if len(names) != 1:
+        raise InvalidParameterError(f"metadata.name must be given once, not as {sorted(names)}.")
+    name = names.pop()
+    if not NAME.fullmatch(name):
+        raise InvalidParameterError(f"metadata.name {name!r} does not match {NAME.pattern}.")
+    return name
+
+
+def _group(metadata: Json) -> str | None:
+    group = metadata.get("group")
+    if group is not None and not NAME.fullmatch(str(group)):
+        raise InvalidParameterError(f"metadata.group {group!r} does not match {NAME.pattern}.")
+    return group
+
+
+def _instances(metadata: Json) -> int:
+    count = metadata.get("instance", 1)
+    if not isinstance(count, int) or isinstance(count, bool) or count < 0:
+        raise InvalidParameterError(f"metadata.instance must be a whole number from 0, not {count!r}.")
+    return count
+
+
+def _container(config: Json) -> Json:
+    containers = _items(config, "containers")
+    if len(containers) != 1:
+        raise InvalidParameterError(
+            f"containers must be one, not {len(containers)}: the emulator runs no processors and no sidecars."
+        )
+    return containers[0]
+
+
+def _port(container: Json) -> int:
+    port = container.get("port", DEFAULT_PORT)
+    if not isinstance(port, int) or not 0 < port < 65536:
+        raise InvalidParameterError(f"containers[0].port must be a port number, not {port!r}.")
+    if port in RESERVED_PORTS:
+        raise InvalidParameterError(f"containers[0].port {port} is reserved by EAS, as {sorted(RESERVED_PORTS)} are.")
+    return port
+
+
+def _script(container: Json) -> str:
+    script = container.get("script") or container.get("command")
+    if isinstance(script, list):
+        script = shlex.join(map(str, script))
+    if not isinstance(script, str) or not script:
+        raise InvalidParameterError("containers[0].script or command is missing: the emulator runs no images.")
+    arguments = container.get("args") or []
+    words = [arguments] if isinstance(arguments, str) else arguments
+    return " ".join([script, *(shlex.quote(str(word)) for word in words)])
+
+
+def _check(container: Json, kind: str, port: int, default: Check) -> Check | None:
+    given = _object(container, kind)
+    if not given:
+        return None
+    target = _object(given, "http_get") or _object(given, "tcp_socket")
+    if not target:
+        raise InvalidParameterError(f"containers[0].{kind} needs http_get or tcp_socket.")
+    return Check(
+        port=int(target.get("port", port)),
+        path=str(target.get("path", "/")) if "http_get" in given else None,
+        initial_delay=float(given.get("initial_delay_seconds", default.initial_delay)),
+        period=float(given.get("period_seconds", default.period)),
+        timeout=float(given.get("timeout_seconds", default.timeout)),
+        successes=int(given.get("success_threshold", default.successes)),
+        failures=int(given.get("failure_threshold", default.failures)),
+    )
+
+
+def _mounts(config: Json) -> tuple[Mount, ...]:
+    mounts = tuple(_mount(item) for item in _items(config, "storage", ("mount_path",)))
+    check_mounts((mount.path for mount in mounts), "storage[].mount_path")
+    return mounts
+
+
+def _mount(item: Json) -> Mount:
+    oss = item.get("oss")
+    if not isinstance(oss, dict) or not oss.get("path"):
+        raise InvalidParameterError("storage[].oss.path is missing: the emulator mounts OSS only.")
+    parse_oss_uri(str(oss["path"]), "storage[].oss.path")
+    check_mount_path(str(item["mount_path"]), "storage[].mount_path")
+    return Mount(str(oss["path"]), str(item["mount_path"]), bool(oss.get("readOnly", False)))
+
+
+def _grace(config: Json) -> float | None:
+    seconds = _object(config, "runtime").get("termination_grace_period")
+    return None if seconds is None else float(seconds)

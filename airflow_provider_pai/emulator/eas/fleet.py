@@ -1,0 +1,87 @@
+"""The instances of one service: which of them take requests, and how a new set replaces an old one."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Collection
+from pathlib import Path
+
+from airflow_provider_pai.emulator.cloud import Cloud
+from airflow_provider_pai.emulator.eas.config import ServiceSpec
+from airflow_provider_pai.emulator.eas.instance import Instance
+
+
+class StartError(Exception):
+    """An instance of the new set was given up; the text is the cloud's message."""
+
+
+class Fleet:
+    """Instances of a service; `on_event` hears every sentence about one of them."""
+
+    def __init__(self, cloud: Cloud, folder: Path, on_event: Callable[[str], None]) -> None:
+        self.cloud = cloud
+        self.instances: list[Instance] = []
+        self.changed = asyncio.Event()
+        self._folder = folder
+        self._on_event = on_event
+        self._turn = 0
+
+    @property
+    def ready(self) -> list[Instance]:
+        """Return the instances that take requests."""
+        return [instance for instance in self.instances if instance.available]
+
+    @property
+    def given_up(self) -> bool:
+        """Tell whether one instance was given up."""
+        return any(instance.given_up for instance in self.instances)
+
+    def pick(self, exclude: Collection[Instance] = ()) -> Instance | None:
+        """Return the ready instance with the fewest requests in flight, in turn among equals."""
+        ready = [instance for instance in self.instances if instance.available and instance not in exclude]
+        if not ready:
+            return None
+        self._turn += 1
+        turn = self._turn % len(ready)
+        return min(ready[turn:] + ready[:turn], key=lambda instance: instance.in_flight)
+
+    async def become(self, spec: ServiceSpec, version: int, *, keep: bool) -> None:
+        """Bring up what the spec asks for, then retire the rest, which serves until then.
+
+        :param keep: let instances stay that the spec would start again as they are.
+        :raises StartError: when an instance can't come up; what served goes on serving.
+        """
+        staying = [instance for instance in self.instances if keep and instance.fits(spec)][: spec.instances]
+        leaving = [instance for instance in self.instances if instance not in staying]
+        new = self._start(spec, version, spec.instances - len(staying))
+        try:
+            await self._all_ready(staying + new)
+        except StartError:
+            await self.retire([instance for instance in new if not instance.given_up])
+            raise
+        await self.retire(leaving)
+
+    async def retire(self, instances: list[Instance]) -> None:
+        """Drain and stop instances; they take no new request from now on."""
+        await asyncio.gather(*(instance.stop() for instance in instances))
+        self.instances = [instance for instance in self.instances if instance not in instances]
+        self.changed.set()
+
+    def _start(self, spec: ServiceSpec, version: int, count: int) -> list[Instance]:
+        new = [Instance(self.cloud, spec, version, self._folder, self._heard) for _ in range(count)]
+        self.instances.extend(new)
+        for instance in new:
+            instance.start()
+        return new
+
+    async def _all_ready(self, instances: list[Instance]) -> None:
+        while not all(instance.ready for instance in instances):
+            for instance in instances:
+                if instance.given_up:
+                    raise StartError(instance.last_message)
+            self.changed.clear()
+            await self.changed.wait()
+
+    def _heard(self, sentence: str) -> None:
+        self._on_event(sentence)
+        self.changed.set()

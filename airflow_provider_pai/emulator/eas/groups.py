@@ -1,0 +1,99 @@
+"""Service groups: made with their first service, gone with their last, splitting requests in between."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import Any
+
+from airflow_provider_pai.emulator.cloud import Cloud, timestamp
+from airflow_provider_pai.emulator.eas.service import Service
+from airflow_provider_pai.emulator.eas.state import TRAFFIC_MODES, GroupRecord
+from airflow_provider_pai.emulator.eas.traffic import Split
+from airflow_provider_pai.emulator.errors import ConflictError, InvalidParameterError, NotFoundError
+
+Json = dict[str, Any]
+
+
+class Groups:
+    """The groups of one account."""
+
+    def __init__(self, cloud: Cloud, services: Mapping[str, Service]) -> None:
+        self.cloud = cloud
+        self._services = services
+        self.records = {document["name"]: GroupRecord(**document) for document in cloud.store.all("eas_group")}
+        self._splits: dict[str, Split] = {}
+
+    def get(self, name: str) -> GroupRecord:
+        """Return a group.
+
+        :raises NotFoundError: `InvalidGroup.NotFound`.
+        """
+        record = self.records.get(name)
+        if record is None:
+            raise NotFoundError(f"Group {name} does not exist.", "InvalidGroup.NotFound")
+        return record
+
+    def members(self, name: str) -> list[Service]:
+        """Return a group's services."""
+        return [service for service in self._services.values() if service.record.group == name]
+
+    def join(self, name: str, workspace_id: str) -> None:
+        """Make the group if there is none.
+
+        :raises ConflictError: when a service outside groups has this name, and so this endpoint.
+        """
+        service = self._services.get(name)
+        if service is not None and service.record.group is None:
+            raise ConflictError(f"Group {name} bears the name of a service.", "InvalidGroup.AlreadyExists")
+        if name not in self.records:
+            self._save(GroupRecord(name=name, workspace_id=workspace_id))
+
+    def leave(self, name: str | None) -> None:
+        """Delete the group if it has no service left."""
+        if name is not None and name in self.records and not self.members(name):
+            del self.records[name]
+            self._splits.pop(name, None)
+            self.cloud.store.delete("eas_group", name)
+
+    def set_mode(self, name: str, mode: str) -> GroupRecord:
+        """Choose how traffic is split: `auto` by instances, `customized` by weights."""
+        record = self.get(name)
+        if mode not in TRAFFIC_MODES:
+            raise InvalidParameterError(f"TrafficMode must be one of {TRAFFIC_MODES}, not {mode!r}.")
+        record.mode = mode
+        self._save(record)
+        return record
+
+    def choose(self, name: str) -> Service | None:
+        """Return the member that takes the group's next request; None when no member takes any."""
+        by_weight = self.records[name].mode == "customized"
+        weights = {
+            service.record.name: max(0, service.route[1]) if by_weight else len(service.fleet.ready)
+            for service in self.members(name)
+            if service.route[0] == "grouping" and service.exposed
+        }
+        chosen = self._splits.setdefault(name, Split()).choose(weights)
+        return self._services[chosen] if chosen else None
+
+    def url(self, name: str) -> str:
+        """Return the group's endpoint."""
+        return f"http://{self.cloud.endpoints['eas']}/api/predict/{name}"
+
+    def describe(self, record: GroupRecord) -> Json:
+        """Return the fields of DescribeGroup."""
+        return {
+            "Name": record.name,
+            "ClusterId": self.cloud.settings.region,
+            "AccessToken": record.token,
+            "TrafficMode": record.mode,
+            "InternetEndpoint": self.url(record.name),
+            "IntranetEndpoint": self.url(record.name),
+            "CreateTime": record.created,
+            "UpdateTime": record.updated,
+        }
+
+    def _save(self, record: GroupRecord) -> None:
+        record.updated = timestamp()
+        self.records[record.name] = record
+        self.cloud.store.put("eas_group", record.name, asdict(record))

@@ -1,0 +1,256 @@
+"""The wire of EAS 2021-07-01."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any
+
+from starlette.routing import BaseRoute
+
+from airflow_provider_pai.emulator.cloud import Cloud
+from airflow_provider_pai.emulator.eas.logs import moment, numbered_page, read_lines
+from airflow_provider_pai.emulator.eas.service import Service
+from airflow_provider_pai.emulator.errors import InvalidParameterError, NotFoundError
+from airflow_provider_pai.emulator.paging import choice, fuzzy, page
+from airflow_provider_pai.emulator.wire import Call, Handler, Json, api_route
+
+VERSION = "2021-07-01"
+_SERVICES = "/api/v2/services"
+_SERVICE = "/api/v2/services/{cluster}/{name}"
+_GROUP = "/api/v2/groups/{cluster}/{name}"
+_MODELS = "alibabacloud_eas20210701.models"
+
+
+def routes(cloud: Cloud) -> list[BaseRoute]:
+    """Return the routes of services and groups."""
+    calls = _Calls(cloud)
+    table: list[tuple[str, str, str, Handler, str | None]] = [
+        ("POST", _SERVICES, "CreateService", calls.create, None),
+        ("GET", _SERVICES, "ListServices", calls.list, None),
+        ("GET", _SERVICE, "DescribeService", calls.describe, None),
+        ("PUT", _SERVICE, "UpdateService", calls.update, None),
+        ("DELETE", _SERVICE, "DeleteService", calls.delete, None),
+        ("PUT", f"{_SERVICE}/start", "StartService", calls.start, None),
+        ("PUT", f"{_SERVICE}/stop", "StopService", calls.stop, None),
+        ("PUT", f"{_SERVICE}/restart", "RestartService", calls.restart, None),
+        ("PUT", f"{_SERVICE}/release", "ReleaseService", calls.release, "ReleaseServiceRequest"),
+        ("PUT", f"{_SERVICE}/version", "UpdateServiceVersion", calls.version, "UpdateServiceVersionRequest"),
+        ("GET", f"{_SERVICE}/versions", "ListServiceVersions", calls.versions, None),
+        ("PUT", f"{_SERVICE}/label", "UpdateServiceLabel", calls.label, "UpdateServiceLabelRequest"),
+        ("DELETE", f"{_SERVICE}/label", "DeleteServiceLabel", calls.unlabel, None),
+        ("PUT", f"{_SERVICE}/lock", "UpdateServiceSafetyLock", calls.lock, "UpdateServiceSafetyLockRequest"),
+        ("GET", f"{_SERVICE}/endpoints", "DescribeServiceEndpoints", calls.endpoints, None),
+        ("GET", f"{_SERVICE}/instances", "ListServiceInstances", calls.instances, None),
+        ("GET", f"{_SERVICE}/events", "DescribeServiceEvent", calls.events, None),
+        ("GET", f"{_SERVICE}/logs", "DescribeServiceLog", calls.logs, None),
+        ("GET", "/api/v2/groups", "ListGroups", calls.list_groups, None),
+        ("GET", _GROUP, "DescribeGroup", calls.describe_group, None),
+        ("PUT", _GROUP, "UpdateGroup", calls.update_group, None),
+        ("GET", f"{_GROUP}/endpoints", "DescribeGroupEndpoints", calls.group_endpoints, None),
+    ]
+    return [
+        api_route(cloud, method, path, action, VERSION, handler, f"{_MODELS}:{model}" if model else None)
+        for method, path, action, handler, model in table
+    ]
+
+
+class _Calls:
+    """One method per action: reads the call, asks the backend, shapes the answer."""
+
+    def __init__(self, cloud: Cloud) -> None:
+        self.cloud = cloud
+
+    def create(self, call: Call) -> Json:
+        if call.boolean("Develop"):
+            raise InvalidParameterError("Develop: the emulator has no development mode.")
+        workspace = call.query.get("WorkspaceId") or self.cloud.settings.workspace_id
+        eas = self.cloud.eas
+        service = eas.create(call.body, call.mapping("Labels"), workspace)
+        return {
+            "InternetEndpoint": eas.url(service),
+            "IntranetEndpoint": eas.url(service),
+            "Region": self.cloud.settings.region,
+            "ServiceId": service.record.id,
+            "ServiceName": service.record.name,
+            "Status": service.record.status,
+        }
+
+    def list(self, call: Call) -> Json:
+        labels = call.mapping("Label")
+        newest_first = choice(call.query, "Order", "desc", ("desc", "asc")) == "desc"
+        found = [
+            self.cloud.eas.describe(service)
+            for service in self.cloud.eas.services.values()
+            if _matches(service, call.query) and labels.items() <= service.record.labels.items()
+        ]
+        found.sort(key=lambda item: item["CreateTime"])
+        return _page(call, "Services", found[::-1] if newest_first else found)
+
+    def describe(self, call: Call) -> Json:
+        return self.cloud.eas.describe(self._service(call))
+
+    def update(self, call: Call) -> Json:
+        name = self._service(call).record.name
+        return _done(self.cloud.eas.update(name, call.body, call.query.get("UpdateType") or "merge"), "updating")
+
+    def delete(self, call: Call) -> Json:
+        return _done(self.cloud.eas.delete(self._service(call).record.name), "deleting")
+
+    def start(self, call: Call) -> Json:
+        return _done(self.cloud.eas.start(self._service(call).record.name), "starting")
+
+    def stop(self, call: Call) -> Json:
+        return _done(self.cloud.eas.stop(self._service(call).record.name), "stopping")
+
+    def restart(self, call: Call) -> Json:
+        return _done(self.cloud.eas.restart(self._service(call).record.name), "restarting")
+
+    def release(self, call: Call) -> Json:
+        name = self._service(call).record.name
+        record = self.cloud.eas.release(name, call.body.get("TrafficState"), call.body.get("Weight")).record
+        where = f"service [{name}] in region [{self.cloud.settings.region}]"
+        return {"Message": f"Releasing {where} with weight [{record.weight}], service status: [{record.status}]"}
+
+    def version(self, call: Call) -> Json:
+        version = call.body.get("Version")
+        if not isinstance(version, int):
+            raise InvalidParameterError(f"Version must be a whole number, not {version!r}.")
+        return _done(self.cloud.eas.use_version(self._service(call).record.name, version), "starting")
+
+    def versions(self, call: Call) -> Json:
+        service = self._service(call)
+        # Newest first: the items bear no number, and their order is UNCONFIRMED.
+        items = [
+            {
+                "BuildTime": version.built,
+                "ImageAvailable": "true",
+                "ServiceRunnable": "true",
+                "ImageId": service.spec.image,
+                "Message": "",
+                "ServiceConfig": json.dumps(version.config),
+            }
+            for version in reversed(service.record.versions)
+        ]
+        return _page(call, "Versions", items)
+
+    def label(self, call: Call) -> Json:
+        name = self._service(call).record.name
+        return _done(self.cloud.eas.label(name, call.body.get("Labels") or {}), "labelled")
+
+    def unlabel(self, call: Call) -> Json:
+        name = self._service(call).record.name
+        return _done(self.cloud.eas.label(name, {}, call.query.get("Keys", "").split(",")), "labelled")
+
+    def lock(self, call: Call) -> Json:
+        name = self._service(call).record.name
+        return _done(self.cloud.eas.lock(name, str(call.body.get("Lock"))), "locked")
+
+    def endpoints(self, call: Call) -> Json:
+        service = self._service(call)
+        return {"AccessToken": service.record.token, **_endpoints(self.cloud.eas.url(service))}
+
+    def instances(self, call: Call) -> Json:
+        wanted = call.query.get
+        items = [
+            instance.describe()
+            for instance in self._service(call).fleet.instances
+            if wanted("InstanceName") in (None, "", instance.name)
+            and wanted("InstanceStatus") in (None, "", instance.status)
+            and fuzzy(wanted("Filter"), instance.name)
+        ]
+        return _page(call, "Instances", items)
+
+    def events(self, call: Call) -> Json:
+        within = _window(call)
+        items = [
+            event
+            for event in reversed(self._service(call).record.events)
+            if within(datetime.fromisoformat(event["Time"]))
+            and call.query.get("EventType") in (None, "", event["Type"])
+            and (call.query.get("InstanceName") or "") in event["Message"]
+        ]
+        return numbered_page("Events", items, call.integer("PageNum", 1), call.integer("PageSize", 100))
+
+    async def logs(self, call: Call) -> Json:
+        within, keyword = _window(call), call.query.get("Keyword") or ""
+        folder, instance = self._service(call).folder / "logs", call.query.get("InstanceName") or ""
+        lines = await asyncio.to_thread(read_lines, folder, instance)
+        items = [f"[{time:%Y-%m-%d %H:%M:%S}] {text}" for time, text in lines if within(time) and keyword in text]
+        return numbered_page("Logs", items, call.integer("PageNum", 1), call.integer("PageSize", 500))
+
+    def list_groups(self, call: Call) -> Json:
+        groups, query = self.cloud.eas.groups, call.query
+        items = [
+            groups.describe(record)
+            for record in groups.records.values()
+            if fuzzy(query.get("Filter"), record.name) and query.get("WorkspaceId") in (None, "", record.workspace_id)
+        ]
+        return _page(call, "Groups", items)
+
+    def describe_group(self, call: Call) -> Json:
+        groups = self.cloud.eas.groups
+        return groups.describe(groups.get(self._name(call)))
+
+    def update_group(self, call: Call) -> Json:
+        unknown = call.body.keys() - {"TrafficMode"}
+        if unknown:
+            raise InvalidParameterError(f"UpdateGroup has no field {sorted(unknown)[0]}.")
+        record = self.cloud.eas.groups.set_mode(self._name(call), str(call.body.get("TrafficMode")))
+        return {"Message": f"Group [{record.name}] now has traffic mode [{record.mode}]"}
+
+    def group_endpoints(self, call: Call) -> Json:
+        record = self.cloud.eas.groups.get(self._name(call))
+        return {"AccessToken": record.token, **_endpoints(self.cloud.eas.groups.url(record.name))}
+
+    def _name(self, call: Call) -> str:
+        region = self.cloud.settings.region
+        if call.path["cluster"] != region:
+            raise NotFoundError(f"Region {call.path['cluster']} is not {region}.", "InvalidRegion.NotFound")
+        return call.path["name"]
+
+    def _service(self, call: Call) -> Service:
+        return self.cloud.eas.get(self._name(call))
+
+
+def _matches(service: Service, query: dict[str, str]) -> bool:
+    """Tell whether a service passes the plain filters of ListServices."""
+    record = service.record
+    exact = {
+        "ServiceName": record.name,
+        "GroupName": record.group or "",
+        "ServiceStatus": record.status,
+        "ServiceType": str(record.config.get("metadata", {}).get("type", "Standard")),
+        "ServiceUid": record.uid,
+        "WorkspaceId": record.workspace_id,
+    }
+    return fuzzy(query.get("Filter"), record.name) and all(
+        query.get(name) in (None, "", value) for name, value in exact.items()
+    )
+
+
+def _page(call: Call, key: str, items: list[Any]) -> Json:
+    number, size = call.integer("PageNumber", 1), call.integer("PageSize", 100)
+    return {key: page(items, number, size), "TotalCount": len(items), "PageNumber": number, "PageSize": size}
+
+
+def _window(call: Call) -> Callable[[datetime], bool]:
+    start, end = (
+        moment(text, field) if (text := call.query.get(field)) else default
+        for field, default in (
+            ("StartTime", datetime.min.replace(tzinfo=UTC)),
+            ("EndTime", datetime.max.replace(tzinfo=UTC)),
+        )
+    )
+    return lambda time: start <= time <= end
+
+
+def _endpoints(url: str) -> Json:
+    endpoint = {"EndpointType": "DefaultGateway", "InternetEndpoints": [url], "IntranetEndpoints": [url]}
+    return {"Endpoints": [endpoint], "Message": ""}
+
+
+def _done(service: Service, what: str) -> Json:
+    return {"Message": f"Service [{service.record.name}] is {what}, service status: [{service.record.status}]"}

@@ -1,0 +1,72 @@
+"""Requests of one service, counted second by second for the last hour."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections import Counter, OrderedDict
+from dataclasses import dataclass, field
+
+KEPT_SECONDS = 3600
+# Latencies are kept in bins that grow by a twelfth of an octave: a percentile is at most 6 % off.
+_BINS_PER_OCTAVE = 12
+
+
+@dataclass
+class Bucket:
+    """What happened in one second, or in several added up; latencies in microseconds."""
+
+    requests: int = 0
+    classes: Counter[int] = field(default_factory=Counter)
+    """Requests by the first digit of their status."""
+    latency_sum: float = 0.0
+    bins: Counter[int] = field(default_factory=Counter)
+
+    def add(self, status: int, latency: float) -> None:
+        """Count one request."""
+        self.requests += 1
+        self.classes[status // 100] += 1
+        self.latency_sum += latency
+        self.bins[round(math.log2(max(latency, 1.0)) * _BINS_PER_OCTAVE)] += 1
+
+    def merge(self, other: Bucket) -> None:
+        """Add another bucket's counts."""
+        self.requests += other.requests
+        self.classes.update(other.classes)
+        self.latency_sum += other.latency_sum
+        self.bins.update(other.bins)
+
+    def percentile(self, share: float) -> float:
+        """Return the latency that this share (0 to 1) of the requests did not exceed."""
+        rank = math.ceil(share * self.requests)
+        for bin_, count in sorted(self.bins.items()):
+            rank -= count
+            if rank <= 0:
+                return float(2 ** (bin_ / _BINS_PER_OCTAVE))
+        return 0.0
+
+
+class Series:
+    """One-second buckets; memory is bounded by the hour."""
+
+    def __init__(self) -> None:
+        self.since = int(time.time())
+        self._buckets: OrderedDict[int, Bucket] = OrderedDict()
+
+    def record(self, status: int, seconds: float) -> None:
+        """Count one finished request."""
+        second = int(time.time())
+        bucket = self._buckets.get(second)
+        if bucket is None:
+            bucket = self._buckets[second] = Bucket()
+            while next(iter(self._buckets)) <= second - KEPT_SECONDS:
+                self._buckets.popitem(last=False)
+        bucket.add(status, seconds * 1e6)
+
+    def window(self, start: int, length: int) -> Bucket:
+        """Add up the seconds from `start` on."""
+        total = Bucket()
+        for second in range(start, start + length):
+            if bucket := self._buckets.get(second):
+                total.merge(bucket)
+        return total

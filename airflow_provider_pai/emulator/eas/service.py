@@ -1,0 +1,144 @@
+"""One service: its record, its instances and the life that leads from one status to the next."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+from airflow_provider_pai.emulator.cloud import Cloud, timestamp
+from airflow_provider_pai.emulator.eas.config import ServiceSpec, parse
+from airflow_provider_pai.emulator.eas.fleet import Fleet, StartError
+from airflow_provider_pai.emulator.eas.series import Series
+from airflow_provider_pai.emulator.eas.state import LIVES, ServiceRecord
+
+
+class Service:
+    """A service of the emulated account; every command replaces the life that goes on."""
+
+    def __init__(self, cloud: Cloud, record: ServiceRecord) -> None:
+        self.cloud = cloud
+        self.record = record
+        self.spec: ServiceSpec = parse(record.config)
+        self.folder: Path = cloud.data / "eas" / record.name
+        self.fleet = Fleet(cloud, self.folder, self._heard)
+        self.series = Series()
+        self.route = (record.traffic_state, record.weight)
+        """Traffic state and weight that the gateway acts on; they follow the record after `weight_lag`."""
+        self.exposed = False
+        """Whether it came up since its last start: before that it takes no share of a group's traffic."""
+        self._life: asyncio.Task[None] | None = None
+
+    @property
+    def total_instances(self) -> int:
+        """Return how many instances there are or should be."""
+        return max(self.spec.instances, len(self.fleet.instances)) if self.record.wanted == "Running" else 0
+
+    def run(self, life: str) -> None:
+        """Begin one of `LIVES`: pass through its statuses, then run the current version."""
+        self.spec = parse(self.record.config)
+        self.record.wanted = "Running"
+        self._set_status(LIVES[life][0])
+        self._begin(lambda: self._come_up(LIVES[life], keep=life == "scale"))
+
+    def stop(self) -> None:
+        """Begin to stop: no share of traffic, drain, end the processes."""
+        self.record.wanted = "Stopped"
+        self._leave("Stopping")
+        self._begin(self._stop)
+
+    def delete(self, then: Callable[[], None]) -> None:
+        """Begin to delete; `then` runs when everything is gone."""
+        self.record.wanted = "Deleted"
+        self._leave("Deleting")
+        self._begin(lambda: self._delete(then))
+
+    def release(self, traffic_state: str, weight: int) -> None:
+        """Set the traffic state and the weight; the gateway follows after `weight_lag`."""
+        self.record.traffic_state, self.record.weight = traffic_state, weight
+        self.save()
+        lag = self.cloud.settings.weight_lag
+        if lag:
+            asyncio.get_running_loop().call_later(lag, self._apply, traffic_state, weight)
+        else:
+            self._apply(traffic_state, weight)
+
+    def save(self) -> None:
+        """Write the record to the store."""
+        self.record.updated = timestamp()
+        self.cloud.store.put("eas_service", self.record.name, self.record.to_document())
+
+    def _apply(self, traffic_state: str, weight: int) -> None:
+        self.route = (traffic_state, weight)
+
+    def _begin(self, life: Callable[[], Awaitable[None]]) -> None:
+        before = self._life
+        if before is not None:
+            before.cancel()
+
+        async def run() -> None:
+            if before is not None:
+                # Not gather: that would cancel it once more, in the middle of its clean-up.
+                await asyncio.wait({before})
+            await life()
+
+        self._life = self.cloud.spawn(run(), f"eas-{self.record.name}")
+
+    def _leave(self, status: str) -> None:
+        """Take the service out of traffic at once, before anything is awaited."""
+        self.exposed = False
+        for instance in self.fleet.instances:
+            instance.leaving = True
+        self._set_status(status)
+
+    async def _come_up(self, statuses: tuple[str, ...], *, keep: bool) -> None:
+        for status in statuses:
+            self._set_status(status)
+            await self.cloud.dwell()
+        try:
+            await self.fleet.become(self.spec, self.record.current, keep=keep)
+        except StartError as error:
+            self._set_status("Failed", str(error), "InstanceCrashed")
+        else:
+            self.exposed = True
+            self._set_status("Running")
+        while True:
+            await self.fleet.changed.wait()
+            self.fleet.changed.clear()
+            self._follow_instances()
+
+    def _follow_instances(self) -> None:
+        """Keep a service that came up in step with its instances."""
+        if self.record.status == "Failed":
+            return
+        serving = bool(self.fleet.ready) or self.spec.instances == 0
+        if serving and self.record.status == "Waiting":
+            self._set_status("Running")
+        elif not serving and self.record.status == "Running":
+            self._set_status("Waiting", self.record.message)
+
+    async def _stop(self) -> None:
+        await self.fleet.retire(list(self.fleet.instances))
+        await self.cloud.dwell()
+        self._set_status("Stopped")
+
+    async def _delete(self, then: Callable[[], None]) -> None:
+        await self.fleet.retire(list(self.fleet.instances))
+        await self.cloud.dwell()
+        await asyncio.to_thread(shutil.rmtree, self.folder, True)
+        then()
+
+    def _set_status(self, status: str, message: str = "", reason: str = "") -> None:
+        changed = self.record.status != status
+        self.record.status = status
+        self.record.message = message or f"Service [{self.record.name}] is {status}"
+        self.record.reason = reason or status
+        if changed:
+            self.record.event(status, self.record.message, "Warning" if status == "Failed" else "Normal")
+        self.save()
+
+    def _heard(self, sentence: str) -> None:
+        reason, kind = ("InstanceCrashed", "Warning") if "crashed" in sentence else ("InstanceChanged", "Normal")
+        self.record.event(reason, sentence, kind)
+        self.save()

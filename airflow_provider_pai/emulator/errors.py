@@ -1,0 +1,34 @@
+"""Errors that backends raise; the wire floor (`wire.py`, `oss/routes.py`) turns them into the documented envelope."""
+
+from __future__ import annotations
+
+
+class ApiError(Exception):
+    """A refusal with the HTTP status, the error code and the message that the cloud would answer."""
+
+    def __init__(self, status: int, code: str, message: str) -> None:
+        super().__init__(status, code, message)
+        self.status = status
+        self.code = code
+        self.message = message
+
+
+class NotFoundError(ApiError):
+    """404 with a resource-specific code."""
+
+    def __init__(self, message: str, code: str = "NotFound") -> None:
+        super().__init__(404, code, message)
+
+
+class InvalidParameterError(ApiError):
+    """400: a value that the API does not take."""
+
+    def __init__(self, message: str, code: str = "InvalidParameter") -> None:
+        super().__init__(400, code, message)
+
+
+class ConflictError(ApiError):
+    """409: the resource is in a state, or bears a name, that forbids the call."""
+
+    def __init__(self, message: str, code: str = "Conflict") -> None:
+        super().__init__(409, code, message)

@@ -1,0 +1,1 @@
+"""Object Storage Service: buckets and objects as files on disk."""

@@ -1,0 +1,258 @@
+"""Signatures of OSS, in the header or (presigned URL) in the query: V1, V2 and V4.
+
+Rules followed: "Include signatures in the Authorization header" and "Include signatures in a URL", V1 and V4.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+from collections.abc import Iterable
+from datetime import UTC, datetime, timedelta
+from email.utils import parsedate_to_datetime
+from urllib.parse import unquote
+
+from airflow_provider_pai.emulator.auth import SignedRequest, compact_iso_time, encode, is_skewed, raw, sha256
+from airflow_provider_pai.emulator.cloud import Cloud, Credential, now
+from airflow_provider_pai.emulator.oss.errors import OssError
+
+# Sub-resources and response overrides that are part of the V1 string to sign.
+V1_SUBRESOURCES = frozenset(
+    {
+        "accessPoint", "accessPointPolicy", "acl", "append", "asyncFetch", "bucketArchiveDirectRead",
+        "bucketInfo", "callback", "callback-var", "cname", "comp", "continuation-token", "cors", "delete",
+        "encryption", "endTime", "group", "httpsConfig", "inventory", "inventoryId", "lifecycle", "link",
+        "live", "location", "logging", "metaQuery", "objectInfo", "objectMeta", "partNumber", "policy",
+        "position", "publicAccessBlock", "qos", "qosInfo", "qosRequester", "redundancyTransition",
+        "referer", "regionList", "replication", "replicationLocation", "replicationProgress",
+        "requestPayment", "requesterQosInfo", "resourceGroup", "resourcePool", "resourcePoolBuckets",
+        "resourcePoolInfo", "response-cache-control", "response-content-disposition",
+        "response-content-encoding", "response-content-language", "response-content-type",
+        "response-expires", "restore", "security-token", "sequential", "startTime", "stat", "status",
+        "style", "styleName", "symlink", "tagging", "transferAcceleration", "uploadId", "uploads",
+        "versionId", "versioning", "versions", "vod", "website", "worm", "wormExtend", "wormId",
+        "x-oss-ac-forward-allow", "x-oss-ac-source-ip", "x-oss-ac-subnet-mask", "x-oss-ac-vpc-id",
+        "x-oss-access-point-name", "x-oss-async-process", "x-oss-process",
+        "x-oss-redundancy-transition-taskid", "x-oss-request-payer", "x-oss-target-redundancy-type",
+        "x-oss-traffic-limit", "x-oss-write-get-object-response",
+    }
+)  # fmt: skip
+
+_V4 = "OSS4-HMAC-SHA256"
+_V4_MAX_EXPIRES = 604800
+_EXPIRED = "Request has expired."
+
+
+def verify_oss(cloud: Cloud, request: SignedRequest) -> Credential:
+    """Check the signature of a request.
+
+    :raises OssError: AccessDenied, InvalidAccessKeyId, InvalidSecurityToken, SecurityTokenExpired,
+        RequestTimeTooSkewed, SignatureDoesNotMatch (403) or InvalidArgument (400: another region's scope).
+    """
+    authorization = request.headers.get("authorization", "")
+    query = dict(request.query)
+    if authorization.startswith(f"{_V4} "):
+        return _v4_header(cloud, request, _fields(authorization.removeprefix(f"{_V4} ")))
+    if authorization.startswith("OSS2 "):
+        return _v2_header(cloud, request, _fields(authorization.removeprefix("OSS2 "), ":"))
+    if authorization.startswith("OSS "):
+        return _v1_header(cloud, request, authorization.removeprefix("OSS "))
+    if query.get("x-oss-signature-version") == _V4:
+        return _v4_query(cloud, request, query)
+    if query.get("x-oss-signature-version") == "OSS2":
+        return _v2_query(cloud, request, query)
+    if "OSSAccessKeyId" in query:
+        return _v1_query(cloud, request, query)
+    raise OssError(403, "AccessDenied", "You have no right to access this object because of bucket acl.")
+
+
+def v1_signature(request: SignedRequest, date: str, secret: str) -> str:
+    """Return the base64 V1 signature; `date` is the Expires value for presigned URLs."""
+    sub = sorted((name, value) for name, value in request.query if name in V1_SUBRESOURCES)
+    resource = _resource(request) + ("?" + _query(sub) if sub else "")
+    string_to_sign = _string_to_sign(request, date, _header_lines(request, _oss_headers(request)) + resource)
+    return base64.b64encode(hmac.new(secret.encode(), raw(string_to_sign), hashlib.sha1).digest()).decode()
+
+
+def v2_signature(
+    request: SignedRequest, query: list[tuple[str, str]], date: str, additional: list[str], secret: str
+) -> str:
+    """Return the base64 V2 signature."""
+    resource = encode(_resource(request)) + ("?" + _encoded_query(query) if query else "")
+    headers = _header_lines(request, {*_oss_headers(request), *additional} & set(request.headers))
+    string_to_sign = _string_to_sign(request, date, headers + ";".join(sorted(additional)) + "\n" + resource)
+    return base64.b64encode(hmac.new(secret.encode(), raw(string_to_sign), hashlib.sha256).digest()).decode()
+
+
+def v4_signature(
+    request: SignedRequest, query: list[tuple[str, str]], date: str, scope: str, additional: list[str], secret: str
+) -> str:
+    """Return the hex V4 signature; `scope` is `yyyymmdd/region/oss/aliyun_v4_request`."""
+    signed = {*_oss_headers(request), "content-type", "content-md5", *additional} & set(request.headers)
+    payload = request.headers.get("x-oss-content-sha256", "UNSIGNED-PAYLOAD")
+    path = encode(_resource(request), "/")
+    headers = _header_lines(request, signed)
+    canonical = [request.method, path, _encoded_query(query), headers, ";".join(additional), payload]
+    key = f"aliyun_v4{secret}".encode()
+    for part in scope.split("/"):
+        key = hmac.new(key, part.encode(), hashlib.sha256).digest()
+    string_to_sign = "\n".join([_V4, date, scope, sha256("\n".join(canonical))])
+    return hmac.new(key, string_to_sign.encode(), hashlib.sha256).hexdigest()
+
+
+def _v1_header(cloud: Cloud, request: SignedRequest, authorization: str) -> Credential:
+    key_id, _, signature = authorization.partition(":")
+    credential = _credential(cloud, key_id, request.headers.get("x-oss-security-token"))
+    date = _checked_http_date(request)
+    return _match(credential, signature, v1_signature(request, date, credential.access_key_secret))
+
+
+def _v1_query(cloud: Cloud, request: SignedRequest, query: dict[str, str]) -> Credential:
+    credential = _credential(cloud, query["OSSAccessKeyId"], query.get("security-token"))
+    expires = _checked_expiry(query.get("Expires", ""))
+    return _match(credential, query.get("Signature", ""), v1_signature(request, expires, credential.access_key_secret))
+
+
+def _v2_header(cloud: Cloud, request: SignedRequest, fields: dict[str, str]) -> Credential:
+    credential = _credential(cloud, fields.get("AccessKeyId", ""), request.headers.get("x-oss-security-token"))
+    date = _checked_http_date(request)
+    additional = _names(fields.get("AdditionalHeaders", ""))
+    expected = v2_signature(request, request.query, date, additional, credential.access_key_secret)
+    return _match(credential, fields.get("Signature", ""), expected)
+
+
+def _v2_query(cloud: Cloud, request: SignedRequest, query: dict[str, str]) -> Credential:
+    credential = _credential(cloud, query.get("x-oss-access-key-id", ""), query.get("security-token"))
+    expires = _checked_expiry(query.get("x-oss-expires", ""))
+    additional = _names(query.get("x-oss-additional-headers", ""))
+    expected = v2_signature(request, _unsigned(request), expires, additional, credential.access_key_secret)
+    return _match(credential, query.get("x-oss-signature", ""), expected)
+
+
+def _v4_header(cloud: Cloud, request: SignedRequest, fields: dict[str, str]) -> Credential:
+    key_id, _, scope = fields.get("Credential", "").partition("/")
+    credential = _credential(cloud, key_id, request.headers.get("x-oss-security-token"))
+    date = request.headers.get("x-oss-date", "")
+    _check_skew(compact_iso_time(date))
+    _check_scope(cloud, scope, date, "Invalid signing region in Authorization header.")
+    additional = _names(fields.get("AdditionalHeaders", ""))
+    expected = v4_signature(request, request.query, date, scope, additional, credential.access_key_secret)
+    return _match(credential, fields.get("Signature", ""), expected)
+
+
+def _v4_query(cloud: Cloud, request: SignedRequest, query: dict[str, str]) -> Credential:
+    key_id, _, scope = query.get("x-oss-credential", "").partition("/")
+    credential = _credential(cloud, key_id, query.get("x-oss-security-token"))
+    date, lifetime = query.get("x-oss-date", ""), query.get("x-oss-expires", "")
+    signed_at = compact_iso_time(date)
+    if not lifetime.isdigit() or int(lifetime) > _V4_MAX_EXPIRES:
+        raise OssError(403, "AccessDenied", f"Invalid x-oss-expires: {lifetime!r}.")
+    if signed_at is None or signed_at + timedelta(seconds=int(lifetime)) < now():
+        raise OssError(403, "AccessDenied", _EXPIRED)
+    _check_scope(cloud, scope, date, "The signing region in credential is invalid.")
+    additional = _names(query.get("x-oss-additional-headers", ""))
+    expected = v4_signature(request, _unsigned(request), date, scope, additional, credential.access_key_secret)
+    return _match(credential, query.get("x-oss-signature", ""), expected)
+
+
+def _fields(authorization: str, separator: str = "=") -> dict[str, str]:
+    return dict(part.strip().partition(separator)[::2] for part in authorization.split(","))
+
+
+def _names(header_names: str) -> list[str]:
+    return [name for name in header_names.split(";") if name]
+
+
+def _unsigned(request: SignedRequest) -> list[tuple[str, str]]:
+    return [(name, value) for name, value in request.query if name != "x-oss-signature"]
+
+
+def _resource(request: SignedRequest) -> str:
+    path = unquote(request.raw_path, errors="surrogateescape")
+    return path if path.count("/") > 1 or path == "/" else path + "/"
+
+
+def _oss_headers(request: SignedRequest) -> set[str]:
+    return {name for name in request.headers if name.startswith("x-oss-")}
+
+
+def _header_lines(request: SignedRequest, names: Iterable[str]) -> str:
+    return "".join(f"{name}:{request.headers[name].strip()}\n" for name in sorted(names))
+
+
+def _query(pairs: Iterable[tuple[str, str]]) -> str:
+    return "&".join(f"{name}={value}" if value else name for name, value in pairs)
+
+
+def _encoded_query(pairs: Iterable[tuple[str, str]]) -> str:
+    return _query(sorted((encode(name), encode(value)) for name, value in pairs))
+
+
+def _string_to_sign(request: SignedRequest, date: str, rest: str) -> str:
+    headers = request.headers
+    return "\n".join([request.method, headers.get("content-md5", ""), headers.get("content-type", ""), date, rest])
+
+
+def _credential(cloud: Cloud, key_id: str, token: str | None) -> Credential:
+    if cloud.is_expired(key_id):
+        raise OssError(403, "SecurityTokenExpired", "The security token you provided has expired.")
+    credential = cloud.credential_of(key_id)
+    # A token beside a permanent key, or none beside a temporary one: OSS looks the key up in the wrong place.
+    if credential is None or bool(credential.security_token) != bool(token):
+        raise OssError(403, "InvalidAccessKeyId", "The OSS Access Key Id you provided does not exist in our records.")
+    if credential.security_token != token:
+        raise OssError(403, "InvalidSecurityToken", "The security token you provided is invalid.")
+    return credential
+
+
+def _match(credential: Credential, given: str, expected: str) -> Credential:
+    if not hmac.compare_digest(raw(given), expected.encode()):
+        raise OssError(
+            403,
+            "SignatureDoesNotMatch",
+            "The request signature we calculated does not match the signature you provided. "
+            "Check your key and signing method.",
+        )
+    return credential
+
+
+def _check_scope(cloud: Cloud, scope: str, date: str, wrong_region: str) -> None:
+    day, _, rest = scope.partition("/")
+    region, _, service = rest.partition("/")
+    if day != date[:8] or service != "oss/aliyun_v4_request":
+        raise OssError(400, "InvalidArgument", f"Invalid credential scope: {scope}.")
+    if region != cloud.settings.region:
+        raise OssError(400, "InvalidArgument", wrong_region, ec="0002-00000226")
+
+
+def _checked_http_date(request: SignedRequest) -> str:
+    date = request.headers.get("x-oss-date") or request.headers.get("date", "")
+    _check_skew(http_time(date))
+    return date
+
+
+def _checked_expiry(expires: str) -> str:
+    if not expires.isdigit() or int(expires) < now().timestamp():
+        raise OssError(403, "AccessDenied", _EXPIRED)
+    return expires
+
+
+def _check_skew(moment: datetime | None) -> None:
+    if moment is None:
+        raise OssError(403, "AccessDenied", "OSS authentication requires a valid Date.")
+    if is_skewed(moment):
+        raise OssError(
+            403,
+            "RequestTimeTooSkewed",
+            "The difference between the request time and the current time is too large.",
+        )
+
+
+def http_time(value: str) -> datetime | None:
+    """Read an RFC 1123 date; None if it is none."""
+    try:
+        moment = parsedate_to_datetime(value)
+    except (TypeError, ValueError):
+        return None
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)

@@ -1,0 +1,118 @@
+"""Buckets, objects and uploads of the account: state and rules of OSS, no HTTP."""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+from airflow_provider_pai.emulator.cloud import Cloud, now
+from airflow_provider_pai.emulator.oss.errors import OssError, no_such_bucket, position_not_equal_to_length
+from airflow_provider_pai.emulator.oss.index import Index
+from airflow_provider_pai.emulator.oss.names import check_bucket, check_key, path_of
+from airflow_provider_pai.emulator.oss.objects import Objects, StoredObject
+from airflow_provider_pai.emulator.oss.uploads import Uploads
+
+STORAGE_CLASSES = ("Standard", "IA", "Archive", "ColdArchive", "DeepColdArchive")
+
+
+@dataclass(frozen=True)
+class Bucket:
+    """A bucket of the account."""
+
+    name: str
+    created: str
+    """`2026-11-22T06:51:18.000Z`."""
+    storage_class: str
+    redundancy: str
+
+
+class OssBackend:
+    """OSS of one account; objects are files below `<data>/oss`. Methods block on the disk; call them from threads."""
+
+    def __init__(self, cloud: Cloud) -> None:
+        self.cloud = cloud
+        self.root = cloud.data / "oss"
+        private = self.root / ".pai-emulator"
+        private.mkdir(parents=True, exist_ok=True)
+        self._index = Index(private / "index.sqlite")
+        self.objects = Objects(self.root, self._index)
+        self.uploads = Uploads(private / "parts", self._index, self.objects)
+
+    def close(self) -> None:
+        """Close the index."""
+        self._index.close()
+
+    def folder(self, bucket: str, prefix: str) -> Path:
+        """Return the folder that holds the objects below a prefix, to be mounted; it need not exist.
+
+        :raises OssError: NoSuchBucket, InvalidObjectName (a prefix that can't be a path).
+        """
+        self.bucket(bucket)
+        relative = path_of(prefix.strip("/")) if prefix.strip("/") else PurePosixPath()
+        if relative is None:
+            raise OssError(400, "InvalidObjectName", f"The prefix {prefix!r} can't be mounted: it is no path.")
+        return self.objects.pin(self.root / bucket / relative)
+
+    def bucket(self, name: str) -> Bucket:
+        """Return a bucket.
+
+        :raises OssError: InvalidBucketName, NoSuchBucket.
+        """
+        body = self._index.bucket(check_bucket(name))
+        if body is None:
+            raise no_such_bucket()
+        return Bucket(name, **body)
+
+    def buckets(self) -> list[Bucket]:
+        """Return the account's buckets in the order of their names."""
+        return [Bucket(name, **body) for name, body in self._index.buckets()]
+
+    def create_bucket(self, name: str, storage_class: str = "Standard", redundancy: str = "LRS") -> None:
+        """Create a bucket; one that exists already is left as it is.
+
+        :raises OssError: InvalidBucketName, InvalidStorageClass.
+        """
+        check_bucket(name)
+        if storage_class not in STORAGE_CLASSES:
+            raise OssError(400, "InvalidStorageClass", f"The storage class {storage_class!r} is not valid.")
+        with self.objects.lock:
+            if self._index.bucket(name) is None:
+                (self.root / name).mkdir(exist_ok=True)
+                created = now().strftime("%Y-%m-%dT%H:%M:%S.000Z")
+                body = {"created": created, "storage_class": storage_class, "redundancy": redundancy}
+                self._index.put_bucket(name, body)
+
+    def delete_bucket(self, name: str) -> None:
+        """Delete a bucket without objects and uploads; empty folders in it go with it.
+
+        :raises OssError: NoSuchBucket, BucketNotEmpty.
+        """
+        self.bucket(name)
+        with self.objects.lock:
+            if not self.objects.is_empty(name) or self.uploads.all(name):
+                raise OssError(409, "BucketNotEmpty", "The bucket you tried to delete is not empty.")
+            self._index.drop_bucket(name)
+            shutil.rmtree(self.root / name, ignore_errors=True)
+
+    def append_base(self, bucket: str, key: str, position: int) -> StoredObject | None:
+        """Return the object that an append goes on from, None for a new one.
+
+        :raises OssError: ObjectNotAppendable, PositionNotEqualToLength.
+        """
+        current = self.objects.find(bucket, key)
+        if current is not None and current.attributes.kind != "Appendable":
+            raise OssError(409, "ObjectNotAppendable", "The object is not appendable")
+        length = current.size if current else 0
+        if position != length:
+            raise position_not_equal_to_length(length)
+        return current
+
+    def check_names(self, bucket: str, key: str) -> None:
+        """Refuse names that OSS refuses, and buckets that don't exist.
+
+        :raises OssError: InvalidBucketName, NoSuchBucket, InvalidObjectName.
+        """
+        self.bucket(bucket)
+        if key:
+            check_key(key)

@@ -1,0 +1,189 @@
+"""Headers in and out: what is kept of an upload, what a download tells, conditions and ranges."""
+
+from __future__ import annotations
+
+import base64
+import re
+from collections.abc import Mapping
+from datetime import datetime
+from email.utils import format_datetime
+from urllib.parse import parse_qsl
+
+from airflow_provider_pai.emulator.auth import raw
+from airflow_provider_pai.emulator.oss.auth import http_time
+from airflow_provider_pai.emulator.oss.backend import STORAGE_CLASSES
+from airflow_provider_pai.emulator.oss.errors import OssError, invalid_argument
+from airflow_provider_pai.emulator.oss.index import Attributes
+from airflow_provider_pai.emulator.oss.objects import StoredObject
+
+_KEPT = frozenset(
+    {
+        "cache-control",
+        "content-disposition",
+        "content-encoding",
+        "content-language",
+        "content-type",
+        "expires",
+        "x-oss-storage-class",
+        "x-oss-server-side-encryption",
+    }
+)
+_MAX_USER_META_BYTES = 8 * 1024
+_MAX_TAGS = 10
+_TAG_TEXT = re.compile(r"[\w\s+\-=.:/]*")
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+_RANGE = re.compile(r"bytes=(\d*)-(\d*)(?:,.*)?")
+
+# Query parameters of GET that replace a header of the answer.
+_OVERRIDES = {
+    f"response-{name}": name
+    for name in (
+        "cache-control", "content-disposition", "content-encoding", "content-language", "content-type", "expires",
+    )
+}  # fmt: skip
+
+
+def attributes_of(headers: Mapping[str, str], kind: str = "Normal") -> Attributes:
+    """Return what is kept of an upload's headers.
+
+    :raises OssError: InvalidArgument, InvalidStorageClass, InvalidTag.
+    """
+    kept = {name: value for name, value in headers.items() if name in _KEPT or name.startswith("x-oss-meta-")}
+    kept.setdefault("content-type", "application/octet-stream")
+    meta = sum(len(name) + len(value) for name, value in kept.items() if name.startswith("x-oss-meta-"))
+    if meta > _MAX_USER_META_BYTES:
+        raise invalid_argument("The total size of the user meta exceeds 8 KB.")
+    if kept.get("x-oss-storage-class", "Standard") not in STORAGE_CLASSES:
+        raise OssError(400, "InvalidStorageClass", "The storage class you specified is not valid.")
+    return Attributes(headers=kept, tags=tags_of_header(headers.get("x-oss-tagging", "")), kind=kind)
+
+
+def tags_of_header(tagging: str) -> dict[str, str]:
+    """Read the header `x-oss-tagging`: `k1=v1&k2=v2`, encoded.
+
+    :raises OssError: InvalidTag.
+    """
+    return checked_tags(parse_qsl(tagging, keep_blank_values=True))
+
+
+def checked_tags(pairs: list[tuple[str, str]]) -> dict[str, str]:
+    """Return tags as a mapping.
+
+    :raises OssError: InvalidTag: more than ten, one key twice, an empty or too long key, a too long value,
+        characters that tags don't have.
+    """
+    tags = dict(pairs)
+    if len(pairs) > _MAX_TAGS:
+        raise OssError(400, "BadRequest", f"Object tags cannot be greater than {_MAX_TAGS}.")
+    well_formed = all(
+        1 <= len(key) <= 128 and len(value) <= 256 and _TAG_TEXT.fullmatch(key + value) for key, value in tags.items()
+    )
+    if len(tags) < len(pairs) or not well_formed:
+        raise OssError(400, "InvalidTag", "The tag you provided is not valid.")
+    return tags
+
+
+def described(stored: StoredObject, storage_class: str) -> dict[str, str]:
+    """Return the headers of GET and HEAD, without Content-Length."""
+    attributes = stored.attributes
+    headers = {"content-type": "application/octet-stream", **attributes.headers, **brief(stored)}
+    headers["accept-ranges"] = "bytes"
+    headers["x-oss-object-type"] = attributes.kind
+    headers["x-oss-storage-class"] = storage_class
+    headers["x-oss-hash-crc64ecma"] = str(stored.record.crc64)
+    if attributes.kind == "Normal":
+        headers["content-md5"] = base64.b64encode(bytes.fromhex(stored.etag)).decode()
+    if attributes.kind == "Appendable":
+        headers["x-oss-next-append-position"] = str(stored.size)
+    if attributes.tags:
+        headers["x-oss-tagging-count"] = str(len(attributes.tags))
+    return headers
+
+
+def brief(stored: StoredObject) -> dict[str, str]:
+    """Return the headers of `?objectMeta`, without Content-Length."""
+    return {"etag": quoted(stored.etag), "last-modified": http_date(stored.modified)}
+
+
+def overridden(headers: Mapping[str, str], query: Mapping[str, str]) -> dict[str, str]:
+    """Apply the `response-*` parameters of a download.
+
+    :raises OssError: InvalidArgument.
+    """
+    given = {_OVERRIDES[name]: value for name, value in query.items() if name in _OVERRIDES}
+    if any(_CONTROL.search(value) for value in given.values()):
+        raise invalid_argument("A response-* parameter has a control character.")
+    return {**headers, **given}
+
+
+def outgoing(headers: Mapping[str, str]) -> dict[str, str]:
+    """Return headers so that they go out as the UTF-8 that came in; ASGI servers write Latin-1."""
+    return {name: raw(value).decode("latin-1") for name, value in headers.items()}
+
+
+def check_conditions(stored: StoredObject, headers: Mapping[str, str], prefix: str = "") -> None:
+    """Check the `If-*` headers; `prefix` is `x-oss-copy-source-` for the source of a copy.
+
+    :raises OssError: PreconditionFailed, NotModified (304).
+    """
+    match, unmodified = headers.get(f"{prefix}if-match"), headers.get(f"{prefix}if-unmodified-since")
+    if (match and not _is_named(stored, match)) or _is_after(stored.modified, unmodified):
+        raise OssError(412, "PreconditionFailed", "At least one of the pre-conditions you specified did not hold.")
+    none_match, modified = headers.get(f"{prefix}if-none-match"), headers.get(f"{prefix}if-modified-since")
+    if none_match:
+        unchanged = _is_named(stored, none_match)
+    else:
+        unchanged = bool(modified and http_time(modified)) and not _is_after(stored.modified, modified)
+    if unchanged:
+        raise OssError(304, "NotModified", "Not Modified", headers=brief(stored))
+
+
+def requested_range(value: str | None, size: int, *, standard: bool) -> tuple[int, int] | None:
+    """Read the header `Range`: the first byte and the number of bytes, None for the whole object.
+
+    A range that does not lie within the object is ignored, unless the client asks for standard behavior.
+
+    :raises OssError: InvalidRange.
+    """
+    match = _RANGE.fullmatch(value or "")
+    if match is None or match.group(1) == match.group(2) == "":
+        return None
+    first, last = _bounds(match.group(1), match.group(2), size)
+    if 0 <= first <= last < size:
+        return first, last - first + 1
+    if not standard or (match.group(1) and first > int(match.group(2) or first)):
+        return None
+    if first >= size or last < 0:
+        raise OssError(416, "InvalidRange", "The requested range cannot be satisfied")
+    first = max(first, 0)
+    return first, size - first
+
+
+def quoted(etag: str) -> str:
+    """Write an ETag as headers and lists do."""
+    return f'"{etag}"'
+
+
+def http_date(moment: datetime) -> str:
+    """Write a time as HTTP does."""
+    return format_datetime(moment, usegmt=True)
+
+
+def iso_date(moment: datetime) -> str:
+    """Write a time as OSS's XML does."""
+    return moment.strftime("%Y-%m-%dT%H:%M:%S.000Z")
+
+
+def _bounds(first: str, last: str, size: int) -> tuple[int, int]:
+    if not first:
+        return size - int(last), size - 1
+    return int(first), int(last) if last else size - 1
+
+
+def _is_named(stored: StoredObject, etags: str) -> bool:
+    return any(etag.strip().strip('"') in ("*", stored.etag) for etag in etags.split(","))
+
+
+def _is_after(moment: datetime, limit: str | None) -> bool:
+    parsed = http_time(limit) if limit else None
+    return parsed is not None and moment > parsed

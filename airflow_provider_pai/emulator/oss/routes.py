@@ -1,0 +1,129 @@
+"""Which request is which operation: tables by method and sub-resource, for the service, a bucket and an object."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from urllib.parse import unquote
+
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import Response
+from starlette.routing import BaseRoute, Route
+
+from airflow_provider_pai.emulator.auth import SignedRequest
+from airflow_provider_pai.emulator.cloud import Cloud
+from airflow_provider_pai.emulator.errors import ApiError
+from airflow_provider_pai.emulator.oss import bucket_routes, object_routes, upload_routes
+from airflow_provider_pai.emulator.oss.auth import V1_SUBRESOURCES, verify_oss
+from airflow_provider_pai.emulator.oss.errors import OssError
+from airflow_provider_pai.emulator.oss.names import check_bucket
+from airflow_provider_pai.emulator.oss.wire import Call, refusal
+
+Handler = Callable[[Call], Awaitable[Response]]
+Operations = Mapping[tuple[str, str], Handler]
+
+_SERVICE: Operations = {("GET", ""): bucket_routes.list_buckets}
+
+_BUCKET: Operations = {
+    ("PUT", ""): bucket_routes.put_bucket,
+    ("GET", ""): bucket_routes.list_objects,
+    ("HEAD", ""): bucket_routes.head_bucket,
+    ("DELETE", ""): bucket_routes.delete_bucket,
+    ("GET", "bucketInfo"): bucket_routes.get_bucket_info,
+    ("GET", "location"): bucket_routes.get_bucket_location,
+    ("GET", "live"): bucket_routes.list_live_channels,
+    ("GET", "uploads"): upload_routes.list_uploads,
+    ("POST", "delete"): bucket_routes.delete_objects,
+}
+
+_OBJECT: Operations = {
+    ("PUT", ""): object_routes.put_object,
+    ("GET", ""): object_routes.get_object,
+    ("HEAD", ""): object_routes.head_object,
+    ("DELETE", ""): object_routes.delete_object,
+    ("GET", "objectMeta"): object_routes.get_object_meta,
+    ("HEAD", "objectMeta"): object_routes.get_object_meta,
+    ("POST", "append"): object_routes.append_object,
+    ("PUT", "tagging"): object_routes.put_object_tagging,
+    ("GET", "tagging"): object_routes.get_object_tagging,
+    ("DELETE", "tagging"): object_routes.delete_object_tagging,
+    ("POST", "uploads"): upload_routes.initiate_upload,
+    ("PUT", "uploadId"): upload_routes.upload_part,
+    ("POST", "uploadId"): upload_routes.complete_upload,
+    ("DELETE", "uploadId"): upload_routes.abort_upload,
+    ("GET", "uploadId"): upload_routes.list_parts,
+}
+
+# Signed parameters that modify an operation; every other signed parameter selects one.
+_MODIFIERS = frozenset(
+    {
+        "continuation-token",
+        "partNumber",
+        "position",
+        "security-token",
+        "sequential",
+        "x-oss-request-payer",
+        "x-oss-traffic-limit",
+    }
+) | {name for name in V1_SUBRESOURCES if name.startswith("response-")}
+_METHODS = ("DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT")
+_SELECTORS = V1_SUBRESOURCES - _MODIFIERS
+
+
+def routes(cloud: Cloud) -> list[BaseRoute]:
+    """Return the one route of OSS; buckets are the first component of the path."""
+
+    async def endpoint(request: Request) -> Response:
+        signed = SignedRequest.from_scope(request.scope)
+        path = unquote(signed.raw_path, errors="surrogateescape").removeprefix("/")
+        bucket, _, key = path.partition("/")
+        call = Call(cloud.oss, request, bucket, key, dict(signed.query), signed.headers)
+        try:
+            verify_oss(cloud, signed)
+            response = await _handler(call)(call)
+        except ClientDisconnect:
+            response = Response(status_code=400)  # nobody reads it
+        except ApiError as error:
+            response = refusal(error, call)
+        response.headers["x-oss-request-id"] = call.request_id
+        response.headers["server"] = "AliyunOSS"
+        if _has_unread_body(request):
+            response.headers["connection"] = "close"
+        return response
+
+    return [Route("/{path:path}", endpoint, methods=_METHODS)]
+
+
+def _has_unread_body(request: Request) -> bool:
+    """Tell whether a body is announced that no handler reads: the connection would not be at a request's begin."""
+    return request.method in ("GET", "HEAD") and request.headers.get("content-length", "0") != "0"
+
+
+def _handler(call: Call) -> Handler:
+    """Return the operation that a request asks for, its names checked.
+
+    :raises OssError: InvalidBucketName, NoSuchBucket, InvalidObjectName, NotImplemented.
+    """
+    if call.key:
+        call.oss.check_names(call.bucket, call.key)
+    elif call.bucket:
+        check_bucket(call.bucket)
+    operations = _OBJECT if call.key else _BUCKET if call.bucket else _SERVICE
+    selected = [name for name in call.query if name in _SELECTORS]
+    handler = operations.get((call.request.method, selected[0] if selected else ""))
+    if handler is None or len(selected) > 1:
+        raise _not_implemented(f"{call.request.method} {'?' + '&'.join(selected) if selected else 'here'}")
+    _refuse_ignored(call)
+    return handler
+
+
+def _refuse_ignored(call: Call) -> None:
+    """Refuse what would change the meaning of a request and is not emulated: other ACLs, callbacks."""
+    for name in ("x-oss-acl", "x-oss-object-acl"):
+        if call.headers.get(name, "private") not in ("private", "default"):
+            raise _not_implemented(f"{name}: {call.headers[name]}")
+    if "x-oss-callback" in call.headers:
+        raise _not_implemented("x-oss-callback")
+
+
+def _not_implemented(what: str) -> OssError:
+    return OssError(501, "NotImplemented", f"The emulator has no {what}.")

@@ -1,0 +1,204 @@
+"""Multipart uploads: parts wait below `.pai-emulator/parts` until they are put together."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import secrets
+import shutil
+import time
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from itertools import pairwise
+from pathlib import Path
+
+from airflow_provider_pai.emulator.oss.errors import OssError, invalid_argument
+from airflow_provider_pai.emulator.oss.files import Staged
+from airflow_provider_pai.emulator.oss.index import Attributes, Index
+from airflow_provider_pai.emulator.oss.objects import Objects, StoredObject
+
+MAX_PARTS = 10_000
+MIN_PART_BYTES = 100 * 1024
+"""Of every part but the last."""
+
+_SELECT_UPLOAD = "SELECT * FROM uploads WHERE id = ? AND bucket = ? AND key = ?"
+_SELECT_UPLOADS = "SELECT * FROM uploads WHERE bucket = ? ORDER BY key, id"
+
+
+@dataclass(frozen=True)
+class Upload:
+    """An upload that was begun."""
+
+    id: str
+    bucket: str
+    key: str
+    initiated_ns: int
+    attributes: Attributes
+
+    @property
+    def initiated(self) -> datetime:
+        """Return the time at which it was begun."""
+        return _time(self.initiated_ns)
+
+
+@dataclass(frozen=True)
+class Part:
+    """A part that was uploaded."""
+
+    number: int
+    file: str
+    size: int
+    etag: str
+    crc64: int
+    mtime_ns: int
+
+    @property
+    def modified(self) -> datetime:
+        """Return the time of the upload."""
+        return _time(self.mtime_ns)
+
+
+class Uploads:
+    """The uploads of every bucket. Methods block on the disk; call them from threads."""
+
+    def __init__(self, folder: Path, index: Index, objects: Objects) -> None:
+        self._folder = folder
+        self._index = index
+        self._objects = objects
+        folder.mkdir(parents=True, exist_ok=True)
+        for left in {path.name for path in folder.iterdir()} - self._ids():
+            shutil.rmtree(folder / left, ignore_errors=True)
+
+    def _ids(self) -> set[str]:
+        return {upload for (upload,) in self._index.execute("SELECT id FROM uploads")}
+
+    def begin(self, bucket: str, key: str, attributes: Attributes) -> Upload:
+        """Begin an upload."""
+        upload = Upload(secrets.token_hex(16).upper(), bucket, key, time.time_ns(), attributes)
+        (self._folder / upload.id).mkdir()
+        body = json.dumps([attributes.headers, attributes.tags])
+        self._index.execute(
+            "INSERT INTO uploads VALUES (?, ?, ?, ?, ?)", upload.id, bucket, key, upload.initiated_ns, body
+        )
+        return upload
+
+    def get(self, bucket: str, key: str, upload_id: str) -> Upload:
+        """Return an upload.
+
+        :raises OssError: NoSuchUpload.
+        """
+        found = self._index.execute(_SELECT_UPLOAD, upload_id, bucket, key)
+        if not found:
+            raise OssError(
+                404,
+                "NoSuchUpload",
+                "The specified upload does not exist. "
+                "The upload ID may be invalid, or the upload may have been aborted or completed.",
+            )
+        return _upload(*found[0])
+
+    def all(self, bucket: str) -> list[Upload]:
+        """Return the uploads of a bucket in the order of their keys."""
+        return [_upload(*row) for row in self._index.execute(_SELECT_UPLOADS, bucket)]
+
+    def put_part(self, upload: Upload, number: int, staged: Staged) -> Part:
+        """Take in a part; one with the same number is replaced.
+
+        :raises OssError: NoSuchUpload if the upload ended meanwhile.
+        """
+        status = staged.seal()
+        part = Part(number, staged.path.name, status.st_size, staged.hash.etag, staged.hash.crc64, status.st_mtime_ns)
+        before = [each for each in self.parts(upload) if each.number == number]
+        try:
+            staged.path.rename(self._folder / upload.id / part.file)
+        except FileNotFoundError:
+            self.get(upload.bucket, upload.key, upload.id)
+            raise
+        self._index.execute(
+            "INSERT OR REPLACE INTO parts VALUES (?, ?, ?, ?, ?, ?, ?)",
+            upload.id, number, part.file, part.size, part.etag, str(part.crc64), part.mtime_ns,
+        )  # fmt: skip
+        for each in before:
+            (self._folder / upload.id / each.file).unlink(missing_ok=True)
+        return part
+
+    def parts(self, upload: Upload) -> list[Part]:
+        """Return the parts in the order of their numbers."""
+        rows = self._index.execute(
+            "SELECT number, file, size, etag, crc64, mtime_ns FROM parts WHERE upload = ? ORDER BY number", upload.id
+        )
+        return [Part(number, file, size, etag, int(crc), mtime) for number, file, size, etag, crc, mtime in rows]
+
+    def complete(
+        self, upload: Upload, wanted: Sequence[tuple[int, str]] | None, *, overwrite: bool = True
+    ) -> StoredObject:
+        """Put parts together to the object.
+
+        :param wanted: numbers and ETags in the order of the object; None: all parts.
+        :raises OssError: InvalidPart, InvalidPartOrder, EntityTooSmall, FileAlreadyExists.
+        """
+        parts = self._chosen(upload, wanted)
+        digest = hashlib.md5(b"".join(bytes.fromhex(part.etag) for part in parts), usedforsecurity=False)
+        with self._objects.stage() as staged:
+            for part in parts:
+                staged.copy(self._folder / upload.id / part.file)
+            attributes = Attributes(headers=upload.attributes.headers, tags=upload.attributes.tags, kind="Multipart")
+            stored = self._objects.put(
+                upload.bucket, upload.key, staged, attributes,
+                overwrite=overwrite, etag=f"{digest.hexdigest().upper()}-{len(parts)}",
+            )  # fmt: skip
+        self.abort(upload)
+        return stored
+
+    def abort(self, upload: Upload) -> None:
+        """End an upload and delete its parts."""
+        self._index.execute("DELETE FROM uploads WHERE id = ?", upload.id)
+        self._index.execute("DELETE FROM parts WHERE upload = ?", upload.id)
+        shutil.rmtree(self._folder / upload.id, ignore_errors=True)
+
+    def _chosen(self, upload: Upload, wanted: Sequence[tuple[int, str]] | None) -> list[Part]:
+        there = {part.number: part for part in self.parts(upload)}
+        if wanted is None:
+            chosen = list(there.values())
+        elif any(left >= right for (left, _), (right, _) in pairwise(wanted)):
+            raise OssError(400, "InvalidPartOrder", "The list of parts was not in ascending order.")
+        else:
+            chosen = list(_matching(there, wanted))
+        if not chosen:
+            raise OssError(400, "MalformedXML", "The XML you provided was not well-formed: it names no part.")
+        if any(part.size < MIN_PART_BYTES for part in chosen[:-1]):
+            raise OssError(400, "EntityTooSmall", "Your proposed upload smaller than the minimum allowed object size.")
+        return chosen
+
+
+def check_part_number(number: int) -> int:
+    """Return the number of a part.
+
+    :raises OssError: InvalidArgument.
+    """
+    if not 1 <= number <= MAX_PARTS:
+        raise invalid_argument(f"Part number must be an integer between 1 and {MAX_PARTS}, inclusive.")
+    return number
+
+
+def _matching(there: dict[int, Part], wanted: Iterable[tuple[int, str]]) -> Iterable[Part]:
+    for number, etag in wanted:
+        part = there.get(number)
+        if part is None or part.etag != etag.strip('"').upper():
+            raise OssError(
+                400,
+                "InvalidPart",
+                "One or more of the specified parts could not be found or the specified entity tag might not "
+                f"have matched the part's entity tag: part {number}.",
+            )
+        yield part
+
+
+def _upload(upload_id: str, bucket: str, key: str, initiated_ns: int, body: str) -> Upload:
+    headers, tags = json.loads(body)
+    return Upload(upload_id, bucket, key, initiated_ns, Attributes(headers=headers, tags=tags))
+
+
+def _time(nanoseconds: int) -> datetime:
+    return datetime.fromtimestamp(nanoseconds // 1_000_000_000, UTC)

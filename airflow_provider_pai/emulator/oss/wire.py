@@ -1,0 +1,129 @@
+"""One OSS request as the handlers see it, and the envelopes of its answers."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import hashlib
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from airflow_provider_pai.emulator.errors import ApiError
+from airflow_provider_pai.emulator.oss.errors import OssError, invalid_argument
+from airflow_provider_pai.emulator.oss.files import CHUNK, Staged
+from airflow_provider_pai.emulator.oss.xml import Pair, document, text_document
+
+if TYPE_CHECKING:
+    from airflow_provider_pai.emulator.oss.backend import OssBackend
+
+MAX_PUT_BYTES = 5 << 30
+_MAX_DOCUMENT_BYTES = 8 << 20
+
+
+@dataclass(frozen=True)
+class Call:
+    """One request: its address, decoded query, lower-case headers, and the backend it is for."""
+
+    oss: OssBackend
+    request: Request
+    bucket: str
+    key: str
+    query: Mapping[str, str]
+    headers: Mapping[str, str]
+    request_id: str = field(default_factory=lambda: secrets.token_hex(12).upper())
+
+    def integer(self, name: str, default: int, least: int, most: int) -> int:
+        """Read a whole number from the query.
+
+        :raises OssError: InvalidArgument.
+        """
+        given = self.query.get(name) or str(default)
+        if not (given.isascii() and given.isdigit() and least <= int(given) <= most):
+            raise invalid_argument(f"Argument {name} must be an integer between {least} and {most}: {given!r}.")
+        return int(given)
+
+    @property
+    def overwrite(self) -> bool:
+        """Tell whether an object that is there may be overwritten."""
+        return self.headers.get("x-oss-forbid-overwrite", "").lower() != "true"
+
+    async def document(self) -> bytes:
+        """Return a body that is XML, checked against Content-MD5."""
+        body = bytearray()
+        async for chunk in self.request.stream():
+            body += chunk
+            if len(body) > _MAX_DOCUMENT_BYTES:
+                raise OssError(400, "EntityTooLarge", "The body is too large for an XML document.")
+        self.check_digest(hashlib.md5(body, usedforsecurity=False).digest())
+        return bytes(body)
+
+    async def receive(self, staged: Staged) -> None:
+        """Stream the body to a file, checked against Content-MD5.
+
+        :raises OssError: MissingContentLength, EntityTooLarge, InvalidDigest.
+        """
+        self._check_length()
+        pending = bytearray()
+        async for chunk in self.request.stream():
+            pending += chunk
+            if len(pending) >= CHUNK:
+                await asyncio.to_thread(staged.write, bytes(pending))
+                pending.clear()
+        await asyncio.to_thread(staged.write, bytes(pending))
+
+    def check_digest(self, md5: bytes) -> None:
+        """Compare a body with the request's Content-MD5.
+
+        :raises OssError: InvalidDigest.
+        """
+        given = self.headers.get("content-md5")
+        if given is not None and given != base64.b64encode(md5).decode():
+            raise OssError(400, "InvalidDigest", "The Content-MD5 you specified did not match what we received.")
+
+    def _check_length(self) -> None:
+        length = self.headers.get("content-length")
+        if length is None and "transfer-encoding" not in self.headers:
+            raise OssError(411, "MissingContentLength", "You must provide the Content-Length HTTP header.")
+        if length is not None and int(length) > MAX_PUT_BYTES:
+            raise OssError(400, "EntityTooLarge", "Your proposed upload exceeds the maximum allowed object size.")
+
+
+def xml(tag: str, *children: Pair) -> Response:
+    """Return a document as an answer."""
+    return Response(document(tag, *children), media_type="application/xml")
+
+
+def text_xml(tag: str, text: str) -> Response:
+    """Return a document that is one text."""
+    return Response(text_document(tag, text), media_type="application/xml")
+
+
+def empty(status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
+    """Return an answer without a body."""
+    return Response(status_code=status, headers=headers)
+
+
+def refusal(error: ApiError, call: Call) -> Response:
+    """Return an error's envelope; an answer to HEAD has it in `x-oss-err`."""
+    ec = error.ec if isinstance(error, OssError) else ""
+    children: list[Pair] = [
+        ("Code", error.code),
+        ("Message", error.message),
+        ("RequestId", call.request_id),
+        ("HostId", call.headers.get("host", "")),
+    ]
+    body = document("Error", *children, *([("EC", ec)] if ec else []))
+    headers = dict(error.headers) if isinstance(error, OssError) else {}
+    if ec:
+        headers["x-oss-ec"] = ec
+    if error.status == 304:
+        return Response(status_code=304, headers=headers)
+    if call.request.method == "HEAD":
+        headers["x-oss-err"] = base64.b64encode(body).decode()
+        return Response(status_code=error.status, headers=headers)
+    return Response(body, error.status, headers, media_type="application/xml")

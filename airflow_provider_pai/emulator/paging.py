@@ -1,0 +1,42 @@
+"""What the lists of all APIs have in common: pages, order, fuzzy names."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TypeVar
+
+from airflow_provider_pai.emulator.errors import InvalidParameterError
+
+MAX_PAGE = 100
+"""Largest page; the APIs' own limits are not published."""
+
+Item = TypeVar("Item")
+
+
+def page(items: Sequence[Item], number: int, size: int) -> Sequence[Item]:
+    """Cut one page; the first has number 1.
+
+    :raises InvalidParameterError: for a page number or size out of range.
+    """
+    if number < 1:
+        raise InvalidParameterError(f"PageNumber must be 1 or more, not {number}.")
+    if not 1 <= size <= MAX_PAGE:
+        raise InvalidParameterError(f"PageSize must be between 1 and {MAX_PAGE}, not {size}.")
+    return items[(number - 1) * size : number * size]
+
+
+def fuzzy(wanted: str | None, name: str) -> bool:
+    """Tell whether a name holds the wanted text, whatever the case."""
+    return not wanted or wanted.lower() in name.lower()
+
+
+def choice(query: dict[str, str], field: str, default: str, allowed: Sequence[str]) -> str:
+    """Read one of a few values from a query, whatever its case.
+
+    :raises InvalidParameterError: naming field, value and what is allowed.
+    """
+    given = query.get(field) or default
+    for value in allowed:
+        if value.lower() == given.lower():
+            return value
+    raise InvalidParameterError(f"{field} must be one of {', '.join(allowed)}, not {given!r}.")

@@ -1,0 +1,118 @@
+"""Runs one command in a session of its own and sees to it that nothing it started outlives it.
+
+A script of its own (`python -I -S guard.py GRACE COMMAND...`), started for each pod. Its standard input is a
+pipe that the emulator holds: when that closes, because the emulator asks for a stop or has died, all of the
+command's processes get SIGTERM and, after GRACE seconds, SIGKILL. On Linux that includes those that made a
+session of their own; elsewhere it is the command's process group.
+"""
+
+import contextlib
+import ctypes
+import math
+import os
+import select
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+PR_SET_CHILD_SUBREAPER = 36
+POLL = 1.0
+"""Seconds between two looks for an emulator that died while a fork of it still holds the pipe."""
+STOP_POLL = 0.05
+
+
+def adopt_orphans() -> None:
+    """Become the parent of every descendant whose own parent ends (Linux)."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+
+
+def descendants() -> set[int]:
+    """Return the ids of all processes below this one (Linux; elsewhere none)."""
+    parents: dict[int, int] = {}
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        with contextlib.suppress(OSError):
+            fields = stat.read_text(errors="replace").rpartition(")")[2].split()
+            parents[int(stat.parent.name)] = int(fields[1])
+    found, level = set(), {os.getpid()}
+    while level:
+        level = {pid for pid, parent in parents.items() if parent in level}
+        found |= level
+    return found
+
+
+class Command:
+    """The command and everything it started."""
+
+    def __init__(self, arguments: list[str]) -> None:
+        # Kept: a Popen that is dropped collects the exit code of a child that has ended already.
+        self._process = subprocess.Popen(arguments, stdin=subprocess.DEVNULL, start_new_session=True)
+        self.pid = self._process.pid
+        self.code: int | None = None
+
+    def reap(self) -> None:
+        """Collect what has ended; remember the command's own exit code, 128 + n where signal n ended it."""
+        with contextlib.suppress(ChildProcessError):
+            while (ended := os.waitpid(-1, os.WNOHANG))[0]:
+                if ended[0] == self.pid:
+                    code = os.waitstatus_to_exitcode(ended[1])
+                    self.code = code if code >= 0 else 128 - code
+
+    def signal(self, number: int) -> bool:
+        """Signal every process; tell whether there was one (number 0 only asks)."""
+        strays = descendants()
+        for pid in strays:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, number)
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(self.pid, number)
+            return True
+        return bool(strays)
+
+
+def main() -> int:
+    """Run the command; exit as it did once nothing of it is left."""
+    grace, emulator = float(sys.argv[1]), os.getppid()
+    awake = wake_at_signals()
+    adopt_orphans()
+    command = Command(sys.argv[2:])
+    deadline = math.inf
+    while True:
+        command.reap()
+        stopping = deadline < math.inf
+        # At its own end the command's background processes end too; at a stop they have their grace.
+        if command.code is not None and not (stopping and command.signal(0)):
+            break
+        if time.monotonic() > deadline:
+            command.signal(signal.SIGKILL)
+        watched, patience = ([awake], STOP_POLL) if stopping else ([awake, 0], POLL)
+        ready, _, _ = select.select(watched, [], [], patience)
+        if awake in ready:
+            os.read(awake, 4096)
+        if not stopping and ((0 in ready and not os.read(0, 64)) or os.getppid() != emulator):
+            deadline = time.monotonic() + grace
+            command.signal(signal.SIGTERM)
+    while command.signal(signal.SIGKILL):
+        command.reap()
+        time.sleep(0.005)
+    return command.code
+
+
+def wake_at_signals() -> int:
+    """Return a descriptor that becomes readable when a child ends.
+
+    Signals that would end the guard do nothing: whoever holds the pipe alone decides when a pod ends. They
+    get a handler because the command would inherit that they are ignored.
+    """
+    awake, wakeup = os.pipe()
+    os.set_blocking(wakeup, False)
+    signal.set_wakeup_fd(wakeup, warn_on_full_buffer=False)
+    for number in (signal.SIGCHLD, signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, lambda *_: None)
+    return awake
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,35 @@
+"""Local ports for what would have a network of its own in the cloud."""
+
+from __future__ import annotations
+
+import random
+import socket
+
+# Below what Linux and macOS hand out to outgoing connections, so that none of those takes a port in between.
+_FIRST, _LAST = 20_000, 32_000
+
+
+def free_ports(count: int) -> list[int]:
+    """Return ports of 127.0.0.1 on which nobody listens now.
+
+    :raises OSError: when there are not enough.
+    """
+    found: list[int] = []
+    start = random.randrange(_LAST - _FIRST)  # noqa: S311 - only so that two calls do not begin alike
+    for offset in range(_LAST - _FIRST):
+        if len(found) == count:
+            return found
+        port = _FIRST + (start + offset) % (_LAST - _FIRST)
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            if _can_bind(probe, port):
+                found.append(port)
+    raise OSError(f"{count} free ports between {_FIRST} and {_LAST} are not to be had.")
+
+
+def _can_bind(probe: socket.socket, port: int) -> bool:
+    try:
+        probe.bind(("127.0.0.1", port))
+    except OSError:
+        return False
+    return True

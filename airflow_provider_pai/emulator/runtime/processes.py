@@ -1,0 +1,133 @@
+"""Pods, notebook instances and service instances as processes of this machine."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from airflow_provider_pai.emulator.cloud import now
+
+_GUARD = Path(__file__).with_name("guard.py")
+
+LAST_WORDS = 2.0
+"""Seconds in which the output of an ended process must have been read."""
+LONGEST_LINE = 1_000_000
+"""Bytes after which a line is cut, for programs that never write a newline."""
+
+# What a process inherits; everything else a real container would not see either.
+_INHERITED = ("LANG", "LC_ALL", "TZ", "SSL_CERT_FILE", "TMPDIR")
+_INHERITED_PREFIXES = ("OPENBLAS_", "GIT_SSL_")
+
+
+def base_environment() -> dict[str, str]:
+    """Return the environment every process starts with; `python` is the emulator's own Python."""
+    inherited = {
+        name: value for name, value in os.environ.items() if name in _INHERITED or name.startswith(_INHERITED_PREFIXES)
+    }
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', os.defpath)}"
+    return {**inherited, "PATH": path, "PYTHONUNBUFFERED": "1"}
+
+
+class Process:
+    """One running shell script with its log file.
+
+    Each line of output is written to the log as `<ISO time> <text>`, in the order in which it came.
+    """
+
+    def __init__(self, process: asyncio.subprocess.Process, log: Path) -> None:
+        self._process = process
+        self._log = log
+        self._copying = asyncio.create_task(self._copy())
+
+    @classmethod
+    async def start(
+        cls, script: str, *, environment: Mapping[str, str], folder: Path, log: Path, grace: float
+    ) -> Process:
+        """Start `bash -c script` in a folder.
+
+        :param environment: added to the base environment.
+        :param grace: seconds between SIGTERM and SIGKILL at a stop.
+        """
+        log.parent.mkdir(parents=True, exist_ok=True)
+        spawning = asyncio.ensure_future(
+            asyncio.create_subprocess_exec(
+                *(sys.executable, "-I", "-S", str(_GUARD), str(grace), "bash", "-c", script),
+                stdin=asyncio.subprocess.PIPE,
+                stdout=asyncio.subprocess.PIPE,
+                stderr=asyncio.subprocess.STDOUT,
+                # Who kills the emulator's whole process group must leave the guard to end the pod.
+                start_new_session=True,
+                cwd=folder,
+                env={**base_environment(), "HOME": str(folder), **environment},
+            )
+        )
+        try:
+            return cls(await asyncio.shield(spawning), log)
+        except asyncio.CancelledError:
+            # asyncio would kill the guard, which could then not end what it has started.
+            await stop_all([cls(await spawning, log)])
+            raise
+
+    @property
+    def pid(self) -> int:
+        """Return the id of the guard process."""
+        return self._process.pid
+
+    @property
+    def running(self) -> bool:
+        """Tell whether the process has not ended."""
+        return self._process.returncode is None
+
+    async def wait(self) -> int:
+        """Return the exit code once the process has ended and its log is complete."""
+        code = await self._process.wait()
+        # Where the guard can't find all descendants (macOS), one of them may hold the pipe for ever.
+        await asyncio.wait({self._copying}, timeout=LAST_WORDS)
+        return code
+
+    async def stop(self) -> int:
+        """Ask the process to end (SIGTERM, then SIGKILL) and return the exit code."""
+        self.request_stop()
+        return await self.wait()
+
+    def request_stop(self) -> None:
+        """Ask for the stop and return at once."""
+        if self._process.stdin is not None:
+            self._process.stdin.close()
+
+    async def _copy(self) -> None:
+        assert self._process.stdout is not None
+        rest = b""
+        with self._log.open("ab", buffering=0) as log:
+            while chunk := await self._process.stdout.read(65536):
+                *lines, rest = (rest + chunk).split(b"\n")
+                if len(rest) > LONGEST_LINE:
+                    lines, rest = [*lines, rest], b""
+                stamp = now().isoformat(timespec="microseconds").encode()
+                log.write(b"".join(stamp + b" " + line + b"\n" for line in lines))
+            if rest:
+                log.write(now().isoformat(timespec="microseconds").encode() + b" " + rest + b"\n")
+
+
+async def stop_all(processes: Iterable[Process]) -> None:
+    """End processes and return when they are gone, even if the caller is canceled meanwhile."""
+    processes = list(processes)
+    for process in processes:
+        process.request_stop()
+    await see_out(asyncio.gather(*(process.wait() for process in processes)))
+
+
+async def see_out(work: asyncio.Future[Any]) -> None:
+    """Wait until a piece of clean-up has ended; a cancellation in between is raised only then."""
+    canceled = False
+    while not work.done():
+        try:
+            await asyncio.wait({work})
+        except asyncio.CancelledError:
+            canceled = True
+    if canceled:
+        raise asyncio.CancelledError

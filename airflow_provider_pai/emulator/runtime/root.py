@@ -1,0 +1,96 @@
+"""The root folder of one process, and the translation of container paths and ports into it.
+
+Processes of the emulator share the machine's file system and network. So a mount path such as `/mnt/data`
+becomes a folder below the process's own root, and its command and environment are rewritten to say so. What a
+program spells out in its own source is not rewritten: it should take its paths from the command or the
+environment. The address 0.0.0.0 becomes 127.0.0.1: what listens on a container's every interface must not be
+reachable from outside this machine.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+
+# What the emulator keeps beside the objects of a bucket.
+_PRIVATE = shutil.ignore_patterns(".pai-emulator*")
+
+
+class Root:
+    """One process's view: container paths mapped to folders below `folder`, container ports to local ones."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._paths: dict[str, str] = {}
+        self._words = {"0.0.0.0": "127.0.0.1"}  # noqa: S104 - rewritten, not bound
+        folder.mkdir(parents=True, exist_ok=True)
+
+    def local(self, container_path: str) -> Path:
+        """Return where a container path lies on this machine, whether it exists or not."""
+        return self.folder / container_path.strip("/")
+
+    def mount(self, mount_path: str, source: Path, *, read_only: bool) -> None:
+        """Show `source` at a container path.
+
+        Read and write: a link, so that what is written is an object at once. Read-only: a copy without write
+        permission, so that a write never reaches the bucket.
+        """
+        target = self.local(mount_path)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        self._unmount(target)
+        if not read_only:
+            source.mkdir(parents=True, exist_ok=True)
+            target.symlink_to(source, target_is_directory=True)
+        elif source.is_dir():
+            shutil.copytree(source, target, ignore=_PRIVATE, ignore_dangling_symlinks=True)
+        else:
+            target.mkdir()
+        if read_only:
+            _set_writable(target, writable=False)
+        self.map_path(mount_path, target)
+
+    def map_path(self, container_path: str, target: Path) -> None:
+        """Rewrite a container path, and everything below it, to a local folder."""
+        self._paths["/" + container_path.strip("/")] = str(target)
+
+    def map_port(self, container_port: int, local_port: int) -> None:
+        """Rewrite a container port, as a whole word, to a local one."""
+        self._words[str(container_port)] = str(local_port)
+
+    def translate(self, text: str) -> str:
+        """Rewrite one text in a single pass, so that nothing is rewritten twice."""
+        local = {**self._paths, **self._words}
+        # A path: not in the middle of a longer one, and a whole component at its end. Others: a whole word.
+        paths = "|".join(re.escape(path) for path in sorted(self._paths, key=len, reverse=True))
+        forms = [rf"(?<![\w./-])(?:{paths})(?![\w.-])"] if paths else []
+        forms += [rf"(?<![\w.-]){re.escape(word)}(?![\w.-])" for word in self._words]
+        return re.sub("|".join(forms), lambda match: local[match.group()], text)
+
+    def translate_environment(self, environment: Mapping[str, str]) -> dict[str, str]:
+        """Rewrite every value."""
+        return {name: self.translate(value) for name, value in environment.items()}
+
+    def _unmount(self, target: Path) -> None:
+        """Clear the place of a mount of an earlier start."""
+        if target.is_symlink():
+            target.unlink()
+        elif target.exists():
+            _set_writable(target, writable=True)
+            shutil.rmtree(target)
+
+    def remove(self) -> None:
+        """Delete the folder; what is mounted for read and write stays in its bucket."""
+        _set_writable(self.folder, writable=True)
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def _set_writable(folder: Path, *, writable: bool) -> None:
+    """Give or take the owner's write permission below a folder, without following links."""
+    for parent, _, names in os.walk(folder):
+        for path in (Path(parent), *(Path(parent, name) for name in names)):
+            if not path.is_symlink():
+                mode = path.stat().st_mode
+                path.chmod(mode | 0o200 if writable else mode & ~0o222)

@@ -1,0 +1,212 @@
+"""The emulator as an object: three listeners (PAI APIs, OSS, EAS gateway) on one event loop in one thread."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import sqlite3
+import tempfile
+import threading
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import BaseRoute
+
+from airflow_provider_pai.emulator import control
+from airflow_provider_pai.emulator.aiworkspace.backend import AIWorkspaceBackend
+from airflow_provider_pai.emulator.aiworkspace.routes import routes as aiworkspace_routes
+from airflow_provider_pai.emulator.cloud import Cloud, Settings
+from airflow_provider_pai.emulator.cloudmonitor.routes import routes as cloudmonitor_routes
+from airflow_provider_pai.emulator.datafolder import StartError, owned
+from airflow_provider_pai.emulator.dlc.backend import DlcBackend
+from airflow_provider_pai.emulator.dlc.routes import routes as dlc_routes
+from airflow_provider_pai.emulator.dsw.backend import DswBackend
+from airflow_provider_pai.emulator.dsw.routes import routes as dsw_routes
+from airflow_provider_pai.emulator.eas.backend import EasBackend
+from airflow_provider_pai.emulator.eas.gateway import routes as gateway_routes
+from airflow_provider_pai.emulator.eas.routes import routes as eas_routes
+from airflow_provider_pai.emulator.faults import App, FaultMiddleware
+from airflow_provider_pai.emulator.listeners import RequestLog, Server, address_of, listen
+from airflow_provider_pai.emulator.oss.backend import OssBackend
+from airflow_provider_pai.emulator.oss.routes import routes as oss_routes
+from airflow_provider_pai.emulator.wire import broken, not_found
+
+__all__ = ["Emulator", "Endpoints", "StartError"]
+
+
+@dataclass(frozen=True)
+class Endpoints:
+    """What a client needs to use an emulator; printed as one JSON line by the command."""
+
+    endpoint_url: str
+    oss_endpoint: str
+    eas_gateway: str
+    access_key_id: str
+    access_key_secret: str = field(repr=False)
+    region: str
+    workspace_id: str
+
+    def to_dict(self) -> dict[str, str]:
+        """Return the fields as JSON."""
+        return asdict(self)
+
+
+class Emulator:
+    """An emulated PAI account on 127.0.0.1; many can live in one process.
+
+    ::
+
+        with Emulator(dwell=0.01) as pai:
+            hook = DlcHook(...)  # a connection with extra endpoint_url=pai.endpoints.endpoint_url
+
+    :param data: folder that holds objects and state; a temporary one, deleted at stop, when not given.
+    :param port: port of the PAI APIs, 0 for a free one; OSS and the EAS gateway take free ones.
+    :param settings: fields of `Settings`, e.g. `dwell`, `region`.
+    """
+
+    def __init__(self, data: Path | None = None, *, host: str = "127.0.0.1", port: int = 0, **settings: Any) -> None:
+        self.host = host
+        self.port = port
+        self.settings = Settings(**settings)
+        self.data: Path
+        self.cloud: Cloud
+        self.endpoints: Endpoints
+        self._given_data = data
+        self._resources = contextlib.ExitStack()
+        self._loop: asyncio.AbstractEventLoop
+        self._stopping: asyncio.Event
+        self._ready = threading.Event()
+        self._failure: BaseException | None = None
+        self._thread = threading.Thread(target=self._run, name="pai-emulator", daemon=True)
+
+    def start(self) -> Emulator:
+        """Start the listeners and return when they answer.
+
+        :raises StartError: the data folder or the port can't be used.
+        """
+        with contextlib.ExitStack() as resources:
+            folder = self._given_data or Path(
+                resources.enter_context(tempfile.TemporaryDirectory(prefix="pai-emulator-"))
+            )
+            self.data = resources.enter_context(owned(folder.resolve()))
+            self._sockets = [resources.enter_context(listen(self.host, port)) for port in (self.port, 0, 0)]
+            self._thread.start()
+            self._ready.wait()
+            if self._failure is not None:
+                raise self._failure
+            self._resources = resources.pop_all()
+        return self
+
+    def stop(self) -> None:
+        """Stop every process and listener; returns when they are gone."""
+        if self._thread.is_alive():
+            self._loop.call_soon_threadsafe(self._stopping.set)
+            self._thread.join()
+        self._resources.close()
+
+    def __enter__(self) -> Emulator:
+        """Start."""
+        return self.start()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Stop."""
+        self.stop()
+
+    def call(self, function: Callable[[], Any]) -> Any:
+        """Run a function on the emulator's loop and return its result; for looking into backends."""
+
+        async def run() -> Any:
+            return function()
+
+        return asyncio.run_coroutine_threadsafe(run(), self._loop).result()
+
+    def _run(self) -> None:
+        try:
+            asyncio.run(self._serve())
+        except BaseException as error:  # noqa: BLE001 - handed to the thread that called start()
+            self._failure = error
+            self._ready.set()
+
+    async def _serve(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._stopping = asyncio.Event()
+        cloud = self.cloud = self._cloud()
+        servers = [Server(app) for app in _applications(cloud)]
+        serving = [
+            asyncio.create_task(server.serve(sockets=[sock]))
+            for server, sock in zip(servers, self._sockets, strict=True)
+        ]
+        try:
+            while not all(server.started for server in servers):
+                await asyncio.wait(serving, timeout=0.005, return_when=asyncio.FIRST_EXCEPTION)
+            self._ready.set()
+            await self._stopping.wait()
+        finally:
+            for server in servers:
+                server.should_exit = True
+            await asyncio.gather(*serving)
+            await cloud.close()
+            cloud.oss.close()
+
+    def _cloud(self) -> Cloud:
+        try:
+            cloud = Cloud(self.data, self.settings)
+            cloud.endpoints = dict(zip(("api", "oss", "eas"), map(address_of, self._sockets), strict=True))
+            cloud.oss = OssBackend(cloud)
+        except (OSError, sqlite3.Error) as error:
+            raise StartError(f"The data folder {self.data} can't be used: {error}.") from error
+        cloud.aiworkspace = AIWorkspaceBackend(cloud)
+        cloud.dlc = DlcBackend(cloud)
+        cloud.dsw = DswBackend(cloud)
+        cloud.eas = EasBackend(cloud)
+        self.endpoints = _endpoints(cloud)
+        return cloud
+
+
+def _endpoints(cloud: Cloud) -> Endpoints:
+    return Endpoints(
+        endpoint_url=f"http://{cloud.endpoints['api']}",
+        oss_endpoint=f"http://{cloud.endpoints['oss']}",
+        eas_gateway=f"http://{cloud.endpoints['eas']}",
+        access_key_id=cloud.credential.access_key_id,
+        access_key_secret=cloud.credential.access_key_secret,
+        region=cloud.settings.region,
+        workspace_id=cloud.settings.workspace_id,
+    )
+
+
+def _applications(cloud: Cloud) -> list[App]:
+    """Return what each listener serves: PAI APIs, OSS, EAS gateway."""
+    apis = [
+        *control.routes(cloud),
+        *dlc_routes(cloud),
+        *dsw_routes(cloud),
+        *eas_routes(cloud),
+        *aiworkspace_routes(cloud),
+        *cloudmonitor_routes(cloud),
+    ]
+    services: dict[str, list[BaseRoute]] = {"api": apis, "oss": oss_routes(cloud), "eas": gateway_routes(cloud)}
+    return [_application(cloud, name, routes) for name, routes in services.items()]
+
+
+def _application(cloud: Cloud, service: str, routes: list[BaseRoute]) -> App:
+    app = Starlette(routes=routes, exception_handlers={404: _not_found, 405: _not_found, 500: _broken})
+    # A path that no API has is an answer, not a redirect to one with a slash.
+    app.router.redirect_slashes = False
+    return RequestLog(FaultMiddleware(app, cloud.faults, service), service)
+
+
+async def _not_found(request: Request, _: Exception) -> Response:
+    return await not_found(request)
+
+
+async def _broken(request: Request, error: Exception) -> Response:
+    return broken(error)

@@ -1,0 +1,172 @@
+"""The PAI APIs' common wire: ACS3-signed JSON requests in, JSON answers or error envelopes out."""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import importlib
+import inspect
+import json
+import re
+import uuid
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from airflow_provider_pai.emulator.auth import SignedRequest, text, verify_acs3
+from airflow_provider_pai.emulator.cloud import Cloud
+from airflow_provider_pai.emulator.errors import ApiError, InvalidParameterError
+
+Json = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Call:
+    """One API call as a handler sees it."""
+
+    path: dict[str, str]
+    query: dict[str, str]
+    body: Json = field(default_factory=dict)
+
+    def integer(self, name: str, default: int) -> int:
+        """Read a whole number from the query."""
+        given = self.query.get(name) or str(default)
+        if not re.fullmatch(r"-?[0-9]+", given):
+            raise InvalidParameterError(f"{name} must be a whole number, not {given!r}.")
+        return int(given)
+
+    def boolean(self, name: str, default: bool = False) -> bool:
+        """Read a Boolean from the query; SDKs send Python's `True` and `False`."""
+        return (self.query.get(name) or str(default)).lower() == "true"
+
+    def mapping(self, name: str) -> dict[str, str]:
+        """Read a map that the SDK sent as JSON text."""
+        return _json_object(self.query.get(name) or "{}", name)
+
+
+Handler = Callable[[Call], "Json | Awaitable[Json]"]
+
+
+def api_route(
+    cloud: Cloud,
+    method: str,
+    path: str,
+    action: str,
+    version: str,
+    handler: Handler,
+    model: str | None = None,
+) -> Route:
+    """Build the route of one action.
+
+    :param action: what the SDK sends as `x-acs-action`, e.g. `CreateJob`.
+    :param version: the API's version, sent as `x-acs-version`.
+    :param model: `module:Class` of the SDK's request model; fields that it does not have are refused.
+    """
+
+    async def endpoint(request: Request) -> Response:
+        request_id = _request_id()
+        try:
+            call = await _read(cloud, request, action, version, model)
+            answer = handler(call)
+            if inspect.isawaitable(answer):
+                answer = await answer
+        except ApiError as error:
+            return _refusal(error, request_id)
+        except ClientDisconnect:
+            return Response(status_code=400)  # nobody reads it
+        return JSONResponse({"RequestId": request_id, **answer}, headers={"x-acs-request-id": request_id})
+
+    return Route(path, endpoint, methods=[method], name=action)
+
+
+async def not_found(request: Request) -> Response:
+    """Answer a path that no emulated API has."""
+    message = f"Specified api is not found: the emulator has no {request.method} {request.url.path}."
+    return _refusal(ApiError(404, "InvalidAction.NotFound", message), _request_id())
+
+
+def broken(error: Exception) -> Response:
+    """Answer a call on which the emulator itself failed; the traceback goes to the log."""
+    message = f"The emulator failed: {type(error).__name__}: {error}"
+    return _refusal(ApiError(500, "InternalError", message), _request_id())
+
+
+async def _read(cloud: Cloud, request: Request, action: str, version: str, model: str | None) -> Call:
+    signed = SignedRequest.from_scope(request.scope, await request.body())
+    verify_acs3(cloud, signed)
+    _check_action(signed.headers, action, version)
+    body = _json_object(text(signed.body) or "{}", "body")
+    if model is not None:
+        # The first request of a service imports its SDK, which takes a second: not on the event loop.
+        await asyncio.to_thread(refuse_unknown_fields, model, body)
+    return Call(dict(request.path_params), dict(request.query_params), body)
+
+
+def _check_action(headers: Mapping[str, str], action: str, version: str) -> None:
+    if headers.get("x-acs-version") != version:
+        raise ApiError(400, "InvalidVersion", f"Specified parameter Version is not valid: {action} has {version}.")
+    if headers.get("x-acs-action") != action:
+        raise ApiError(404, "InvalidAction.NotFound", f"Specified api is not found: this path is {action}.")
+
+
+def refuse_unknown_fields(model: str, body: Json) -> None:
+    """Refuse fields that the SDK's request model does not have, at any depth.
+
+    :raises InvalidParameterError: naming the path of the first unknown field.
+    """
+    request = _model(model)
+    try:
+        known = request().from_map(body).to_map()
+    except (AttributeError, TypeError, ValueError) as error:
+        raise InvalidParameterError(f"{request.__name__} can't be read: {error}.") from error
+    unknown = _first_unknown(body, known, "")
+    if unknown:
+        raise InvalidParameterError(f"{request.__name__} has no field {unknown}.")
+
+
+@functools.cache
+def _model(model: str) -> Any:
+    module, _, name = model.partition(":")
+    return getattr(importlib.import_module(module), name)
+
+
+def _first_unknown(given: Any, known: Any, path: str) -> str | None:
+    if isinstance(given, dict) and isinstance(known, dict):
+        for key, value in given.items():
+            here = f"{path}.{key}".lstrip(".")
+            if key not in known:
+                if value is not None:
+                    return here
+            elif found := _first_unknown(value, known[key], here):
+                return found
+    if isinstance(given, list) and isinstance(known, list):
+        for index, (left, right) in enumerate(zip(given, known, strict=False)):
+            if found := _first_unknown(left, right, f"{path}[{index}]"):
+                return found
+    return None
+
+
+def _json_object(given: str, name: str) -> Json:
+    try:
+        value = json.loads(given)
+    except ValueError as error:
+        raise InvalidParameterError(f"{name} is not JSON: {error}") from error
+    if not isinstance(value, dict):
+        raise InvalidParameterError(f"{name} must be a JSON object.")
+    return value
+
+
+def _request_id() -> str:
+    return str(uuid.uuid4()).upper()
+
+
+def _refusal(error: ApiError, request_id: str) -> Response:
+    return JSONResponse(
+        {"RequestId": request_id, "HostId": "emulator", "Code": error.code, "Message": error.message},
+        status_code=error.status,
+        headers={"x-acs-request-id": request_id},
+    )

@@ -1,0 +1,237 @@
+"""Notebook instances through the real SDK."""
+
+from __future__ import annotations
+
+import json
+import uuid
+
+import pytest
+from alibabacloud_pai_dsw20220101 import models
+from alibabacloud_tea_openapi.exceptions import ClientException
+
+from airflow_provider_pai.emulator import Emulator
+from tests.emulator.pai_sdk import alive, client, unknown_fields, until
+
+
+@pytest.fixture(scope="module")
+def dsw(pai):
+    return client(pai, "dsw")
+
+
+def instance_request(command=None, **fields):
+    body = {
+        "InstanceName": f"n_{uuid.uuid4().hex[:8]}",
+        "EcsSpec": "ecs.g6.large",
+        "ImageUrl": "registry/image:1",
+        **fields,
+    }
+    if command:
+        body["UserCommand"] = {"OnStart": {"Content": command}}
+    return models.CreateInstanceRequest().from_map(body)
+
+
+def wait_instance(dsw, instance_id, *statuses):
+    return until(
+        lambda: dsw.get_instance(instance_id, models.GetInstanceRequest()).body, lambda found: found.status in statuses
+    )
+
+
+def run_instance(dsw, command=None, **fields):
+    instance_id = dsw.create_instance(instance_request(command, **fields)).body.instance_id
+    return wait_instance(dsw, instance_id, "Running", "Failed")
+
+
+def stop_instance(dsw, instance_id, save_image=False):
+    dsw.stop_instance(instance_id, models.StopInstanceRequest(save_image=save_image))
+    return wait_instance(dsw, instance_id, "Stopped")
+
+
+def names(dsw, **query):
+    found = dsw.list_instances(models.ListInstancesRequest(page_size=100, **query)).body
+    assert found.success
+    return [instance.instance_name for instance in found.instances]
+
+
+def statuses(dsw, instance_id):
+    events = dsw.get_instance_events(instance_id, models.GetInstanceEventsRequest()).body.events
+    return [event.partition("Instance is ")[2].strip(".") for event in events]
+
+
+def test_an_instance_starts_runs_its_command_and_stops(dsw, bucket):
+    dataset = {"Uri": f"oss://{bucket.bucket_name}.oss-cn-hangzhou-internal.aliyuncs.com/run/", "MountPath": "/mnt/run"}
+    created = dsw.create_instance(
+        instance_request(
+            "cd /mnt/run && echo $GREETING > greeting.txt", Datasets=[dataset], EnvironmentVariables={"GREETING": "hi"}
+        )
+    ).body
+    assert (created.success, created.http_status_code) == (True, 200)
+    running = wait_instance(dsw, created.instance_id, "Running")
+    assert running.instance_url
+    assert running.jupyterlab_url.endswith("/lab/")
+    assert (running.payment_type, running.accelerator_type) == ("PayAsYouGo", "CPU")
+    assert running.datasets[0].mount_access == "RW"
+    until(lambda: bucket.object_exists("run/greeting.txt"), bool)
+    assert bucket.get_object("run/greeting.txt").read() == b"hi\n"
+    # That the command has ended shows nowhere in the status.
+    assert wait_instance(dsw, created.instance_id, "Running")
+    stopped = stop_instance(dsw, created.instance_id)
+    assert not stopped.instance_url
+    assert statuses(dsw, created.instance_id) == [
+        "Creating", "ResourceAllocating", "EnvPreparing", "Starting", "Running", "Stopping", "Stopped",
+    ]  # fmt: skip
+
+
+def test_a_stop_ends_the_command(dsw, tmp_path):
+    out = tmp_path / "pids"
+    running = run_instance(dsw, f"trap '' TERM; setsid sleep 300 & echo $$ $! > {out}; while :; do sleep 0.1; done")
+    until(lambda: out.exists() and out.read_text(), bool)
+    pids = [int(pid) for pid in out.read_text().split()]
+    stop_instance(dsw, running.instance_id)
+    assert not any(map(alive, pids))
+
+
+def test_each_start_runs_the_command_and_finds_the_disk_as_it_was(dsw, bucket):
+    dataset = {"Uri": f"oss://{bucket.bucket_name}/out/", "MountPath": "/mnt/out"}
+    command = "echo x >> disk; wc -l < disk > /mnt/out/starts"
+    instance_id = run_instance(dsw, command, Datasets=[dataset]).instance_id
+    until(lambda: bucket.object_exists("out/starts"), bool)
+    stop_instance(dsw, instance_id)
+    dsw.start_instance(instance_id)
+    wait_instance(dsw, instance_id, "Running")
+    until(lambda: bucket.get_object("out/starts").read().strip(), lambda starts: starts == b"2")
+
+
+def test_the_environment_can_be_saved_before_the_stop(dsw):
+    running = run_instance(dsw)
+    stopped = stop_instance(dsw, running.instance_id, save_image=True)
+    assert statuses(dsw, running.instance_id)[-5:] == ["Running", "Saving", "Saved", "Stopping", "Stopped"]
+    assert stopped.latest_snapshot.image_id
+
+
+def test_a_deleted_instance_is_gone(dsw):
+    instance_id = run_instance(dsw).instance_id
+    with pytest.raises(ClientException, match="only a stopped one can be deleted"):
+        dsw.delete_instance(instance_id)
+    stop_instance(dsw, instance_id)
+    dsw.delete_instance(instance_id)
+
+    def gone():
+        try:
+            return dsw.get_instance(instance_id, models.GetInstanceRequest()).body.status
+        except ClientException as error:
+            return error.status_code
+
+    until(gone, lambda found: found == 404)
+
+
+def test_an_unknown_bucket_fails_the_start(dsw):
+    failed = run_instance(dsw, Datasets=[{"Uri": "oss://no-such-bucket-here/x/", "MountPath": "/mnt/x"}])
+    assert (failed.status, failed.reason_code) == ("Failed", "DatasetMountFailed")
+    assert "NoSuchBucket" in failed.reason_message
+
+
+def test_lists_by_name_status_labels_and_resource(dsw):
+    labels = [{"Key": "task", "Value": uuid.uuid4().hex}]
+    spot = instance_request(Labels=labels, InstanceName="list_me_1")
+    quota = instance_request(
+        Labels=labels,
+        InstanceName="list_me_2",
+        EcsSpec=None,
+        ResourceId="quota1",
+        RequestedResource={"CPU": "2", "Memory": "4"},
+    )
+    ids = [dsw.create_instance(request).body.instance_id for request in (spot, quota)]
+    for instance_id in ids:
+        wait_instance(dsw, instance_id, "Running")
+    wanted = {"task": labels[0]["Value"]}
+    assert names(dsw, labels=wanted) == ["list_me_1"]
+    assert names(dsw, labels=wanted, resource_id="ALL") == ["list_me_2", "list_me_1"]
+    assert names(dsw, labels=wanted, resource_id="quota1") == ["list_me_2"]
+    assert names(dsw, labels=wanted, resource_id="ALL", order="ASC", instance_name="ME_1") == ["list_me_1"]
+    assert names(dsw, labels=wanted, status="Stopped") == []
+    page = dsw.list_instances(
+        models.ListInstancesRequest(labels=wanted, resource_id="ALL", page_size=1, page_number=2)
+    ).body
+    assert ([item.instance_name for item in page.instances], page.total_count) == (["list_me_1"], 2)
+    with pytest.raises(ClientException, match="Labels may have 4 entries"):
+        names(dsw, labels={str(index): "x" for index in range(5)})
+
+
+def test_labels_and_settings_can_be_changed(dsw):
+    instance_id = run_instance(dsw, Labels=[{"Key": "a", "Value": "1"}]).instance_id
+    dsw.update_instance_labels(
+        instance_id, models.UpdateInstanceLabelsRequest().from_map({"Labels": [{"Key": "b", "Value": "2"}]})
+    )
+    dsw.delete_instance_labels(instance_id, models.DeleteInstanceLabelsRequest(label_keys="a"))
+    dsw.update_instance(instance_id, models.UpdateInstanceRequest(instance_name="renamed"))
+    with pytest.raises(ClientException, match="only a stopped one can be changed"):
+        dsw.update_instance(instance_id, models.UpdateInstanceRequest(ecs_spec="ecs.g6.xlarge"))
+    stop_instance(dsw, instance_id)
+    dsw.update_instance(instance_id, models.UpdateInstanceRequest(ecs_spec="ecs.g6.xlarge", start_instance=True))
+    found = wait_instance(dsw, instance_id, "Running")
+    assert (found.instance_name, found.ecs_spec) == ("renamed", "ecs.g6.xlarge")
+    assert [(label.key, label.value) for label in found.labels] == [("b", "2")]
+
+
+DATASET = {"Uri": "oss://bbb/a/", "MountPath": "/mnt/a"}
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"InstanceName": "with-dash"}, "InstanceName must have"),
+        ({"InstanceName": "n" * 28}, "InstanceName must have"),
+        ({"ResourceId": "quota1"}, "Either EcsSpec or ResourceId"),
+        ({"EcsSpec": None}, "Either EcsSpec or ResourceId"),
+        ({"EcsSpec": "large"}, "EcsSpec must be an instance type"),
+        ({"EcsSpec": None, "ResourceId": "quota1"}, "ResourceId needs RequestedResource"),
+        ({"ImageId": "image-1"}, "Either ImageId or ImageUrl"),
+        ({"Datasets": [{"MountPath": "/mnt/a"}]}, "either DatasetId or Uri"),
+        ({"Datasets": [{**DATASET, "MountPath": "mnt"}]}, "MountPath must be"),
+        ({"Datasets": [DATASET, DATASET]}, "lie in one another"),
+        ({"Datasets": [{**DATASET, "MountAccess": "RX"}]}, "MountAccess must be RO or RW"),
+        ({"Labels": [{"Key": "a"}]}, "Labels must have a Key and a Value"),
+        ({"Priority": 0}, "Priority must be from 1 to 9"),
+        ({"WorkspaceId": "1"}, "WorkspaceId '1' does not exist"),
+    ],
+)
+def test_refuses_bad_instances(dsw, fields, message):
+    with pytest.raises(ClientException, match=message) as refusal:
+        dsw.create_instance(instance_request(**fields))
+    assert (refusal.value.status_code, refusal.value.code) == (400, "ValidationError")
+
+
+def test_refuses_steps_that_do_not_fit_the_status(dsw):
+    instance_id = run_instance(dsw).instance_id
+    with pytest.raises(ClientException, match="only a stopped one can be started"):
+        dsw.start_instance(instance_id)
+    stop_instance(dsw, instance_id)
+    with pytest.raises(ClientException, match="not stoppable"):
+        dsw.stop_instance(instance_id, models.StopInstanceRequest())
+
+
+def test_answers_have_only_fields_of_the_sdks_models(pai, dsw):
+    instance_id = run_instance(dsw, Labels=[{"Key": "a", "Value": "1"}], Tag=[{"Key": "t", "Value": "1"}]).instance_id
+    one = pai.call(lambda: pai.cloud.dsw.get(instance_id))
+    many = pai.call(lambda: pai.cloud.dsw.list({"InstanceId": instance_id}, {}, 1, 10))
+    for model, given in [(models.GetInstanceResponseBody, one), (models.ListInstancesResponseBody, many)]:
+        assert not unknown_fields(given, model().from_map(given).to_map()), json.dumps(given)
+
+
+def test_lists_instance_types(dsw):
+    specs = dsw.list_ecs_specs(models.ListEcsSpecsRequest(accelerator_type="CPU")).body
+    assert {spec.accelerator_type for spec in specs.ecs_specs} == {"CPU"}
+
+
+def test_a_restarted_emulator_knows_its_instances(tmp_path):
+    with Emulator(tmp_path, dwell=0.01, grace=0.2) as pai:
+        dsw = client(pai, "dsw")
+        running, stopped = (run_instance(dsw, "sleep 60").instance_id for _ in range(2))
+        stop_instance(dsw, stopped)
+    with Emulator(tmp_path, dwell=0.01, grace=0.2) as pai:
+        dsw = client(pai, "dsw")
+        found = dsw.get_instance(running, models.GetInstanceRequest()).body
+        assert (found.status, found.reason_code) == ("Failed", "EmulatorRestarted")
+        assert dsw.get_instance(stopped, models.GetInstanceRequest()).body.status == "Stopped"
+        dsw.start_instance(running)
+        wait_instance(dsw, running, "Running")

@@ -1,0 +1,250 @@
+"""Start, end, restart and crash of the emulator, in this process and as a command."""
+
+from __future__ import annotations
+
+import contextlib
+import http.client
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import oss2
+import pytest
+import requests
+from alibabacloud_pai_dlc20201203 import models as dlc
+from alibabacloud_pai_dlc20201203.client import Client as DlcClient
+from alibabacloud_tea_openapi.client import Client as OpenApiClient
+from alibabacloud_tea_openapi.exceptions import ClientException
+from alibabacloud_tea_openapi.utils_models import OpenApiRequest, Params
+from darabonba.runtime import RuntimeOptions
+
+from airflow_provider_pai.emulator import Emulator
+from airflow_provider_pai.emulator.server import StartError
+from tests.conftest import oss_bucket, sdk_config
+
+ROOT = Path(__file__).parents[2]
+COMMAND = [sys.executable, "-m", "airflow_provider_pai.emulator"]
+
+
+@contextlib.contextmanager
+def command(*arguments: str) -> Iterator[tuple[subprocess.Popen[str], dict[str, str]]]:
+    """Run the emulator as a command and yield it with its endpoints."""
+    with subprocess.Popen(
+        [*COMMAND, *arguments], cwd=ROOT, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as process:
+        try:
+            assert process.stdout is not None
+            yield process, json.loads(process.stdout.readline())
+        finally:
+            process.kill()
+
+
+def client_of(endpoints: dict[str, str], name: str) -> oss2.Bucket:
+    auth = oss2.AuthV4(endpoints["access_key_id"], endpoints["access_key_secret"])
+    return oss2.Bucket(auth, endpoints["oss_endpoint"], name, region=endpoints["region"])
+
+
+def call(pai: Emulator, action: str, version: str, method: str, path: str, body: Any = None) -> Any:
+    """Make a signed call that no SDK method makes."""
+    params = Params(
+        action=action, version=version, protocol="HTTP", pathname=path, method=method, auth_type="AK",
+        style="ROA", req_body_type="json", body_type="json",
+    )  # fmt: skip
+    return OpenApiClient(sdk_config(pai)).call_api(params, OpenApiRequest(body=body), RuntimeOptions())
+
+
+class TestInProcess:
+    def test_many_at_once_and_nothing_left(self, tmp_path: Path) -> None:
+        before = set(threading.enumerate())
+        emulators = [Emulator(tmp_path / str(number), dwell=0.01).start() for number in range(3)]
+        for number, emulator in enumerate(emulators):
+            bucket = oss_bucket(emulator, "shared-name")
+            bucket.create_bucket()
+            bucket.put_object("k", str(number))
+        for number, emulator in enumerate(emulators):
+            assert oss_bucket(emulator, "shared-name").get_object("k").read() == str(number).encode()
+        for emulator in emulators:
+            emulator.stop()
+            emulator.stop()
+        assert set(threading.enumerate()) <= before
+
+    def test_a_temporary_folder_goes(self) -> None:
+        with Emulator() as emulator:
+            assert emulator.data.is_dir()
+        assert not emulator.data.exists()
+
+    def test_state_survives(self, tmp_path: Path) -> None:
+        with Emulator(tmp_path) as emulator:
+            bucket = oss_bucket(emulator, "kept")
+            bucket.create_bucket()
+            bucket.put_object("a", b"1", headers={"x-oss-meta-a": "1"})
+            bucket.put_object("a/", b"2")
+            upload = bucket.init_multipart_upload("b").upload_id
+            part = bucket.upload_part("b", upload, 1, b"3")
+            key = emulator.endpoints.access_key_id
+        with Emulator(tmp_path) as emulator:
+            assert emulator.endpoints.access_key_id == key
+            bucket = oss_bucket(emulator, "kept")
+            assert bucket.head_object("a").headers["x-oss-meta-a"] == "1"
+            assert bucket.get_object("a/").read() == b"2"
+            bucket.complete_multipart_upload("b", upload, [oss2.models.PartInfo(1, part.etag)])
+            assert bucket.get_object("b").read() == b"3"
+
+    def test_one_folder_has_one_emulator(self, tmp_path: Path) -> None:
+        with Emulator(tmp_path), pytest.raises(StartError, match=f"process {os.getpid()}"):
+            Emulator(tmp_path).start()
+        with Emulator(tmp_path):
+            pass
+
+    def test_a_used_port(self, tmp_path: Path) -> None:
+        before = set(threading.enumerate())
+        with socket.create_server(("127.0.0.1", 0)) as taken, pytest.raises(StartError, match="in use"):
+            Emulator(tmp_path, port=taken.getsockname()[1]).start()
+        with pytest.raises(StartError, match="70000"):
+            Emulator(tmp_path, port=70000).start()
+        assert set(threading.enumerate()) <= before
+
+    def test_a_folder_that_can_not_be_used(self, tmp_path: Path) -> None:
+        (tmp_path / "file").write_text("")
+        with pytest.raises(StartError, match="can't be written"):
+            Emulator(tmp_path / "file").start()
+        (tmp_path / "state.sqlite").write_text("not a database" * 100)
+        with pytest.raises(StartError, match="can't be used"):
+            Emulator(tmp_path).start()
+
+    def test_stop_does_not_wait_for_idle_clients(self) -> None:
+        emulator = Emulator().start()
+        session = requests.Session()
+        session.get(f"{emulator.endpoints.endpoint_url}/_emulator/health", timeout=10).raise_for_status()
+        begun = time.perf_counter()
+        emulator.stop()
+        assert time.perf_counter() - begun < 1
+
+
+class TestWire:
+    def test_unknown_path(self, pai: Emulator) -> None:
+        for method, path in (("GET", "/api/v9/nothing"), ("PATCH", "/api/v1/jobs"), ("GET", "/api/v1/jobs/")):
+            response = requests.request(method, pai.endpoints.endpoint_url + path, timeout=10)
+            assert (response.status_code, response.json()["Code"]) == (404, "InvalidAction.NotFound")
+
+    def test_unknown_action_and_version(self, pai: Emulator) -> None:
+        for action, version, code in (
+            ("CreateNothing", "2020-12-03", "InvalidAction.NotFound"),
+            ("CreateJob", "2019-01-01", "InvalidVersion"),
+        ):
+            with pytest.raises(ClientException) as error:
+                call(pai, action, version, "POST", "/api/v1/jobs", {})
+            assert error.value.code == code
+
+    def test_unknown_fields(self, pai: Emulator) -> None:
+        for body, path in (
+            ({"DisplayName": "a", "Nonsense": 1}, "Nonsense"),
+            ({"JobSpecs": [{"Type": "Worker"}, {"Gpu": 1}]}, "JobSpecs[1].Gpu"),
+            ({"Settings": {"Tags": {"free": "text"}, "Tag": {}}}, "Settings.Tag"),
+        ):
+            with pytest.raises(ClientException) as error:
+                call(pai, "CreateJob", "2020-12-03", "POST", "/api/v1/jobs", body)
+            assert error.value.code == "InvalidParameter"
+            assert f"no field {path}" in error.value.message
+        with pytest.raises(ClientException) as error:
+            call(pai, "CreateJob", "2020-12-03", "POST", "/api/v1/jobs", {"Settings": "text"})
+        assert error.value.code == "InvalidParameter"
+
+    def test_numbers(self, pai: Emulator) -> None:
+        with pytest.raises(ClientException, match="PageSize"):
+            DlcClient(sdk_config(pai)).list_jobs(dlc.ListJobsRequest(page_size="many"))
+
+    def test_health(self, pai: Emulator) -> None:
+        health = requests.get(f"{pai.endpoints.endpoint_url}/_emulator/health", timeout=10).json()
+        assert f"http://{health['endpoints']['oss']}" == pai.endpoints.oss_endpoint
+
+
+class TestCommand:
+    def test_one_line_and_a_clean_end(self, tmp_path: Path) -> None:
+        with command("--port", "0", "--data", str(tmp_path)) as (process, endpoints):
+            assert set(endpoints) == {
+                "endpoint_url", "oss_endpoint", "eas_gateway", "access_key_id", "access_key_secret", "region",
+                "workspace_id",
+            }  # fmt: skip
+            client_of(endpoints, "some-bucket").create_bucket()
+            process.send_signal(signal.SIGTERM)
+            out, err = process.communicate(timeout=10)
+            assert (process.returncode, out) == (0, "")
+            assert err.splitlines() == [
+                "PAI emulator on 127.0.0.1. It runs the commands it is sent, as this user, without a sandbox."
+            ]
+
+    def test_verbose(self, tmp_path: Path) -> None:
+        with command("--verbose", "--data", str(tmp_path)) as (process, endpoints):
+            client_of(endpoints, "some-bucket").create_bucket()
+            process.send_signal(signal.SIGINT)
+            out, err = process.communicate(timeout=10)
+            assert (process.returncode, out) == (0, "")
+            assert "oss PUT /some-bucket/ -> 200" in err
+
+    def test_what_prevents_a_start_is_one_line(self, tmp_path: Path) -> None:
+        (tmp_path / "file").write_text("")
+        with socket.create_server(("127.0.0.1", 0)) as taken, Emulator(tmp_path / "used"):
+            for arguments, reason in (
+                (["--port", str(taken.getsockname()[1])], "in use"),
+                (["--data", str(tmp_path / "file")], "can't be written"),
+                (["--data", str(tmp_path / "used")], "Another emulator"),
+            ):
+                ended = subprocess.run(
+                    [*COMMAND, *arguments], cwd=ROOT, capture_output=True, text=True, timeout=30, check=False
+                )
+                assert (ended.returncode, ended.stdout) == (2, "")
+                assert len(ended.stderr.splitlines()) == 1
+                assert reason in ended.stderr
+
+    def test_killed_in_the_middle_of_an_upload(self, tmp_path: Path) -> None:
+        with command("--data", str(tmp_path)) as (process, endpoints):
+            bucket = client_of(endpoints, "some-bucket")
+            bucket.create_bucket()
+            bucket.put_object("model", b"old", headers={"x-oss-meta-v": "1"})
+            uploads = [begin_upload(bucket, key) for key in ("model", "new")]
+            staging = tmp_path / "oss/.pai-emulator/staging"
+            deadline = time.monotonic() + 10
+            while sum(file.stat().st_size for file in staging.iterdir()) < 2 << 20:
+                assert time.monotonic() < deadline
+                time.sleep(0.01)
+            process.kill()
+            process.wait()
+            for upload in uploads:
+                upload.close()
+        with command("--data", str(tmp_path)) as (_, endpoints):
+            bucket = client_of(endpoints, "some-bucket")
+            assert [each.key for each in oss2.ObjectIterator(bucket)] == ["model"]
+            got = bucket.get_object("model")
+            assert (got.read(), got.headers["x-oss-meta-v"]) == (b"old", "1")
+            assert list(staging.iterdir()) == []
+
+    def test_starts_without_the_sdks(self) -> None:
+        script = (
+            "import sys, airflow_provider_pai.emulator.server\n"
+            "print([name for name in sys.modules if name.startswith(('alibabacloud', 'oss2', 'airflow.'))])"
+        )
+        ended = subprocess.run(
+            [sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, timeout=60, check=True
+        )
+        assert ended.stdout.strip() == "[]"
+
+
+def begin_upload(bucket: oss2.Bucket, key: str) -> http.client.HTTPConnection:
+    """Send the first half of an object."""
+    url = urlsplit(bucket.sign_url("PUT", key, 60))
+    connection = http.client.HTTPConnection(url.netloc, timeout=10)
+    connection.putrequest("PUT", f"{url.path}?{url.query}")
+    connection.putheader("Content-Length", str(8 << 20))
+    connection.endheaders()
+    connection.send(b"x" * (4 << 20))
+    return connection
