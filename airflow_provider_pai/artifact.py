@@ -1,0 +1,244 @@
+"""What a training run leaves: the artifact that travels through XCom and the manifest that stays on OSS.
+
+Standard library only; everything here is a frozen dataclass that turns into plain JSON and back.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields, replace
+from datetime import UTC, datetime
+from typing import Any
+
+SCHEMA_VERSION = 1
+MANIFEST_NAME = "_manifest.json"
+MAX_XCOM_BYTES = 16 * 1024
+
+Json = dict[str, Any]
+
+_BUCKET = re.compile(r"[a-z0-9][a-z0-9-]{1,61}[a-z0-9]")
+
+
+@dataclass(frozen=True)
+class OssUri:
+    """`oss://bucket/key`: the one parser of OSS addresses."""
+
+    bucket: str
+    key: str = ""
+
+    @classmethod
+    def parse(cls, text: object, field: str = "uri") -> OssUri:
+        """Read an address; an endpoint behind the bucket (`oss://bucket.endpoint/key`) is cut.
+
+        :raises ValueError: naming the field, the value and the form that is allowed.
+        """
+        match = re.fullmatch(r"oss://([^/]*)(?:/(.*))?", text, re.DOTALL) if isinstance(text, str) else None
+        bucket = match[1].partition(".")[0] if match else ""
+        key = (match[2] or "") if match else ""
+        if not _BUCKET.fullmatch(bucket) or key.startswith("/") or len(key.encode()) > 1023:
+            raise ValueError(
+                f"{field}: {text!r} is not allowed; write oss://bucket/key with a bucket of 3 to 63 "
+                "lowercase letters, digits and hyphens, and a key of at most 1,023 bytes that does not begin with /"
+            )
+        return cls(bucket, key)
+
+    @property
+    def folder(self) -> OssUri:
+        """Return this address as a prefix: it ends with `/` unless it is the whole bucket."""
+        return self if not self.key or self.key.endswith("/") else replace(self, key=self.key + "/")
+
+    def join(self, *parts: str) -> OssUri:
+        """Return an address below this one."""
+        return replace(self, key=self.folder.key + "/".join(part.strip("/") for part in parts))
+
+    def __str__(self) -> str:
+        """Return `oss://bucket/key`."""
+        return f"oss://{self.bucket}/{self.key}"
+
+
+def _from_dict(cls: type[Any], value: Mapping[str, Any]) -> Any:
+    """Build a dataclass from JSON; fields of a newer schema are left out."""
+    known = {item.name for item in fields(cls)}
+    return cls(**{name: item for name, item in value.items() if name in known})
+
+
+@dataclass(frozen=True, kw_only=True)
+class DatasetRef:
+    """An input as it was read: its prefix and a digest over the keys, sizes and ETags below it."""
+
+    name: str
+    uri: str
+    digest: str
+    size: int
+    """Bytes."""
+    files: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Code:
+    """What ran: a Git repository at a commit and the command or script."""
+
+    repo: str
+    commit: str
+    entry: str | None = None
+    branch: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class JobRef:
+    """The job that made an artifact; `url` is its console page."""
+
+    service: str
+    id: str
+    url: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class DataInterval:
+    """The data interval of the DAG run, ISO 8601 in UTC."""
+
+    start: str
+    end: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Producer:
+    """The task try that made an artifact."""
+
+    dag_id: str
+    run_id: str
+    task_id: str
+    try_number: int
+    map_index: int = -1
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelArtifact:
+    """A trained model: where it lies and everything that tells how it came about.
+
+    Plain JSON in XCom (`to_dict`), at most 16 KiB; the whole of it also stands in the manifest.
+    """
+
+    name: str
+    version: str
+    """Sorts by data interval: `20261121T1800Z-3f2a9c1b`."""
+    uri: str
+    """The version's own prefix, `oss://bucket/models/digits/<version>/`."""
+    digest: str = ""
+    """`sha256:` of the manifest's bytes."""
+    size: int = 0
+    """Bytes of all files."""
+    files: int = 0
+    framework: str | None = None
+    metrics: Mapping[str, float] = field(default_factory=dict)
+    params: Mapping[str, Any] = field(default_factory=dict)
+    code: Code | None = None
+    image: str | None = None
+    job: JobRef | None = None
+    inputs: tuple[DatasetRef, ...] = ()
+    data_interval: DataInterval | None = None
+    produced_by: Producer | None = None
+    created_at: str = ""
+    schema_version: int = SCHEMA_VERSION
+
+    @property
+    def interval_end(self) -> datetime:
+        """Return the time that makes an artifact newer or older: data interval end, else the version's."""
+        if self.data_interval is not None:
+            return datetime.fromisoformat(self.data_interval.end).astimezone(UTC)
+        return version_time(self.version)
+
+    def to_dict(self) -> Json:
+        """Return plain JSON; metrics and params that do not fit 16 KiB are left to the manifest."""
+        value: Json = json.loads(json.dumps(asdict(self)))
+        for name in ("params", "metrics"):
+            if len(json.dumps(value).encode()) > MAX_XCOM_BYTES:
+                value[name] = {}
+        return value
+
+    @property
+    def fits_xcom(self) -> bool:
+        """Tell whether `to_dict` keeps metrics and params whole."""
+        return len(json.dumps(asdict(self)).encode()) <= MAX_XCOM_BYTES
+
+    @classmethod
+    def from_dict(cls, value: Mapping[str, Any]) -> ModelArtifact:
+        """Read what `to_dict` wrote.
+
+        :raises ValueError: when it is no artifact.
+        """
+        missing = [name for name in ("name", "version", "uri") if not value.get(name)]
+        if missing:
+            raise ValueError(f"artifact: {missing} missing; allowed is what a ModelArtifact's to_dict() returns")
+        parts: dict[str, type[Any]] = {
+            "code": Code, "job": JobRef, "data_interval": DataInterval, "produced_by": Producer,
+        }  # fmt: skip
+        nested = {name: _from_dict(part, value[name]) for name, part in parts.items() if value.get(name)}
+        inputs = tuple(_from_dict(DatasetRef, item) for item in value.get("inputs") or ())
+        artifact: ModelArtifact = _from_dict(cls, {**value, **nested, "inputs": inputs})
+        return artifact
+
+
+@dataclass(frozen=True, kw_only=True)
+class ManifestFile:
+    """One file: `key` is relative to the artifact's prefix, `crc64` is OSS's unsigned decimal."""
+
+    key: str
+    size: int
+    crc64: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Manifest:
+    """The list of an artifact's files, written last: an artifact without a valid manifest does not exist."""
+
+    artifact: ModelArtifact
+    files: tuple[ManifestFile, ...]
+    schema_version: int = SCHEMA_VERSION
+
+    def to_bytes(self) -> bytes:
+        """Return the bytes of `_manifest.json`; equal content gives equal bytes."""
+        value = asdict(self)
+        del value["artifact"]["digest"]
+        return json.dumps(value, indent=1, sort_keys=True).encode()
+
+    @property
+    def digest(self) -> str:
+        """Return `sha256:` of the bytes."""
+        return "sha256:" + hashlib.sha256(self.to_bytes()).hexdigest()
+
+    @classmethod
+    def from_bytes(cls, data: bytes) -> Manifest:
+        """Read a manifest and give its artifact the digest of these bytes.
+
+        :raises ValueError: when the bytes are torn or not a manifest.
+        """
+        try:
+            value = json.loads(data)
+            files = tuple(ManifestFile(key=f["key"], size=f["size"], crc64=f["crc64"]) for f in value["files"])
+            digest = "sha256:" + hashlib.sha256(data).hexdigest()
+            artifact = ModelArtifact.from_dict({**value["artifact"], "digest": digest})
+        except (KeyError, TypeError, AttributeError, UnicodeDecodeError) as error:
+            raise ValueError(f"manifest: {error!r}; allowed is what Manifest.to_bytes() writes") from error
+        return cls(artifact=artifact, files=files, schema_version=value.get("schema_version", SCHEMA_VERSION))
+
+
+def make_version(moment: datetime, key: str) -> str:
+    """Return a version that sorts by time: `20261121T1800Z-<first 8 of key>`."""
+    return f"{moment.astimezone(UTC):%Y%m%dT%H%MZ}-{key[:8]}"
+
+
+def version_time(version: str) -> datetime:
+    """Return the time in a version.
+
+    :raises ValueError: when it has none.
+    """
+    return datetime.strptime(version.partition("-")[0], "%Y%m%dT%H%MZ").replace(tzinfo=UTC)
+
+
+def utc_text(moment: datetime) -> str:
+    """Return ISO 8601 in UTC with seconds: `2026-11-21T18:00:00Z`."""
+    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -1,0 +1,177 @@
+"""Errors of the provider.
+
+::
+
+    PaiError                      base of all
+    ├── PaiConfigError            bad input, also a ValueError; refused before anything is created
+    ├── PaiApiError               a service said no: service, action, code, status, request_id
+    │   ├── PaiNotFoundError      the thing does not exist (404 and its kin)
+    │   ├── PaiPermissionError    credentials or RAM permissions
+    │   ├── PaiConflictError      name taken, wrong state, object exists
+    │   └── PaiTransientError     throttled, 5xx, connection lost: the answer may be lost, the work may be done
+    ├── PaiJobFailedError         a job, instance or service ended in failure
+    │   └── PaiFunctionError      a function that ran as a job raised: its error's type, message and traceback
+    ├── PaiTimeoutError           a deadline passed while waiting
+    ├── PaiArtifactError          no valid manifest: not an artifact
+    └── PaiRolloutError           a canary release did not reach production; never retried automatically
+        ├── RolloutRolledBackError    the candidate was bad and is out of the traffic
+        └── RolloutStoppedError       someone else moved the traffic, or the rollout cannot go on
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from airflow.providers.common.compat.sdk import AirflowException, AirflowFailException
+
+
+class PaiError(AirflowException):
+    """Base of the provider's errors."""
+
+
+class PaiConfigError(PaiError, ValueError):
+    """Bad input, named by field, value and what is allowed."""
+
+    def __init__(self, field: str, value: object, allowed: str) -> None:
+        super().__init__(f"{field}: {value!r} is not allowed; {allowed}")
+        self.field = field
+        self.value = value
+        self.allowed = allowed
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickle by the constructor's arguments."""
+        return type(self), (self.field, self.value, self.allowed)
+
+
+class PaiApiError(PaiError):
+    """A service refused a call.
+
+    :param service: `dlc`, `dsw`, `eas`, `oss`, `aiworkspace` or `cms`.
+    :param action: the API action, e.g. `CreateJob`.
+    :param code: the service's error code.
+    :param status: HTTP status; None where no answer came.
+    """
+
+    def __init__(
+        self,
+        service: str,
+        action: str,
+        message: str,
+        code: str | None = None,
+        status: int | None = None,
+        request_id: str | None = None,
+    ) -> None:
+        super().__init__(f"{service} {action}: {message} (code {code}, status {status}, request id {request_id})")
+        self.service = service
+        self.action = action
+        self.message = message
+        self.code = code
+        self.status = status
+        self.request_id = request_id
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickle by the constructor's arguments."""
+        arguments = (self.service, self.action, self.message, self.code, self.status, self.request_id)
+        return type(self), arguments
+
+
+class PaiNotFoundError(PaiApiError):
+    """The job, object, bucket or service does not exist."""
+
+
+class PaiPermissionError(PaiApiError):
+    """The credentials are wrong or lack a permission."""
+
+
+class PaiConflictError(PaiApiError):
+    """The name is taken, the object exists, or the resource is in a state that forbids the call."""
+
+
+class PaiTransientError(PaiApiError):
+    """Throttled, 5xx or no answer; the call may or may not have been carried out.
+
+    :param retry_after: seconds the service asked to wait, or None.
+    """
+
+    retry_after: float | None = None
+
+
+class PaiJobFailedError(PaiError):
+    """A job, instance or service ended in failure.
+
+    :param kind: the resource in words, e.g. `DLC job`.
+    """
+
+    def __init__(
+        self,
+        kind: str,
+        job_id: str,
+        status: str,
+        reason_code: str | None,
+        reason: str | None,
+        log_tail: str = "",
+    ) -> None:
+        text = f"{kind} {job_id} ended as {status}: {reason_code or 'no reason code'}: {reason or 'no reason given'}"
+        super().__init__(f"{text}\n{log_tail}" if log_tail else text)
+        self.kind = kind
+        self.job_id = job_id
+        self.status = status
+        self.reason_code = reason_code
+        self.reason = reason
+        self.log_tail = log_tail
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickle by the constructor's arguments."""
+        arguments = (self.kind, self.job_id, self.status, self.reason_code, self.reason, self.log_tail)
+        return type(self), arguments
+
+
+class PaiFunctionError(PaiJobFailedError):
+    """A function that ran as a job has raised.
+
+    :param remote_type: name of the error's type, with its module unless that is `builtins`.
+    :param remote_message: the error's own text.
+    :param remote_traceback: as Python prints it.
+    """
+
+    def __init__(
+        self,
+        kind: str,
+        job_id: str,
+        status: str,
+        reason_code: str | None,
+        reason: str | None,
+        remote_type: str,
+        remote_message: str,
+        remote_traceback: str,
+    ) -> None:
+        tail = f"The function raised {remote_type}: {remote_message}\n{remote_traceback}"
+        super().__init__(kind, job_id, status, reason_code, reason, tail)
+        self.remote_type = remote_type
+        self.remote_message = remote_message
+        self.remote_traceback = remote_traceback
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickle by the constructor's arguments."""
+        facts = (self.kind, self.job_id, self.status, self.reason_code, self.reason)
+        return type(self), (*facts, self.remote_type, self.remote_message, self.remote_traceback)
+
+
+class PaiTimeoutError(PaiError):
+    """A deadline passed while waiting; the message names what was awaited and its last state."""
+
+
+class PaiArtifactError(PaiError):
+    """The prefix holds no valid artifact: no manifest, a torn one, or files that differ from it."""
+
+
+class PaiRolloutError(PaiError, AirflowFailException):
+    """A canary release did not reach production; fails the task without an automatic retry."""
+
+
+class RolloutRolledBackError(PaiRolloutError):
+    """The candidate was bad; production serves what it served before."""
+
+
+class RolloutStoppedError(PaiRolloutError):
+    """The rollout can't go on: someone else moved the traffic, or the group is not as expected."""

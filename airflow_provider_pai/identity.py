@@ -1,0 +1,169 @@
+"""The key by which a task finds its own job again: tags on everything that it makes (DLC tags; DSW and EAS labels).
+
+No PAI API has a client token. So each job bears who made it: the task, the cycle (raised when a person clears the
+task, constant over automatic retries) and the generation (1, 2, ... within a cycle).
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from airflow_provider_pai.artifact import make_version
+from airflow_provider_pai.states import States, Verdict
+
+TASK_TAG = "airflow_task"
+CYCLE_TAG = "airflow_cycle"
+GENERATION_TAG = "airflow_generation"
+
+# Alibaba Cloud limits a tag value to 128 characters.
+MAX_TAG = 128
+
+
+@dataclass(frozen=True, kw_only=True)
+class TaskIdentity:
+    """One task instance of one Airflow deployment, in one cycle."""
+
+    deployment: str
+    dag_id: str
+    run_id: str
+    task_id: str
+    map_index: int
+    cycle: int
+    """The task instance's `max_tries`."""
+    try_number: int
+    started: datetime
+    """The task's first start: what `execution_timeout` counts from."""
+    moment: datetime
+    """End of the data interval, else run_after: what versions sort by."""
+
+    @classmethod
+    def from_context(cls, context: Mapping[str, Any], deployment: str) -> TaskIdentity:
+        """Read the identity in the worker; triggers do not see it and get what they need passed in."""
+        ti, run = context["ti"], context["dag_run"]
+        return cls(
+            deployment=deployment,
+            dag_id=ti.dag_id,
+            run_id=ti.run_id,
+            task_id=ti.task_id,
+            map_index=ti.map_index if ti.map_index is not None else -1,
+            cycle=ti.max_tries,
+            try_number=ti.try_number,
+            started=ti.start_date or datetime.now().astimezone(),
+            moment=run.data_interval_end or getattr(run, "run_after", None) or run.logical_date,
+        )
+
+    @property
+    def task(self) -> str:
+        """Return the hash that names this task instance in every deployment that shares the workspace."""
+        parts = (self.deployment, self.dag_id, self.run_id, self.task_id, str(self.map_index))
+        return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:32]
+
+    def tags(self, generation: int) -> dict[str, str]:
+        """Return the tags of one generation; the readable ones serve people and the orphan search."""
+        readable = {
+            "airflow_deployment": self.deployment,
+            "airflow_dag_id": self.dag_id,
+            "airflow_run_id": self.run_id,
+            "airflow_task_id": self.task_id,
+            "airflow_map_index": str(self.map_index),
+        }
+        return {
+            TASK_TAG: self.task,
+            CYCLE_TAG: str(self.cycle),
+            GENERATION_TAG: str(generation),
+            **{name: value[:MAX_TAG] for name, value in readable.items()},
+        }
+
+    def key(self, generation: int) -> str:
+        """Return the hash of task, cycle and generation: part of names and versions."""
+        return hashlib.sha256(f"{self.task}/{self.cycle}/{generation}".encode()).hexdigest()[:16]
+
+    def version(self, generation: int) -> str:
+        """Return the artifact version of a generation."""
+        return make_version(self.moment, self.key(generation))
+
+
+@dataclass(frozen=True, kw_only=True)
+class TaskName:
+    """A task instance as the readable tags name it."""
+
+    dag_id: str
+    run_id: str
+    task_id: str
+    map_index: int
+
+    @classmethod
+    def of(cls, tags: Mapping[str, str]) -> TaskName | None:
+        """Read a job's tags; None where they are not ours, or a name was cut to a tag's length."""
+        texts = [tags.get(f"airflow_{name}", "") for name in ("dag_id", "run_id", "task_id")]
+        index = tags.get("airflow_map_index", "")
+        if not all(0 < len(text) < MAX_TAG for text in texts) or not index.lstrip("-").isdigit():
+            return None
+        return cls(dag_id=texts[0], run_id=texts[1], task_id=texts[2], map_index=int(index))
+
+    def __str__(self) -> str:
+        """Return `dag.task[index] of run`."""
+        mapped = f"[{self.map_index}]" if self.map_index >= 0 else ""
+        return f"{self.dag_id}.{self.task_id}{mapped} in {self.run_id}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class TaggedJob:
+    """A job as its tags describe it."""
+
+    job_id: str
+    status: str
+    cycle: int
+    generation: int
+    created: str
+
+    @classmethod
+    def read(cls, job_id: str, status: str, tags: Mapping[str, str], created: str) -> TaggedJob | None:
+        """Read a job's tags, or None where they are not ours."""
+        cycle, generation = tags.get(CYCLE_TAG, ""), tags.get(GENERATION_TAG, "")
+        if not (cycle.isdigit() and generation.isdigit()):
+            return None
+        return cls(job_id=job_id, status=status, cycle=int(cycle), generation=int(generation), created=created)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Decision:
+    """What a task does about the jobs that it finds under its own name.
+
+    :param job_id: the job to go on with; None: submit `generation`.
+    :param stop: jobs that must not go on running.
+    """
+
+    job_id: str | None
+    generation: int
+    stop: tuple[str, ...] = ()
+
+
+def decide(jobs: Iterable[TaggedJob], cycle: int, states: States) -> Decision:
+    """Choose between going on with a job of this cycle and making the next generation.
+
+    An active or succeeded job of this cycle is gone on with; a failed, stopped or stopping one is followed by the next
+    generation. Whatever still runs beside it, of an older cycle or made twice, is stopped: the oldest stays.
+    """
+    once = {job.job_id: job for job in jobs}  # a list and a look at the job may both give it
+    known = sorted(once.values(), key=lambda job: (job.cycle, -job.generation, job.created, job.job_id))
+    mine = [job for job in known if job.cycle == cycle]
+    newest = max((job.generation for job in mine), default=0)
+    usable = [job for job in mine if job.generation == newest and _usable(job, states)]
+    chosen = usable[0] if usable else None
+    stop = tuple(job.job_id for job in known if job is not chosen and _running(job, states))
+    if chosen is not None:
+        return Decision(job_id=chosen.job_id, generation=chosen.generation, stop=stop)
+    return Decision(job_id=None, generation=newest + 1, stop=stop)
+
+
+def _running(job: TaggedJob, states: States) -> bool:
+    return not states.is_final(job.status) and job.status not in states.stopping
+
+
+def _usable(job: TaggedJob, states: States) -> bool:
+    return _running(job, states) or states.judge(job.status) is Verdict.SUCCEEDED

@@ -1,0 +1,88 @@
+"""Statuses of remote resources as data: one row per resource; nothing else in the package spells a status."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Verdict(StrEnum):
+    """What a status means to a waiting task."""
+
+    ACTIVE = "active"
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    UNKNOWN = "unknown"
+    """Not in the table: keeps waiting, with a warning, until the deadline."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class States:
+    """The statuses of one kind of resource.
+
+    :param stopping: those active statuses in which the resource is already on its way out.
+    """
+
+    kind: str
+    active: frozenset[str]
+    succeeded: frozenset[str]
+    failed: frozenset[str]
+    stopping: frozenset[str] = frozenset()
+
+    def judge(self, status: str) -> Verdict:
+        """Return what a status means."""
+        for verdict, statuses in (
+            (Verdict.ACTIVE, self.active),
+            (Verdict.SUCCEEDED, self.succeeded),
+            (Verdict.FAILED, self.failed),
+        ):
+            if status in statuses:
+                return verdict
+        return Verdict.UNKNOWN
+
+    def is_final(self, status: str) -> bool:
+        """Tell whether a status will not change by itself."""
+        return self.judge(status) in (Verdict.SUCCEEDED, Verdict.FAILED)
+
+
+# alibabacloud_pai_dlc20201203 GetJobResponseBody.status
+DLC_JOB = States(
+    kind="DLC job",
+    active=frozenset("Creating Queuing Bidding EnvPreparing SanityChecking Running Restarting Stopping".split()),
+    succeeded=frozenset({"Succeeded", "SucceededReserving"}),
+    failed=frozenset({"Failed", "FailedReserving", "Stopped"}),
+    stopping=frozenset({"Stopping"}),
+)
+
+# alibabacloud_pai_dsw20220101 GetInstanceResponseBody.status; success is the instance that is up and usable.
+DSW_INSTANCE = States(
+    kind="DSW instance",
+    active=frozenset(
+        "Creating ResourceAllocating Queuing EnvPreparing Starting Stopping Updating Saving Saved Recovering "
+        "Deleting".split()
+    ),
+    succeeded=frozenset({"Running"}),
+    failed=frozenset({"Failed", "SaveFailed", "Stopped"}),
+    stopping=frozenset({"Stopping", "Saving", "Saved", "Deleting"}),
+)
+
+# A command on a DSW instance: the instance's status until the command's result is on OSS. An instance that rests
+# without a result never ran the command to its end.
+DSW_RUN = States(
+    kind="DSW run",
+    active=DSW_INSTANCE.active | {"Running"},
+    succeeded=frozenset({"RunSucceeded"}),
+    failed=DSW_INSTANCE.failed | {"RunFailed"},
+    stopping=DSW_INSTANCE.stopping,
+)
+
+# alibabacloud_eas20210701 ListServicesRequest.service_status; success is the service that serves.
+EAS_SERVICE = States(
+    kind="EAS service",
+    active=frozenset(
+        "Creating Starting Waiting Pending Updating Scaling HotUpdate Committing Cloning Stopping Deleting".split()
+    ),
+    succeeded=frozenset({"Running", "Complete", "Developing"}),
+    failed=frozenset({"Failed", "Stopped", "Deleted", "DeleteFailed"}),
+    stopping=frozenset({"Stopping", "Deleting"}),
+)

@@ -1,0 +1,109 @@
+import json
+from datetime import UTC, datetime
+
+import pytest
+
+from airflow_provider_pai.artifact import (
+    Code,
+    DataInterval,
+    DatasetRef,
+    JobRef,
+    Manifest,
+    ManifestFile,
+    ModelArtifact,
+    OssUri,
+    Producer,
+    make_version,
+    version_time,
+)
+
+
+def artifact(**changes):
+    given = {
+        "name": "digits",
+        "version": "20261121T1800Z-3f2a9c1b",
+        "uri": "oss://models/digits/20261121T1800Z-3f2a9c1b/",
+        "metrics": {"accuracy": 0.97},
+        "params": {"depth": 4},
+        "code": Code(repo="https://example.com/r.git", commit="abc"),
+        "job": JobRef(service="dlc", id="dlc1", url="https://x"),
+        "inputs": (DatasetRef(name="train", uri="oss://d/n/", digest="sha256:1", size=3, files=1),),
+        "data_interval": DataInterval(start="2026-11-20T18:00:00Z", end="2026-11-21T18:00:00Z"),
+        "produced_by": Producer(dag_id="d", run_id="r", task_id="t", try_number=1),
+    }
+    return ModelArtifact(**{**given, **changes})
+
+
+def test_artifact_round_trips_through_json():
+    one = artifact()
+    assert ModelArtifact.from_dict(json.loads(json.dumps(one.to_dict()))) == one
+
+
+def test_a_field_of_a_newer_schema_is_left_out():
+    assert ModelArtifact.from_dict({**artifact().to_dict(), "new_field": 1}) == artifact()
+
+
+def test_what_does_not_fit_stays_in_the_manifest():
+    big = artifact(params={f"p{i}": "x" * 100 for i in range(300)})
+    assert not big.fits_xcom
+    assert big.to_dict()["params"] == {}
+    assert big.to_dict()["metrics"] == {"accuracy": 0.97}
+    assert artifact().fits_xcom
+
+
+def test_no_artifact_is_refused():
+    with pytest.raises(ValueError, match="version"):
+        ModelArtifact.from_dict({"name": "x", "uri": "oss://b/"})
+
+
+def test_versions_sort_by_time():
+    early = make_version(datetime(2026, 11, 20, 18, tzinfo=UTC), "ffffffffff")
+    late = make_version(datetime(2026, 11, 21, 18, tzinfo=UTC), "0000000000")
+    assert early < late
+    assert version_time(late) == datetime(2026, 11, 21, 18, tzinfo=UTC)
+
+
+def test_newer_is_told_by_the_interval_end_else_by_the_version():
+    assert artifact().interval_end == datetime(2026, 11, 21, 18, tzinfo=UTC)
+    assert artifact(data_interval=None).interval_end == datetime(2026, 11, 21, 18, tzinfo=UTC)
+
+
+def test_manifest_round_trips_and_gives_the_digest_of_its_bytes():
+    manifest = Manifest(artifact=artifact(), files=(ManifestFile(key="model.json", size=3, crc64="7"),))
+    read = Manifest.from_bytes(manifest.to_bytes())
+    assert read.files == manifest.files
+    assert read.artifact.digest == manifest.digest
+    assert read.to_bytes() == manifest.to_bytes()
+
+
+@pytest.mark.parametrize("data", [b"", b"{", b"[]", b"{}", b'{"files": [{}], "artifact": {}}', b"\xff"])
+def test_a_torn_manifest_is_refused(data):
+    with pytest.raises(ValueError, match=r".+"):
+        Manifest.from_bytes(data)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("oss://bucket/a/b", OssUri("bucket", "a/b")),
+        ("oss://bucket", OssUri("bucket", "")),
+        ("oss://bucket/", OssUri("bucket", "")),
+        ("oss://bucket.oss-cn-hangzhou.aliyuncs.com/a/", OssUri("bucket", "a/")),
+    ],
+)
+def test_oss_uri(text, expected):
+    assert OssUri.parse(text) == expected
+
+
+@pytest.mark.parametrize(
+    "text", ["", None, "bucket/key", "s3://bucket/key", "oss://", "oss:///key", "oss://B_ad/key", "oss://bucket//key"]
+)
+def test_bad_oss_uri_names_the_field(text):
+    with pytest.raises(ValueError, match=r"output: .* oss://bucket/key"):
+        OssUri.parse(text, "output")
+
+
+def test_oss_uri_joins():
+    assert str(OssUri("b", "a").join("c", "d.txt")) == "oss://b/a/c/d.txt"
+    assert str(OssUri("b").join("c")) == "oss://b/c"
+    assert str(OssUri("b", "a").folder) == "oss://b/a/"
