@@ -1,0 +1,114 @@
+"""What a rollout can ask to be done next; each is one call, or a few that may be cut."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from airflow_provider_pai.canary.group import Progress
+
+
+@dataclass(frozen=True, kw_only=True)
+class Create:
+    """Create the candidate with its labels; it has no group traffic."""
+
+    service: str
+    progress: Progress
+
+
+@dataclass(frozen=True, kw_only=True)
+class Delete:
+    """Delete a service that carries no traffic."""
+
+    service: str
+    why: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Stop:
+    """Stop a service that carries no traffic, then write down how far it is.
+
+    A refused stop (a safety lock) is a warning: it must not keep later rollouts from ending this one.
+    """
+
+    service: str
+    progress: Progress
+    why: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Label:
+    """Write down how far a service is.
+
+    :param pause: seconds to wait before the next look.
+    """
+
+    service: str
+    progress: Progress
+    why: str
+    pause: float = 0.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Release:
+    """Set a service's weight and whether it takes group traffic."""
+
+    service: str
+    weight: int
+    grouping: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class Customize:
+    """Let the group's traffic follow the weights."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Probe:
+    """Send the golden requests to the candidate's own endpoint; then `after_probe`."""
+
+    service: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Look:
+    """Take a sample from `since` (Unix time) on; then `after_look`."""
+
+    candidate: str
+    stable: str
+    percent: int
+    since: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Wait:
+    """Nothing to do for some seconds."""
+
+    why: str
+    seconds: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Withdraw:
+    """Take the candidate's traffic away by these releases, in this order, then write down why.
+
+    A crash between them leaves a candidate without traffic, which the next look takes for withdrawn.
+    """
+
+    service: str
+    releases: tuple[Release, ...]
+    progress: Progress
+
+
+@dataclass(frozen=True, kw_only=True)
+class Finish:
+    """The rollout is over: `deployed`, `promoted`, `rolled_back`, `skipped` or `stopped`.
+
+    `stopped` leaves everything as it is, for a person.
+    """
+
+    outcome: str
+    why: str
+    progress: Progress | None = None
+
+
+Action = Create | Delete | Stop | Label | Release | Customize | Probe | Look | Wait | Withdraw | Finish

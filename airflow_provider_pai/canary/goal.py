@@ -1,0 +1,60 @@
+"""What a rollout is to bring about, and when it must not."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from datetime import datetime
+from typing import Any
+
+from airflow_provider_pai.canary.group import Group, Member, rejection
+
+
+@dataclass(frozen=True, kw_only=True)
+class Goal:
+    """What is to serve, on whose behalf, and what is allowed."""
+
+    group: str
+    service: str
+    version: str
+    digest: str
+    interval_end: str = ""
+    """ISO 8601; empty: unknown, then nothing is older."""
+    task: str = ""
+    cycle: int = 0
+    backfill: bool = False
+    allow_backfill: bool = False
+    allow_older: bool = False
+    smoke: bool = True
+    """Golden requests are to be answered before any traffic."""
+    labels: Mapping[str, str] = field(default_factory=dict)
+    """More labels for the candidate, for people."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain JSON; the constructor takes it back."""
+        return asdict(self)
+
+
+def guard(goal: Goal, serving: Sequence[Member]) -> str:
+    """Return why this version must not deploy now; asked before anything is made and before each rise."""
+    if goal.backfill and not goal.allow_backfill:
+        return "a backfill run does not deploy (allow_backfill)"
+    for member in serving:
+        theirs = member.progress.interval_end if member.progress else ""
+        if goal.allow_older or not theirs or not goal.interval_end or member.name == goal.service:
+            continue
+        if datetime.fromisoformat(goal.interval_end) < datetime.fromisoformat(theirs):
+            return f"data up to {goal.interval_end} is older than {member.name}'s, {theirs} (allow_older)"
+    return ""
+
+
+def rejected_before(goal: Goal, group: Group) -> str:
+    """Return why this digest must not deploy: it was rolled back, and nobody has cleared the task since."""
+    mine, task, _ = rejection(goal.digest, goal.task, goal.cycle).split(".")
+    for member in group.members:
+        for entry in member.progress.rejected if member.progress else ():
+            digest, owner, cycle = entry.split(".")
+            # A person who clears the task raises its cycle, and may try the digest again.
+            if digest == mine and not (owner == task and int(cycle) < goal.cycle):
+                return f"digest {mine}… was rolled back before"
+    return ""

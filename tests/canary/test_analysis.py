@@ -1,0 +1,125 @@
+"""Verdicts: beyond chance, by chance, too little to tell."""
+
+from __future__ import annotations
+
+import math
+import random
+
+import pytest
+
+from airflow_provider_pai.canary.analysis import Result, Sample, Window, binomial_tail, fisher_tail, judge
+from airflow_provider_pai.canary.plan import RolloutPlan
+
+PLAN = RolloutPlan(min_requests=20)
+
+
+def look(requests, errors, *, production=(200, 0), p95=None, production_p95=None, plan=PLAN):
+    other = None if production is None else Sample(requests=production[0], errors=production[1], p95_ms=production_p95)
+    candidate = Sample(requests=requests, errors=errors, p95_ms=p95)
+    return judge(plan, Window(candidate=candidate, production=other))
+
+
+def test_no_errors_pass():
+    assert look(57, 0).result is Result.PASS
+
+
+@pytest.mark.parametrize("production", [(180, 0), (0, 0), None])
+def test_one_stray_error_in_twenty_does_not_fail(production):
+    assert look(20, 1, production=production).result is not Result.FAIL
+
+
+@pytest.mark.parametrize("production", [(180, 0), (0, 0), None])
+def test_twenty_percent_fail(production):
+    assert look(40, 8, production=production).result is Result.FAIL
+
+
+def test_one_stray_error_is_forgiven_by_more_requests():
+    assert look(20, 1).result is Result.INCONCLUSIVE
+    assert look(120, 1).result is Result.PASS
+
+
+@pytest.mark.parametrize("requests", [0, 1, 19])
+def test_too_few_requests_never_pass(requests):
+    verdict = look(requests, 0)
+    assert verdict.result is Result.INCONCLUSIVE
+    assert f"{requests} of 20 requests" in verdict.reason
+
+
+def test_a_wreck_fails_before_there_are_enough_requests():
+    assert look(8, 8).result is Result.FAIL
+
+
+def test_production_that_errs_as_much_is_no_reason_to_fail():
+    assert look(200, 4, production=(1800, 36)).result is Result.PASS
+
+
+def test_worse_than_production_fails_below_the_limit():
+    assert look(1000, 40, production=(9000, 9)).result is Result.FAIL
+
+
+def test_a_little_over_the_delta_by_chance_is_no_reason_to_fail():
+    verdict = look(1000, 12, production=(9000, 0))
+    assert (verdict.result, "perhaps by chance" in verdict.reason) == (Result.INCONCLUSIVE, True)
+
+
+def test_limits_that_are_off_are_not_checked():
+    off = RolloutPlan(min_requests=20, max_error_rate=None, max_error_rate_delta=None)
+    assert look(40, 40, plan=off).result is Result.PASS
+
+
+def test_latency_limit():
+    plan = RolloutPlan(min_requests=20, max_p95_ms=50)
+    assert look(40, 0, p95=49, plan=plan).result is Result.PASS
+    assert look(40, 0, p95=51, plan=plan).result is Result.FAIL
+    assert look(10, 0, p95=51, plan=plan).result is Result.INCONCLUSIVE
+    assert look(40, 0, p95=None, plan=plan).result is Result.INCONCLUSIVE
+
+
+def test_latency_against_production_needs_a_minimum_effect():
+    plan = RolloutPlan(min_requests=20, max_p95_ratio=1.5)
+    assert look(40, 0, p95=9, production_p95=3, plan=plan).result is Result.PASS
+    assert look(40, 0, p95=40, production_p95=20, plan=plan).result is Result.FAIL
+    assert look(40, 0, p95=40, production_p95=30, plan=plan).result is Result.PASS
+
+
+def test_a_sample_cannot_have_more_errors_than_requests():
+    with pytest.raises(ValueError, match="errors"):
+        Sample(requests=1, errors=2)
+
+
+def test_reads_as_a_line_of_a_log():
+    text = str(look(57, 0, p95=6.2, production=(510, 0)))
+    assert text == "57 requests, 0 errors, p95 6 ms, production 510 requests, 0 errors → pass"
+
+
+@pytest.mark.parametrize(("k", "n", "p"), [(1, 20, 0.05), (4, 20, 0.05), (3, 1000, 0.001), (50, 60, 0.9), (0, 5, 0.5)])
+def test_binomial_tail_is_exact(k, n, p):
+    exact = sum(math.comb(n, i) * p**i * (1 - p) ** (n - i) for i in range(k, n + 1))
+    assert binomial_tail(k, n, p) == pytest.approx(exact, rel=1e-9)
+
+
+def test_binomial_tail_at_the_edges():
+    assert binomial_tail(1, 10, 0) == 0
+    assert binomial_tail(5, 10, 1) == 1
+    assert binomial_tail(1_000, 1_000_000, 0.001) == pytest.approx(0.5, abs=0.02)
+
+
+@pytest.mark.parametrize(("a", "n", "b", "m"), [(4, 20, 0, 180), (1, 20, 0, 180), (3, 50, 4, 60), (5, 5, 0, 5)])
+def test_fisher_tail_is_exact(a, n, b, m):
+    total = math.comb(n + m, n)
+    exact = sum(math.comb(a + b, k) * math.comb(n + m - a - b, n - k) for k in range(a, min(a + b, n) + 1)) / total
+    assert fisher_tail(a, n, b, m) == pytest.approx(exact, rel=1e-9)
+
+
+def test_healthy_candidates_are_rarely_called_bad_however_often_one_looks():
+    dice, failed = random.Random(7), 0
+    for _ in range(300):
+        counts = [0, 0, 0, 0]
+        for _ in range(20):
+            for at, requests in ((0, 10), (2, 90)):
+                counts[at] += requests
+                counts[at + 1] += sum(dice.random() < 0.01 for _ in range(requests))
+            if look(counts[0], counts[1], production=(counts[2], counts[3])).result is Result.FAIL:
+                failed += 1
+                break
+    assert failed <= 3

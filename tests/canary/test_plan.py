@@ -1,0 +1,81 @@
+"""What a rollout plan takes and what it refuses."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+
+from airflow_provider_pai.canary.plan import RolloutPlan
+
+
+def test_reads_what_templates_give():
+    plan = RolloutPlan.parse(
+        {
+            "steps": "[5, 25, 100]",
+            "min_requests": "20",
+            "interval": "0.5",
+            "max_p95_ms": "None",
+            "drain": timedelta(minutes=1),
+        }
+    )
+    assert plan == RolloutPlan(steps=(5, 25, 100), min_requests=20, interval=0.5, drain=60)
+
+
+@pytest.mark.parametrize("steps", ["10, 50, 100", [10, 50, 100], (10, 50, 100), ["10", "50", "100"], "[10,50,100]"])
+def test_steps_in_every_form(steps):
+    assert RolloutPlan.parse({"steps": steps}).steps == (10, 50, 100)
+
+
+def test_one_step_is_a_plan():
+    assert RolloutPlan.parse({"steps": "100"}).steps == (100,)
+    assert RolloutPlan.parse({"steps": 100}).steps == (100,)
+
+
+def test_comes_back_from_json():
+    plan = RolloutPlan(steps=(1, 100), on_inconclusive="rollback", max_error_rate=None)
+    assert RolloutPlan.parse(plan.to_dict()) == plan
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "allowed"),
+    [
+        ("steps", [10, 50], "the last one 100"),
+        ("steps", [], "the last one 100"),
+        ("steps", [50, 50, 100], "strictly rising"),
+        ("steps", [0, 100], "from 1 to 100"),
+        ("steps", [10, 110], "from 1 to 100"),
+        ("steps", [10.5, 100], "whole percentages"),
+        ("steps", "ten", "whole percentages"),
+        ("steps", "[10, 100", "whole percentages"),
+        ("steps", None, "whole percentages"),
+        ("steps", {"a": 1}, "whole percentages"),
+        ("steps", list(range(90, 101)), "1 to 10"),
+        ("interval", 0, "at least 0.05"),
+        ("interval", "soon", "a number"),
+        ("interval", "nan", "a number"),
+        ("min_requests", 0, "whole number of at least 1"),
+        ("min_requests", 1.5, "whole number"),
+        ("min_requests", True, "whole number"),
+        ("min_requests", None, "whole number"),
+        ("max_error_rate", 1.01, "from 0 to 1 or none"),
+        ("max_error_rate", "5 %", "from 0 to 1 or none"),
+        ("max_p95_ratio", 0.5, "at least 1"),
+        ("max_failures", -1, "at least 0"),
+        ("on_inconclusive", "ask", "hold, rollback, promote"),
+        ("on_failure", "freeze", "rollback"),
+        ("keep_versions", "-1", "at least 0"),
+        ("max_duration", 1, "at least min_duration"),
+        ("warm_up", 7200, "less than max_duration"),
+        ("stepps", [100], "steps"),
+    ],
+)
+def test_refuses_by_name_value_and_what_is_allowed(field, value, allowed):
+    with pytest.raises(ValueError, match="^" + field) as refused:
+        RolloutPlan.parse({field: value})
+    assert allowed in str(refused.value)
+
+
+def test_the_constructor_checks_steps_too():
+    with pytest.raises(ValueError, match="steps"):
+        RolloutPlan(steps=(10, 50))
