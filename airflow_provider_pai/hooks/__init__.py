@@ -1,0 +1,1 @@
+"""Hooks: one per service, SDKs imported only inside their methods."""

@@ -1,0 +1,52 @@
+"""AIWorkspace 2021-02-04: the code sources that DLC jobs clone before they start."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Any
+
+from airflow_provider_pai.hooks.base import PaiHook
+
+
+class AIWorkspaceHook(PaiHook):
+    """Code sources.
+
+    API: alibabacloud_aiworkspace20210204.client.Client.
+    """
+
+    service = "aiworkspace"
+
+    def _make_client(self) -> Any:
+        from alibabacloud_aiworkspace20210204.client import Client
+
+        return Client(self.client_config())
+
+    def ping(self) -> None:
+        """Make the smallest read there is."""
+        from alibabacloud_aiworkspace20210204.models import ListCodeSourcesRequest
+
+        request = ListCodeSourcesRequest(workspace_id=self.connection.workspace_id, page_size=1)
+        self.call("ListCodeSources", lambda: self.client.list_code_sources(request))
+
+    def code_source(self, repo: str, branch: str | None, mount_path: str) -> str:
+        """Return the id of the code source of a repository, made once and found again by its name."""
+        from alibabacloud_aiworkspace20210204.models import CreateCodeSourceRequest, ListCodeSourcesRequest
+
+        key = hashlib.sha256(f"{repo}\0{branch}\0{mount_path}".encode()).hexdigest()[:16]
+        name = f"airflow-{key}"
+        listed = ListCodeSourcesRequest(display_name=name, workspace_id=self.connection.workspace_id)
+        found = self.call("ListCodeSources", lambda: self.client.list_code_sources(listed)).body.code_sources or []
+        for source in found:
+            if source.display_name == name and source.code_repo == repo:
+                return str(source.code_source_id)
+        request = CreateCodeSourceRequest(
+            display_name=name,
+            code_repo=repo,
+            code_branch=branch,
+            mount_path=mount_path,
+            clone_type=1,  # into the mount path itself, not into a folder of the repository's name
+            workspace_id=self.connection.workspace_id,
+            accessibility="PRIVATE",
+        )
+        answer = self.call("CreateCodeSource", lambda: self.client.create_code_source(request), repeatable=False)
+        return str(answer.body.code_source_id)

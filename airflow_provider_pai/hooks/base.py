@@ -1,0 +1,310 @@
+"""What all hooks share: the connection, the clients, bounded retries, and waiting for a job."""
+
+from __future__ import annotations
+
+import time
+from abc import abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
+from functools import cached_property
+from typing import Any, ClassVar, TypeVar
+
+from airflow.providers.common.compat.connection import get_async_connection, get_async_extra_dejson
+from airflow.providers.common.compat.sdk import BaseHook, mask_secret
+from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_random_exponential
+
+from airflow_provider_pai.exceptions import (
+    PaiError,
+    PaiJobFailedError,
+    PaiNotFoundError,
+    PaiTimeoutError,
+    PaiTransientError,
+)
+from airflow_provider_pai.hooks.connection import PaiConnection
+from airflow_provider_pai.hooks.errors import translated
+from airflow_provider_pai.hooks.logs import Cursor, LogCopy
+from airflow_provider_pai.identity import TASK_TAG, TaggedJob, TaskIdentity
+from airflow_provider_pai.states import States, Verdict
+
+Json = dict[str, Any]
+T = TypeVar("T")
+H = TypeVar("H", bound="PaiHook")
+
+DEFAULT_POLL_INTERVAL = 10.0
+_CONNECT_MS, _READ_MS = 5_000, 30_000
+
+
+class PaiHook(BaseHook):
+    """Base of the hooks: reads the connection lazily and once, builds the service's client.
+
+    :param pai_conn_id: connection of type `pai`.
+    :param region: overrides the connection's region.
+    :param workspace_id: overrides the connection's workspace.
+    """
+
+    conn_name_attr = "pai_conn_id"
+    default_conn_name = "pai_default"
+    conn_type = "pai"
+    hook_name = "Alibaba Cloud PAI"
+    service: ClassVar[str] = ""
+    retry_seconds: float = 60.0
+    """How long a call that may be repeated is repeated after transient errors; pollers set 0."""
+
+    def __init__(
+        self, pai_conn_id: str = default_conn_name, region: str | None = None, workspace_id: str | None = None
+    ) -> None:
+        super().__init__()
+        self.pai_conn_id = pai_conn_id
+        self.region = region
+        self.workspace_id = workspace_id
+
+    @property
+    def arguments(self) -> dict[str, Any]:
+        """Return the constructor's arguments, to build the same hook in another process."""
+        return {"pai_conn_id": self.pai_conn_id, "region": self.region, "workspace_id": self.workspace_id}
+
+    @cached_property
+    def connection(self) -> PaiConnection:
+        """Return the connection.
+
+        :raises PaiConfigError: when a field is missing or not allowed.
+        """
+        connection = self.get_connection(self.pai_conn_id)
+        return self._read(connection, connection.extra_dejson)
+
+    async def load_connection(self) -> None:
+        """Read the connection without blocking the event loop; triggers call this first."""
+        if "connection" not in self.__dict__:
+            connection = await get_async_connection(self.pai_conn_id)
+            self.__dict__["connection"] = self._read(connection, await get_async_extra_dejson(connection))
+
+    def sibling(self, hook_class: type[H]) -> H:
+        """Return another service's hook on the same connection, which is not read a second time."""
+        hook = hook_class(**self.arguments)
+        hook.__dict__["connection"] = self.connection
+        hook.retry_seconds = self.retry_seconds
+        return hook
+
+    def _read(self, connection: Any, extra: Mapping[str, Any]) -> PaiConnection:
+        read = PaiConnection.read(connection, extra, region=self.region, workspace_id=self.workspace_id)
+        for secret in (read.access_key_secret, read.security_token):
+            if secret:
+                mask_secret(secret)
+        return read
+
+    @cached_property
+    def client(self) -> Any:
+        """Return the service's SDK client; built once, keeps its connections alive."""
+        return self._make_client()
+
+    def get_conn(self) -> Any:
+        """Return the SDK client."""
+        return self.client
+
+    def _make_client(self) -> Any:
+        raise NotImplementedError
+
+    def client_config(self, service: str | None = None) -> Any:
+        """Return the SDK configuration of a service: endpoint, rotating credentials, time-outs in ms."""
+        from alibabacloud_tea_openapi.utils_models import Config
+
+        scheme, _, host = self.connection.endpoint(service or self.service).rpartition("://")
+        return Config(
+            credential=self.connection.credential_client(),
+            endpoint=host,
+            protocol=scheme or "https",
+            region_id=self.connection.region,
+            connect_timeout=_CONNECT_MS,
+            read_timeout=_READ_MS,
+            user_agent="airflow-provider-pai",
+        )
+
+    def call(self, action: str, function: Callable[[], T], *, repeatable: bool = True) -> T:
+        """Call the service with errors translated.
+
+        :param repeatable: the call may be made again after a transient error (throttled, 5xx, connection lost);
+            it is, with growing pauses and jitter, for `retry_seconds`. False for calls that create something.
+        :raises PaiApiError: of the fitting kind.
+        """
+
+        def once() -> T:
+            with translated(self.service, action):
+                return function()
+
+        if not repeatable:
+            return once()
+        retrying = Retrying(
+            retry=retry_if_exception_type(PaiTransientError),
+            wait=wait_random_exponential(multiplier=0.2, max=10),
+            stop=stop_after_delay(self.retry_seconds),
+            reraise=True,
+        )
+        return retrying(once)
+
+    def test_connection(self) -> tuple[bool, str]:
+        """Ask each service for one item and tell which answered; what the connection form's Test button shows."""
+        from airflow_provider_pai.hooks.check import check_services
+
+        return check_services(self.arguments)
+
+
+@dataclass(frozen=True, kw_only=True)
+class RemoteJob:
+    """A job as a service describes it, in JSON primitives, so that it can cross the trigger's boundary.
+
+    :param tags: the tags of `identity`.
+    :param facts: what the service adds and `finish` needs; small.
+    """
+
+    job_id: str
+    status: str
+    reason_code: str | None = None
+    reason: str | None = None
+    created: str = ""
+    tags: Mapping[str, str] = field(default_factory=dict)
+    facts: Mapping[str, Any] = field(default_factory=dict)
+
+    def to_dict(self) -> Json:
+        """Return plain JSON."""
+        return asdict(self)
+
+    @property
+    def tagged(self) -> TaggedJob | None:
+        """Return what the tags say, or None for a job that no task of ours made."""
+        return TaggedJob.read(self.job_id, self.status, self.tags, self.created)
+
+
+class JobHook(PaiHook):
+    """A hook whose resources are jobs: submitted once, watched, stopped, found again by their tags."""
+
+    states: ClassVar[States]
+
+    @abstractmethod
+    def submit(self, body: Json) -> str:
+        """Create a job and return its id; never repeated by itself.
+
+        :raises PaiTransientError: the answer was lost; the job may exist.
+        """
+
+    @abstractmethod
+    def get(self, job_id: str) -> RemoteJob:
+        """Describe one job.
+
+        :raises PaiNotFoundError: there is none.
+        """
+
+    def get_many(self, job_ids: Sequence[str]) -> dict[str, RemoteJob]:
+        """Describe several jobs with as few calls as the API allows; missing ones are left out."""
+        found = {}
+        for job_id in job_ids:
+            try:
+                found[job_id] = self.get(job_id)
+            except PaiNotFoundError:
+                continue
+        return found
+
+    @abstractmethod
+    def tagged(self, tags: Mapping[str, str]) -> list[RemoteJob]:
+        """Return every job that bears these tags."""
+
+    def find(self, identity: TaskIdentity) -> list[TaggedJob]:
+        """Return every job that a task has made, in all its cycles."""
+        return [job.tagged for job in self.tagged({TASK_TAG: identity.task}) if job.tagged is not None]
+
+    @abstractmethod
+    def request_stop(self, job_id: str) -> None:
+        """Ask for a stop and return at once; a job that has ended or is gone is no error."""
+
+    @abstractmethod
+    def console_url(self, job_id: str) -> str:
+        """Return the job's page in the console."""
+
+    def new_log_lines(self, job_id: str, cursor: Cursor) -> list[str]:
+        """Return what the job has written since the last call, each line prefixed with its pod.
+
+        :param cursor: empty at first; filled in and used again by this method alone.
+        """
+        return []
+
+    def log_tail(self, job: RemoteJob, lines: int = 30) -> str:
+        """Return the last lines of the job's own logs, for the error message; empty where there are none."""
+        return ""
+
+    def last_words(self, job: RemoteJob) -> str:
+        """Return the last lines of the job's logs, or why they could not be read."""
+        try:
+            return self.log_tail(job)
+        except PaiError as error:
+            return f"(the logs could not be read: {error})"
+
+    def failure(self, job: RemoteJob) -> PaiJobFailedError:
+        """Return the error that tells why a job has failed, with the last lines of its logs."""
+        facts = (self.states.kind, job.job_id, job.status, job.reason_code, job.reason)
+        return PaiJobFailedError(*facts, self.last_words(job))
+
+    def wait(
+        self,
+        job_id: str,
+        *,
+        poll_interval: float = DEFAULT_POLL_INTERVAL,
+        deadline: datetime | None = None,
+        until: Callable[[RemoteJob], bool] | None = None,
+        log_interval: float = 0,
+    ) -> RemoteJob:
+        """Wait until a job has ended.
+
+        :param poll_interval: seconds between two looks.
+        :param deadline: absolute; the state is always read once more before it is believed to have passed.
+        :param until: ends the wait; by default any final status.
+        :param log_interval: seconds between two looks at the job's own log, which is copied; 0: it is not.
+        :raises PaiTimeoutError: at the deadline; the job is not stopped by it.
+        """
+        watch, copy = Watch(self, job_id), LogCopy(self, job_id, log_interval)
+        until = until or (lambda job: self.states.is_final(job.status))
+        while True:
+            job = watch.read()
+            ended = job is not None and until(job)
+            if copy.due(final=ended):
+                copy.look()
+            if job is not None and ended:
+                return job
+            if deadline is not None and datetime.now(UTC) >= deadline:
+                raise PaiTimeoutError(
+                    f"{self.states.kind} {job_id} was {watch.status or 'not seen'} when its deadline {deadline} passed"
+                )
+            time.sleep(poll_interval)
+
+
+class Watch:
+    """Tells changes of one job's status in the log, each with how long the last one took; shared by both waits."""
+
+    __slots__ = ("_since", "hook", "job_id", "status")
+
+    def __init__(self, hook: JobHook, job_id: str) -> None:
+        self.hook = hook
+        self.job_id = job_id
+        self.status = ""
+        self._since = time.monotonic()
+
+    def read(self) -> RemoteJob | None:
+        """Describe the job; None while the service does not answer."""
+        try:
+            job = self.hook.get(self.job_id)
+        except PaiTransientError as error:
+            self.hook.log.warning("%s: no answer, waiting on: %s", self.job_id, error)
+            return None
+        self.note(job)
+        return job
+
+    def note(self, job: RemoteJob) -> None:
+        """Log a change."""
+        if job.status == self.status:
+            return
+        log, kind = self.hook.log, self.hook.states.kind
+        before = f", {self.status} until now for {time.monotonic() - self._since:.1f} s" if self.status else ""
+        reason = f" ({job.reason_code}: {job.reason})" if job.reason_code else ""
+        log.info("%s %s is %s%s%s", kind, job.job_id, job.status, reason, before)
+        if self.hook.states.judge(job.status) is Verdict.UNKNOWN:
+            log.warning("%s %s: status %r is not known; waiting on", kind, job.job_id, job.status)
+        self.status, self._since = job.status, time.monotonic()

@@ -1,0 +1,61 @@
+"""CloudMonitor 2019-01-01: the points of a metric."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from airflow_provider_pai.hooks.base import Json, PaiHook
+
+
+class CloudMonitorHook(PaiHook):
+    """Metrics of cloud services.
+
+    API: alibabacloud_cms20190101.client.Client.
+    """
+
+    service = "cms"
+
+    def _make_client(self) -> Any:
+        from alibabacloud_cms20190101.client import Client
+
+        return Client(self.client_config())
+
+    def points(
+        self,
+        namespace: str,
+        metric: str,
+        dimensions: Sequence[Mapping[str, str]],
+        *,
+        period: int,
+        start: float,
+        end: float,
+    ) -> Iterator[Json]:
+        """Yield the points of a metric in (start, end], page by page. API: DescribeMetricList.
+
+        :param period: seconds that one point stands for.
+        :param start: Unix time, as `end`.
+        """
+        from alibabacloud_cms20190101.models import DescribeMetricListRequest
+
+        token = None
+        while True:
+            request = DescribeMetricListRequest(
+                namespace=namespace,
+                metric_name=metric,
+                dimensions=json.dumps([dict(item) for item in dimensions]),
+                period=str(period),
+                start_time=str(int(start * 1000)),
+                end_time=str(int(end * 1000)),
+                length="1440",
+                next_token=token,
+            )
+            body = self.call(
+                "DescribeMetricList",
+                lambda request=request: self.client.describe_metric_list(request),  # type: ignore[misc]
+            ).body
+            yield from json.loads(body.datapoints or "[]")
+            token = body.next_token
+            if not token:
+                return

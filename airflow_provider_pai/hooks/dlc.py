@@ -1,0 +1,235 @@
+"""DLC (Deep Learning Containers) 2020-12-03: distributed training jobs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from airflow_provider_pai.artifact import utc_text
+from airflow_provider_pai.exceptions import PaiApiError, PaiConfigError, PaiNotFoundError
+from airflow_provider_pai.hooks.base import JobHook, Json, RemoteJob
+from airflow_provider_pai.hooks.logs import Cursor, advance
+from airflow_provider_pai.states import DLC_JOB
+
+# ListJobs looks back 7 days unless it is told otherwise; a job of an older cycle may run for weeks.
+_LOOK_BACK = timedelta(days=90)
+
+# The maximum page size is not documented; PAI's own SDK uses 50.
+PAGE_SIZE = 50
+
+_MAX_TAIL_LINES = 30
+_MAX_LOG_LINES = 2000
+_OVERLAP = timedelta(minutes=2)
+
+
+class DlcHook(JobHook):
+    """Jobs of DLC.
+
+    API: alibabacloud_pai_dlc20201203.client.Client.
+    """
+
+    service = "dlc"
+    states = DLC_JOB
+
+    def _make_client(self) -> Any:
+        from alibabacloud_pai_dlc20201203.client import Client
+
+        return Client(self.client_config())
+
+    def submit(self, body: Json) -> str:
+        """Create a job from a CreateJob body in the API's field names and return its id."""
+        from alibabacloud_pai_dlc20201203.models import CreateJobRequest
+
+        request = CreateJobRequest().from_map({"WorkspaceId": self.connection.workspace_id, **body})
+        answer = self.call("CreateJob", lambda: self.client.create_job(request), repeatable=False)
+        return str(answer.body.job_id)
+
+    def check_body(self, body: Json) -> None:
+        """Refuse a CreateJob body with a field that the SDK's models do not have: they would drop it silently.
+
+        :raises PaiConfigError: naming the field and, near the top, those that stand beside it.
+        """
+        from alibabacloud_pai_dlc20201203.models import CreateJobRequest, JobSettings
+
+        try:
+            kept = CreateJobRequest().from_map(body).to_map()
+        except (AttributeError, TypeError) as error:
+            raise PaiConfigError("job", str(error), "a CreateJob request, objects and lists as in the API") from error
+        for path in _lost(body, kept):
+            parent, _, name = path.rpartition(".")
+            models = {"": ("job", CreateJobRequest), "Settings": ("settings", JobSettings)}
+            argument, model = models.get(parent, ("job", None))
+            allowed = f"the API has {', '.join(_names(model))}" if model else "the API has no such field there"
+            raise PaiConfigError(argument, name if model else path, allowed)
+
+    def describe(self, job_id: str) -> Json:
+        """Return GetJob's answer in the API's field names."""
+        from alibabacloud_pai_dlc20201203.models import GetJobRequest
+
+        answer = self.call("GetJob", lambda: self.client.get_job(job_id, GetJobRequest(need_detail=True)))
+        described: Json = answer.body.to_map()
+        return described
+
+    def get(self, job_id: str) -> RemoteJob:
+        """Describe one job."""
+        return _remote(self.describe(job_id))
+
+    def get_many(self, job_ids: Sequence[str]) -> dict[str, RemoteJob]:
+        """Describe jobs in pages of 50; one that the list leaves out is asked for by GetJob before it is gone."""
+        found: dict[str, RemoteJob] = {}
+        for start in range(0, len(job_ids), PAGE_SIZE):
+            page = job_ids[start : start + PAGE_SIZE]
+            found |= {job["JobId"]: _remote(job) for job in self.list_jobs(job_ids=",".join(page))}
+        missing = [job_id for job_id in job_ids if job_id not in found]
+        return found | super().get_many(missing)
+
+    def list_jobs(self, **filters: Any) -> Iterator[Json]:
+        """Yield jobs in the API's field names, page by page.
+
+        :param filters: fields of ListJobsRequest in Python's spelling; `start_time` defaults to 90 days ago.
+        """
+        from alibabacloud_pai_dlc20201203.models import ListJobsRequest
+
+        filters.setdefault("start_time", utc_text(datetime.now(UTC) - _LOOK_BACK))
+        filters["workspace_id"] = self.connection.workspace_id
+
+        def page(number: int) -> tuple[Sequence[Any] | None, int | None]:
+            request = ListJobsRequest(page_number=number, page_size=PAGE_SIZE, **filters)
+            body = self.call("ListJobs", lambda: self.client.list_jobs(request)).body
+            return body.jobs, body.total_count
+
+        return _all_pages(page)
+
+    def ecs_specs(self, **filters: Any) -> Iterator[Json]:
+        """Yield the public pool's instance types in the API's field names, page by page.
+
+        :param filters: fields of ListEcsSpecsRequest in Python's spelling.
+        """
+        from alibabacloud_pai_dlc20201203.models import ListEcsSpecsRequest
+
+        def page(number: int) -> tuple[Sequence[Any] | None, int | None]:
+            request = ListEcsSpecsRequest(page_number=number, page_size=PAGE_SIZE, **filters)
+            body = self.call("ListEcsSpecs", lambda: self.client.list_ecs_specs(request)).body
+            return body.ecs_specs, body.total_count
+
+        return _all_pages(page)
+
+    def tagged(self, tags: Mapping[str, str]) -> list[RemoteJob]:
+        """Return every job that bears these tags."""
+        return [_remote(job) for job in self.list_jobs(tags=dict(tags))]
+
+    def request_stop(self, job_id: str) -> None:
+        """Ask for a stop; a finished job answers BadRequest, a deleted one NotFound: neither is an error."""
+        try:
+            self.call("StopJob", lambda: self.client.stop_job(job_id))
+        except PaiNotFoundError:
+            return
+        except PaiApiError:
+            if not self.states.is_final(self.get(job_id).status):
+                raise
+
+    def delete(self, job_id: str) -> None:
+        """Delete a finished job."""
+        self.call("DeleteJob", lambda: self.client.delete_job(job_id))
+
+    def events(self, job_id: str, limit: int = 100) -> list[str]:
+        """Return a job's events, one text each."""
+        from alibabacloud_pai_dlc20201203.models import GetJobEventsRequest
+
+        request = GetJobEventsRequest(max_events_num=limit)
+        return list(self.call("GetJobEvents", lambda: self.client.get_job_events(job_id, request)).body.events or [])
+
+    def pod_logs(self, job_id: str, pod_id: str, *, max_lines: int = 2000, start_time: str | None = None) -> list[str]:
+        """Return the lines of one pod's log; `start_time` is ISO 8601 in UTC, default 7 days ago."""
+        from alibabacloud_pai_dlc20201203.models import GetPodLogsRequest
+
+        request = GetPodLogsRequest(max_lines=max_lines, start_time=start_time)
+        return list(self.call("GetPodLogs", lambda: self.client.get_pod_logs(job_id, pod_id, request)).body.logs or [])
+
+    def new_log_lines(self, job_id: str, cursor: Cursor) -> list[str]:
+        """Return what all pods have written since the last call.
+
+        GetPodLogs has no cursor and its lines bear no time: a look asks for a little more than is new, and finds the
+        place by the last lines that it has seen. Clocks may differ by `_OVERLAP`.
+        """
+        since = cursor.get("since")
+        now = utc_text(datetime.now(UTC) - _OVERLAP)
+        lines = []
+        for pod in self.describe(job_id).get("Pods") or []:
+            found = self.pod_logs(job_id, pod["PodId"], max_lines=_MAX_LOG_LINES, start_time=since)
+            lines += advance(cursor, pod["PodId"], found, full=len(found) >= _MAX_LOG_LINES)
+        cursor["since"] = now
+        return lines
+
+    def log_tail(self, job: RemoteJob, lines: int = _MAX_TAIL_LINES) -> str:
+        """Return the last lines of each pod, prefixed with the pod's id; failed pods first."""
+        pods = self.describe(job.job_id).get("Pods") or []
+        pods.sort(key=lambda pod: pod.get("Status") != "Failed")
+        tail = []
+        for pod in pods:
+            for line in self.pod_logs(job.job_id, pod["PodId"])[-lines:]:
+                tail.append(f"[{pod['PodId']}] {line}")
+        return "\n".join(tail)
+
+    def console_url(self, job_id: str) -> str:
+        """Return the job's overview page."""
+        at = self.connection
+        return (
+            f"https://pai.console.aliyun.com/?regionId={at.region}&workspaceId={at.workspace_id or ''}"
+            f"#/dlc/jobs/{job_id}/overview"
+        )
+
+
+def _remote(job: Json) -> RemoteJob:
+    return RemoteJob(
+        job_id=job["JobId"],
+        status=job.get("Status") or "",
+        reason_code=job.get("ReasonCode"),
+        reason=job.get("ReasonMessage"),
+        created=job.get("GmtCreateTime") or "",
+        tags=(job.get("Settings") or {}).get("Tags") or {},
+    )
+
+
+def _all_pages(page: Callable[[int], tuple[Sequence[Any] | None, int | None]]) -> Iterator[Json]:
+    """Yield the items of all pages; a page is its items and the number of all."""
+    number, seen = 1, 0
+    while True:
+        items, total = page(number)
+        yield from (item.to_map() for item in items or ())
+        number, seen = number + 1, seen + len(items or ())
+        if not items or seen >= (total or 0):
+            return
+
+
+class _Anything:
+    """A value of every type that a model's to_map may meet."""
+
+    def to_map(self) -> Json:
+        return {}
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter(())
+
+
+def _names(model: type[Any]) -> list[str]:
+    """Return the API's names of a model's fields."""
+    sample = model()
+    for name in vars(sample):
+        setattr(sample, name, _Anything())
+    return sorted(sample.to_map())
+
+
+def _lost(given: Any, kept: Any, path: str = "") -> Iterator[str]:
+    """Yield the paths of what a model has not taken over."""
+    if isinstance(given, Mapping) and isinstance(kept, Mapping):
+        for name, value in given.items():
+            here = f"{path}.{name}" if path else name
+            if name in kept:
+                yield from _lost(value, kept[name], here)
+            elif value is not None:
+                yield here
+    elif isinstance(given, list) and isinstance(kept, list):
+        for index, (value, other) in enumerate(zip(given, kept, strict=False)):
+            yield from _lost(value, other, f"{path}[{index}]")

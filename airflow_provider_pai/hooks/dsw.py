@@ -1,0 +1,204 @@
+"""DSW (Data Science Workshop) 2022-01-01: notebook instances, and commands that run on them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from functools import cached_property
+from typing import Any
+
+from airflow_provider_pai.artifact import OssUri
+from airflow_provider_pai.exceptions import PaiApiError, PaiNotFoundError
+from airflow_provider_pai.hooks.base import JobHook, Json, RemoteJob
+from airflow_provider_pai.hooks.errors import kind_of
+from airflow_provider_pai.hooks.logs import MAX_LINES, Cursor
+from airflow_provider_pai.hooks.oss import OssHook
+from airflow_provider_pai.states import DSW_INSTANCE, DSW_RUN, Verdict
+
+# Where a run's result lies; an environment variable of the instance, so that whoever looks at the instance finds it.
+RUN_URI = "PAI_RUN_URI"
+RESULT_NAME = "_result.json"
+LOG_NAME = "run.log"
+
+
+class DswHook(JobHook):
+    """Instances of DSW.
+
+    API: alibabacloud_pai_dsw20220101.client.Client. Answers carry Success beside the data; False is an error even
+    with HTTP 200.
+    """
+
+    service = "dsw"
+    states = DSW_INSTANCE
+
+    def _make_client(self) -> Any:
+        from alibabacloud_pai_dsw20220101.client import Client
+
+        return Client(self.client_config())
+
+    def _checked(self, action: str, function: Any, *, repeatable: bool = True) -> Any:
+        body = self.call(action, function, repeatable=repeatable).body
+        if body.success is False:
+            kind = kind_of(body.code, body.http_status_code)
+            raise kind(self.service, action, body.message or "", body.code, body.http_status_code, body.request_id)
+        return body
+
+    def submit(self, body: Json) -> str:
+        """Create an instance from a CreateInstance body in the API's field names and return its id."""
+        from alibabacloud_pai_dsw20220101.models import CreateInstanceRequest
+
+        request = CreateInstanceRequest().from_map({"WorkspaceId": self.connection.workspace_id, **body})
+        answer = self._checked("CreateInstance", lambda: self.client.create_instance(request), repeatable=False)
+        return str(answer.instance_id)
+
+    def describe(self, instance_id: str) -> Json:
+        """Return GetInstance's answer in the API's field names."""
+        from alibabacloud_pai_dsw20220101.models import GetInstanceRequest
+
+        described: Json = self._checked(
+            "GetInstance", lambda: self.client.get_instance(instance_id, GetInstanceRequest())
+        ).to_map()
+        return described
+
+    def get(self, job_id: str) -> RemoteJob:
+        """Describe one instance."""
+        return _remote(self.describe(job_id))
+
+    def list_instances(self, **filters: Any) -> Iterator[Json]:
+        """Yield instances of every resource in the API's field names, page by page."""
+        from alibabacloud_pai_dsw20220101.models import ListInstancesRequest
+
+        number, seen = 1, 0
+        while True:
+            request = ListInstancesRequest(
+                workspace_id=self.connection.workspace_id,
+                resource_id="ALL",  # without it only pay-as-you-go instances are listed
+                page_number=number,
+                page_size=50,
+                **filters,
+            )
+            body = self._checked("ListInstances", lambda request=request: self.client.list_instances(request))
+            instances = body.instances or []
+            yield from (instance.to_map() for instance in instances)
+            number, seen = number + 1, seen + len(instances)
+            if not instances or seen >= (body.total_count or 0):
+                return
+
+    def tagged(self, tags: Mapping[str, str]) -> list[RemoteJob]:
+        """Return every instance that bears these labels."""
+        return [_remote(instance) for instance in self.list_instances(labels=dict(tags))]
+
+    def start(self, instance_id: str) -> None:
+        """Start a stopped instance; returns at once."""
+        self._checked("StartInstance", lambda: self.client.start_instance(instance_id))
+
+    def stop(self, instance_id: str, *, save_image: bool = False) -> None:
+        """Stop an instance; returns at once."""
+        from alibabacloud_pai_dsw20220101.models import StopInstanceRequest
+
+        request = StopInstanceRequest(save_image=save_image)
+        self._checked("StopInstance", lambda: self.client.stop_instance(instance_id, request))
+
+    def request_stop(self, job_id: str) -> None:
+        """Ask for a stop; an instance that rests or is gone is no error."""
+        try:
+            self.stop(job_id)
+        except PaiNotFoundError:
+            return
+        except PaiApiError:
+            status = self.get(job_id).status
+            if status not in DSW_INSTANCE.stopping and DSW_INSTANCE.judge(status) is not Verdict.FAILED:
+                raise
+
+    def delete(self, instance_id: str) -> None:
+        """Delete an instance at rest; one that is gone or going is no error."""
+        try:
+            self._checked("DeleteInstance", lambda: self.client.delete_instance(instance_id))
+        except PaiNotFoundError:
+            return
+        except PaiApiError:
+            if self.get(instance_id).status != "Deleting":
+                raise
+
+    def console_url(self, job_id: str) -> str:
+        """Return the page of the workspace's instances; the address of a single one is not documented."""
+        at = self.connection
+        return (
+            f"https://pai.console.aliyun.com/?regionId={at.region}&workspaceId={at.workspace_id or ''}"
+            f"#/dsw/instances/{job_id}"
+        )
+
+
+class DswRunHook(DswHook):
+    """A command that an instance runs at its start, seen as a job.
+
+    DSW has no API that runs a command or tells how its on-start script ended. So the script writes `_result.json`
+    into the run's folder on OSS as its last act, and a run's status is the instance's status until that file is
+    there: then `RunSucceeded` or `RunFailed`.
+    """
+
+    states = DSW_RUN
+
+    @cached_property
+    def oss(self) -> OssHook:
+        """Return the hook that reads results."""
+        return self.sibling(OssHook)
+
+    def get(self, job_id: str) -> RemoteJob:
+        """Describe one run."""
+        instance = self.describe(job_id)
+        variables = instance.get("EnvironmentVariables") or {}
+        job = _remote(instance)
+        if not (uri := variables.get(RUN_URI)):
+            return job
+        facts = {"run_uri": uri}
+        result = self._result(OssUri.parse(uri, RUN_URI))
+        if result is None:
+            return RemoteJob(**{**vars(job), "facts": facts})
+        code = result.get("exit_code")
+        done = {
+            "status": "RunSucceeded" if code == 0 else "RunFailed",
+            "reason_code": None if code == 0 else "CommandFailed",
+            "reason": None if code == 0 else f"the command exited with {code}",
+            "facts": {**facts, **result},
+        }
+        return RemoteJob(**{**vars(job), **done})
+
+    def _result(self, run: OssUri) -> Json | None:
+        try:
+            result: Json = json.loads(self.oss.get(run.join(RESULT_NAME)))
+        except (PaiNotFoundError, ValueError):  # not there yet, or still being written through the mount
+            return None
+        return result
+
+    def new_log_lines(self, job_id: str, cursor: Cursor) -> list[str]:
+        """Return the whole lines that the run's log has got since the last call."""
+        if "run_uri" not in cursor:
+            cursor["run_uri"] = (self.describe(job_id).get("EnvironmentVariables") or {}).get(RUN_URI)
+        text = self._log_text(cursor["run_uri"])[cursor.get("read", 0) :]
+        whole = text[: text.rfind("\n") + 1]
+        cursor["read"] = cursor.get("read", 0) + len(whole)
+        lines = whole.splitlines()
+        left_out = max(0, len(lines) - MAX_LINES)
+        return ([f"… {left_out} lines are left out here"] if left_out else []) + lines[left_out:]
+
+    def log_tail(self, job: RemoteJob, lines: int = 30) -> str:
+        """Return the last lines of the run's log."""
+        return "\n".join(self._log_text(job.facts.get("run_uri")).splitlines()[-lines:])
+
+    def _log_text(self, uri: str | None) -> str:
+        try:
+            return self.oss.get(OssUri.parse(uri).join(LOG_NAME)).decode(errors="replace") if uri else ""
+        except PaiNotFoundError:
+            return ""
+
+
+def _remote(instance: Json) -> RemoteJob:
+    return RemoteJob(
+        job_id=instance["InstanceId"],
+        status=instance.get("Status") or "",
+        reason_code=instance.get("ReasonCode"),
+        reason=instance.get("ReasonMessage"),
+        created=instance.get("GmtCreateTime") or "",
+        tags={label["Key"]: label["Value"] for label in instance.get("Labels") or []},
+    )

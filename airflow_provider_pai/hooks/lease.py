@@ -1,0 +1,112 @@
+"""One at a time: a lease on OSS with a fencing number, since neither EAS nor its labels can compare and set.
+
+The lease is the object with the highest number below a prefix. To take it is to write the next number with
+x-oss-forbid-overwrite, which only one succeeds in. Its holder writes it anew from time to time; one that is not
+renewed for `ttl` seconds, by OSS's own clock, is free.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from dataclasses import asdict, dataclass
+
+from airflow_provider_pai.artifact import OssUri
+from airflow_provider_pai.exceptions import PaiError, PaiNotFoundError
+from airflow_provider_pai.hooks.oss import OssHook
+
+DEFAULT_TTL = 300.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Holder:
+    """Who holds a lease; `key` tells whether two processes work for the same task."""
+
+    key: str
+    dag_id: str = ""
+    run_id: str = ""
+    task_id: str = ""
+    map_index: int = -1
+
+    def __str__(self) -> str:
+        """Return the task in words."""
+        mapped = f"[{self.map_index}]" if self.map_index >= 0 else ""
+        return f"{self.dag_id}.{self.task_id}{mapped} of run {self.run_id}"
+
+
+class LeaseLostError(PaiError):
+    """Another process took the lease; this one must not change anything any more."""
+
+
+class Lease:
+    """A lease below a prefix.
+
+    :param prefix: `oss://bucket/prefix/` of the thing that one process at a time may change.
+    :param holder: the task that this process works for; a process of the same task hands over at once.
+    :param ttl: seconds after which a lease that was not renewed is free.
+    """
+
+    def __init__(self, hook: OssHook, prefix: OssUri, holder: Holder, ttl: float = DEFAULT_TTL) -> None:
+        self._hook = hook
+        self._prefix = prefix.folder
+        self._holder = holder
+        self._ttl = ttl
+        self._renewed = 0.0
+        self.number = 0
+        """Fencing number: each lease's is higher than the one before; 0: not held."""
+
+    def take(self) -> Holder | None:
+        """Take the lease; return None when it is ours, else who holds it."""
+        newest = self._newest()
+        other = self._holder_of(newest) if newest else None
+        if other is not None and other.key != self._holder.key:
+            return other
+        if not self._hook.put_once(self._object(newest + 1), self._content()):
+            return self._holder_of(newest + 1) or self._holder
+        self.number, self._renewed = newest + 1, time.monotonic()
+        for number in range(max(1, newest - 5), newest + 1):
+            self._hook.delete(self._object(number))
+        return None
+
+    def check(self) -> None:
+        """Make sure that the lease is still ours, and renew it when a third of its time has passed.
+
+        :raises LeaseLostError: another process has it.
+        """
+        newest = self._newest()
+        if newest != self.number:
+            holder = self._holder_of(newest) if newest else None
+            raise LeaseLostError(f"{self._prefix}: lease {self.number} was taken over by {holder} ({newest})")
+        if time.monotonic() - self._renewed > self._ttl / 3:
+            self._hook.put(self._object(self.number), self._content())
+            self._renewed = time.monotonic()
+
+    def release(self) -> None:
+        """Give the lease back; the number stays, so that numbers never fall."""
+        if self.number and self._newest() == self.number:
+            self._hook.put(self._object(self.number), self._content(released=True))
+        self.number = 0
+
+    def _newest(self) -> int:
+        names = (info.uri.key.rpartition("/")[2] for info in self._hook.list_objects(self._prefix))
+        return max((int(name[:-5]) for name in names if name[:-5].isdigit()), default=0)
+
+    def _holder_of(self, number: int) -> Holder | None:
+        """Return who holds a number, or None where it was given back or not renewed in time."""
+        at = self._object(number)
+        try:
+            content = json.loads(self._hook.get(at))
+        except PaiNotFoundError:
+            return None
+        info = self._hook.head(at)
+        if info is None or content.get("released"):
+            return None
+        if info.server_time is not None and (info.server_time - info.last_modified).total_seconds() > self._ttl:
+            return None
+        return Holder(**content["holder"])
+
+    def _object(self, number: int) -> OssUri:
+        return self._prefix.join(f"{number:08d}.json")
+
+    def _content(self, released: bool = False) -> str:
+        return json.dumps({"holder": asdict(self._holder), "released": released})

@@ -1,0 +1,102 @@
+from __future__ import annotations
+
+import json
+import logging
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from airflow_provider_pai.exceptions import PaiTimeoutError
+from airflow_provider_pai.hooks.aiworkspace import AIWorkspaceHook
+from airflow_provider_pai.hooks.base import JobHook, PaiHook, RemoteJob
+from airflow_provider_pai.hooks.dlc import DlcHook
+from airflow_provider_pai.states import DLC_JOB
+from tests.conftest import airflow_connection
+
+pytestmark = pytest.mark.usefixtures("connection")
+
+
+class Statuses(JobHook):
+    """A hook whose job takes the given statuses, one a look."""
+
+    states = DLC_JOB
+    submit = tagged = request_stop = console_url = None
+
+    def __init__(self, *statuses):
+        super().__init__()
+        self.statuses = list(statuses)
+        self._log = logging.getLogger("tests.statuses")  # Airflow's own task logger does not propagate
+
+    def get(self, job_id):
+        status = self.statuses.pop(0) if len(self.statuses) > 1 else self.statuses[0]
+        return RemoteJob(job_id=job_id, status=status)
+
+
+Statuses.__abstractmethods__ = frozenset()
+
+
+def test_wait_tells_each_change_once(caplog):
+    caplog.set_level(logging.INFO)
+    hook = Statuses("Queuing", "Queuing", "Running", "Succeeded")
+    assert hook.wait("j", poll_interval=0).status == "Succeeded"
+    said = [record.getMessage() for record in caplog.records if "DLC job j" in record.getMessage()]
+    assert [line.split(" ")[4].rstrip(",") for line in said] == ["Queuing", "Running", "Succeeded"]
+
+
+def test_an_unknown_status_is_waited_out_with_a_warning(caplog):
+    assert Statuses("Transmogrifying", "Succeeded").wait("j", poll_interval=0).status == "Succeeded"
+    assert "'Transmogrifying' is not known" in caplog.text
+
+
+def test_the_state_is_read_before_the_clock():
+    past = datetime.now(UTC) - timedelta(hours=1)
+    assert Statuses("Succeeded").wait("j", poll_interval=0, deadline=past).status == "Succeeded"
+    with pytest.raises(PaiTimeoutError, match="was Running when its deadline"):
+        Statuses("Running").wait("j", poll_interval=0, deadline=past)
+
+
+def test_a_code_source_is_made_once_and_found_again():
+    hook = AIWorkspaceHook()
+    first = hook.code_source("https://example.com/a.git", None, "/mnt/pai/code")
+    assert hook.code_source("https://example.com/a.git", None, "/mnt/pai/code") == first
+    assert hook.code_source("https://example.com/a.git", "dev", "/mnt/pai/code") != first
+
+
+def test_the_test_button_names_what_answered():
+    assert PaiHook().test_connection() == (True, "answered: OSS, DLC, DSW, EAS, AIWorkspace")
+
+
+def test_the_test_button_names_the_missing_permission(pai):
+    pai.cloud.faults.add(match="api ListInstances", status=403, code="Forbidden.RAM")
+    works, text = PaiHook().test_connection()
+    assert not works
+    assert text.startswith("answered: OSS, DLC, EAS, AIWorkspace; refused: DSW (needs paidsw:ListInstances)")
+
+
+def test_the_test_button_names_a_bad_field(pai, monkeypatch):
+    broken = {**airflow_connection(pai, auth="magic")}
+    monkeypatch.setenv("AIRFLOW_CONN_PAI_DEFAULT", json.dumps(broken))
+    works, text = PaiHook().test_connection()
+    assert not works
+    assert "auth: 'magic' is not allowed" in text
+
+
+def test_events_and_logs_of_a_job():
+    spec = {"Type": "Worker", "PodCount": 2, "Image": "i", "EcsSpec": "ecs.g6.large"}
+    hook = DlcHook()
+    job_id = hook.submit(
+        {"DisplayName": "x", "JobType": "PyTorchJob", "UserCommand": "echo rank $RANK", "JobSpecs": [spec]}
+    )
+    job = hook.wait(job_id, poll_interval=0.02)
+    assert hook.events(job_id)
+    assert sorted(hook.log_tail(job).splitlines()) == [
+        f"[{job_id}-master-0] rank 0",
+        f"[{job_id}-worker-0] rank 1",
+    ]
+    hook.delete(job_id)
+
+
+async def test_a_trigger_reads_the_connection_without_blocking():
+    hook = PaiHook()
+    await hook.load_connection()
+    assert hook.__dict__["connection"].region == "cn-hangzhou"
