@@ -1,0 +1,1 @@
+"""Triggers and the polling they share."""

@@ -1,0 +1,170 @@
+"""The one asynchronous waiting loop, and what a trigger may do when its task ends without it."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from abc import abstractmethod
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime
+from typing import Any, cast
+
+from airflow.providers.common.compat.module_loading import import_string
+from airflow.triggers.base import BaseTrigger, TriggerEvent
+
+from airflow_provider_pai.exceptions import PaiApiError, PaiTransientError
+from airflow_provider_pai.hooks.base import PaiHook
+
+Json = dict[str, Any]
+
+
+class PollTrigger(BaseTrigger):
+    """Looks at something remote again and again until there is an event.
+
+    The remote state is read first, clocks are read second. Transient errors never end the wait before the
+    deadline; what else goes wrong is handed to the worker as `{"error": text}`, where it fails the task.
+
+    :param hook_arguments: builds the hook, as `PaiHook.arguments` gives them.
+    :param poll_interval: seconds between two looks.
+    :param deadline: ISO 8601; None: no end.
+    """
+
+    hook_path: str = ""
+
+    def __init__(self, *, hook_arguments: Json, poll_interval: float, deadline: str | None = None) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.hook_arguments = hook_arguments
+        self.poll_interval = poll_interval
+        self.deadline = deadline
+
+    def serialize(self) -> tuple[str, Json]:
+        """Return the class's path and its arguments."""
+        return f"{type(self).__module__}.{type(self).__qualname__}", self.arguments()
+
+    def arguments(self) -> Json:
+        """Return the constructor's arguments."""
+        return {
+            "hook_arguments": self.hook_arguments,
+            "poll_interval": self.poll_interval,
+            "deadline": self.deadline,
+        }
+
+    def make_hook(self) -> PaiHook:
+        """Build the hook; one look is one call, since the loop itself is the retry."""
+        hook = cast("PaiHook", import_string(self.hook_path)(**self.hook_arguments))
+        hook.retry_seconds = 0
+        return hook
+
+    async def connected(self) -> PaiHook:
+        """Return a hook whose connection is read."""
+        hook = self.make_hook()
+        await hook.load_connection()
+        return hook
+
+    @abstractmethod
+    async def poll(self, hook: Any) -> Json | None:
+        """Look once; return the event's payload, or None to wait on."""
+
+    def subject(self) -> Json:
+        """Return what every event of this trigger names."""
+        return {}
+
+    async def rest(self, seconds: float) -> None:
+        """Let time pass between two looks."""
+        await asyncio.sleep(seconds)
+
+    async def on_deadline(self, hook: Any) -> Json:
+        """Return the event's payload when the deadline passes."""
+        return {**self.subject(), "timed_out": True}
+
+    async def run(self) -> AsyncIterator[TriggerEvent]:
+        """Yield one event."""
+        try:
+            yield TriggerEvent(await self._wait(await self.connected()))  # type: ignore[no-untyped-call]
+        except PaiApiError as error:
+            yield TriggerEvent({**self.subject(), "error": str(error)})  # type: ignore[no-untyped-call]
+
+    async def _wait(self, hook: Any) -> Json:
+        pause = self.poll_interval
+        while True:
+            try:
+                payload = await self.poll(hook)
+                pause = self.poll_interval
+            except PaiTransientError as error:
+                self.log.warning("No answer, waiting on: %s", error)
+                payload = None
+                pause = error.retry_after or min(pause * random.uniform(1.2, 2), 8 * self.poll_interval)  # noqa: S311 - jitter
+            if payload is not None:
+                return payload
+            left = self._seconds_left()
+            if left <= 0:
+                return await self.on_deadline(hook)
+            await self.rest(min(pause, left))
+
+    def _seconds_left(self) -> float:
+        if self.deadline is None:
+            return float("inf")
+        return (datetime.fromisoformat(self.deadline) - datetime.now(UTC)).total_seconds()
+
+
+_under_way: set[asyncio.Task[None]] = set()
+
+
+class OwningTrigger(PollTrigger):
+    """A trigger whose task owns something remote, which must not go on when the task is ended without it.
+
+    :param task: dag_id, run_id, task_id and map_index of the task.
+    """
+
+    kill_seconds: float = 20.0
+    """How long the end of what is remote may be tried."""
+
+    def __init__(self, *, task: Json, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.task_key = task
+
+    def arguments(self) -> Json:
+        """Return the constructor's arguments."""
+        return {**super().arguments(), "task": self.task_key}
+
+    @abstractmethod
+    def end(self, hook: Any) -> None:
+        """End what is remote; called in a thread."""
+
+    async def on_kill(self) -> None:
+        """End what is remote: the task was marked, cleared or its run was ended. Airflow 3.3 and later.
+
+        Airflow cancels a trigger that is to end about once a second until it has ended, and with it an `on_kill`
+        that takes longer. So the work goes on in a task of its own.
+        """
+        work = asyncio.get_running_loop().create_task(self._end())
+        _under_way.add(work)
+        work.add_done_callback(_under_way.discard)
+        await asyncio.shield(work)
+
+    async def _end(self) -> None:
+        if await is_still_deferred(self.task_key):
+            return
+        hook = self.make_hook()
+        hook.retry_seconds = self.kill_seconds
+        await hook.load_connection()
+        await asyncio.to_thread(self.end, hook)
+
+
+async def is_still_deferred(task: Json) -> bool:
+    """Tell whether a task is deferred right now.
+
+    A triggerer that loses a trigger to another one calls `on_kill` too; then nothing must be stopped.
+
+    :param task: dag_id, run_id, task_id, map_index.
+    """
+    from airflow.sdk.execution_time.task_runner import RuntimeTaskInstance
+
+    states = await asyncio.to_thread(
+        RuntimeTaskInstance.get_task_states,
+        dag_id=task["dag_id"],
+        task_ids=[task["task_id"]],
+        run_ids=[task["run_id"]],
+        map_index=task["map_index"] if task["map_index"] >= 0 else None,
+    )
+    return "deferred" in {str(state) for state in states.get(task["run_id"], {}).values()}

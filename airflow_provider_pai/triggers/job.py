@@ -1,0 +1,108 @@
+"""Waits for a DLC job, or a run on a DSW instance, in the triggerer."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import UTC, datetime, timedelta
+from typing import Any, cast
+
+from airflow_provider_pai.hooks.base import JobHook, PaiHook, Watch
+from airflow_provider_pai.hooks.logs import LogCopy
+from airflow_provider_pai.triggers.base import Json, OwningTrigger
+from airflow_provider_pai.triggers.hub import hub_of, next_tick
+
+# A triggerer takes up a new trigger within seconds.
+_TAKEN_OVER_AFTER = timedelta(minutes=1)
+
+
+class PaiJobTrigger(OwningTrigger):
+    """Yields `{"job": …}` when a job has ended.
+
+    At the deadline it asks for the job's stop itself and yields `{"job": …, "timed_out": true}`: the framework's own
+    time-out would run neither `execute_complete` nor `on_kill`.
+
+    :param hook_class: path of a `JobHook`.
+    :param cancel_on_kill: stop the job when the task is marked, cleared or timed out.
+    :param log_interval: seconds between two looks at the job's own log; 0: it is not copied.
+    :param deferred_at: ISO 8601; tells a trigger that starts from one that another triggerer goes on with.
+    """
+
+    def __init__(
+        self,
+        *,
+        hook_class: str,
+        hook_arguments: Json,
+        job_id: str,
+        poll_interval: float,
+        deadline: str | None = None,
+        cancel_on_kill: bool = True,
+        log_interval: float = 0,
+        deferred_at: str | None = None,
+        task: Json,
+    ) -> None:
+        super().__init__(hook_arguments=hook_arguments, poll_interval=poll_interval, deadline=deadline, task=task)
+        self.hook_path = hook_class
+        self.job_id = job_id
+        self.cancel_on_kill = cancel_on_kill
+        self.log_interval = log_interval
+        self.deferred_at = deferred_at
+        self._copy: LogCopy | None = None
+        self._watch: Watch | None = None
+        self._due = 0.0
+
+    def arguments(self) -> Json:
+        """Return the constructor's arguments."""
+        return {
+            **super().arguments(),
+            "hook_class": self.hook_path,
+            "job_id": self.job_id,
+            "cancel_on_kill": self.cancel_on_kill,
+            "log_interval": self.log_interval,
+            "deferred_at": self.deferred_at,
+        }
+
+    def subject(self) -> Json:
+        """Return the job's id: `execute_complete` has it whatever happened."""
+        return {"job_id": self.job_id}
+
+    async def connected(self) -> PaiHook:
+        """Return the hub's hook, so that all who watch the same account hold but one."""
+        return hub_of(cast("JobHook", await super().connected())).hook
+
+    async def rest(self, seconds: float) -> None:
+        """Say when to look next; the hub waits for it and wakes all who are due with their answers."""
+        self._due = next_tick(seconds, self.poll_interval)
+
+    async def poll(self, hook: Any) -> Json | None:
+        """Ask the hub for the job."""
+        job = await hub_of(hook).get(self.job_id, self._due)
+        self._watch = self._watch or Watch(hook, self.job_id)
+        self._watch.note(job)
+        ended = hook.states.is_final(job.status)
+        self._copy = self._copy or LogCopy(hook, self.job_id, self.log_interval, taken_over=self._is_late())
+        if self._copy.due(final=ended):
+            await asyncio.to_thread(self._copy.look)
+        return {**self.subject(), "job": job.to_dict()} if ended else None
+
+    def _is_late(self) -> bool:
+        """Tell whether an earlier triggerer must have held this trigger."""
+        if self.deferred_at is None:
+            return False
+        return datetime.now(UTC) - datetime.fromisoformat(self.deferred_at) > _TAKEN_OVER_AFTER
+
+    async def on_deadline(self, hook: Any) -> Json:
+        """Ask for the stop and give the job's last state."""
+        if self.cancel_on_kill:
+            self.log.info("The deadline %s has come: stopping %s", self.deadline, self.job_id)
+            await asyncio.to_thread(hook.request_stop, self.job_id)
+        return await super().on_deadline(hook)
+
+    async def on_kill(self) -> None:
+        """Stop the job."""
+        if self.cancel_on_kill:
+            await super().on_kill()
+
+    def end(self, hook: Any) -> None:
+        """Ask for the job's stop."""
+        self.log.info("The task was ended: stopping %s", self.job_id)
+        hook.request_stop(self.job_id)

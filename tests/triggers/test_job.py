@@ -1,0 +1,145 @@
+from __future__ import annotations
+
+import asyncio
+import json
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from airflow_provider_pai.hooks.dlc import DlcHook
+from airflow_provider_pai.triggers import base
+from airflow_provider_pai.triggers.job import PaiJobTrigger
+from tests.task import fire
+
+TASK = {"dag_id": "d", "run_id": "r", "task_id": "t", "map_index": -1}
+
+
+def submit(command="sleep 60"):
+    spec = {"Type": "Worker", "PodCount": 1, "Image": "i", "EcsSpec": "ecs.g6.large"}
+    return DlcHook().submit({"DisplayName": "x", "JobType": "PyTorchJob", "UserCommand": command, "JobSpecs": [spec]})
+
+
+def trigger(job_id, **changes):
+    given = {
+        "hook_class": "airflow_provider_pai.hooks.dlc.DlcHook", "hook_arguments": DlcHook().arguments,
+        "job_id": job_id, "poll_interval": 0.02, "task": TASK,
+    }  # fmt: skip
+    return PaiJobTrigger(**{**given, **changes})
+
+
+def status_after_stop(job_id):
+    return DlcHook().wait(job_id, poll_interval=0.02, deadline=datetime.now(UTC) + timedelta(seconds=10)).status
+
+
+@pytest.fixture(autouse=True)
+def _connection(connection):
+    pass
+
+
+def test_arguments_survive_the_database():
+    one = trigger("dlc1", deadline="2026-01-01T00:00:00+00:00", cancel_on_kill=False)
+    path, arguments = one.serialize()
+    assert path == "airflow_provider_pai.triggers.job.PaiJobTrigger"
+    assert PaiJobTrigger(**json.loads(json.dumps(arguments))).serialize() == one.serialize()
+
+
+def test_yields_the_ended_job():
+    job_id = submit("echo hi")
+    event = fire(trigger(job_id))
+    assert (event["job_id"], event["job"]["status"]) == (job_id, "Succeeded")
+
+
+def test_transient_errors_are_waited_out(pai):
+    job_id = submit("sleep 0.2")
+    pai.cloud.faults.add(match="api ListJobs", status=503, times=3)
+    assert fire(trigger(job_id))["job"]["status"] == "Succeeded"
+
+
+def test_what_will_not_pass_is_handed_to_the_worker(pai):
+    pai.cloud.faults.add(match="api (ListJobs|GetJob)", status=403, code="Forbidden.RAM")
+    event = fire(trigger("dlc1"))
+    assert event["job_id"] == "dlc1"
+    assert "Forbidden.RAM" in event["error"]
+
+
+def test_a_job_that_is_gone_is_an_error():
+    assert "there is no dlc-none" in fire(trigger("dlc-none"))["error"]
+
+
+def test_the_deadline_stops_the_job():
+    job_id = submit()
+    event = fire(trigger(job_id, deadline=datetime.now(UTC).isoformat()))
+    assert event == {"job_id": job_id, "timed_out": True}
+    assert status_after_stop(job_id) == "Stopped"
+
+
+def test_a_job_that_has_ended_beats_the_deadline():
+    job_id = submit("true")
+    DlcHook().wait(job_id, poll_interval=0.02)
+    assert "job" in fire(trigger(job_id, deadline="2020-01-01T00:00:00+00:00"))
+
+
+@pytest.mark.parametrize(
+    ("deferred", "cancel", "stops"), [(False, True, True), (True, True, False), (False, False, False)]
+)
+def test_on_kill_stops_only_what_no_longer_waits(monkeypatch, deferred, cancel, stops):
+    async def still_deferred(task):
+        assert task == TASK
+        return deferred
+
+    monkeypatch.setattr(base, "is_still_deferred", still_deferred)
+    job_id = submit("sleep 0.4")
+    asyncio.run(trigger(job_id, cancel_on_kill=cancel).on_kill())
+    assert status_after_stop(job_id) == ("Stopped" if stops else "Succeeded")
+
+
+async def test_a_second_cancellation_does_not_stop_the_stop(monkeypatch):
+    """Airflow's triggerer cancels again, about once a second, while `on_kill` is still at work."""
+
+    async def still_deferred(_task):
+        await asyncio.sleep(0.2)
+        return False
+
+    monkeypatch.setattr(base, "is_still_deferred", still_deferred)
+    job_id = submit()
+    kill = asyncio.create_task(trigger(job_id).on_kill())
+    await asyncio.sleep(0.1)
+    kill.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await kill
+    assert await asyncio.to_thread(status_after_stop, job_id) == "Stopped"
+
+
+def test_cancellation_is_not_swallowed():
+    job_id = submit()
+
+    async def cancelled():
+        run = asyncio.create_task(anext(trigger(job_id).run()))
+        await asyncio.sleep(0.3)
+        run.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await run
+
+    asyncio.run(cancelled())
+    assert DlcHook().get(job_id).status == "Running"
+
+
+async def test_triggers_that_start_apart_are_asked_for_together(pai):
+    ids = [submit() for _ in range(5)]
+    asked = []
+    keep = pai.cloud.dlc.list
+    pai.cloud.dlc.list = lambda query, *rest: (asked.append(query["JobIds"]), keep(query, *rest))[1]
+    running = []
+    try:
+        for job_id in ids:
+            running.append(asyncio.create_task(anext(trigger(job_id, poll_interval=1.0).run())))
+            await asyncio.sleep(0.25)
+        await asyncio.sleep(2)
+    finally:
+        pai.cloud.dlc.list = keep
+        for task in running:
+            task.cancel()
+        await asyncio.gather(*running, return_exceptions=True)
+        for job_id in ids:
+            await asyncio.to_thread(DlcHook().request_stop, job_id)
+    assert sorted(asked[-1].split(",")) == sorted(ids)
