@@ -1,0 +1,319 @@
+"""The bases of all operators: a connection and a ledger; for jobs, exactly one submit, one wait, one finish."""
+
+from __future__ import annotations
+
+import time
+from abc import abstractmethod
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from functools import cached_property
+from typing import Any, ClassVar, NoReturn
+
+from airflow.providers.common.compat.sdk import AirflowSkipException, BaseOperator, Stats, conf
+
+from airflow_provider_pai.exceptions import PaiError, PaiTimeoutError, PaiTransientError
+from airflow_provider_pai.hooks.base import DEFAULT_POLL_INTERVAL, JobHook, Json, PaiHook, RemoteJob
+from airflow_provider_pai.hooks.logs import LogCopy
+from airflow_provider_pai.hooks.oss import OssHook
+from airflow_provider_pai.identity import Decision, TaggedJob, TaskIdentity, decide
+from airflow_provider_pai.ledger import Event, Ledger
+from airflow_provider_pai.links import PaiLink
+from airflow_provider_pai.states import Verdict
+from airflow_provider_pai.triggers.job import PaiJobTrigger
+
+# Key of the task's state store (Airflow 3.3+): the time of a submit before it is made, then the job's id.
+STATE_KEY = "pai_job"
+
+# A submit whose answer was lost is looked for this long before it is made again: lists may lag.
+SETTLE_SECONDS = 15.0
+_SUBMIT_ATTEMPTS = 5
+
+# The stop is asked for this much before the framework's own time-out, which runs none of our code.
+_MAX_MARGIN = timedelta(seconds=10)
+
+
+class PaiOperator(BaseOperator):
+    """Base of the operators.
+
+    :param pai_conn_id: connection of type `pai`. (templated)
+    :param region: overrides the connection's region. (templated)
+    :param workspace_id: overrides the connection's workspace. (templated)
+    :param ledger_conn_id: common-sql connection of the audit ledger; by default the `pai` connection's, else an
+        SQLite file in AIRFLOW_HOME. (templated)
+    """
+
+    hook_class: ClassVar[type[PaiHook]] = PaiHook
+    template_fields: Sequence[str] = ("pai_conn_id", "region", "workspace_id", "ledger_conn_id")
+
+    def __init__(
+        self,
+        *,
+        pai_conn_id: str = PaiHook.default_conn_name,
+        region: str | None = None,
+        workspace_id: str | None = None,
+        ledger_conn_id: str | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.pai_conn_id = pai_conn_id
+        self.region = region
+        self.workspace_id = workspace_id
+        self.ledger_conn_id = ledger_conn_id
+
+    @property
+    def hook_arguments(self) -> Json:
+        """Return what builds a hook on this operator's connection."""
+        return {"pai_conn_id": self.pai_conn_id, "region": self.region, "workspace_id": self.workspace_id}
+
+    @cached_property
+    def hook(self) -> Any:
+        """Return the operator's hook."""
+        return self.hook_class(**self.hook_arguments)
+
+    @cached_property
+    def oss(self) -> OssHook:
+        """Return the OSS hook of the same connection."""
+        return self.hook.sibling(OssHook)  # type: ignore[no-any-return]
+
+    def identity(self, context: Any) -> TaskIdentity:
+        """Return the key of this task instance's external work."""
+        return TaskIdentity.from_context(context, self.hook.connection.deployment)
+
+    def record(self, event: Event) -> None:
+        """Write a ledger row; a retried task writes no second one."""
+        Ledger.open(self.ledger_conn_id or self.hook.connection.ledger_conn_id).record(event)
+
+    def skip(self, reason: str) -> NoReturn:
+        """Skip this task and what stands behind it; the log says why in a line of its own.
+
+        :raises AirflowSkipException: always.
+        """
+        self.log.warning("Skipped: %s", reason)
+        raise AirflowSkipException(reason)
+
+
+class PaiJobOperator(PaiOperator):
+    """Base of the operators that run a job: exactly one, whatever happens to the worker.
+
+    :param deferrable: wait in the triggerer.
+    :param poll_interval: seconds between two looks at the job.
+    :param cancel_on_kill: stop the job when the task is killed, marked, cleared or timed out.
+    :param log_interval: seconds between two looks at the job's own log, which is copied into the task's; 0: it is not.
+    """
+
+    hook_class: ClassVar[type[JobHook]]
+    link: ClassVar[type[PaiLink]]
+
+    def __init__(
+        self,
+        *,
+        deferrable: bool = conf.getboolean("operators", "default_deferrable", fallback=False),
+        poll_interval: float = DEFAULT_POLL_INTERVAL,
+        cancel_on_kill: bool = True,
+        log_interval: float = 30.0,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.deferrable = deferrable
+        self.poll_interval = poll_interval
+        self.cancel_on_kill = cancel_on_kill
+        self.log_interval = log_interval
+        self._job_id: str | None = None
+
+    @abstractmethod
+    def build(self, context: Any, identity: TaskIdentity, generation: int) -> Json:
+        """Return the body of the submit with the generation's tags.
+
+        :raises PaiConfigError: bad input; nothing has been created yet.
+        """
+
+    @abstractmethod
+    def result(self, context: Any, identity: TaskIdentity, generation: int, job: RemoteJob) -> Any:
+        """Return the XCom of a job that has succeeded, and write its ledger rows."""
+
+    def execute(self, context: Any) -> Any:
+        """Find this task's job or submit it, then wait for it."""
+        job_id = self._find_or_submit(context, self.identity(context))
+        self._remember(context, job_id)
+        return self._wait(context, self.hook.get(job_id))
+
+    def execute_complete(self, context: Any, event: Mapping[str, Any]) -> Any:
+        """Go on where the trigger left off."""
+        self._job_id = event["job_id"]
+        if "job" in event:
+            return self.finish(context, RemoteJob(**event["job"]))
+        job = self.hook.get(self._job_id)  # what the trigger met, the worker meets too, as a typed error
+        if event.get("timed_out"):
+            self._give_up(context, PaiTimeoutError(f"{job.job_id} was {job.status} when execution_timeout passed"))
+        if self.hook.states.is_final(job.status):
+            return self.finish(context, job)
+        return self._give_up(context, PaiError(event["error"]))
+
+    def resume_execution(self, next_method: str, next_kwargs: dict[str, Any] | None, context: Any) -> Any:
+        """Stop the job before a failure of the trigger itself fails the last try: its event has lost the job's id."""
+        if next_method == "__fail__":
+            jobs = self.hook.find(self.identity(context))
+            self._job_id = decide(jobs, self.identity(context).cycle, self.hook.states).job_id
+            self._leave(context)
+        return super().resume_execution(next_method, next_kwargs, context)
+
+    def finish(self, context: Any, job: RemoteJob) -> Any:
+        """Turn a job that has ended into the task's result: the one end of every path.
+
+        :raises PaiJobFailedError: with the reason and the last lines of the logs.
+        """
+        hook: JobHook = self.hook
+        if hook.states.judge(job.status) is not Verdict.SUCCEEDED:
+            Stats.incr("pai.job.failed", tags={"service": hook.service})
+            raise hook.failure(job)
+        generation = job.tagged.generation if job.tagged else 1
+        return self.result(context, self.identity(context), generation, job)
+
+    def on_kill(self) -> None:
+        """Ask for the stop; Airflow 3 gives five seconds."""
+        if self._job_id and self.cancel_on_kill:
+            self.log.info("Stopping %s %s", self.hook.states.kind, self._job_id)
+            self.hook.retry_seconds = 3
+            self.hook.request_stop(self._job_id)
+            Stats.incr("pai.job.stopped", tags={"service": self.hook.service})
+
+    def _find_or_submit(self, context: Any, identity: TaskIdentity) -> str:
+        hook: JobHook = self.hook
+        decision = decide(self._known_jobs(context, identity), identity.cycle, hook.states)
+        if decision.job_id is None:
+            decision = self._look_for(identity, decision, self._settling(context, identity))
+        self._stop_all(decision.stop)
+        if decision.job_id is not None:
+            self.log.info("Going on with %s %s of an earlier try", hook.states.kind, decision.job_id)
+            Stats.incr("pai.job.reattached", tags={"service": hook.service})
+            return decision.job_id
+        body = self.build(context, identity, decision.generation)
+        self._store(context, {"submitting_since": datetime.now(UTC).isoformat()})
+        job_id = self._submit(body, identity, decision)
+        Stats.incr("pai.job.submitted", tags={"service": hook.service})
+        made = [hook.get(job_id).tagged]
+        decision = decide([*hook.find(identity), *filter(None, made)], identity.cycle, hook.states)
+        self._stop_all(decision.stop)
+        return decision.job_id or job_id
+
+    def _known_jobs(self, context: Any, identity: TaskIdentity) -> list[TaggedJob]:
+        """Return the jobs of earlier tries; a first try has none."""
+        stored = self._stored(context)
+        if identity.try_number <= 1 and not stored:
+            return []
+        found = {job.job_id: job for job in self.hook.find(identity)}
+        job_id = stored.get("job_id")
+        if job_id and job_id not in found:
+            found |= {job.job_id: job.tagged for job in self.hook.get_many([job_id]).values() if job.tagged}
+        return list(found.values())
+
+    def _settling(self, context: Any, identity: TaskIdentity) -> float:
+        """Return for how many seconds lists may still hide a job that an earlier try has submitted."""
+        if context.get("task_state_store") is None:
+            return SETTLE_SECONDS if identity.try_number > 1 else 0.0
+        since = self._stored(context).get("submitting_since")
+        if since is None:
+            return 0.0
+        return SETTLE_SECONDS - (datetime.now(UTC) - datetime.fromisoformat(since)).total_seconds()
+
+    def _submit(self, body: Json, identity: TaskIdentity, planned: Decision) -> str:
+        for attempt in range(_SUBMIT_ATTEMPTS):
+            try:
+                return str(self.hook.submit(body))
+            except PaiTransientError as error:
+                if attempt == _SUBMIT_ATTEMPTS - 1:
+                    raise
+                self.log.warning("No answer to the submit, looking whether it was carried out: %s", error)
+                decision = self._look_for(identity, planned, SETTLE_SECONDS)
+                if decision.job_id:
+                    return decision.job_id
+        raise AssertionError("unreachable")
+
+    def _look_for(self, identity: TaskIdentity, planned: Decision, seconds: float) -> Decision:
+        """Look for a job of the planned generation until lists must show it; return the plan where there is none."""
+        end = time.monotonic() + seconds
+        while time.monotonic() < end:
+            decision = decide(self.hook.find(identity), identity.cycle, self.hook.states)
+            if decision.job_id and decision.generation == planned.generation:
+                return decision
+            time.sleep(min(1.0, self.poll_interval))
+        return planned
+
+    def _stop_all(self, job_ids: Sequence[str]) -> None:
+        for job_id in job_ids:
+            self.log.warning("Stopping %s %s: another job takes its place", self.hook.states.kind, job_id)
+            self.hook.request_stop(job_id)
+
+    def _remember(self, context: Any, job_id: str) -> None:
+        """Keep id and link before waiting, so that every way on finds them."""
+        self._job_id = job_id
+        self._store(context, {"job_id": job_id})
+        self.link.persist(context, self.hook.console_url(job_id))
+
+    def _store(self, context: Any, value: Json) -> None:
+        if (store := context.get("task_state_store")) is not None:
+            store.set(STATE_KEY, value)
+
+    def _stored(self, context: Any) -> Json:
+        store = context.get("task_state_store")
+        return (store.get(STATE_KEY) if store is not None else None) or {}
+
+    def _wait(self, context: Any, job: RemoteJob) -> Any:
+        hook: JobHook = self.hook
+        if hook.states.is_final(job.status):
+            copy = LogCopy(hook, job.job_id, self.log_interval)
+            if copy.due():
+                copy.look()
+            return self.finish(context, job)
+        if self.deferrable:
+            self._defer(context, job)
+        try:
+            job = hook.wait(job.job_id, poll_interval=self.poll_interval, log_interval=self.log_interval)
+        except Exception:
+            self._leave(context)
+            raise
+        return self.finish(context, job)
+
+    def _defer(self, context: Any, job: RemoteJob) -> NoReturn:
+        identity = self.identity(context)
+        self.log.info("%s %s is %s; waiting in the triggerer", self.hook.states.kind, job.job_id, job.status)
+        self.defer(
+            trigger=PaiJobTrigger(
+                hook_class=f"{self.hook_class.__module__}.{self.hook_class.__qualname__}",
+                hook_arguments=self.hook_arguments,
+                job_id=job.job_id,
+                poll_interval=self.poll_interval,
+                deadline=deadline_of(identity.started, self.execution_timeout),
+                cancel_on_kill=self.cancel_on_kill,
+                log_interval=self.log_interval,
+                deferred_at=datetime.now(UTC).isoformat(),
+                task=task_key(identity),
+            ),
+            method_name="execute_complete",
+        )
+
+    def _leave(self, context: Any) -> None:
+        """Stop the job if no later try will take it over."""
+        if context["ti"].try_number > context["ti"].max_tries:
+            self.on_kill()
+
+    def _give_up(self, context: Any, error: PaiError) -> NoReturn:
+        self._leave(context)
+        raise error
+
+
+def deadline_of(started: datetime, timeout: timedelta | None) -> str | None:
+    """Return the absolute time at which a trigger must act for an `execution_timeout`, a little before it."""
+    if timeout is None:
+        return None
+    return (started + timeout - min(_MAX_MARGIN, timeout / 10)).isoformat()
+
+
+def task_key(identity: TaskIdentity) -> Json:
+    """Return what a trigger needs to ask for the task's state."""
+    return {
+        "dag_id": identity.dag_id,
+        "run_id": identity.run_id,
+        "task_id": identity.task_id,
+        "map_index": identity.map_index,
+    }

@@ -1,0 +1,326 @@
+"""Operators for DSW: notebooks and commands on instances, and the instances themselves."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Mapping, Sequence
+from string import Template
+from typing import Any, ClassVar
+
+from airflow_provider_pai.artifact import OssUri
+from airflow_provider_pai.exceptions import PaiConfigError, PaiError
+from airflow_provider_pai.hooks.base import Json, RemoteJob
+from airflow_provider_pai.hooks.dsw import LOG_NAME, RESULT_NAME, RUN_URI, DswHook, DswRunHook
+from airflow_provider_pai.hooks.oss import parse_uri
+from airflow_provider_pai.identity import TaskIdentity
+from airflow_provider_pai.ledger import Event, EventKind
+from airflow_provider_pai.links import DswInstanceLink
+from airflow_provider_pai.operators.base import PaiOperator
+from airflow_provider_pai.operators.dlc import merged
+from airflow_provider_pai.operators.workload import MOUNT_ROOT, Mount, WorkloadOperator, required
+from airflow_provider_pai.states import DSW_INSTANCE, Verdict
+
+RUN_PATH = f"{MOUNT_ROOT}/run"
+
+# The result is written last and only once: an instance that is started again by hand does not run the command again.
+_ON_START = Template("""[ -e $run/$result ] && exit 0
+(
+set -e
+$checkout
+$command
+) > $run/$log 2>&1
+code=$$?
+printf '{"exit_code": %d, "finished_at": "%s"}' "$$code" "$$(date -u +%Y-%m-%dT%H:%M:%SZ)" > $run/$result
+""")
+
+# Below the home folder: it belongs to the instance alone.
+_CHECKOUT = Template("""rm -rf "$$HOME/pai-code"
+git clone --quiet $branch $repo "$$HOME/pai-code"
+git -C "$$HOME/pai-code" checkout --quiet --detach $commit
+export PAI_CODE_DIR="$$HOME/pai-code"/$path
+cd "$$PAI_CODE_DIR"
+""")
+
+AFTER_CHOICES = ("stop", "delete", "keep")
+
+
+class DswRunCommandOperator(WorkloadOperator):
+    """Run a command on a DSW instance of its own; the instance is stopped after it.
+
+    DSW has no API that runs a command: the instance is created with the command as its on-start script, which leaves
+    its exit code and log in the run's folder on OSS (`run_uri`), and that is what is waited for.
+
+    Returns `{"instance_id", "output", "run_uri", "log_uri", "exit_code", "finished_at", "url"}`.
+
+    API: CreateInstance. See the base classes for the arguments that all workloads have.
+
+    :param run_uri: `oss://bucket/prefix` for logs and results of runs; by default `_runs` beside `output`. (templated)
+    :param ecs_spec: instance type of the public pool. (templated)
+    :param resource_config: with `resource_id`: CPU, GPU, GPUType, Memory, SharedMemory as texts. (templated)
+    :param resource_id: quota to run in. (templated)
+    :param after: what becomes of the instance: stop, delete or keep.
+    :param instance: merged over the CreateInstance body, in the API's field names. (templated)
+    """
+
+    hook_class = DswRunHook
+    link = DswInstanceLink
+    operator_extra_links = (DswInstanceLink(),)
+    ui_color = "#d6eaff"
+    template_fields: Sequence[str] = (
+        *WorkloadOperator.template_fields, "run_uri", "ecs_spec", "resource_config", "resource_id", "instance",
+    )  # fmt: skip
+
+    def __init__(
+        self,
+        *,
+        run_uri: str | None = None,
+        ecs_spec: str | None = None,
+        resource_config: Mapping[str, str] | None = None,
+        resource_id: str | None = None,
+        after: str = "stop",
+        instance: Mapping[str, Any] | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.run_uri = run_uri
+        self.ecs_spec = ecs_spec
+        self.resource_config = resource_config
+        self.resource_id = resource_id
+        self.after = after
+        self.instance = instance
+
+    def check(self) -> None:
+        """Refuse bad input."""
+        super().check()
+        if not self.run_uri and not self.output_uri:
+            raise PaiConfigError(
+                "run_uri", self.run_uri, "an oss:// prefix, since there is no output beside which to put it"
+            )
+        if self.run_uri:
+            parse_uri("run_uri", self.run_uri)
+        if bool(self.ecs_spec) == bool(self.resource_id):
+            given = {"ecs_spec": self.ecs_spec, "resource_id": self.resource_id}
+            raise PaiConfigError("ecs_spec, resource_id", given, "exactly one of the two")
+        if self.after not in AFTER_CHOICES:
+            raise PaiConfigError("after", self.after, f"one of {', '.join(AFTER_CHOICES)}")
+
+    def script(self) -> str:
+        """Return the command as the instance's shell gets it."""
+        return self.command
+
+    def build(self, context: Any, identity: TaskIdentity, generation: int) -> Json:
+        """Return the CreateInstance body."""
+        self.check()
+        output = self.version_folder(identity, generation)
+        if self.inputs:
+            self.datasets()
+        run = self._run_folder(identity, generation)
+        environment = {**self.environment(output), RUN_URI: str(run), "PAI_RUN_DIR": RUN_PATH}
+        if output:
+            environment["PAI_OUTPUT_URI"] = str(output)
+        body: Json = {
+            # At most 27 letters, digits and _.
+            "InstanceName": f"airflow_{identity.key(generation)}",
+            "EcsSpec": self.ecs_spec,
+            "ResourceId": self.resource_id,
+            "RequestedResource": dict(self.resource_config or {}),
+            "ImageUrl" if "/" in self.image else "ImageId": self.image,
+            "Datasets": [
+                _dataset(self.oss.mount_uri(m.uri), m) for m in (*self.mounts(output), Mount(str(run), RUN_PATH, False))
+            ],
+            "EnvironmentVariables": environment,
+            "UserCommand": {"OnStart": {"Content": self._on_start()}},
+            "Labels": [{"Key": name, "Value": value} for name, value in identity.tags(generation).items()],
+            "CredentialConfig": self._credential_config(),
+            "Accessibility": "PRIVATE",
+        }
+        return merged({name: value for name, value in body.items() if value}, self.instance or {})
+
+    def finish(self, context: Any, job: RemoteJob) -> Any:
+        """End the instance, whatever the command came to, and return the run."""
+        try:
+            return super().finish(context, job)
+        finally:
+            self._end(job)
+
+    def result(self, context: Any, identity: TaskIdentity, generation: int, job: RemoteJob) -> Json:
+        """Return the run's facts."""
+        facts = {
+            "instance_id": job.job_id,
+            "output": (self.hook.describe(job.job_id).get("EnvironmentVariables") or {}).get("PAI_OUTPUT_URI"),
+            "log_uri": str(OssUri.parse(job.facts["run_uri"]).join(LOG_NAME)),
+            "url": self.hook.console_url(job.job_id),
+            **job.facts,
+        }
+        event = Event(
+            key=f"run/{job.job_id}/{identity.key(generation)}", kind=EventKind.RUN_FINISHED, subject=identity.task_id,
+            version=identity.version(generation),
+            payload={**facts, "dag_id": identity.dag_id, "run_id": identity.run_id, "code": self.code},
+        )  # fmt: skip
+        self.record(event)
+        return facts
+
+    def _run_folder(self, identity: TaskIdentity, generation: int) -> OssUri:
+        parent = OssUri.parse(self.run_uri) if self.run_uri else OssUri.parse(self.output_uri).join("_runs")
+        return parent.join(identity.version(generation)).folder
+
+    def _on_start(self) -> str:
+        checkout = ""
+        if self.code:
+            branch = self.code.get("branch")
+            checkout = _CHECKOUT.substitute(
+                repo=shlex.quote(self.code["repo"]),
+                branch=f"--branch {shlex.quote(branch)}" if branch else "",
+                commit=shlex.quote(self.code["commit"]),
+                path=shlex.quote(self.code.get("path", "")),
+            )
+        return _ON_START.substitute(
+            run=RUN_PATH, result=RESULT_NAME, log=LOG_NAME, checkout=checkout, command=self.script()
+        )
+
+    def _credential_config(self) -> Json | None:
+        if not self.role_arn:
+            return None
+        role = {"RoleArn": self.role_arn, "RoleType": "service"}
+        return {
+            "Enable": True,
+            "AliyunEnvRoleKey": "0",
+            "Configs": [{"Key": "0", "Type": "Role", "Roles": [role]}],
+        }
+
+    def _end(self, job: RemoteJob) -> None:
+        if self.after == "keep":
+            return
+        try:
+            self.hook.request_stop(job.job_id)
+            if self.after == "delete":
+                wait_for_rest(self.hook, job.job_id, self.poll_interval)
+                self.hook.delete(job.job_id)
+        except PaiError:
+            self.log.exception("The instance %s could not be ended (%s): it may go on costing", job.job_id, self.after)
+
+
+class DswRunNotebookOperator(DswRunCommandOperator):
+    """Run a notebook on a DSW instance of its own, from a Git commit or a mounted prefix.
+
+    The executed notebook, with all its output, is kept in the run's folder (`notebook_uri` of the result). The
+    notebook reads its parameters from `PAI_PARAMS` and its folders from the variables that all workloads have.
+    Needs nbconvert in the image, which JupyterLab brings.
+
+    :param notebook: path of the notebook, relative to the code's folder, or absolute. (templated)
+    """
+
+    template_fields: Sequence[str] = (*DswRunCommandOperator.template_fields, "notebook")
+    executed_name: ClassVar[str] = "executed.ipynb"
+
+    def __init__(self, *, notebook: str, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.notebook = notebook
+
+    def check(self) -> None:
+        """Refuse bad input."""
+        self.command = self.script()
+        super().check()
+        if not self.notebook.endswith(".ipynb"):
+            raise PaiConfigError("notebook", self.notebook, "the path of an .ipynb file")
+
+    def script(self) -> str:
+        """Return the command that executes the notebook."""
+        return (
+            f"jupyter nbconvert --to notebook --execute --ExecutePreprocessor.timeout=-1 "
+            f"--output-dir {RUN_PATH} --output {self.executed_name} {shlex.quote(self.notebook)}"
+        )
+
+    def result(self, context: Any, identity: TaskIdentity, generation: int, job: RemoteJob) -> Json:
+        """Return the run's facts."""
+        facts: Json = super().result(context, identity, generation, job)
+        return {**facts, "notebook_uri": str(OssUri.parse(job.facts["run_uri"]).join(self.executed_name))}
+
+
+class _InstanceOperator(PaiOperator):
+    """Base of the operators on an instance that exists.
+
+    :param instance_id: the instance. (templated)
+    :param wait_for_completion: wait until it is there.
+    """
+
+    hook_class = DswHook
+    template_fields: Sequence[str] = (*PaiOperator.template_fields, "instance_id")
+
+    def __init__(
+        self, *, instance_id: str, wait_for_completion: bool = True, poll_interval: float = 5, **kwargs: Any
+    ) -> None:
+        super().__init__(**kwargs)
+        self.instance_id = instance_id
+        self.wait_for_completion = wait_for_completion
+        self.poll_interval = poll_interval
+
+    def wait_for(self, verdict: Verdict) -> str:
+        """Wait for a resting or a usable instance and return its status."""
+        hook: DswHook = self.hook
+        if not self.wait_for_completion:
+            return hook.get(self.instance_id).status
+        job = hook.wait(
+            self.instance_id,
+            poll_interval=self.poll_interval,
+            until=lambda job: hook.states.judge(job.status) is verdict or job.status == "Failed",
+        )
+        if hook.states.judge(job.status) is not verdict:
+            raise PaiError(f"DSW instance {job.job_id} is {job.status}: {job.reason_code}: {job.reason}")
+        return job.status
+
+
+class DswStartInstanceOperator(_InstanceOperator):
+    """Start a stopped instance. API: StartInstance."""
+
+    def execute(self, context: Any) -> str:
+        """Start the instance and return its status."""
+        required("instance_id", self.instance_id, "the id of a DSW instance")
+        self.hook.start(self.instance_id)
+        return self.wait_for(Verdict.SUCCEEDED)
+
+
+class DswStopInstanceOperator(_InstanceOperator):
+    """Stop an instance. API: StopInstance.
+
+    :param save_image: save the environment as an image first.
+    """
+
+    def __init__(self, *, save_image: bool = False, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.save_image = save_image
+
+    def execute(self, context: Any) -> str:
+        """Stop the instance and return its status."""
+        required("instance_id", self.instance_id, "the id of a DSW instance")
+        self.hook.stop(self.instance_id, save_image=self.save_image)
+        return self.wait_for(Verdict.FAILED)
+
+
+class DswDeleteInstanceOperator(_InstanceOperator):
+    """Delete an instance; one that is gone is no error. API: DeleteInstance."""
+
+    def execute(self, context: Any) -> None:
+        """Delete the instance."""
+        required("instance_id", self.instance_id, "the id of a DSW instance")
+        self.hook.delete(self.instance_id)
+
+
+def wait_for_rest(hook: DswHook, instance_id: str, poll_interval: float) -> RemoteJob:
+    """Wait until an instance no longer runs; only then it can be deleted."""
+    return hook.wait(
+        instance_id, poll_interval=poll_interval, until=lambda job: DSW_INSTANCE.judge(job.status) is Verdict.FAILED
+    )
+
+
+def _dataset(uri: str, mount: Mount) -> Json:
+    return {"Uri": uri, "MountPath": mount.path, "MountAccess": "RO" if mount.read_only else "RW"}
+
+
+__all__ = [
+    "DswDeleteInstanceOperator",
+    "DswRunCommandOperator",
+    "DswRunNotebookOperator",
+    "DswStartInstanceOperator",
+    "DswStopInstanceOperator",
+]

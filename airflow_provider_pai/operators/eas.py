@@ -1,0 +1,60 @@
+"""Operators for EAS: canary rollouts to service groups, and services."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from airflow_provider_pai.hooks.eas import EasHook
+from airflow_provider_pai.operators.base import PaiOperator
+from airflow_provider_pai.operators.rollout import RolloutOperator
+from airflow_provider_pai.operators.workload import required
+
+
+class EasCanaryDeployOperator(RolloutOperator):
+    """Bring an artifact into an EAS service group by canary; roll back by itself when it is bad.
+
+    The artifact gets a service of its own in the group. It serves no request before every instance is ready and the
+    golden requests are answered as expected; then it gets a growing share of the group's traffic, judged at each step
+    against limits and against what production does in the same time. Production is not touched until the candidate
+    serves 100 %. Where nothing serves yet, it is deployed at once.
+
+    Returns `{"group", "service", "outcome", "reason", "version", "digest", "previous", "steps": [{"percent",
+    "requests", "errors", "p95_ms", "verdict"}, …]}`; outcome is deployed, promoted, rolled_back or skipped. The same
+    dict is pushed before the task fails (rolled_back: `RolloutRolledBackError`, never retried automatically) or skips
+    (a backfill run, or data older than what serves).
+
+    API: CreateService, ReleaseService, UpdateGroup.
+
+    See the base class for the arguments that all rollouts have.
+
+    :param steps: percent of the group's traffic, strictly rising, the last one 100. (templated)
+    """
+
+    template_fields: Sequence[str] = (*RolloutOperator.template_fields, "steps")
+
+    def __init__(self, *, steps: Sequence[int | str] | str = (10, 50, 100), **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.steps = steps
+
+
+class EasDeleteServiceOperator(PaiOperator):
+    """Delete a service; one that is gone is no error. With its last service a group goes too. API: DeleteService.
+
+    :param service_name: the service. (templated)
+    """
+
+    hook_class = EasHook
+    template_fields: Sequence[str] = (*PaiOperator.template_fields, "service_name")
+
+    def __init__(self, *, service_name: str, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.service_name = service_name
+
+    def execute(self, context: Any) -> None:
+        """Delete the service."""
+        required("service_name", self.service_name, "the name of an EAS service")
+        self.hook.delete(self.service_name)
+
+
+__all__ = ["EasCanaryDeployOperator", "EasDeleteServiceOperator"]

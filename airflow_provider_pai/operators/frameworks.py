@@ -1,0 +1,144 @@
+"""What DLC's job types are made of: one row per framework; a new framework is a new row.
+
+API: CreateJobRequest.job_type and JobSpec.type of alibabacloud_pai_dlc20201203.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from string import Template
+from typing import Any
+
+from airflow_provider_pai.exceptions import PaiConfigError
+from airflow_provider_pai.hooks.base import Json
+
+# What DLC sets in pods itself ("General environment variables"), and what the mxnet row sets.
+RESERVED_ENVIRONMENT = frozenset(
+    "MASTER_ADDR MASTER_PORT WORLD_SIZE RANK NPROC_PER_NODE TF_CONFIG DMLC_ROLE DMLC_PS_ROOT_URI DMLC_PS_ROOT_PORT "
+    "DMLC_NUM_SERVER DMLC_NUM_WORKER DMLC_USE_KUBERNETES".split()
+)
+
+# The API has no MXNet job type. Its TFJob has the same three kinds of node and tells each where all others are, so
+# that the Chief is MXNet's scheduler. DMLC_USE_KUBERNETES lets the scheduler listen although its name is a service's.
+_DMLC = Template("""\
+export DMLC_ROLE=$dmlc_role DMLC_NUM_SERVER=$servers DMLC_NUM_WORKER=$workers DMLC_USE_KUBERNETES=1
+DMLC_PS_ROOT_URI=$$(printf %s "$$TF_CONFIG" | tr -d '[:space:]' | sed 's/.*"chief":\\["\\([^"]*\\)".*/\\1/')
+export DMLC_PS_ROOT_PORT=$${DMLC_PS_ROOT_URI##*:} DMLC_PS_ROOT_URI=$${DMLC_PS_ROOT_URI%:*}
+""")
+
+
+@dataclass(frozen=True)
+class Role:
+    """One kind of node: its JobSpec.Type, and whether there is at most one."""
+
+    type: str
+    single: bool = False
+    dmlc_role: str | None = None
+
+
+@dataclass(frozen=True)
+class Framework:
+    """A JobType, its roles, which of them are there even if nobody names them, and its success policies."""
+
+    job_type: str
+    roles: Mapping[str, Role]
+    implied: Mapping[str, int] = field(default_factory=dict)
+    success_policies: tuple[str, ...] = ()
+
+
+_WORKER = Role("Worker")
+# Without a Master the first Worker is the master.
+_MASTER_WORKER = {"Master": Role("Master", single=True), "Worker": _WORKER}
+
+FRAMEWORKS: Mapping[str, Framework] = {
+    "tensorflow": Framework(
+        "TFJob",
+        {"Chief": Role("Chief", single=True), "PS": Role("PS"), "Worker": _WORKER, "Evaluator": Role("Evaluator")},
+        success_policies=("AllWorkers", "ChiefWorker"),
+    ),
+    "pytorch": Framework("PyTorchJob", _MASTER_WORKER),
+    "xgboost": Framework("XGBoostJob", _MASTER_WORKER),
+    "mpi": Framework("MPIJob", _MASTER_WORKER),
+    "ray": Framework("RayJob", {"Head": Role("Head", single=True), "Worker": _WORKER}, implied={"Head": 1}),
+    "elastic_batch": Framework("ElasticBatchJob", _MASTER_WORKER),
+    "mxnet": Framework(
+        "TFJob",
+        {
+            "Scheduler": Role("Chief", single=True, dmlc_role="scheduler"),
+            "Server": Role("PS", dmlc_role="server"),
+            "Worker": Role("Worker", dmlc_role="worker"),
+        },
+        implied={"Scheduler": 1, "Server": 1, "Worker": 1},
+    ),
+}
+
+
+def framework_named(name: str) -> Framework:
+    """Return a row of the table.
+
+    :raises PaiConfigError: there is none of that name.
+    """
+    if name not in FRAMEWORKS:
+        raise PaiConfigError("framework", name, f"one of {', '.join(FRAMEWORKS)}")
+    return FRAMEWORKS[name]
+
+
+def replicas(name: str, workers: Any, roles: Mapping[str, Any] | None) -> dict[str, int]:
+    """Return how many nodes each role has: `roles`, or the short form `workers`.
+
+    :raises PaiConfigError: both given, a role that the framework has not, or a count that is none.
+    """
+    framework = framework_named(name)
+    if workers is not None and roles:
+        raise PaiConfigError("workers, roles", {"workers": workers, "roles": dict(roles)}, "at most one of the two")
+    if not roles:
+        counts = {"Worker": whole_number("workers", 1 if workers is None else workers)}
+    else:
+        for role in roles:
+            if role not in framework.roles:
+                raise PaiConfigError("roles", role, f"{name} has {', '.join(framework.roles)}")
+        counts = {role: whole_number(f"roles[{role!r}]", count) for role, count in roles.items()}
+    for role, count in counts.items():
+        if framework.roles[role].single and count != 1:
+            raise PaiConfigError(f"roles[{role!r}]", count, "there is exactly one")
+    counts = {**framework.implied, **counts}
+    return {role: counts[role] for role in framework.roles if role in counts}
+
+
+def job_specs(name: str, counts: Mapping[str, int], command: str, common: Mapping[str, Any]) -> list[Json]:
+    """Return the JobSpecs: what is common to all roles, and each role's own."""
+    specs = []
+    for role_name, count in counts.items():
+        role = framework_named(name).roles[role_name]
+        own: Json = {"Type": role.type, "PodCount": count}
+        if role.type == "Chief":
+            own["IsChief"] = True
+        if role.dmlc_role:
+            dmlc = _DMLC.substitute(dmlc_role=role.dmlc_role, servers=counts["Server"], workers=counts["Worker"])
+            own["UserCommand"] = dmlc + command
+        specs.append({**own, **common})
+    return specs
+
+
+def check_success_policy(name: str, policy: str | None) -> None:
+    """Refuse a success policy that the framework has not.
+
+    :raises PaiConfigError: naming those that it has.
+    """
+    allowed = framework_named(name).success_policies
+    if policy is not None and policy not in allowed:
+        having = ", ".join(key for key, row in FRAMEWORKS.items() if row.success_policies)
+        raise PaiConfigError(
+            "success_policy", policy, f"one of {', '.join(allowed)}" if allowed else f"only {having} has one"
+        )
+
+
+def whole_number(field_name: str, value: Any) -> int:
+    """Return a count; a template gives a text.
+
+    :raises PaiConfigError: it is no whole number of at least 1.
+    """
+    if isinstance(value, bool) or not str(value).isdecimal() or int(value) < 1:
+        raise PaiConfigError(field_name, value, "a whole number of at least 1")
+    return int(value)

@@ -1,0 +1,128 @@
+"""Operators on models: the gate before a deployment."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from airflow_provider_pai.artifact import ModelArtifact
+from airflow_provider_pai.exceptions import PaiArtifactError, PaiConfigError
+from airflow_provider_pai.hooks.artifacts import read_artifact
+from airflow_provider_pai.hooks.base import Json
+from airflow_provider_pai.hooks.eas import EasHook
+from airflow_provider_pai.ledger import Event, EventKind
+from airflow_provider_pai.operators.base import PaiOperator
+from airflow_provider_pai.operators.rollout import read_given
+
+
+class ModelGateOperator(PaiOperator):
+    """Let a model through if a metric is no worse than that of the model that serves, minus a tolerance.
+
+    What stands behind the gate is skipped with it when the model does not get through. Returns `{"metric",
+    "candidate", "serving", "needed", "passed"}`; `serving` is None where no artifact serves.
+
+    :param artifact: a ModelArtifact as another task returned it. (templated)
+    :param group: EAS service group whose model is compared with. (templated)
+    :param metric: name of the metric; higher is better. (templated)
+    :param tolerance: how much lower it may be. (templated)
+    :param minimum: what it must reach in any case. (templated)
+    """
+
+    hook_class = EasHook
+    ui_color = "#f2ecd9"
+    template_fields: Sequence[str] = (
+        *PaiOperator.template_fields, "artifact", "group", "metric", "tolerance", "minimum",
+    )  # fmt: skip
+
+    def __init__(
+        self,
+        *,
+        artifact: Mapping[str, Any] | str,
+        group: str,
+        metric: str = "accuracy",
+        tolerance: float | str = 0.0,
+        minimum: float | str | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.artifact = artifact
+        self.group = group
+        self.metric = metric
+        self.tolerance = tolerance
+        self.minimum = minimum
+
+    def execute(self, context: Any) -> Json:
+        """Compare and record.
+
+        :raises AirflowSkipException: the model does not get through.
+        """
+        artifact = ModelArtifact.from_dict(read_given(self.artifact))
+        if self.metric not in artifact.metrics:
+            raise PaiConfigError(
+                "metric", self.metric, f"one of the artifact's: {', '.join(artifact.metrics) or 'none'}"
+            )
+        candidate = artifact.metrics[self.metric]
+        serving = max((model.metrics[self.metric] for model in self._serving()), default=None)
+        floors = [number("minimum", self.minimum)] if self.minimum is not None else []
+        if serving is not None:
+            floors.append(serving - number("tolerance", self.tolerance))
+        needed = max(floors, default=None)
+        passed = needed is None or candidate >= needed
+        result = {"metric": self.metric, "candidate": candidate, "serving": serving, "needed": needed, "passed": passed}
+        self._record(context, artifact, result)
+        text = f"{self.metric} {candidate:.4f} of {artifact.version}: {_compared(serving, needed, self.group)}"
+        if not passed:
+            context["ti"].xcom_push(key="return_value", value=result)
+            self.skip(f"{text}; it does not get through")
+        self.log.info("%s; it gets through", text)
+        return result
+
+    def _serving(self) -> list[ModelArtifact]:
+        """Return the artifacts behind the services that carry the group's traffic now."""
+        from airflow_provider_pai.canary.weights import carriers
+
+        hook: EasHook = self.hook
+        found = [self._artifact_of(hook.describe(member.name)) for member in carriers(hook.group(self.group))]
+        return [artifact for artifact in found if artifact and self.metric in artifact.metrics]
+
+    def _artifact_of(self, service: Json) -> ModelArtifact | None:
+        """Return the artifact that a service mounts."""
+        config = json.loads(service.get("ServiceConfig") or "{}")
+        for storage in config.get("storage") or []:
+            path = (storage.get("oss") or {}).get("path")
+            try:
+                if path:
+                    return read_artifact(self.oss, path)
+            except PaiArtifactError as error:
+                self.log.info("%s mounts %s, which is no artifact: %s", service["ServiceName"], path, error)
+        self.log.warning("%s serves no artifact that can be compared with", service["ServiceName"])
+        return None
+
+    def _record(self, context: Any, artifact: ModelArtifact, result: Json) -> None:
+        identity = self.identity(context)
+        kind = EventKind.GATE_PASSED if result["passed"] else EventKind.GATE_FAILED
+        self.record(
+            Event(key=f"gate/{identity.task}/{identity.cycle}", kind=kind, subject=self.group,
+                  version=artifact.version, digest=artifact.digest, payload=result)
+        )  # fmt: skip
+
+
+def number(field: str, value: object) -> float:
+    """Read a number that a template may have given as text.
+
+    :raises PaiConfigError: it is none.
+    """
+    try:
+        return float(str(value))
+    except ValueError:
+        raise PaiConfigError(field, value, "a number") from None
+
+
+def _compared(serving: float | None, needed: float | None, group: str) -> str:
+    served = (
+        f"group {group} serves {serving:.4f}"
+        if serving is not None
+        else f"group {group} serves no model to compare with"
+    )
+    return served if needed is None else f"{served}, needed is {needed:.4f}"

@@ -1,0 +1,307 @@
+"""What operators that roll a model out share: checked input, one driver, one finish."""
+
+from __future__ import annotations
+
+import ast
+import json
+import time
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from airflow.providers.common.compat.sdk import Stats, conf
+
+from airflow_provider_pai.artifact import ModelArtifact, OssUri, utc_text
+from airflow_provider_pai.exceptions import (
+    PaiArtifactError,
+    PaiConfigError,
+    PaiError,
+    PaiTransientError,
+    RolloutRolledBackError,
+    RolloutStoppedError,
+)
+from airflow_provider_pai.hooks.artifacts import read_artifact
+from airflow_provider_pai.hooks.base import Json
+from airflow_provider_pai.hooks.eas import EasHook
+from airflow_provider_pai.hooks.oss import parse_uri
+from airflow_provider_pai.identity import TaskIdentity
+from airflow_provider_pai.ledger import Event, EventKind
+from airflow_provider_pai.links import EasServiceLink
+from airflow_provider_pai.operators.base import PaiOperator, deadline_of, task_key
+from airflow_provider_pai.operators.service_json import candidate_json
+from airflow_provider_pai.triggers.canary import CanaryTrigger
+
+if TYPE_CHECKING:
+    from airflow_provider_pai.canary.plan import RolloutPlan
+    from airflow_provider_pai.triggers.rollout import RolloutDriver, RolloutSpec
+
+_KILL_SECONDS = 4.0
+_MAX_BACK_OFF = 15.0
+
+# What of a task's tags a candidate bears for people; the rollout's own labels leave room for no more.
+_READABLE = ("airflow_dag_id", "airflow_run_id", "airflow_task_id", "airflow_map_index")
+
+
+class RolloutOperator(PaiOperator):
+    """Base of the operators that bring an artifact into an EAS service group.
+
+    :param artifact: a ModelArtifact as another task returned it, or the `oss://` address of its version. (templated)
+    :param group: service group, 3 to 63 lowercase letters, digits and underscores. (templated)
+    :param service: service JSON of EAS (image, command, port, instances, resources); name, group and the model's
+        mount are added; `{model}` in any text stands for the mount path. (templated)
+    :param model_path: where the artifact is mounted, read-only.
+    :param plan: further fields of `canary.plan.RolloutPlan`: durations, limits, patience. (templated)
+    :param probe: golden requests: `{"requests": <oss:// address of JSON lines, or a list>, "path", "min_correct",
+        "timeout", "tolerance"}`; each line `{"path", "method", "json", "status", "expect"}`. (templated)
+    :param metrics: source of the counts, `{"kind": "cloudmonitor", "period": 60, …}`. (templated)
+    :param allow_backfill: deploy from a backfill run, too.
+    :param allow_older: deploy over a model with a later data interval, too.
+    :param role_arn: RAM role through which the service reads OSS. (templated)
+    :param lease_uri: prefix on OSS where rollouts of one group take turns; by default
+        `oss://<artifact's bucket>/.pai/rollouts/<group>/`. (templated)
+    :param deferrable: wait in the triggerer.
+    """
+
+    hook_class = EasHook
+    operator_extra_links = (EasServiceLink(),)
+    ui_color = "#d9f2e3"
+    template_fields: Sequence[str] = (
+        *PaiOperator.template_fields, "artifact", "group", "service", "plan", "probe", "metrics", "role_arn",
+        "lease_uri",
+    )  # fmt: skip
+    steps: Sequence[int | str] | str = (100,)
+    template_fields_renderers = {"service": "json", "plan": "json", "probe": "json", "metrics": "json"}
+
+    def __init__(
+        self,
+        *,
+        artifact: Mapping[str, Any] | str,
+        group: str,
+        service: Mapping[str, Any],
+        model_path: str = "/mnt/model",
+        plan: Mapping[str, Any] | None = None,
+        probe: Mapping[str, Any] | None = None,
+        metrics: Mapping[str, Any] | None = None,
+        allow_backfill: bool = False,
+        allow_older: bool = False,
+        role_arn: str | None = None,
+        lease_uri: str | None = None,
+        deferrable: bool = conf.getboolean("operators", "default_deferrable", fallback=False),
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.artifact = artifact
+        self.group = group
+        self.service = service
+        self.model_path = model_path
+        self.plan = plan
+        self.probe = probe
+        self.metrics = metrics
+        self.allow_backfill = allow_backfill
+        self.allow_older = allow_older
+        self.role_arn = role_arn
+        self.lease_uri = lease_uri
+        self.deferrable = deferrable
+        self._driver: RolloutDriver | None = None
+
+    def execute(self, context: Any) -> Json:
+        """Check everything, then carry the rollout through, here or in the triggerer."""
+        spec = self.rollout(context)
+        self.log.info("Rollout of %s to group %s in steps of %s %%", spec.goal.version, self.group, spec.plan.steps)
+        EasServiceLink.persist(context, self.hook.console_url(spec.goal.service))
+        self._drive(spec)
+        try:
+            end = self._until_pause() if self.deferrable else self._until_end()
+        except Exception:
+            self._leave(context)
+            raise
+        if end is not None:
+            return self.finish(context, end)
+        return self._defer(context, spec)
+
+    def execute_complete(self, context: Any, event: Mapping[str, Any]) -> Json:
+        """Go on where the trigger left off."""
+        if "end" in event:
+            return self.finish(context, event["end"])
+        self._drive(self.rollout(context))
+        self._leave(context)
+        raise PaiError(event["error"])
+
+    def resume_execution(self, next_method: str, next_kwargs: dict[str, Any] | None, context: Any) -> Any:
+        """Take the candidate out before a failure of the trigger itself fails the last try."""
+        if next_method == "__fail__":
+            self._drive(self.rollout(context))
+            self._leave(context)
+        return super().resume_execution(next_method, next_kwargs, context)
+
+    def rollout(self, context: Any) -> RolloutSpec:
+        """Return the checked rollout; nothing has been created yet.
+
+        :raises PaiConfigError: naming field, value and what is allowed.
+        :raises PaiArtifactError: the artifact has no valid manifest, or is not the one that was meant.
+        """
+        from airflow_provider_pai.canary.goal import Goal
+        from airflow_provider_pai.canary.group import service_name
+        from airflow_provider_pai.hooks.lease import Holder
+        from airflow_provider_pai.metrics.base import make_source
+        from airflow_provider_pai.metrics.probe import make_probe
+        from airflow_provider_pai.triggers.rollout import RolloutSpec
+
+        identity = self.identity(context)
+        group, plan = self._input()
+        artifact = self._verified_artifact()
+        name = service_name(group, artifact.version)
+        tags = identity.tags(1)
+        goal = Goal(
+            group=group,
+            service=name,
+            version=artifact.version,
+            digest=artifact.digest,
+            interval_end=utc_text(artifact.interval_end),
+            task=identity.task,
+            cycle=identity.cycle,
+            backfill=_run_type(context) == "backfill",
+            allow_backfill=self.allow_backfill,
+            allow_older=self.allow_older,
+            smoke=bool(self.probe),
+            labels={tag: tags[tag] for tag in _READABLE},
+        )
+        metrics = self.metrics or {"kind": "cloudmonitor"}
+        make_source(metrics, self.hook)
+        if self.probe:
+            make_probe(self.probe, self.oss)
+        bucket = OssUri.parse(artifact.uri).bucket
+        lease_uri = self.lease_uri or f"oss://{bucket}/.pai/rollouts/{group}/"
+        return RolloutSpec(
+            plan=plan,
+            goal=goal,
+            config=candidate_json(self.service, name, group, artifact.uri, self.model_path, self.role_arn),
+            metrics=metrics,
+            probe=self.probe,
+            lease_uri=str(parse_uri("lease_uri", lease_uri)),
+            holder=Holder(key=f"{identity.task}/{identity.cycle}", **task_key(identity)),
+            deadline=deadline_of(identity.started, self.execution_timeout),
+        )
+
+    def finish(self, context: Any, end: Json) -> Json:
+        """Turn a rollout's end into the task's: the one end of every path.
+
+        :raises AirflowSkipException: the artifact must not deploy now.
+        :raises RolloutRolledBackError: it was bad.
+        :raises RolloutStoppedError: a person is needed.
+        """
+        self._record(self.identity(context), end)
+        Stats.incr("pai.canary.ended", tags={"outcome": end["outcome"]})
+        if page := end["service"] or end["previous"]:
+            EasServiceLink.persist(context, self.hook.console_url(page))
+        if end["outcome"] in ("deployed", "promoted"):
+            self.log.info("%s serves group %s: %s", end["service"], end["group"], end["reason"])
+            return end
+        context["ti"].xcom_push(key="return_value", value=end)
+        if end["outcome"] == "skipped":
+            self.skip(f"{end['version']} is not deployed to {end['group']}: {end['reason']}")
+        error = RolloutRolledBackError if end["outcome"] == "rolled_back" else RolloutStoppedError
+        raise error(f"{end['version']} does not serve {end['group']}: {end['reason']}")
+
+    def on_kill(self) -> None:
+        """Take the candidate's traffic away; Airflow 3 gives five seconds."""
+        if self._driver is not None:
+            self.hook.retry_seconds = 2
+            self._driver.kill("the task was ended by hand", _KILL_SECONDS)
+
+    def _drive(self, spec: RolloutSpec) -> None:
+        from airflow_provider_pai.triggers.rollout import RolloutDriver
+
+        self._driver = RolloutDriver(spec, self.hook, self.log)
+
+    def _input(self) -> tuple[str, RolloutPlan]:
+        from airflow_provider_pai.canary.group import check_group_name
+        from airflow_provider_pai.canary.plan import InputError, RolloutPlan
+
+        if "steps" in (self.plan or {}):
+            raise PaiConfigError("plan", "steps", "a field of its own: steps")
+        try:
+            plan = RolloutPlan.parse({**(self.plan or {}), "steps": self.steps})
+            return check_group_name("group", self.group), plan
+        except InputError as error:
+            raise PaiConfigError(error.field, error.value, error.allowed) from None
+
+    def _verified_artifact(self) -> ModelArtifact:
+        given = read_given(self.artifact)
+        if not isinstance(given, Mapping):
+            return read_artifact(self.oss, str(parse_uri("artifact", given)))
+        try:
+            meant = ModelArtifact.from_dict(given)
+        except ValueError as error:
+            raise PaiConfigError("artifact", given, str(error)) from None
+        found = read_artifact(self.oss, str(parse_uri("artifact['uri']", meant.uri)))
+        if meant.digest and meant.digest != found.digest:
+            raise PaiArtifactError(f"{meant.uri} has digest {found.digest}, not {meant.digest}: it was changed")
+        return found
+
+    def _until_pause(self) -> Json | None:
+        """Go on until there is something to wait for: what ends at once need not be deferred."""
+        from airflow_provider_pai.triggers.rollout import Tick
+
+        assert self._driver is not None
+        tick = Tick()
+        while tick.end is None and not tick.pause:
+            tick = self._driver.tick()
+        return tick.end
+
+    def _until_end(self) -> Json:
+        from airflow_provider_pai.triggers.rollout import Tick
+
+        assert self._driver is not None
+        back_off = 1.0
+        while True:
+            try:
+                tick = self._driver.tick()
+                back_off = 1.0
+            except PaiTransientError as error:
+                self.log.warning("No answer, waiting on: %s", error)
+                tick = Tick(pause=back_off)
+                back_off = min(2 * back_off, _MAX_BACK_OFF)
+            if tick.end is not None:
+                return tick.end
+            time.sleep(tick.pause)
+
+    def _defer(self, context: Any, spec: RolloutSpec) -> NoReturn:
+        task = task_key(self.identity(context))
+        trigger = CanaryTrigger(hook_arguments=self.hook_arguments, rollout=spec.to_dict(), task=task)
+        self.defer(trigger=trigger, method_name="execute_complete")
+
+    def _leave(self, context: Any) -> None:
+        """Take the candidate out if no later try will go on with the rollout."""
+        if context["ti"].try_number > context["ti"].max_tries:
+            self.on_kill()
+
+    def _record(self, identity: TaskIdentity, end: Json) -> None:
+        """Write a row for each step and one for the end; both bear the task's cycle, so that a retry adds none."""
+        place = f"{end['group']}/{identity.task}/{identity.cycle}"
+        made = {"dag_id": identity.dag_id, "run_id": identity.run_id, "task_id": identity.task_id}
+        common = {"subject": end["group"], "version": end["version"], "digest": end["digest"]}
+        for step in end["steps"]:
+            key = f"deployment_step/{place}/{step['percent']}"
+            payload = {**made, **step, "service": end["service"]}
+            self.record(Event(key=key, kind=EventKind.DEPLOYMENT_STEP, payload=payload, **common))
+        kind = EventKind(end["outcome"])
+        self.record(Event(key=f"{kind}/{place}", kind=kind, payload={**made, **end}, **common))
+
+
+def read_given(value: Any) -> Any:
+    """Read what a template made of an XCom: a dict as it is, or its text as JSON or as Python writes it."""
+    if not isinstance(value, str) or not value.lstrip().startswith("{"):
+        return value
+    try:
+        return json.loads(value)
+    except ValueError:
+        pass
+    try:
+        return ast.literal_eval(value)
+    except (ValueError, SyntaxError):
+        raise PaiConfigError("artifact", value, "a ModelArtifact's dict, its JSON, or an oss:// address") from None
+
+
+def _run_type(context: Any) -> str:
+    run_type = getattr(context["dag_run"], "run_type", "")
+    return str(getattr(run_type, "value", run_type))

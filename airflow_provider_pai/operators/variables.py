@@ -1,0 +1,48 @@
+"""The environment variables that a user gives a workload: which are refused, which look like secrets."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Iterator, Mapping
+from typing import Any
+
+from airflow.providers.common.compat.sdk import mask_secret
+
+from airflow_provider_pai.exceptions import PaiConfigError
+
+OUR_PREFIX = "PAI_"
+
+_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+# MAX_TOKENS and TOKENIZERS_PARALLELISM are no secrets; nor is a value that half of all log lines hold.
+_SECRET_NAME = re.compile(r"SECRET|TOKEN(?![A-Z])|PASSWORD|PASSWD|ACCESS_?KEY", re.IGNORECASE)
+_HARMLESS = re.compile(r"\s*|true|false|none|\d{1,5}", re.IGNORECASE)
+_ACCESS_KEY_ID = re.compile(r"LTAI[A-Za-z0-9]{8,}")
+
+
+def check_environment(given: Mapping[str, Any], reserved: Collection[str]) -> None:
+    """Refuse names that are none, or that the service or this provider sets.
+
+    :raises PaiConfigError: naming the variable.
+    """
+    for name in given:
+        if not _NAME.fullmatch(name):
+            raise PaiConfigError("env", name, "names are letters, digits and _, no digit first")
+        if name in reserved:
+            raise PaiConfigError("env", name, f"the service sets {', '.join(sorted(reserved))} itself")
+        if name.startswith(OUR_PREFIX):
+            raise PaiConfigError("env", name, f"names that begin with {OUR_PREFIX} are the operator's own")
+
+
+def mask_secrets(given: Mapping[str, Any]) -> list[str]:
+    """Keep what looks like a secret out of logs and rendered fields; return the names."""
+    found = dict(_secrets(given))
+    for value in found.values():
+        mask_secret(value)
+    return list(found)
+
+
+def _secrets(given: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    for name, value in given.items():
+        text = str(value)
+        if not _HARMLESS.fullmatch(text) and (_SECRET_NAME.search(name) or _ACCESS_KEY_ID.search(text)):
+            yield name, text

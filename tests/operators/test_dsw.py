@@ -1,0 +1,161 @@
+from __future__ import annotations
+
+import json
+import subprocess
+
+import pytest
+
+from airflow_provider_pai.exceptions import PaiConfigError, PaiJobFailedError
+from airflow_provider_pai.hooks.dsw import DswHook
+from airflow_provider_pai.hooks.oss import OssHook
+from airflow_provider_pai.operators.dsw import (
+    DswDeleteInstanceOperator,
+    DswRunCommandOperator,
+    DswRunNotebookOperator,
+    DswStartInstanceOperator,
+    DswStopInstanceOperator,
+)
+from airflow_provider_pai.states import DSW_INSTANCE, Verdict
+from tests.task import Task
+
+pytestmark = pytest.mark.usefixtures("connection")
+
+
+def operator(bucket, kind=DswRunCommandOperator, **changes):
+    given = {
+        "task_id": "task", "image": "cpu", "ecs_spec": "ecs.g6.large", "poll_interval": 0.02,
+        "output": f"oss://{bucket.bucket_name}/out",
+    }  # fmt: skip
+    return kind(**{**given, **changes})
+
+
+def task(bucket, run_id, **changes):
+    return Task(lambda: operator(bucket, **changes), run_id=f"{bucket.bucket_name}-{run_id}")
+
+
+def rest(instance_id):
+    hook = DswHook()
+    return hook.wait(
+        instance_id, poll_interval=0.02, until=lambda job: DSW_INSTANCE.judge(job.status) is Verdict.FAILED
+    ).status
+
+
+@pytest.fixture
+def repository(tmp_path):
+    def git(*arguments):
+        identity = ["-c", "user.name=t", "-c", "user.email=t@example.com"]
+        command = ["git", "-C", str(tmp_path), *identity, *arguments]
+        return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
+
+    git("init", "-q")
+    (tmp_path / "sub").mkdir()
+    (tmp_path / "sub" / "n.txt").write_text("one")
+    git("add", ".")
+    git("commit", "-qm", "one")
+    first = git("rev-parse", "HEAD")
+    (tmp_path / "sub" / "n.txt").write_text("two")
+    git("commit", "-qam", "two")
+    return f"file://{tmp_path}", first
+
+
+@pytest.mark.parametrize("deferrable", [False, True])
+def test_a_command_reads_writes_and_leaves_a_stopped_instance(bucket, deferrable):
+    OssHook().put(f"oss://{bucket.bucket_name}/in/a.txt", "data")
+    result = task(
+        bucket, f"run-{deferrable}", deferrable=deferrable, parameters={"n": 1},
+        command='echo "$PAI_PARAMS"; cp $PAI_INPUT_RAW_DIR/a.txt $PAI_OUTPUT_DIR/b.txt',
+        inputs={"raw": f"oss://{bucket.bucket_name}/in"},
+    ).run()  # fmt: skip
+    assert result["exit_code"] == 0
+    assert OssHook().get(result["output"] + "b.txt") == b"data"
+    assert OssHook().get(result["log_uri"]) == b'{"n": 1}\n'
+    assert rest(result["instance_id"]) == "Stopped"
+
+
+def test_a_failed_command_fails_the_task_with_its_log_and_the_instance_is_stopped(bucket):
+    run = task(bucket, "fails", command="echo about to; false; echo not reached")
+    with pytest.raises(PaiJobFailedError, match="exited with 1") as caught:
+        run.run()
+    assert "about to" in str(caught.value)
+    assert "not reached" not in str(caught.value)
+    assert rest(caught.value.job_id) == "Stopped"
+
+
+def test_code_is_checked_out_at_the_commit(bucket, repository):
+    repo, first = repository
+    code = {"repo": repo, "commit": first, "path": "sub"}
+    result = task(bucket, "git", command="cat n.txt; echo; pwd; echo $PAI_CODE_DIR", code=code).run()
+    text, folder, variable = OssHook().get(result["log_uri"]).decode().splitlines()
+    assert text == "one"
+    assert folder.endswith("/pai-code/sub")
+    assert variable == folder
+
+
+def test_a_commit_that_does_not_exist_fails_the_run(bucket, repository):
+    run = task(bucket, "nocommit", command="echo hi", code={"repo": repository[0], "commit": "f" * 40})
+    with pytest.raises(PaiJobFailedError, match="ffff"):
+        run.run()
+
+
+def test_an_instance_that_is_started_again_does_not_run_the_command_again(bucket):
+    result = task(bucket, "again", command="echo once >> $PAI_OUTPUT_DIR/n").run()
+    rest(result["instance_id"])
+    DswHook().start(result["instance_id"])
+    DswHook().wait(result["instance_id"], poll_interval=0.02)
+    DswStopInstanceOperator(task_id="t", instance_id=result["instance_id"], poll_interval=0.02).execute({})
+    assert OssHook().get(result["output"] + "n") == b"once\n"
+
+
+def test_after_delete_leaves_no_instance(bucket):
+    result = task(bucket, "delete", command="true", after="keep").run()
+    instance_id = result["instance_id"]
+    stop = DswStopInstanceOperator(task_id="t", instance_id=instance_id, poll_interval=0.02)
+    assert stop.execute({}) == "Stopped"
+    start = DswStartInstanceOperator(task_id="t", instance_id=instance_id, poll_interval=0.02)
+    assert start.execute({}) == "Running"
+    assert stop.execute({}) == "Stopped"
+    delete = DswDeleteInstanceOperator(task_id="t", instance_id=instance_id)
+    delete.execute({})
+    delete.execute({})
+
+
+def test_on_kill_stops_the_instance(bucket):
+    run = task(bucket, "kill", command="sleep 60")
+    one = run.make()
+    job_id = one.hook.submit(one.build(run.context(), one.identity(run.context()), 1))
+    one._remember(run.context(), job_id)
+    one.hook.wait(job_id, poll_interval=0.02, until=lambda job: job.status == "Running")
+    one.on_kill()
+    assert rest(job_id) == "Stopped"
+
+
+def test_a_notebook_is_executed_and_kept(bucket):
+    pytest.importorskip("nbconvert")
+    source = ["import os, json\n", "open(os.environ['PAI_OUTPUT_DIR'] + '/n', 'w').write(os.environ['PAI_PARAMS'])"]
+    cell = {"cell_type": "code", "execution_count": None, "metadata": {}, "outputs": [], "source": source}
+    notebook = {"cells": [cell], "metadata": {}, "nbformat": 4, "nbformat_minor": 4}
+    OssHook().put(f"oss://{bucket.bucket_name}/nb/a.ipynb", json.dumps(notebook))
+    result = task(
+        bucket, "notebook", kind=DswRunNotebookOperator, notebook="/mnt/pai/input/nb/a.ipynb", parameters={"k": 2},
+        inputs={"nb": f"oss://{bucket.bucket_name}/nb"},
+    ).run()  # fmt: skip
+    assert OssHook().get(result["output"] + "n") == b'{"k": 2}'
+    executed = json.loads(OssHook().get(result["notebook_uri"]))
+    assert executed["cells"][0]["execution_count"] == 1
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"output": None}, "run_uri: None"),
+        ({"ecs_spec": None}, "ecs_spec, resource_id: .* exactly one"),
+        ({"after": "explode"}, "after: 'explode' is not allowed; one of stop, delete, keep"),
+        ({"kind": DswRunNotebookOperator, "notebook": "a.py"}, "notebook: 'a.py'"),
+        ({"run_uri": "/tmp"}, "run_uri: '/tmp'"),
+    ],
+)
+def test_bad_input_is_refused_before_anything_is_created(bucket, changes, message):
+    before = len(list(DswHook().list_instances()))
+    with pytest.raises(PaiConfigError, match=message):
+        task(bucket, "bad", **{**({} if "kind" in changes else {"command": "true"}), **changes}).run()
+    assert len(list(DswHook().list_instances())) == before

@@ -1,0 +1,65 @@
+from __future__ import annotations
+
+import json
+
+import pytest
+from airflow.providers.common.compat.sdk import AirflowSkipException
+
+from airflow_provider_pai.artifact import ModelArtifact
+from airflow_provider_pai.exceptions import PaiConfigError
+from airflow_provider_pai.hooks.artifacts import write_artifact
+from airflow_provider_pai.hooks.oss import OssHook
+from airflow_provider_pai.ledger import Ledger
+from airflow_provider_pai.operators.model import ModelGateOperator
+from tests.task import Task
+
+pytestmark = pytest.mark.usefixtures("connection")
+
+
+def artifact(bucket, name, accuracy):
+    uri = f"oss://{bucket.bucket_name}/models/{name}/"
+    OssHook().put(uri + "metrics.json", json.dumps({"accuracy": accuracy}))
+    return write_artifact(OssHook(), ModelArtifact(name="m", version=f"20260101T0000Z-{name}", uri=uri))
+
+
+def gate(candidate, **changes):
+    given = {"task_id": "task", "artifact": candidate.to_dict(), "group": "no_such_group"}
+    return Task(lambda: ModelGateOperator(**{**given, **changes}))
+
+
+def serve(monkeypatch, *artifacts):
+    """Let these artifacts stand behind the group's services; the group itself is test_eas.py's business."""
+    monkeypatch.setattr(ModelGateOperator, "_serving", lambda self: list(artifacts))
+
+
+def test_where_nothing_serves_everything_gets_through(bucket):
+    result = gate(artifact(bucket, "a", 0.2)).run()
+    assert result == {"metric": "accuracy", "candidate": 0.2, "serving": None, "needed": None, "passed": True}
+
+
+@pytest.mark.parametrize(
+    ("accuracy", "tolerance", "passes"), [(0.9, 0, True), (0.89, "0.02", True), (0.8, 0.05, False)]
+)
+def test_compares_with_what_serves(bucket, monkeypatch, accuracy, tolerance, passes):
+    serve(monkeypatch, artifact(bucket, "serving", 0.9))
+    run = gate(artifact(bucket, "new", accuracy), tolerance=tolerance)
+    if passes:
+        assert run.run()["passed"]
+    else:
+        with pytest.raises(AirflowSkipException, match=r"accuracy 0\.8000 .* serves 0\.9000, needed is 0\.8500"):
+            run.run()
+    (row,) = Ledger.open().rows()
+    assert row.kind == ("gate_passed" if passes else "gate_failed")
+    assert run.xcoms["return_value"]["passed"] is passes
+
+
+def test_the_minimum_holds_where_nothing_serves(bucket):
+    with pytest.raises(AirflowSkipException):
+        gate(artifact(bucket, "a", 0.2), minimum=0.5).run()
+
+
+def test_bad_input_is_named(bucket):
+    with pytest.raises(PaiConfigError, match="metric: 'f1' is not allowed; one of the artifact's: accuracy"):
+        gate(artifact(bucket, "a", 0.2), metric="f1").run()
+    with pytest.raises(PaiConfigError, match="minimum: 'high'"):
+        gate(artifact(bucket, "a", 0.2), minimum="high").run()

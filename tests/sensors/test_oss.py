@@ -1,0 +1,108 @@
+from __future__ import annotations
+
+import threading
+import time
+
+import pytest
+from airflow.providers.common.compat.sdk import AirflowSensorTimeout, AirflowSkipException
+
+from airflow_provider_pai.artifact import MANIFEST_NAME, ModelArtifact
+from airflow_provider_pai.exceptions import PaiArtifactError, PaiConfigError, PaiPermissionError
+from airflow_provider_pai.hooks.artifacts import read_artifact, write_artifact
+from airflow_provider_pai.hooks.oss import OssHook
+from airflow_provider_pai.ledger import Ledger
+from airflow_provider_pai.sensors.oss import OssArtifactSensor, OssKeySensor
+from tests.task import Task
+
+pytestmark = pytest.mark.usefixtures("connection")
+
+both = pytest.mark.parametrize("deferrable", [False, True])
+
+
+def later(seconds, function):
+    timer = threading.Timer(seconds, function)
+    timer.start()
+    return timer
+
+
+def key_sensor(**changes):
+    return Task(lambda: OssKeySensor(**{"task_id": "task", "poke_interval": 0.02, "timeout": 10, **changes}))
+
+
+def artifact_sensor(artifact, **changes):
+    given = {"task_id": "task", "poke_interval": 0.02, "timeout": 10, "artifact": artifact}
+    return Task(lambda: OssArtifactSensor(**{**given, **changes}))
+
+
+def make_artifact(bucket, name="m"):
+    uri = f"oss://{bucket.bucket_name}/models/{name}/"
+    OssHook().put(uri + "model.bin", b"weights")
+    OssHook().put(uri + "metrics.json", '{"accuracy": 0.5}')
+    return write_artifact(OssHook(), ModelArtifact(name=name, version="20260101T0000Z-0", uri=uri))
+
+
+@both
+def test_waits_for_every_key(bucket, deferrable):
+    uris = [f"oss://{bucket.bucket_name}/a", f"oss://{bucket.bucket_name}/b"]
+    OssHook().put(uris[0], "1")
+    later(0.2, lambda: OssHook().put(uris[1], "2"))
+    assert key_sensor(uri=uris, deferrable=deferrable).run() == uris
+
+
+@both
+def test_gives_up_at_the_timeout(bucket, deferrable):
+    missing = f"oss://{bucket.bucket_name}/never"
+    with pytest.raises(AirflowSensorTimeout):
+        key_sensor(uri=missing, deferrable=deferrable, timeout=0.1).run()
+    with pytest.raises(AirflowSkipException):
+        key_sensor(uri=missing, deferrable=deferrable, timeout=0.1, soft_fail=True).run()
+
+
+@both
+def test_a_missing_permission_is_an_error_and_not_a_missing_key(bucket, pai, deferrable):
+    pai.cloud.faults.add(match=f"oss HEAD /{bucket.bucket_name}", status=403, code="AccessDenied")
+    with pytest.raises(PaiPermissionError):
+        key_sensor(uri=f"oss://{bucket.bucket_name}/x", deferrable=deferrable).run()
+
+
+@both
+def test_a_key_needs_an_address(bucket, deferrable):
+    for uri in ("s3://b/k", f"oss://{bucket.bucket_name}/", []):
+        with pytest.raises(PaiConfigError, match="uri"):
+            key_sensor(uri=uri, deferrable=deferrable).run()
+
+
+@both
+def test_waits_for_a_complete_artifact(bucket, deferrable):
+    uri = f"oss://{bucket.bucket_name}/models/late/"
+    OssHook().put(uri + "model.bin", b"weights")
+    later(0.3, lambda: make_artifact(bucket, "late"))
+    found = artifact_sensor(uri, deferrable=deferrable).run()
+    assert found["metrics"] == {"accuracy": 0.5}
+    assert [row.kind for row in Ledger.open().rows()] == ["artifact_verified"]
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        (lambda uri: OssHook().delete(uri + "model.bin"), "in the manifest but not there"),
+        (lambda uri: OssHook().put(uri + "model.bin", b"WEIGHTS"), "CRC64"),
+        (lambda uri: OssHook().put(uri + "model.bin", b"longer weights"), "bytes"),
+        (lambda uri: OssHook().put(uri + MANIFEST_NAME, b'{"files": ['), "torn"),
+        (lambda uri: OssHook().delete(uri + MANIFEST_NAME), "no _manifest.json"),
+    ],
+)
+@both
+def test_a_torn_artifact_is_none(bucket, damage, message, deferrable):
+    artifact = make_artifact(bucket)
+    damage(artifact.uri)
+    with pytest.raises(PaiArtifactError, match=message):
+        read_artifact(OssHook(), artifact.uri)
+    with pytest.raises(AirflowSensorTimeout):
+        artifact_sensor(artifact.to_dict(), deferrable=deferrable, timeout=0.1).run()
+
+
+def test_a_finish_that_is_repeated_changes_nothing(bucket):
+    first = make_artifact(bucket)
+    time.sleep(0.01)
+    assert make_artifact(bucket) == first
