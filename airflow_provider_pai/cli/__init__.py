@@ -1,0 +1,1 @@
+"""`airflow pai …`: what operators of an Airflow deployment need from the shell."""

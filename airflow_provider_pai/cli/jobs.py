@@ -1,0 +1,111 @@
+"""`airflow pai jobs …`: jobs on PAI, compared with the tasks that made them.
+
+Airflow 2.11 has no commands of providers: `python -m airflow_provider_pai.cli.jobs orphans` is the same there.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from airflow_provider_pai.hooks.base import JobHook, RemoteJob
+from airflow_provider_pai.hooks.dlc import DlcHook
+from airflow_provider_pai.hooks.dsw import DswRunHook
+from airflow_provider_pai.identity import MAX_TAG, TaskName
+from airflow_provider_pai.states import Verdict
+
+HOOKS: tuple[type[JobHook], ...] = (DlcHook, DswRunHook)
+
+# States in which a task has, or will have, something to do with its job.
+_UNFINISHED = frozenset("running deferred up_for_reschedule up_for_retry queued scheduled restarting".split())
+
+
+@dataclass(frozen=True)
+class TaskNow:
+    """A task instance as the metadata database has it; `cycle` is its max_tries."""
+
+    state: str | None
+    cycle: int
+
+
+Tasks = Callable[[TaskName], TaskNow | None]
+
+
+@dataclass(frozen=True)
+class Orphan:
+    """A job that runs for nobody."""
+
+    hook: JobHook
+    job: RemoteJob
+    task: TaskName
+    why: str
+
+    def __str__(self) -> str:
+        """Return one line for people."""
+        return f"{self.hook.states.kind} {self.job.job_id} ({self.job.status}) of {self.task}: {self.why}"
+
+
+def find_orphans(hooks: list[JobHook], tasks: Tasks) -> Iterator[Orphan]:
+    """Yield the running jobs of these hooks' deployment whose task is finished, gone or in a later cycle."""
+    for hook in hooks:
+        for job in hook.tagged({"airflow_deployment": hook.connection.deployment[:MAX_TAG]}):
+            name = TaskName.of(job.tags)
+            running = hook.states.judge(job.status) in (Verdict.ACTIVE, Verdict.UNKNOWN)
+            if name is None or not running or job.status in hook.states.stopping or job.tagged is None:
+                continue
+            why = reason(tasks(name), job.tagged.cycle)
+            if why:
+                yield Orphan(hook, job, name, why)
+
+
+def reason(now: TaskNow | None, cycle: int) -> str:
+    """Return why a job of a cycle is an orphan; empty when it is none."""
+    if now is None:
+        return "the task is gone"
+    if now.cycle > cycle:
+        return "the task was cleared"
+    # No state: the task is cleared or not yet scheduled; its next try takes the job over or stops it.
+    return "" if now.state is None or now.state in _UNFINISHED else f"the task is finished ({now.state})"
+
+
+def task_in_database(name: TaskName) -> TaskNow | None:
+    """Look a task instance up in Airflow's metadata database."""
+    from airflow.models.taskinstance import TaskInstance
+    from airflow.utils.session import create_session
+    from sqlalchemy import select
+
+    found = select(TaskInstance.state, TaskInstance.max_tries).where(
+        TaskInstance.dag_id == name.dag_id,
+        TaskInstance.run_id == name.run_id,
+        TaskInstance.task_id == name.task_id,
+        TaskInstance.map_index == name.map_index,
+    )
+    with create_session() as session:
+        row = session.execute(found).one_or_none()
+    return TaskNow(str(row[0]) if row[0] else None, row[1]) if row else None
+
+
+def orphans(args: argparse.Namespace) -> None:
+    """Print the orphans, one a line, and stop them if asked to."""
+    hooks = [hook_class(args.conn_id) for hook_class in HOOKS]
+    found = list(find_orphans(hooks, task_in_database))
+    for orphan in found:
+        if args.stop:
+            orphan.hook.request_stop(orphan.job.job_id)
+        print(f"{orphan}{'; stopped' if args.stop else ''}")  # noqa: T201 - that is what a command does
+    print(f"{len(found)} orphans", file=sys.stderr)  # noqa: T201
+
+
+def main() -> None:
+    """Run the command without Airflow's own command line."""
+    parser = argparse.ArgumentParser(prog="python -m airflow_provider_pai.cli.jobs", description=__doc__)
+    command = parser.add_subparsers(required=True).add_parser("orphans", help=orphans.__doc__)
+    command.add_argument("--conn-id", default="pai_default", help="connection of type pai")
+    command.add_argument("--stop", action="store_true", help="stop them")
+    orphans(parser.parse_args())
+
+
+if __name__ == "__main__":
+    main()
