@@ -1,0 +1,155 @@
+"""`python -m demo`: play the four stories; `python -m demo --ui`: play them and leave Airflow running."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import signal
+import sys
+import time
+from datetime import UTC, datetime
+from typing import NoReturn
+
+from demo.airflow_api import AirflowApiError
+from demo.material import BUCKET, RAW, commit_code, load_samples, upload
+from demo.nights import nights
+from demo.processes import ComponentError
+from demo.progress import Progress
+from demo.report import Report, versions
+from demo.stack import BUILD, ROOT, USER, Stack
+from demo.story import GROUP, Story
+from demo.traffic import Traffic
+from demo.watch import StoryError, Watcher
+
+_UI_PORT = 8080
+
+
+class Demo:
+    """One run of `make demo` or `make ui`."""
+
+    def __init__(self, *, ui: bool) -> None:
+        self._ui = ui
+        self._progress = Progress()
+        self._report = Report()
+        self._stack = Stack(self._progress.say, port=_UI_PORT if ui else 0)
+
+    def run(self) -> int:
+        """Play; return the exit code."""
+        code = 0
+        with self._stack:
+            try:
+                self._play()
+            except (StoryError, ComponentError, AirflowApiError) as error:
+                self._progress.say(f"FAILED: {error}")
+                code = 1
+            self._close(code)
+            if self._ui:
+                self._stay()
+        return code
+
+    def _play(self) -> None:
+        stack, progress = self._stack, self._progress
+        stack.start_emulator()
+        backfilled, played = nights(datetime.now(UTC))
+        training, held_out = load_samples()
+        conf = {"repo": str(BUILD / "repo"), "commit": ""}
+
+        def prepare() -> None:
+            os.environ |= stack.connection_environment()
+            from airflow_provider_pai.hooks.oss import OssHook
+
+            conf["commit"] = commit_code(ROOT / "example_dags" / "nightly_retraining", BUILD / "repo")
+            upload(OssHook(), training, held_out, backfilled + played)
+            stack.variables = {
+                "RETRAINING_BUCKET": BUCKET,
+                "RETRAINING_REPO": conf["repo"],
+                "RETRAINING_COMMIT": conf["commit"],
+                "RETRAINING_POLL_SECONDS": "1",
+            }
+            progress.say(f"{len(training)} digits in {RAW}, {len(held_out)} held out; code at {conf['commit'][:10]}")
+
+        api = stack.start_airflow(prepare)
+        if self._ui:
+            self._say_address()
+        from airflow_provider_pai.hooks.eas import EasHook
+        from airflow_provider_pai.hooks.oss import OssHook
+
+        eas = EasHook()
+        watcher = Watcher(api, progress.say, stack.check, eas, GROUP)
+        story = Story(api, watcher, progress, self._report, oss=OssHook(), eas=eas, conf=conf)
+        story.play(backfilled, played, held_out)
+
+    def _close(self, code: int) -> None:
+        """Say what came of it and write the report."""
+        report, progress = self._report, self._progress
+        report.seconds = {"setup": _setup_seconds(), "demo": round(progress.seconds, 1)}
+        if report.nights:
+            from airflow_provider_pai.ledger import Ledger
+
+            ledger = Ledger.open()
+            progress.head("all versions, from the audit ledger")
+            print(versions(list(ledger.rows())))
+            for problem in ledger.verify():
+                progress.say(f"ledger: {problem}")
+        served, traffic = report.served, report.traffic
+        if code == 0:
+            progress.say(
+                f"{served['version']} answers {served['samples']} held-out samples, {served['accuracy']:.2%} right"
+            )
+        progress.say(
+            f"traffic: {traffic['requests']} requests, {traffic['failed']} failed, "
+            f"{traffic['failed_outside_canary']} of them outside a canary"
+        )
+        report.write(BUILD / "report.json")
+        progress.say(f"report: {(BUILD / 'report.json').relative_to(ROOT)}")
+
+    def _say_address(self) -> None:
+        print(f"\n  Airflow   {self._stack.url}\n  user      {USER}\n  password  {self._stack.password}\n", flush=True)
+
+    def _stay(self) -> None:
+        """Leave everything running until Ctrl-C; live traffic too, for rollouts that a person starts."""
+        from airflow_provider_pai.hooks.eas import EasHook
+
+        if self._report.nights:
+            endpoint = EasHook().group_endpoint(GROUP)
+            Traffic(endpoint.url, endpoint.token, load_samples()[1]).start()
+        self._progress.say("everything stays up until Ctrl-C, live traffic too")
+        self._say_address()
+        while True:
+            self._stack.check()
+            time.sleep(1)
+
+
+def _setup_seconds() -> float:
+    """Return how long the set-up of .venv took when it was made."""
+    try:
+        return float((ROOT / ".venv" / "ready").read_text())
+    except (OSError, ValueError):
+        return 0.0
+
+
+def main() -> int:
+    """Run the demo; Ctrl-C and SIGTERM end it and everything it started."""
+    parser = argparse.ArgumentParser(prog="python -m demo", description=__doc__)
+    parser.add_argument("--ui", action="store_true", help="leave Airflow and the emulator running")
+    arguments = parser.parse_args()
+
+    def interrupt(*_: object) -> NoReturn:
+        # A second Ctrl-C must not cut the tidying up short.
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, signal.SIG_IGN)
+        raise KeyboardInterrupt
+
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, interrupt)
+    try:
+        return Demo(ui=arguments.ui).run()
+    except KeyboardInterrupt:
+        return 0 if arguments.ui else 130
+    except ComponentError as error:
+        print(error, file=sys.stderr)
+        return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

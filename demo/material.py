@@ -1,0 +1,70 @@
+"""What the demo trains on: the UCI handwritten digits on OSS and the training code in a Git repository."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from dataclasses import dataclass
+from datetime import UTC
+from pathlib import Path
+from typing import Any
+
+from demo.nights import Night, arrival_times
+
+BUCKET = "pai-demo"
+RAW = f"oss://{BUCKET}/raw"
+
+_HELD_OUT = 400
+# A split in which more data gives a better model every night.
+_SEED = 24
+_GIT_USER = ("-c", "user.name=demo", "-c", "user.email=demo@example.com", "-c", "commit.gpgsign=false")
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One handwritten digit: 8 x 8 pixels of 0 to 16."""
+
+    digit: int
+    pixels: list[int]
+
+
+def load_samples() -> tuple[list[Sample], list[Sample]]:
+    """Return the samples for training and the held-out ones, always the same."""
+    import numpy as np
+    from sklearn.datasets import load_digits
+
+    digits = load_digits()
+    order = np.random.default_rng(_SEED).permutation(len(digits.target))
+    every = [Sample(int(digits.target[i]), digits.data[i].astype(int).tolist()) for i in order]
+    return every[_HELD_OUT:], every[:_HELD_OUT]
+
+
+def upload(oss: Any, training: list[Sample], held_out: list[Sample], every: list[Night]) -> None:
+    """Put both sets on OSS, once; training samples bear the time at which they arrived.
+
+    :param oss: an `OssHook`.
+    """
+    times = [time.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S") for time in arrival_times(every)]
+    oss.create_bucket(BUCKET)
+    arrived = [f"{time},{_row(sample)}" for time, sample in zip(times, training, strict=True)]
+    oss.put(f"{RAW}/digits.csv", "\n".join(arrived) + "\n")
+    oss.put(f"{RAW}/holdout.csv", "\n".join(map(_row, held_out)) + "\n")
+
+
+def commit_code(source: Path, repository: Path) -> str:
+    """Make a Git repository of the scripts in a folder and return the commit."""
+    shutil.copytree(source, repository, ignore=shutil.ignore_patterns("__pycache__"))
+    for command in (
+        ["init", "--quiet", "--initial-branch", "main"],
+        ["add", "."],
+        [*_GIT_USER, "commit", "--quiet", "--message", "Train and serve the digits model"],
+    ):
+        subprocess.run(["git", "-C", str(repository), *command], check=True, stdin=subprocess.DEVNULL)
+    commit = subprocess.run(
+        ["git", "-C", str(repository), "rev-parse", "HEAD"], check=True, capture_output=True, text=True
+    )
+    return commit.stdout.strip()
+
+
+def _row(sample: Sample) -> str:
+    return ",".join(map(str, (sample.digit, *sample.pixels)))

@@ -1,0 +1,235 @@
+"""The emulator and a real Airflow as child processes, everything on 127.0.0.1 and below build/demo."""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import secrets
+import shutil
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from demo.airflow_api import AirflowApi
+from demo.processes import Component, ComponentError, FolderLock, stop_all
+
+ROOT = Path(__file__).resolve().parent.parent
+BUILD = ROOT / "build" / "demo"
+HOST = "127.0.0.1"
+USER = "admin"
+
+# Nothing of the caller's own Airflow, Python or network may reach into the demo.
+_DROPPED = ("AIRFLOW", "PYTHON", "VIRTUAL_ENV", "ALIBABA_CLOUD", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY")
+# Scheduler and triggerer would serve running tasks' logs on every interface; finished logs are read from disk.
+_AIRFLOW = {
+    "api-server": ["api-server"],
+    "scheduler": ["scheduler", "--skip-serve-logs"],
+    "dag-processor": ["dag-processor"],
+    "triggerer": ["triggerer", "--skip-serve-logs"],
+}
+
+
+def free_port(preferred: int = 0) -> int:
+    """Return a port of 127.0.0.1 that is free now: the preferred one if it can be had."""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((HOST, preferred))
+        except OSError:
+            return free_port()
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def clean_environment() -> dict[str, str]:
+    """Return the caller's environment without what would change how the components behave."""
+    kept = {name: value for name, value in os.environ.items() if not name.upper().startswith(_DROPPED)}
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', os.defpath)}"
+    # Two cores are shared by a dozen processes: a thread pool in each would only add waiting.
+    single = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
+    return {**kept, **single, "PATH": path, "PYTHONUNBUFFERED": "1", "NO_PROXY": HOST, "no_proxy": HOST}
+
+
+@dataclass
+class Stack:
+    """What runs. Use as a context manager: whatever ends the block ends every process.
+
+    :param say: takes progress lines.
+    :param variables: environment of Airflow on top, e.g. defaults of the DAG's params; filled in by
+        `before_airflow`, which runs while the metadata database is made.
+    :param port: preferred port of the Airflow UI.
+    :param folder: holds AIRFLOW_HOME, logs and the emulator's data; cleared at the start.
+    :param dags: folder of the DAG files.
+    """
+
+    say: Callable[[str], None]
+    port: int = 0
+    variables: dict[str, str] = field(default_factory=dict)
+    folder: Path = BUILD
+    dags: Path = ROOT / "example_dags"
+    pai: dict[str, str] = field(default_factory=dict)
+    password: str = field(default_factory=lambda: secrets.token_urlsafe(12), repr=False)
+    _components: list[Component] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.logs = self.folder / "logs"
+        self._lock = FolderLock(self.folder.with_suffix(".lock"))
+
+    def __enter__(self) -> Stack:
+        """Clear what an earlier run left behind, once its processes are gone."""
+        self._lock.take(30, lambda: self.say("waiting for an earlier demo in this folder to end"))
+        shutil.rmtree(self.folder, ignore_errors=True)
+        self.logs.mkdir(parents=True)
+        self.port = free_port(self.port)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """End every process."""
+        if self._components:
+            self.say("stopping Airflow and the emulator")
+        stop_all(self._components[::-1])
+        self._lock.release()
+
+    @property
+    def url(self) -> str:
+        """Return the address of the Airflow UI."""
+        return f"http://{HOST}:{self.port}"
+
+    @property
+    def connection(self) -> dict[str, Any]:
+        """Return the Airflow connection of type `pai` that leads to the emulator."""
+        names = ("region", "workspace_id", "endpoint_url", "oss_endpoint")
+        return {
+            "conn_type": "pai",
+            "login": self.pai["access_key_id"],
+            "password": self.pai["access_key_secret"],
+            "extra": {name: self.pai[name] for name in names},
+        }
+
+    def connection_environment(self) -> dict[str, str]:
+        """Return what leads Airflow's hooks, in any process, to the emulator and this AIRFLOW_HOME."""
+        return {"AIRFLOW_HOME": str(self.folder / "airflow"), "AIRFLOW_CONN_PAI_DEFAULT": json.dumps(self.connection)}
+
+    def start_emulator(self) -> None:
+        """Start the emulator and read its endpoints."""
+        emulator = self._start(
+            "emulator",
+            [sys.executable, "-m", "airflow_provider_pai.emulator", "--data", str(self.folder / "pai")],
+            clean_environment(),
+            captured=True,
+        )
+        line = emulator.output.readline()
+        if not line:
+            emulator.wait(10)
+            raise ComponentError(f"the emulator printed no endpoints\n{emulator.tail()}")
+        self.pai = json.loads(line)
+        self.say(f"PAI emulator at {self.pai['endpoint_url']}, OSS at {self.pai['oss_endpoint']}")
+
+    def start_airflow(self, meanwhile: Callable[[], None]) -> AirflowApi:
+        """Start Airflow and return its API once every part is healthy.
+
+        :param meanwhile: work that is done while Airflow makes its metadata database.
+        """
+        home = self.folder / "airflow"
+        home.mkdir()
+        (home / "passwords.json").write_text(json.dumps({USER: self.password}))
+        environment = self._airflow_environment(home)
+        migrating = self._start("migrate", ["airflow", "db", "migrate"], environment)
+        meanwhile()
+        migrating.wait(120)
+        self._components.remove(migrating)
+        self._environment = environment | self.variables
+        for name in _AIRFLOW:
+            self.start(name)
+        self.say("Airflow: " + ", ".join(_AIRFLOW) + " starting")
+        return self._healthy(timeout=120)
+
+    def start(self, name: str) -> None:
+        """Start one part of Airflow."""
+        self._start(name, ["airflow", *_AIRFLOW[name]], self._environment)
+
+    def command(self, *command: str) -> str:
+        """Run a command in Airflow's environment and return what it prints; a failure raises."""
+        done = subprocess.run(command, env=self._environment, capture_output=True, text=True, check=True)
+        return done.stdout
+
+    def stop(self, name: str) -> None:
+        """End one component and wait for it."""
+        component = next(component for component in self._components if component.name == name)
+        self._components.remove(component)
+        stop_all([component])
+
+    def check(self) -> None:
+        """Raise ComponentError, with the tail of its log, if a component has ended."""
+        for component in self._components:
+            component.check()
+
+    def _start(
+        self, name: str, command: list[str], environment: dict[str, str], *, captured: bool = False
+    ) -> Component:
+        component = Component(
+            name, command, environment=environment, logs=self.logs, captured=captured, keeps=[self._lock.descriptor]
+        )
+        self._components.append(component)
+        return component
+
+    def _healthy(self, timeout: float) -> AirflowApi:
+        deadline = time.monotonic() + timeout
+        waiting_for = ""
+        while True:
+            self.check()
+            ill = self._ill()
+            if not ill:
+                self.say(f"Airflow is healthy at {self.url}")
+                return AirflowApi(self.url, USER, self.password)
+            if ill != waiting_for:
+                self.say(f"waiting for {ill}")
+                waiting_for = ill
+            if time.monotonic() > deadline:
+                raise ComponentError(f"not healthy after {timeout:.0f} s: {ill}; logs are in {self.logs}")
+            time.sleep(0.5)
+
+    def _ill(self) -> str:
+        try:
+            health = httpx.get(f"{self.url}/api/v2/monitor/health", timeout=5).json()
+        except (httpx.HTTPError, ValueError):
+            return "the API server"
+        return ", ".join(name for name, part in health.items() if (part or {}).get("status") != "healthy")
+
+    def _airflow_environment(self, home: Path) -> dict[str, str]:
+        settings = {
+            "core__executor": "LocalExecutor",
+            "core__parallelism": "4",
+            "core__dags_folder": self.dags,
+            "core__load_examples": "False",
+            "core__hostname_callable": "socket.gethostname",
+            "core__execution_api_server_url": f"{self.url}/execution/",
+            "core__simple_auth_manager_users": f"{USER}:admin",
+            "core__simple_auth_manager_passwords_file": home / "passwords.json",
+            "core__fernet_key": base64.urlsafe_b64encode(secrets.token_bytes(32)).decode(),
+            "api__host": HOST,
+            "api__port": self.port,
+            "api__base_url": self.url,
+            "api__secret_key": secrets.token_urlsafe(64),
+            "api_auth__jwt_secret": secrets.token_urlsafe(64),
+            "database__sql_alchemy_conn": f"sqlite:///{home / 'airflow.db'}",
+            "logging__colored_console_log": "False",
+            "dag_processor__parsing_processes": "1",
+            "scheduler__scheduler_idle_sleep_time": "0.5",
+            # A worker may notice a task's end this late. If the task was deferred and is resumed meanwhile,
+            # Airflow takes the late notice for a failure and tries again.
+            "workers__min_heartbeat_interval": "1",
+        }
+        return {
+            **clean_environment(),
+            **self.connection_environment(),
+            **{f"AIRFLOW__{name.upper()}": str(value) for name, value in settings.items()},
+        }
