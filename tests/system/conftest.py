@@ -1,0 +1,103 @@
+"""A real Airflow (api-server, scheduler, dag-processor, triggerer) over an emulated account, for the whole run."""
+
+from __future__ import annotations
+
+import functools
+import json
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from airflow_provider_pai.hooks.dlc import DlcHook
+from demo.airflow_api import AirflowApi
+from demo.stack import Stack
+
+DAGS = Path(__file__).with_name("dags")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if Path(__file__).parent in item.path.parents:
+            item.add_marker(pytest.mark.system)
+
+
+@pytest.fixture(scope="session")
+def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    with Stack(print, folder=tmp_path_factory.mktemp("system") / "stack", dags=DAGS) as stack:
+        stack.start_emulator()
+        yield stack
+
+
+@pytest.fixture(scope="session")
+def api(stack: Stack) -> AirflowApi:
+    return stack.start_airflow(lambda: None)
+
+
+@pytest.fixture
+def dlc(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> DlcHook:
+    monkeypatch.setenv("AIRFLOW_CONN_PAI_DEFAULT", json.dumps(stack.connection))
+    return DlcHook()
+
+
+class Run:
+    """One DAG run, driven through Airflow's REST API and looked at through DLC's."""
+
+    def __init__(self, stack: Stack, api: AirflowApi, dlc: DlcHook, dag_id: str, run_id: str) -> None:
+        self.stack, self.api, self.dlc, self.dag_id, self.run_id = stack, api, dlc, dag_id, run_id
+
+    def task(self, task_id: str) -> dict[str, Any]:
+        tasks = self.api.task_instances(self.dag_id, self.run_id)
+        return next(task for task in tasks if task["task_id"] == task_id)
+
+    def jobs(self, task_id: str) -> list[dict[str, Any]]:
+        """Return the task's jobs, oldest first."""
+        tags = {"airflow_dag_id": self.dag_id, "airflow_run_id": self.run_id, "airflow_task_id": task_id}
+        return sorted(self.dlc.list_jobs(tags=tags), key=lambda job: job["GmtCreateTime"])
+
+    def job_status(self, task_id: str) -> str:
+        jobs = self.jobs(task_id)
+        return jobs[-1]["Status"] if jobs else "none"
+
+    def until(self, told: str, condition: Callable[[], bool], timeout: float = 30) -> None:
+        deadline = time.monotonic() + timeout
+        while not condition():
+            if time.monotonic() > deadline:
+                tasks = {t["task_id"]: t["state"] for t in self.api.task_instances(self.dag_id, self.run_id)}
+                jobs = [(j["DisplayName"], j["Status"]) for j in self.dlc.list_jobs()]
+                raise AssertionError(f"not within {timeout} s: {told}; tasks {tasks}; jobs {jobs}")
+            time.sleep(0.3)
+
+    def cli(self, *command: str) -> str:
+        """Run an Airflow command with the stack's environment and return what it prints."""
+        return self.stack.command("airflow", *command)
+
+    def mark(self, task_id: str, state: str) -> None:
+        path = f"/dags/{self.dag_id}/dagRuns/{self.run_id}/taskInstances/{task_id}"
+        self.api.request("PATCH", path, json={"new_state": state})
+
+    def clear(self, task_id: str) -> None:
+        body = {"dry_run": False, "task_ids": [task_id], "dag_run_id": self.run_id, "only_failed": False}
+        self.api.request("POST", f"/dags/{self.dag_id}/clearTaskInstances", json=body)
+
+
+@functools.cache
+def unpause(api: AirflowApi, dag_id: str) -> None:
+    api.wait_for_dag(dag_id)
+    api.set_paused(dag_id, False)
+
+
+@pytest.fixture
+def run(stack: Stack, api: AirflowApi, dlc: DlcHook) -> Callable[[str], Run]:
+    """Trigger a DAG and return its run."""
+
+    def start(dag_id: str) -> Run:
+        unpause(api, dag_id)
+        run_id = f"test-{time.time_ns()}"
+        body = {"dag_run_id": run_id, "logical_date": None}
+        api.request("POST", f"/dags/{dag_id}/dagRuns", json=body)
+        return Run(stack, api, dlc, dag_id, run_id)
+
+    return start

@@ -1,0 +1,55 @@
+"""However a task ends without its job, the job is asked to stop within 30 seconds."""
+
+from __future__ import annotations
+
+
+def test_every_way_out(run):
+    one = run("kill")
+    for task_id in ("deferred", "kept", "in_worker", "late", "late_in_worker"):
+        one.until(f"{task_id} has a job that runs", lambda task_id=task_id: one.job_status(task_id) == "Running")
+    for task_id in ("deferred", "kept"):
+        one.until(f"{task_id} is deferred", lambda task_id=task_id: one.task(task_id)["state"] == "deferred")
+    one.mark("kept", "failed")
+    one.mark("deferred", "failed")
+    one.mark("in_worker", "failed")
+    for task_id in ("deferred", "in_worker", "late", "late_in_worker"):
+        one.until(f"{task_id}'s job is stopped", lambda task_id=task_id: one.job_status(task_id) == "Stopped")
+        assert len(one.jobs(task_id)) == 1
+    one.until(
+        "the timed-out tasks failed", lambda: {one.task(t)["state"] for t in ("late", "late_in_worker")} == {"failed"}
+    )
+    assert one.job_status("kept") == "Running"
+    (kept,) = one.jobs("kept")
+    assert f"DLC job {kept['JobId']} (Running) of kill.kept in {one.run_id}: the task is finished (failed)" in one.cli(
+        "pai", "jobs", "orphans"
+    )
+    assert one.job_status("kept") == "Running"
+    assert "; stopped" in one.cli("pai", "jobs", "orphans", "--stop")
+    one.until("the orphan is stopped", lambda: one.job_status("kept") == "Stopped")
+
+
+def test_a_clear_of_a_deferred_task_leaves_one_job(run):
+    one = run("wait")
+    one.until("deferred", lambda: one.task("deferred")["state"] == "deferred")
+    one.clear("deferred")
+    one.until("a second job runs", lambda: len(one.jobs("deferred")) == 2 and one.job_status("deferred") == "Running")
+    assert one.jobs("deferred")[1]["JobId"] not in one.cli("pai", "jobs", "orphans")
+    one.until("the first is stopped", lambda: one.jobs("deferred")[0]["Status"] == "Stopped")
+
+
+def triggerer_of(run):
+    return (run.task("deferred")["triggerer_job"] or {}).get("id")
+
+
+def test_a_triggerer_that_restarts_stops_nothing(run, stack):
+    one = run("wait")
+    one.until("deferred", lambda: one.task("deferred")["state"] == "deferred")
+    one.until("a triggerer holds it", lambda: triggerer_of(one) is not None)
+    first = triggerer_of(one)
+    stack.stop("triggerer")
+    stack.start("triggerer")
+    one.until("the new triggerer holds it", lambda: triggerer_of(one) not in (None, first), timeout=90)
+    assert one.job_status("deferred") == "Running"
+    one.mark("deferred", "failed")
+    one.until("stopped", lambda: one.job_status("deferred") == "Stopped")
+    assert len(one.jobs("deferred")) == 1
