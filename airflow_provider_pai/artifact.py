@@ -50,6 +50,11 @@ class OssUri:
         """Return this address as a prefix: it ends with `/` unless it is the whole bucket."""
         return self if not self.key or self.key.endswith("/") else replace(self, key=self.key + "/")
 
+    @property
+    def parent(self) -> OssUri:
+        """Return the prefix that an object lies below."""
+        return replace(self, key=self.key[: self.key.rfind("/") + 1])
+
     def join(self, *parts: str) -> OssUri:
         """Return an address below this one."""
         return replace(self, key=self.folder.key + "/".join(part.strip("/") for part in parts))
@@ -79,7 +84,7 @@ class DatasetRef:
 
 @dataclass(frozen=True, kw_only=True)
 class Code:
-    """What ran: a Git repository at a commit and the command or script."""
+    """What ran: a Git repository at a commit, or an `oss://` address and its digest, and the command."""
 
     repo: str
     commit: str

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
 import tempfile
 import uuid
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 # Before anything imports Airflow: no test may touch the home, the configuration or the database of whoever runs it.
@@ -41,6 +43,31 @@ def bucket(pai: Emulator) -> oss2.Bucket:
     bucket = oss_bucket(pai, f"test-{uuid.uuid4().hex[:12]}")
     bucket.create_bucket()
     return bucket
+
+
+@pytest.fixture(scope="session")
+def repository(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, tuple[str, str]]:
+    """A Git repository: its URL and its two commits on main, the first of them tagged v1; sub/n.txt tells which."""
+    folder = tmp_path_factory.mktemp("repository")
+    git(folder, "init", "--quiet", "--initial-branch", "main")
+    (folder / "sub").mkdir()
+    commits = [commit_file(folder / "sub" / "n.txt", text) for text in ("one", "two")]
+    git(folder, "tag", "-a", "v1", "-m", "first", commits[0])
+    return f"file://{folder}", (commits[0], commits[1])
+
+
+def git(folder: Path, *arguments: str) -> str:
+    """Run git in a folder and return what it prints."""
+    command = ["git", "-C", str(folder), "-c", "user.name=t", "-c", "user.email=t@example.com", *arguments]
+    return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
+
+
+def commit_file(path: Path, text: str) -> str:
+    """Write a file of a repository, commit it and return the commit."""
+    path.write_text(text)
+    git(path.parent, "add", ".")
+    git(path.parent, "commit", "--quiet", "-m", text)
+    return git(path.parent, "rev-parse", "HEAD")
 
 
 @pytest.fixture

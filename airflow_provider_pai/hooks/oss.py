@@ -195,15 +195,20 @@ class OssHook(PaiHook):
         :raises PaiConfigError: there is not one object.
         """
         prefix = _parse(uri).folder
+        digest, size, files = self.digest(prefix)
+        if not files:
+            raise PaiConfigError(f"inputs[{name!r}]", str(uri), "a prefix with at least one object")
+        return DatasetRef(name=name, uri=str(prefix), digest=digest, size=size, files=files)
+
+    def digest(self, prefix: OssUri) -> tuple[str, int, int]:
+        """Return a digest over the keys, sizes and ETags below a prefix, their bytes and their number."""
         digest, size, files = hashlib.sha256(), 0, 0
         for item in self.list_objects(prefix):
             if item.uri.key.endswith("/"):
                 continue
             digest.update(f"{item.uri.key[len(prefix.key) :]}\0{item.size}\0{item.etag}\n".encode())
             size, files = size + item.size, files + 1
-        if not files:
-            raise PaiConfigError(f"inputs[{name!r}]", str(uri), "a prefix with at least one object")
-        return DatasetRef(name=name, uri=str(prefix), digest=f"sha256:{digest.hexdigest()}", size=size, files=files)
+        return f"sha256:{digest.hexdigest()}", size, files
 
     def mount_uri(self, uri: str | OssUri) -> str:
         """Return the address as data sources want it: bucket and internal endpoint in the host, `/` at the end.

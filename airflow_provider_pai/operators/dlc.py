@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import Any
@@ -26,9 +27,7 @@ from airflow_provider_pai.operators.frameworks import (
     replicas,
 )
 from airflow_provider_pai.operators.nodes import check_size, spec_with_gpus, spot_spec, user_vpc
-from airflow_provider_pai.operators.workload import ARTIFACT_VARIABLE, MOUNT_ROOT, WorkloadOperator, required
-
-CODE_PATH = f"{MOUNT_ROOT}/code"
+from airflow_provider_pai.operators.workload import ARTIFACT_VARIABLE, CODE_PATH, WorkloadOperator, required
 
 MAX_REQUEST_BYTES = 65_536
 
@@ -44,11 +43,13 @@ class DlcSubmitJobOperator(WorkloadOperator):
 
     API: CreateJob. See the base classes for the arguments that all workloads have.
 
-    The size of a node is one of `ecs_spec`, `resource_config` and `gpu_type` with `gpus`; all nodes have the same.
+    What runs is `command`, or `entry_script` of `code`. The size of a node is one of `ecs_spec`, `resource_config` and
+    `gpu_type` with `gpus`; all nodes have the same.
 
     :param framework: tensorflow, pytorch, xgboost, mpi, ray, elastic_batch or mxnet. (templated)
     :param workers: number of worker nodes, by default 1. (templated)
     :param roles: instead of `workers`, number of nodes by role, e.g. `{"Chief": 1, "PS": 2, "Worker": 4}`. (templated)
+    :param entry_script: instead of `command`, a Python (or .sh) script, relative to the code's folder. (templated)
     :param success_policy: tensorflow: AllWorkers (the service's default) or ChiefWorker. (templated)
     :param ecs_spec: instance type of the public pool, e.g. `ecs.g6.xlarge`. (templated)
     :param gpu_type: GPU by name, e.g. `A10`: of the quota `resource_id`, else of the public pool, where the smallest
@@ -74,9 +75,9 @@ class DlcSubmitJobOperator(WorkloadOperator):
     ui_color = "#ffe9d6"
     reserved_environment = RESERVED_ENVIRONMENT
     template_fields: Sequence[str] = (
-        *WorkloadOperator.template_fields, "framework", "workers", "roles", "success_policy", "ecs_spec",
-        "resource_config", "gpu_type", "gpus", "resource_id", "spot", "vpc", "settings", "model_name", "job_name",
-        "job",
+        *WorkloadOperator.template_fields, "framework", "workers", "roles", "entry_script", "success_policy",
+        "ecs_spec", "resource_config", "gpu_type", "gpus", "resource_id", "spot", "vpc", "settings", "model_name",
+        "job_name", "job",
     )  # fmt: skip
     template_fields_renderers = {
         **WorkloadOperator.template_fields_renderers, "command": "bash",
@@ -89,6 +90,7 @@ class DlcSubmitJobOperator(WorkloadOperator):
         framework: str,
         workers: int | str | None = None,
         roles: Mapping[str, int | str] | None = None,
+        entry_script: str | None = None,
         success_policy: str | None = None,
         ecs_spec: str | None = None,
         resource_config: Mapping[str, str] | None = None,
@@ -109,6 +111,7 @@ class DlcSubmitJobOperator(WorkloadOperator):
         self.framework = framework
         self.workers = workers
         self.roles = roles
+        self.entry_script = entry_script
         self.success_policy = success_policy
         self.ecs_spec = ecs_spec
         self.resource_config = resource_config
@@ -126,6 +129,8 @@ class DlcSubmitJobOperator(WorkloadOperator):
 
     def check(self) -> None:
         """Refuse bad input."""
+        if self.entry_script and (self.command or not self.code):
+            raise PaiConfigError("entry_script", self.entry_script, "it goes with code and without command")
         super().check()
         replicas(self.framework, self.workers, self.roles)
         check_success_policy(self.framework, self.success_policy)
@@ -139,13 +144,20 @@ class DlcSubmitJobOperator(WorkloadOperator):
         if self.max_running_time is not None and self.max_running_time < timedelta(minutes=1):
             raise PaiConfigError("max_running_time", self.max_running_time, "at least one minute")
 
+    def script(self) -> str:
+        """Return the command, made of `entry_script` where that is given."""
+        if not self.entry_script:
+            return self.command
+        shell = "bash" if self.entry_script.endswith(".sh") else "python"
+        return f'{shell} "$PAI_CODE_DIR"/{shlex.quote(self.entry_script)}'
+
     def build(self, context: Any, identity: TaskIdentity, generation: int) -> Json:
         """Return the CreateJob body."""
         self.check()
         output = self.version_folder(identity, generation)
         environment = self.environment(output)
-        if self.code:
-            environment["PAI_CODE_DIR"] = f"{CODE_PATH}/{self.code.get('path', '')}".rstrip("/")
+        if self.source:
+            environment["PAI_CODE_DIR"] = f"{CODE_PATH}/{self.source.path}".rstrip("/")
         if output:
             artifact = self.artifact(
                 context, identity, output,
@@ -159,7 +171,7 @@ class DlcSubmitJobOperator(WorkloadOperator):
             "DisplayName": self.job_name or re.sub(_NOT_IN_NAMES, "_", f"{identity.dag_id}.{identity.task_id}")[:200],
             "JobType": framework_named(self.framework).job_type,
             "JobSpecs": self._job_specs(),
-            "UserCommand": self.command,
+            "UserCommand": self.script(),
             "SuccessPolicy": self.success_policy,
             "Envs": environment,
             "DataSources": self._data_sources(output),
@@ -211,7 +223,7 @@ class DlcSubmitJobOperator(WorkloadOperator):
     def _job_specs(self) -> list[Json]:
         counts = replicas(self.framework, self.workers, self.roles)
         common = {"Image": self.image, **self._size(), **spot_spec(self.spot)}
-        return job_specs(self.framework, counts, self.command, common)
+        return job_specs(self.framework, counts, self.script(), common)
 
     def _size(self) -> Json:
         if not self.gpu_type:
@@ -234,11 +246,11 @@ class DlcSubmitJobOperator(WorkloadOperator):
         ]
 
     def _code_source(self) -> Json | None:
-        if not self.code:
+        source = self.source
+        if source is None or source.mount:
             return None
-        hook = AIWorkspaceHook(**self.hook_arguments)
-        source_id = hook.code_source(self.code["repo"], self.code.get("branch"), CODE_PATH)
-        return {"CodeSourceId": source_id, "Commit": self.code["commit"], "MountPath": CODE_PATH}
+        source_id = AIWorkspaceHook(**self.hook_arguments).code_source(source.repo, source.branch, CODE_PATH)
+        return {"CodeSourceId": source_id, "Commit": source.commit, "MountPath": CODE_PATH}
 
     def _credential_config(self) -> Json | None:
         if not self.role_arn:

@@ -17,7 +17,7 @@ from airflow_provider_pai.ledger import Event, EventKind
 from airflow_provider_pai.links import DswInstanceLink
 from airflow_provider_pai.operators.base import PaiOperator
 from airflow_provider_pai.operators.dlc import merged
-from airflow_provider_pai.operators.workload import MOUNT_ROOT, Mount, WorkloadOperator, required
+from airflow_provider_pai.operators.workload import CODE_PATH, MOUNT_ROOT, Mount, WorkloadOperator, required
 from airflow_provider_pai.states import DSW_INSTANCE, Verdict
 
 RUN_PATH = f"{MOUNT_ROOT}/run"
@@ -26,7 +26,7 @@ RUN_PATH = f"{MOUNT_ROOT}/run"
 _ON_START = Template("""[ -e $run/$result ] && exit 0
 (
 set -e
-$checkout
+$code
 $command
 ) > $run/$log 2>&1
 code=$$?
@@ -37,7 +37,8 @@ printf '{"exit_code": %d, "finished_at": "%s"}' "$$code" "$$(date -u +%Y-%m-%dT%
 _CHECKOUT = Template("""rm -rf "$$HOME/pai-code"
 git clone --quiet $branch $repo "$$HOME/pai-code"
 git -C "$$HOME/pai-code" checkout --quiet --detach $commit
-export PAI_CODE_DIR="$$HOME/pai-code"/$path
+""")
+_ENTER = Template("""export PAI_CODE_DIR=$folder/$path
 cd "$$PAI_CODE_DIR"
 """)
 
@@ -50,7 +51,7 @@ class DswRunCommandOperator(WorkloadOperator):
     DSW has no API that runs a command: the instance is created with the command as its on-start script, which leaves
     its exit code and log in the run's folder on OSS (`run_uri`), and that is what is waited for.
 
-    Returns `{"instance_id", "output", "run_uri", "log_uri", "exit_code", "finished_at", "url"}`.
+    Returns `{"instance_id", "output", "commit", "run_uri", "log_uri", "exit_code", "finished_at", "url"}`.
 
     API: CreateInstance. See the base classes for the arguments that all workloads have.
 
@@ -104,10 +105,6 @@ class DswRunCommandOperator(WorkloadOperator):
         if self.after not in AFTER_CHOICES:
             raise PaiConfigError("after", self.after, f"one of {', '.join(AFTER_CHOICES)}")
 
-    def script(self) -> str:
-        """Return the command as the instance's shell gets it."""
-        return self.command
-
     def build(self, context: Any, identity: TaskIdentity, generation: int) -> Json:
         """Return the CreateInstance body."""
         self.check()
@@ -145,9 +142,11 @@ class DswRunCommandOperator(WorkloadOperator):
 
     def result(self, context: Any, identity: TaskIdentity, generation: int, job: RemoteJob) -> Json:
         """Return the run's facts."""
+        environment = self.hook.describe(job.job_id).get("EnvironmentVariables") or {}
         facts = {
             "instance_id": job.job_id,
-            "output": (self.hook.describe(job.job_id).get("EnvironmentVariables") or {}).get("PAI_OUTPUT_URI"),
+            "output": environment.get("PAI_OUTPUT_URI"),
+            "commit": environment.get("PAI_CODE_COMMIT"),
             "log_uri": str(OssUri.parse(job.facts["run_uri"]).join(LOG_NAME)),
             "url": self.hook.console_url(job.job_id),
             **job.facts,
@@ -155,7 +154,7 @@ class DswRunCommandOperator(WorkloadOperator):
         event = Event(
             key=f"run/{job.job_id}/{identity.key(generation)}", kind=EventKind.RUN_FINISHED, subject=identity.task_id,
             version=identity.version(generation),
-            payload={**facts, "dag_id": identity.dag_id, "run_id": identity.run_id, "code": self.code},
+            payload={**facts, "dag_id": identity.dag_id, "run_id": identity.run_id},
         )  # fmt: skip
         self.record(event)
         return facts
@@ -165,18 +164,24 @@ class DswRunCommandOperator(WorkloadOperator):
         return parent.join(identity.version(generation)).folder
 
     def _on_start(self) -> str:
-        checkout = ""
-        if self.code:
-            branch = self.code.get("branch")
-            checkout = _CHECKOUT.substitute(
-                repo=shlex.quote(self.code["repo"]),
-                branch=f"--branch {shlex.quote(branch)}" if branch else "",
-                commit=shlex.quote(self.code["commit"]),
-                path=shlex.quote(self.code.get("path", "")),
-            )
         return _ON_START.substitute(
-            run=RUN_PATH, result=RESULT_NAME, log=LOG_NAME, checkout=checkout, command=self.script()
+            run=RUN_PATH, result=RESULT_NAME, log=LOG_NAME, code=self._enter_code(), command=self.script()
         )
+
+    def _enter_code(self) -> str:
+        """Return the lines that fetch the code and go into its folder."""
+        source = self.source
+        if source is None:
+            return ""
+        path = shlex.quote(source.path)
+        if source.mount:
+            return _ENTER.substitute(folder=CODE_PATH, path=path)
+        checkout = _CHECKOUT.substitute(
+            repo=shlex.quote(source.repo),
+            branch=f"--branch {shlex.quote(source.branch)}" if source.branch else "",
+            commit=shlex.quote(source.commit),
+        )
+        return checkout + _ENTER.substitute(folder='"$HOME/pai-code"', path=path)
 
     def _credential_config(self) -> Json | None:
         if not self.role_arn:
@@ -219,7 +224,6 @@ class DswRunNotebookOperator(DswRunCommandOperator):
 
     def check(self) -> None:
         """Refuse bad input."""
-        self.command = self.script()
         super().check()
         if not self.notebook.endswith(".ipynb"):
             raise PaiConfigError("notebook", self.notebook, "the path of an .ipynb file")

@@ -7,10 +7,10 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
-from typing import Any, ClassVar, TypedDict
+from functools import cached_property
+from typing import Any, ClassVar
 
 from airflow_provider_pai.artifact import (
-    Code,
     DataInterval,
     DatasetRef,
     ModelArtifact,
@@ -23,26 +23,15 @@ from airflow_provider_pai.hooks.base import Json
 from airflow_provider_pai.hooks.oss import parse_uri
 from airflow_provider_pai.identity import TaskIdentity
 from airflow_provider_pai.operators.base import PaiJobOperator, PaiOperator
+from airflow_provider_pai.operators.code import GitCode, OssCode, Source, check_code, find_code
 from airflow_provider_pai.operators.variables import check_environment, mask_secrets
 
 MOUNT_ROOT = "/mnt/pai"
 OUTPUT_PATH = f"{MOUNT_ROOT}/output"
+CODE_PATH = f"{MOUNT_ROOT}/code"
 
 # The unfinished artifact travels with the job, so that whoever finishes it needs nothing but the job.
 ARTIFACT_VARIABLE = "PAI_ARTIFACT"
-
-
-class GitCode(TypedDict, total=False):
-    """Code from Git; a plain dict, so that each value may be a template.
-
-    `repo` (URL) and `commit` are required; `branch` narrows the clone; `path` is a folder in the repository that
-    commands run in.
-    """
-
-    repo: str
-    commit: str
-    branch: str
-    path: str
 
 
 @dataclass(frozen=True)
@@ -58,13 +47,13 @@ class WorkloadOperator(PaiJobOperator):
     """Base of the operators that run a command over data on OSS.
 
     The command finds its surroundings in environment variables: `PAI_INPUT_<NAME>_DIR` for each input,
-    `PAI_OUTPUT_DIR`, `PAI_CODE_DIR` and `PAI_PARAMS` (JSON).
+    `PAI_OUTPUT_DIR`, `PAI_CODE_DIR`, `PAI_CODE_COMMIT` and `PAI_PARAMS` (JSON).
 
     :param image: image that the command runs in. (templated)
     :param command: shell command. (templated)
     :param inputs: name to `oss://bucket/prefix`; mounted read-only; each must hold an object. (templated)
     :param output: `oss://bucket/prefix`; each generation writes into a version folder of its own below it. (templated)
-    :param code: Git repository and commit, checked out before the command runs. (templated)
+    :param code: `GitCode`, checked out before the command runs, or `OssCode`, mounted read-only. (templated)
     :param parameters: handed over as JSON and kept in the artifact. (templated)
     :param env: further environment variables; no place for secrets, which belong behind `role_arn`. (templated)
     :param role_arn: RAM role through which OSS is mounted and the job gets credentials. (templated)
@@ -86,7 +75,7 @@ class WorkloadOperator(PaiJobOperator):
         command: str = "",
         inputs: Mapping[str, str] | None = None,
         output: str | None = None,
-        code: GitCode | None = None,
+        code: GitCode | OssCode | None = None,
         parameters: Mapping[str, Any] | None = None,
         env: Mapping[str, str] | None = None,
         role_arn: str | None = None,
@@ -108,7 +97,7 @@ class WorkloadOperator(PaiJobOperator):
         :raises PaiConfigError: naming field, value and what is allowed.
         """
         required("image", self.image, "a container image")
-        required("command", self.command, "a shell command")
+        required("command", self.script(), "a shell command")
         for name, uri in (self.inputs or {}).items():
             if not re.fullmatch(r"[A-Za-z][A-Za-z0-9_]*", name):
                 raise PaiConfigError("inputs", name, "names are a letter, then letters, digits and _")
@@ -116,8 +105,7 @@ class WorkloadOperator(PaiJobOperator):
         if self.output_uri is not None:
             parse_uri("output", self.output_uri)
         if self.code is not None:
-            for field in ("repo", "commit"):
-                required(f"code[{field!r}]", self.code.get(field), "a repository URL and a commit")
+            check_code(self.code)
         check_environment(self.env or {}, self.reserved_environment)
         if secrets := mask_secrets(self.env or {}):
             self.log.warning(
@@ -130,6 +118,18 @@ class WorkloadOperator(PaiJobOperator):
         super()._do_render_template_fields(parent, *args, **kwargs)
         if parent is self and isinstance(self.env, Mapping):
             mask_secrets(self.env)
+
+    def script(self) -> str:
+        """Return the command as a shell gets it."""
+        return self.command
+
+    @cached_property
+    def source(self) -> Source | None:
+        """Return where the code comes from, looked up once.
+
+        :raises PaiConfigError: it is not there.
+        """
+        return find_code(self.code, self.oss) if self.code else None
 
     def datasets(self) -> tuple[DatasetRef, ...]:
         """Return what each input holds at this moment.
@@ -156,6 +156,8 @@ class WorkloadOperator(PaiJobOperator):
             Mount(str(parse_uri("inputs", uri).folder), input_path(name), True)
             for name, uri in (self.inputs or {}).items()
         ]
+        if self.source and self.source.mount:
+            mounts.append(Mount(str(self.source.mount), CODE_PATH, True))
         return mounts + ([Mount(str(output), OUTPUT_PATH, False)] if output else [])
 
     def environment(self, output: OssUri | None) -> dict[str, str]:
@@ -163,6 +165,8 @@ class WorkloadOperator(PaiJobOperator):
         found = {f"PAI_INPUT_{name.upper()}_DIR": input_path(name) for name in self.inputs or {}}
         if output:
             found["PAI_OUTPUT_DIR"] = OUTPUT_PATH
+        if self.source:
+            found["PAI_CODE_COMMIT"] = self.source.commit
         found["PAI_PARAMS"] = json.dumps(self.parameters or {})
         return {**found, **{name: str(value) for name, value in (self.env or {}).items()}}
 
@@ -176,16 +180,12 @@ class WorkloadOperator(PaiJobOperator):
             if run.data_interval_start and run.data_interval_end
             else None
         )
-        given = self.code
-        code = None
-        if given:
-            code = Code(repo=given["repo"], commit=given["commit"], branch=given.get("branch"), entry=self.command)
         return ModelArtifact(
             name=name,
             version=version,
             uri=str(output),
             params=dict(self.parameters or {}),
-            code=code,
+            code=self.source.record(self.script()) if self.source else None,
             image=self.image,
             inputs=self.datasets(),
             data_interval=interval,

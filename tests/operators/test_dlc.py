@@ -7,6 +7,7 @@ import pytest
 
 from airflow_provider_pai.artifact import ModelArtifact
 from airflow_provider_pai.exceptions import PaiArtifactError, PaiConfigError, PaiJobFailedError, PaiTimeoutError
+from airflow_provider_pai.hooks.aiworkspace import AIWorkspaceHook
 from airflow_provider_pai.hooks.artifacts import read_artifact
 from airflow_provider_pai.hooks.dlc import DlcHook
 from airflow_provider_pai.hooks.oss import OssHook
@@ -256,6 +257,14 @@ def test_metrics_that_are_not_json_are_named(bucket):
         ({"inputs": {"a-b": "oss://bucket/x"}}, "inputs: 'a-b' is not allowed"),
         ({"inputs": {"a": "/tmp"}}, r"inputs\['a'\]: '/tmp' is not allowed; write oss://"),
         ({"code": {"repo": "https://x"}}, r"code\['commit'\]: None"),
+        ({"code": {"repo": "https://x", "uri": "oss://b/c"}}, "code: .* exactly one of repo .* and uri"),
+        (
+            {"code": {"uri": "oss://code/x", "commit": "a"}},
+            "code: 'commit' is not allowed; with uri it has uri, digest",
+        ),
+        ({"code": {"uri": "/code"}}, r"code\['uri'\]: '/code' is not allowed; write oss://"),
+        ({"entry_script": "train.py", "command": ""}, "entry_script: 'train.py' .* with code and without command"),
+        ({"entry_script": "train.py", "code": {"uri": "oss://code/x"}}, "entry_script: .* without command"),
         ({"max_running_time": timedelta(seconds=5)}, "max_running_time: .* at least one minute"),
         ({"priority": 10}, "priority: 10"),
         ({"env": {"BIG": "x" * 70_000}}, "job: '7.* bytes' is not allowed"),
@@ -266,6 +275,62 @@ def test_bad_input_is_refused_before_anything_is_created(bucket, changes, messag
     with pytest.raises(PaiConfigError, match=message):
         task(bucket, "bad", **changes).run()
     assert len(list(DlcHook().list_jobs())) == before
+
+
+@pytest.mark.parametrize("commit", ["f" * 40, "no-such-branch"])
+def test_a_commit_that_does_not_exist_is_refused_before_anything_is_created(bucket, repository, commit):
+    run = task(bucket, f"nocommit-{commit[:4]}", code={"repo": repository[0], "commit": commit})
+    with pytest.raises(PaiConfigError, match=rf"code\['commit'\]: '{commit}' is not allowed; a commit, branch or tag"):
+        run.run()
+    assert not jobs_of(run)
+
+
+def test_the_artifact_bears_the_commit_that_a_branch_stood_for(bucket, repository):
+    repo, (_, second) = repository
+    command = f'[ "$PAI_CODE_COMMIT" = {second} ] && [ "$(cat $PAI_CODE_DIR/n.txt)" = two ] && {SAVE}'
+    run = task(bucket, "branch", command=command, code={"repo": repo, "commit": "main", "path": "sub"})
+    code = ModelArtifact.from_dict(run.run()).code
+    assert (code.repo, code.commit, code.entry) == (repo, second, command)
+
+
+def test_a_repository_that_only_the_service_can_read_is_left_to_it(bucket, caplog, monkeypatch):
+    monkeypatch.setattr(AIWorkspaceHook, "code_source", lambda *_: "code-1")
+    code = {"repo": "file:///nowhere/private.git", "commit": "4f2a9c1"}
+    run = task(bucket, "private", code=code)
+    body = run.make().build(run.context(), run.make().identity(run.context()), 1)
+    assert body["CodeSource"]["Commit"] == "4f2a9c1"
+    assert "could not be looked up here, the job will tell" in caplog.text
+
+
+def put_code(bucket):
+    uri = f"oss://{bucket.bucket_name}/code/train.sh"
+    OssHook().put(uri, SAVE)
+    return uri
+
+
+@pytest.mark.parametrize("one", [True, False])
+def test_an_entry_script_from_oss_runs_and_is_recorded_with_its_digest(bucket, one):
+    uri = put_code(bucket)
+    code = {"uri": uri if one else uri.removesuffix("/train.sh")}
+    run = task(bucket, f"oss-{one}", command="", entry_script="train.sh", code=code)
+    found = ModelArtifact.from_dict(run.run()).code
+    assert found.repo == code["uri"]
+    assert found.commit.startswith("crc64:" if one else "sha256:")
+    assert found.entry == 'bash "$PAI_CODE_DIR"/train.sh'
+
+
+@pytest.mark.parametrize("at", ["code", "code/train.sh"])
+def test_code_on_oss_that_is_not_what_was_meant_is_refused(bucket, at):
+    put_code(bucket)
+    run = task(bucket, "other", code={"uri": f"oss://{bucket.bucket_name}/{at}", "digest": "sha256:0"})
+    with pytest.raises(PaiConfigError, match=r"code\['digest'\]: 'sha256:0' is not allowed; what lies at .* has "):
+        run.run()
+
+
+def test_code_on_oss_without_objects_is_refused(bucket):
+    run = task(bucket, "nocode", code={"uri": f"oss://{bucket.bucket_name}/nothing"})
+    with pytest.raises(PaiConfigError, match=r"code\['uri'\]: .* an object, or a prefix with at least one"):
+        run.run()
 
 
 def test_an_input_without_objects_is_refused(bucket):

@@ -75,9 +75,9 @@ def test_one_worker_is_the_default():
         replicas("pytorch", True, None)
 
 
-@pytest.mark.parametrize(("policy", "logs"), [("ChiefWorker", ""), ("AllWorkers", "late")])
-def test_success_policy_decides_whether_workers_are_waited_for(policy, logs):
-    command = """case $TF_CONFIG in *'"type": "worker"'*) sleep 2; echo late;; esac"""
+@pytest.mark.parametrize(("policy", "seconds", "logs"), [("ChiefWorker", 100, ""), ("AllWorkers", 1, "late")])
+def test_success_policy_decides_whether_workers_are_waited_for(policy, seconds, logs):
+    command = f"""case $TF_CONFIG in *'"type": "worker"'*) sleep {seconds}; echo late;; esac"""
     job, lines = run(
         policy, framework="tensorflow", roles={"Chief": 1, "Worker": 1}, success_policy=policy, command=command
     )

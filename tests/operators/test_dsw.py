@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
 
 import pytest
 
@@ -40,24 +39,6 @@ def rest(instance_id):
     ).status
 
 
-@pytest.fixture
-def repository(tmp_path):
-    def git(*arguments):
-        identity = ["-c", "user.name=t", "-c", "user.email=t@example.com"]
-        command = ["git", "-C", str(tmp_path), *identity, *arguments]
-        return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
-
-    git("init", "-q")
-    (tmp_path / "sub").mkdir()
-    (tmp_path / "sub" / "n.txt").write_text("one")
-    git("add", ".")
-    git("commit", "-qm", "one")
-    first = git("rev-parse", "HEAD")
-    (tmp_path / "sub" / "n.txt").write_text("two")
-    git("commit", "-qam", "two")
-    return f"file://{tmp_path}", first
-
-
 @pytest.mark.parametrize("deferrable", [False, True])
 def test_a_command_reads_writes_and_leaves_a_stopped_instance(bucket, deferrable):
     OssHook().put(f"oss://{bucket.bucket_name}/in/a.txt", "data")
@@ -82,19 +63,22 @@ def test_a_failed_command_fails_the_task_with_its_log_and_the_instance_is_stoppe
 
 
 def test_code_is_checked_out_at_the_commit(bucket, repository):
-    repo, first = repository
-    code = {"repo": repo, "commit": first, "path": "sub"}
+    repo, (first, _) = repository
+    code = {"repo": repo, "commit": "v1", "path": "sub"}
     result = task(bucket, "git", command="cat n.txt; echo; pwd; echo $PAI_CODE_DIR", code=code).run()
     text, folder, variable = OssHook().get(result["log_uri"]).decode().splitlines()
     assert text == "one"
+    assert result["commit"] == first
     assert folder.endswith("/pai-code/sub")
     assert variable == folder
 
 
-def test_a_commit_that_does_not_exist_fails_the_run(bucket, repository):
-    run = task(bucket, "nocommit", command="echo hi", code={"repo": repository[0], "commit": "f" * 40})
-    with pytest.raises(PaiJobFailedError, match="ffff"):
-        run.run()
+def test_code_on_oss_is_the_folder_that_the_command_starts_in(bucket):
+    OssHook().put(f"oss://{bucket.bucket_name}/code/sub/n.txt", "from oss")
+    code = {"uri": f"oss://{bucket.bucket_name}/code", "path": "sub"}
+    result = task(bucket, "oss-code", command="cat n.txt", code=code).run()
+    assert OssHook().get(result["log_uri"]) == b"from oss"
+    assert result["commit"].startswith("sha256:")
 
 
 def test_an_instance_that_is_started_again_does_not_run_the_command_again(bucket):
