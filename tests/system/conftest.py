@@ -15,18 +15,23 @@ from airflow_provider_pai.hooks.dlc import DlcHook
 from demo.airflow_api import AirflowApi
 from demo.stack import Stack
 
-DAGS = Path(__file__).with_name("dags")
+HERE = Path(__file__).parent
+EXAMPLES = HERE.parents[1] / "example_dags"
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
-        if Path(__file__).parent in item.path.parents:
+        if HERE in item.path.parents:
             item.add_marker(pytest.mark.system)
 
 
 @pytest.fixture(scope="session")
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    with Stack(print, folder=tmp_path_factory.mktemp("system") / "stack", dags=DAGS) as stack:
+    folder = tmp_path_factory.mktemp("system")
+    (folder / "dags").mkdir()
+    for path in (*(HERE / "dags").glob("*.py"), *EXAMPLES.glob("pai_*.py")):
+        (folder / "dags" / path.name).symlink_to(path)
+    with Stack(print, folder=folder / "stack", dags=folder / "dags") as stack:
         stack.start_emulator()
         yield stack
 
@@ -70,12 +75,16 @@ class Run:
                 raise AssertionError(f"not within {timeout} s: {told}; tasks {tasks}; jobs {jobs}")
             time.sleep(0.3)
 
+    def path(self, task_id: str, rest: str = "") -> str:
+        """Return the REST path of a task instance, or of something below it."""
+        return f"/dags/{self.dag_id}/dagRuns/{self.run_id}/taskInstances/{task_id}/{rest}".rstrip("/")
+
     def cli(self, *command: str) -> str:
         """Run an Airflow command with the stack's environment and return what it prints."""
         return self.stack.command("airflow", *command)
 
     def mark(self, task_id: str, state: str) -> None:
-        path = f"/dags/{self.dag_id}/dagRuns/{self.run_id}/taskInstances/{task_id}"
+        path = self.path(task_id)
         self.api.request("PATCH", path, json={"new_state": state})
 
     def clear(self, task_id: str) -> None:
@@ -90,13 +99,13 @@ def unpause(api: AirflowApi, dag_id: str) -> None:
 
 
 @pytest.fixture
-def run(stack: Stack, api: AirflowApi, dlc: DlcHook) -> Callable[[str], Run]:
-    """Trigger a DAG and return its run."""
+def run(stack: Stack, api: AirflowApi, dlc: DlcHook) -> Callable[..., Run]:
+    """Trigger a DAG with params and return its run."""
 
-    def start(dag_id: str) -> Run:
+    def start(dag_id: str, **params: Any) -> Run:
         unpause(api, dag_id)
         run_id = f"test-{time.time_ns()}"
-        body = {"dag_run_id": run_id, "logical_date": None}
+        body = {"dag_run_id": run_id, "logical_date": None, "conf": params}
         api.request("POST", f"/dags/{dag_id}/dagRuns", json=body)
         return Run(stack, api, dlc, dag_id, run_id)
 
