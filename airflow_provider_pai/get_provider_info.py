@@ -8,7 +8,10 @@ _PACKAGE = "airflow_provider_pai"
 
 # Integration (as Airflow groups modules in its lists) to the kinds of modules it has.
 _INTEGRATIONS = {
-    "PAI DLC": {"operators": ["operators.dlc"], "sensors": ["sensors.dlc"], "hooks": ["hooks.dlc"]},
+    "PAI DLC": {
+        "operators": ["operators.dlc", "operators.tensorboard"], "sensors": ["sensors.dlc"],
+        "hooks": ["hooks.dlc", "hooks.tensorboard"],
+    },
     "PAI DSW": {"operators": ["operators.dsw"], "hooks": ["hooks.dsw"]},
     "PAI EAS": {
         "operators": ["operators.eas", "operators.model"], "hooks": ["hooks.eas"], "triggers": ["triggers.canary"],
@@ -17,6 +20,8 @@ _INTEGRATIONS = {
     "PAI AIWorkspace": {"hooks": ["hooks.aiworkspace"]},
     "PAI": {"triggers": ["triggers.job"], "hooks": ["hooks.base"]},
 }  # fmt: skip
+
+_LINKS = ("DlcJobLink", "DswInstanceLink", "EasServiceLink", "TensorBoardLink")
 
 
 def get_provider_info() -> dict[str, Any]:
@@ -48,7 +53,7 @@ def get_provider_info() -> dict[str, Any]:
             }
         ],
         "cli": [f"{_PACKAGE}.cli.definition.get_pai_commands"],
-        "extra-links": [f"{_PACKAGE}.links.{name}" for name in ("DlcJobLink", "DswInstanceLink", "EasServiceLink")],
+        "extra-links": [f"{_PACKAGE}.links.{name}" for name in _LINKS],
     }
 
 

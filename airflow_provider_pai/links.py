@@ -38,6 +38,13 @@ class DlcJobLink(PaiLink):
     key = "pai_dlc_job_url"
 
 
+class TensorBoardLink(PaiLink):
+    """The TensorBoard itself."""
+
+    name = "TensorBoard"
+    key = "pai_tensorboard_url"
+
+
 class DswInstanceLink(PaiLink):
     """The instance's page."""
 

@@ -54,6 +54,14 @@ DLC_JOB = States(
     stopping=frozenset({"Stopping"}),
 )
 
+# alibabacloud_pai_dlc20201203 ListTensorboardsRequest.status; success is the page that is up.
+DLC_TENSORBOARD = States(
+    kind="TensorBoard",
+    active=frozenset({"Creating"}),
+    succeeded=frozenset({"Running"}),
+    failed=frozenset({"Failed", "Stopped", "Succeeded"}),
+)
+
 # alibabacloud_pai_dsw20220101 GetInstanceResponseBody.status; success is the instance that is up and usable.
 DSW_INSTANCE = States(
     kind="DSW instance",

@@ -46,9 +46,9 @@ def upload(oss: Any, training: list[Sample], held_out: list[Sample], every: list
     """
     times = [time.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S") for time in arrival_times(every)]
     oss.create_bucket(BUCKET)
-    arrived = [f"{time},{_row(sample)}" for time, sample in zip(times, training, strict=True)]
+    arrived = [f"{time},{row(sample)}" for time, sample in zip(times, training, strict=True)]
     oss.put(f"{RAW}/digits.csv", "\n".join(arrived) + "\n")
-    oss.put(f"{RAW}/holdout.csv", "\n".join(map(_row, held_out)) + "\n")
+    oss.put(f"{RAW}/holdout.csv", "\n".join(map(row, held_out)) + "\n")
 
 
 def commit_code(source: Path, repository: Path) -> str:
@@ -66,5 +66,6 @@ def commit_code(source: Path, repository: Path) -> str:
     return commit.stdout.strip()
 
 
-def _row(sample: Sample) -> str:
+def row(sample: Sample) -> str:
+    """Return `digit, 64 pixels`."""
     return ",".join(map(str, (sample.digit, *sample.pixels)))

@@ -175,17 +175,10 @@ class RemoteJob:
         return TaggedJob.read(self.job_id, self.status, self.tags, self.created)
 
 
-class JobHook(PaiHook):
-    """A hook whose resources are jobs: submitted once, watched, stopped, found again by their tags."""
+class WatchedHook(PaiHook):
+    """A hook whose resources go from state to state, and are waited for."""
 
     states: ClassVar[States]
-
-    @abstractmethod
-    def submit(self, body: Json) -> str:
-        """Create a job and return its id; never repeated by itself.
-
-        :raises PaiTransientError: the answer was lost; the job may exist.
-        """
 
     @abstractmethod
     def get(self, job_id: str) -> RemoteJob:
@@ -193,28 +186,6 @@ class JobHook(PaiHook):
 
         :raises PaiNotFoundError: there is none.
         """
-
-    def get_many(self, job_ids: Sequence[str]) -> dict[str, RemoteJob]:
-        """Describe several jobs with as few calls as the API allows; missing ones are left out."""
-        found = {}
-        for job_id in job_ids:
-            try:
-                found[job_id] = self.get(job_id)
-            except PaiNotFoundError:
-                continue
-        return found
-
-    @abstractmethod
-    def tagged(self, tags: Mapping[str, str]) -> list[RemoteJob]:
-        """Return every job that bears these tags."""
-
-    def find(self, identity: TaskIdentity) -> list[TaggedJob]:
-        """Return every job that a task has made, in all its cycles."""
-        return [job.tagged for job in self.tagged({TASK_TAG: identity.task}) if job.tagged is not None]
-
-    @abstractmethod
-    def request_stop(self, job_id: str) -> None:
-        """Ask for a stop and return at once; a job that has ended or is gone is no error."""
 
     @abstractmethod
     def console_url(self, job_id: str) -> str:
@@ -276,12 +247,45 @@ class JobHook(PaiHook):
             time.sleep(poll_interval)
 
 
+class JobHook(WatchedHook):
+    """A hook whose resources are jobs: submitted once, watched, stopped, found again by their tags."""
+
+    @abstractmethod
+    def submit(self, body: Json) -> str:
+        """Create a job and return its id; never repeated by itself.
+
+        :raises PaiTransientError: the answer was lost; the job may exist.
+        """
+
+    def get_many(self, job_ids: Sequence[str]) -> dict[str, RemoteJob]:
+        """Describe several jobs with as few calls as the API allows; missing ones are left out."""
+        found = {}
+        for job_id in job_ids:
+            try:
+                found[job_id] = self.get(job_id)
+            except PaiNotFoundError:
+                continue
+        return found
+
+    @abstractmethod
+    def tagged(self, tags: Mapping[str, str]) -> list[RemoteJob]:
+        """Return every job that bears these tags."""
+
+    def find(self, identity: TaskIdentity) -> list[TaggedJob]:
+        """Return every job that a task has made, in all its cycles."""
+        return [job.tagged for job in self.tagged({TASK_TAG: identity.task}) if job.tagged is not None]
+
+    @abstractmethod
+    def request_stop(self, job_id: str) -> None:
+        """Ask for a stop and return at once; a job that has ended or is gone is no error."""
+
+
 class Watch:
     """Tells changes of one job's status in the log, each with how long the last one took; shared by both waits."""
 
     __slots__ = ("_since", "hook", "job_id", "status")
 
-    def __init__(self, hook: JobHook, job_id: str) -> None:
+    def __init__(self, hook: WatchedHook, job_id: str) -> None:
         self.hook = hook
         self.job_id = job_id
         self.status = ""

@@ -12,8 +12,8 @@ from airflow_provider_pai.hooks.base import JobHook, Json, RemoteJob
 from airflow_provider_pai.hooks.logs import Cursor, advance
 from airflow_provider_pai.states import DLC_JOB
 
-# ListJobs looks back 7 days unless it is told otherwise; a job of an older cycle may run for weeks.
-_LOOK_BACK = timedelta(days=90)
+# Lists look back 7 days unless they are told otherwise; a job of an older cycle may run for weeks.
+LOOK_BACK = timedelta(days=90)
 
 # The maximum page size is not documented; PAI's own SDK uses 50.
 PAGE_SIZE = 50
@@ -91,7 +91,7 @@ class DlcHook(JobHook):
         """
         from alibabacloud_pai_dlc20201203.models import ListJobsRequest
 
-        filters.setdefault("start_time", utc_text(datetime.now(UTC) - _LOOK_BACK))
+        filters.setdefault("start_time", utc_text(datetime.now(UTC) - LOOK_BACK))
         filters["workspace_id"] = self.connection.workspace_id
 
         def page(number: int) -> tuple[Sequence[Any] | None, int | None]:
@@ -99,7 +99,7 @@ class DlcHook(JobHook):
             body = self.call("ListJobs", lambda: self.client.list_jobs(request)).body
             return body.jobs, body.total_count
 
-        return _all_pages(page)
+        return all_pages(page)
 
     def ecs_specs(self, **filters: Any) -> Iterator[Json]:
         """Yield the public pool's instance types in the API's field names, page by page.
@@ -113,7 +113,7 @@ class DlcHook(JobHook):
             body = self.call("ListEcsSpecs", lambda: self.client.list_ecs_specs(request)).body
             return body.ecs_specs, body.total_count
 
-        return _all_pages(page)
+        return all_pages(page)
 
     def tagged(self, tags: Mapping[str, str]) -> list[RemoteJob]:
         """Return every job that bears these tags."""
@@ -192,7 +192,7 @@ def _remote(job: Json) -> RemoteJob:
     )
 
 
-def _all_pages(page: Callable[[int], tuple[Sequence[Any] | None, int | None]]) -> Iterator[Json]:
+def all_pages(page: Callable[[int], tuple[Sequence[Any] | None, int | None]]) -> Iterator[Json]:
     """Yield the items of all pages; a page is its items and the number of all."""
     number, seen = 1, 0
     while True:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from airflow_provider_pai.exceptions import PaiError
 
 if TYPE_CHECKING:
-    from airflow_provider_pai.hooks.base import JobHook
+    from airflow_provider_pai.hooks.base import WatchedHook
 
 MAX_LINES = 500
 """Lines that one look copies at most, for each pod."""
@@ -28,7 +28,7 @@ class LogCopy:
     :param taken_over: another process has copied the beginning; the first look only finds the place.
     """
 
-    def __init__(self, hook: JobHook, job_id: str, interval: float, *, taken_over: bool = False) -> None:
+    def __init__(self, hook: WatchedHook, job_id: str, interval: float, *, taken_over: bool = False) -> None:
         self._hook = hook
         self._job_id = job_id
         self._interval = interval

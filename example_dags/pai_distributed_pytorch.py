@@ -1,0 +1,75 @@
+"""
+### Distributed PyTorch on Alibaba Cloud PAI
+
+One PyTorchJob of several nodes; torchrun starts as many processes on each as DLC says it has GPUs, and
+DistributedDataParallel keeps their gradients together: over NCCL on GPUs, over gloo without.
+
+While it trains, rank 0 writes TensorBoard events beside the model; a TensorBoard shows them afterwards.
+The training script was uploaded to `oss://<bucket>/code/ddp`; here it lies in `distributed_pytorch/`.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pendulum
+from airflow.sdk import Param, dag
+
+from airflow_provider_pai.operators.dlc import DlcSubmitJobOperator
+from airflow_provider_pai.operators.tensorboard import DlcStartTensorBoardOperator
+
+PARAMS = {
+    "bucket": Param("my-team", type="string", description="holds datasets/digits and code/ddp; gets models/ddp"),
+    "image": Param("registry.example.com/ml/pytorch:2", type="string", description="Python and PyTorch"),
+    "role_arn": Param(
+        "acs:ram::1000000000000001:role/pai-retraining", type="string", description="RAM role that mounts the bucket"
+    ),
+    "ecs_spec": Param("ecs.g7.xlarge", type="string", description="instance type of a node"),
+    "workers": Param(2, type="integer", minimum=1, description="nodes"),
+    "epochs": Param(20, type="integer", minimum=1),
+}
+
+# DLC's WORLD_SIZE and RANK count nodes, not processes.
+TORCHRUN = (
+    "python -m torch.distributed.run --nnodes=$WORLD_SIZE --node-rank=$RANK --nproc-per-node=${NPROC_PER_NODE:-1} "
+    "--master-addr=$MASTER_ADDR --master-port=$MASTER_PORT $PAI_CODE_DIR/train.py"
+)
+
+
+@dag(
+    dag_id="pai_distributed_pytorch",
+    schedule=None,
+    start_date=pendulum.datetime(2025, 1, 1, tz="Asia/Shanghai"),
+    default_args={"retries": 2, "retry_delay": timedelta(minutes=1)},
+    params=PARAMS,
+    render_template_as_native_obj=True,
+    doc_md=__doc__,
+    tags=["pai", "example"],
+)
+def pai_distributed_pytorch() -> None:
+    """Train on all nodes together, then show how it went."""
+    train = DlcSubmitJobOperator(
+        task_id="train",
+        framework="pytorch",
+        workers="{{ params.workers }}",
+        ecs_spec="{{ params.ecs_spec }}",
+        image="{{ params.image }}",
+        role_arn="{{ params.role_arn }}",
+        code={"uri": "oss://{{ params.bucket }}/code/ddp"},
+        command=TORCHRUN,
+        inputs={"dataset": "oss://{{ params.bucket }}/datasets/digits"},
+        output="oss://{{ params.bucket }}/models/ddp",
+        parameters={"epochs": "{{ params.epochs }}"},
+        max_running_time=timedelta(hours=2),
+        poll_interval=5,
+        deferrable=True,
+    )
+    DlcStartTensorBoardOperator(
+        task_id="tensorboard",
+        log_uri=train.output["uri"],
+        job_id=train.output["job"]["id"],
+        max_running_time=timedelta(hours=1),
+    )
+
+
+pai_distributed_pytorch()

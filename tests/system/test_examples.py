@@ -1,0 +1,53 @@
+"""The example DAGs that the demo does not play run on a real Airflow."""
+
+from __future__ import annotations
+
+import importlib.util
+
+import pytest
+
+from airflow_provider_pai.hooks.oss import OssHook
+from demo.material import load_samples, row
+from tests.system.conftest import EXAMPLES
+
+BUCKET = "examples"
+
+
+@pytest.fixture
+def digits(dlc):
+    """The digits and the training scripts on OSS, as the examples expect them."""
+    oss = OssHook()
+    oss.create_bucket(BUCKET)
+    for name, samples in zip(("train.csv", "holdout.csv"), load_samples(), strict=True):
+        oss.put(f"oss://{BUCKET}/datasets/digits/{name}", "\n".join(map(row, samples)) + "\n")
+    for folder, name in (("nightly_retraining", "digits"), ("distributed_pytorch", "ddp")):
+        for path in (EXAMPLES / folder).glob("*.py"):
+            oss.put(f"oss://{BUCKET}/code/{name}/{path.name}", path.read_text())
+
+
+@pytest.mark.usefixtures("digits")
+def test_the_best_of_a_sweep_goes_on(run, api):
+    grid = {"max_depth": [1, 4], "learning_rate": [0.05, 0.3]}
+    one = run("pai_hyperparameter_sweep", bucket=BUCKET, grid=grid)
+    one.until("the best model is verified", lambda: one.task("artifact")["state"] == "success", timeout=70)
+    jobs = one.jobs("train")
+    assert len(jobs) == 4
+    for index in range(4):
+        links = api.request("GET", one.path("train", f"links?map_index={index}"))["extra_links"]
+        (job,) = (job for job in jobs if job["Settings"]["Tags"]["airflow_map_index"] == str(index))
+        assert job["JobId"] in links["PAI DLC job"]
+    best = api.xcom(one.dag_id, one.run_id, "artifact")
+    assert (best["params"]["max_depth"], best["params"]["learning_rate"]) == (4, 0.3)
+    assert best["metrics"]["accuracy"] > 0.9
+    assert best["code"]["commit"].startswith("sha256:")
+
+
+@pytest.mark.skipif(importlib.util.find_spec("torch") is None, reason="torch is not installed")
+@pytest.mark.usefixtures("digits")
+def test_pytorch_processes_train_together(run, api):
+    one = run("pai_distributed_pytorch", bucket=BUCKET, epochs=5)
+    one.until("the TensorBoard is up", lambda: one.task("tensorboard")["state"] == "success", timeout=180)
+    model = api.xcom(one.dag_id, one.run_id, "train")
+    assert model["metrics"]["processes"] == 2
+    assert model["metrics"]["accuracy"] > 0.85
+    assert api.xcom(one.dag_id, one.run_id, "tensorboard")["url"].startswith("http")
