@@ -136,29 +136,34 @@ class Decision:
 
     :param job_id: the job to go on with; None: submit `generation`.
     :param stop: jobs that must not go on running.
+    :param ended: the last job of this cycle, where it has failed or is being stopped.
     """
 
     job_id: str | None
     generation: int
     stop: tuple[str, ...] = ()
+    ended: str | None = None
 
 
-def decide(jobs: Iterable[TaggedJob], cycle: int, states: States) -> Decision:
+def decide(jobs: Iterable[TaggedJob], cycle: int, states: States, *, first: bool = False) -> Decision:
     """Choose between going on with a job of this cycle and making the next generation.
 
     An active or succeeded job of this cycle is gone on with; a failed, stopped or stopping one is followed by the next
     generation. Whatever still runs beside it, of an older cycle or made twice, is stopped: the oldest stays.
+
+    :param first: the task has made no job yet; what bears its name was made by a run that has been deleted.
     """
     once = {job.job_id: job for job in jobs}  # a list and a look at the job may both give it
     known = sorted(once.values(), key=lambda job: (job.cycle, -job.generation, job.created, job.job_id))
     mine = [job for job in known if job.cycle == cycle]
     newest = max((job.generation for job in mine), default=0)
-    usable = [job for job in mine if job.generation == newest and _usable(job, states)]
+    latest = [job for job in mine if job.generation == newest]
+    usable = [job for job in latest if _usable(job, states) and not first]
     chosen = usable[0] if usable else None
     stop = tuple(job.job_id for job in known if job is not chosen and _running(job, states))
     if chosen is not None:
         return Decision(job_id=chosen.job_id, generation=chosen.generation, stop=stop)
-    return Decision(job_id=None, generation=newest + 1, stop=stop)
+    return Decision(job_id=None, generation=newest + 1, stop=stop, ended=latest[0].job_id if latest else None)
 
 
 def _running(job: TaggedJob, states: States) -> bool:

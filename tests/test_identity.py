@@ -55,10 +55,10 @@ def test_tags_can_be_read_back_and_fit_the_limit():
         ([], Decision(job_id=None, generation=1)),
         ([job("a")], Decision(job_id="a", generation=1)),
         ([job("a", "Succeeded")], Decision(job_id="a", generation=1)),
-        ([job("a", "Failed")], Decision(job_id=None, generation=2)),
-        ([job("a", "Stopping")], Decision(job_id=None, generation=2)),
+        ([job("a", "Failed")], Decision(job_id=None, generation=2, ended="a")),
+        ([job("a", "Stopping")], Decision(job_id=None, generation=2, ended="a")),
         ([job("a", "Failed"), job("b", generation=2)], Decision(job_id="b", generation=2)),
-        ([job("a", "Failed"), job("b", "Stopped", generation=2)], Decision(job_id=None, generation=3)),
+        ([job("a", "Failed"), job("b", "Stopped", generation=2)], Decision(job_id=None, generation=3, ended="b")),
         ([job("old", cycle=1)], Decision(job_id=None, generation=1, stop=("old",))),
         ([job("old", "Succeeded", cycle=1)], Decision(job_id=None, generation=1)),
         (
@@ -73,6 +73,12 @@ def test_tags_can_be_read_back_and_fit_the_limit():
 def test_decide(jobs, expected):
     assert decide(jobs, 2, DLC_JOB) == expected
     assert decide(list(reversed(jobs)), 2, DLC_JOB) == expected
+
+
+@pytest.mark.parametrize(("status", "stop"), [("Succeeded", ()), ("Running", ("a",)), ("Failed", ())])
+def test_a_first_try_goes_on_with_nothing_that_a_deleted_run_has_left(status, stop):
+    found = decide([job("a", status)], 2, DLC_JOB, first=True)
+    assert (found.job_id, found.generation, found.stop) == (None, 2, stop)
 
 
 def test_a_run_without_a_data_interval_sorts_by_run_after():

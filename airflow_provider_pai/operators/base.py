@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import time
 from abc import abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from typing import Any, ClassVar, NoReturn
@@ -27,6 +28,9 @@ STATE_KEY = "pai_job"
 # A submit whose answer was lost is looked for this long before it is made again: lists may lag.
 SETTLE_SECONDS = 15.0
 _SUBMIT_ATTEMPTS = 5
+
+# A killed task has five seconds; for so long it looks for the job of a submit that has not been answered.
+_KILL_LOOK_SECONDS = 3.0
 
 # The stop is asked for this much before the framework's own time-out, which runs none of our code.
 _MAX_MARGIN = timedelta(seconds=10)
@@ -119,6 +123,8 @@ class PaiJobOperator(PaiOperator):
         self.cancel_on_kill = cancel_on_kill
         self.log_interval = log_interval
         self._job_id: str | None = None
+        self._submitting: TaskIdentity | None = None
+        self._killed = False
 
     @abstractmethod
     def build(self, context: Any, identity: TaskIdentity, generation: int) -> Json:
@@ -133,21 +139,24 @@ class PaiJobOperator(PaiOperator):
 
     def execute(self, context: Any) -> Any:
         """Find this task's job or submit it, then wait for it."""
-        job_id = self._find_or_submit(context, self.identity(context))
-        self._remember(context, job_id)
-        return self._wait(context, self.hook.get(job_id))
+        with self._leaving(context):
+            job_id = self._find_or_submit(context, self.identity(context))
+            self._remember(context, job_id)
+            job = self._wait(context, self.hook.get(job_id))
+        return self.finish(context, job)
 
     def execute_complete(self, context: Any, event: Mapping[str, Any]) -> Any:
         """Go on where the trigger left off."""
         self._job_id = event["job_id"]
         if "job" in event:
             return self.finish(context, RemoteJob(**event["job"]))
-        job = self.hook.get(self._job_id)  # what the trigger met, the worker meets too, as a typed error
-        if event.get("timed_out"):
-            self._give_up(context, PaiTimeoutError(f"{job.job_id} was {job.status} when execution_timeout passed"))
-        if self.hook.states.is_final(job.status):
-            return self.finish(context, job)
-        return self._give_up(context, PaiError(event["error"]))
+        with self._leaving(context):
+            job: RemoteJob = self.hook.get(self._job_id)  # what the trigger met, the worker meets too, as a typed error
+            if event.get("timed_out"):
+                raise PaiTimeoutError(f"{job.job_id} was {job.status} when execution_timeout passed")
+            if not self.hook.states.is_final(job.status):
+                raise PaiError(event["error"])
+        return self.finish(context, job)
 
     def resume_execution(self, next_method: str, next_kwargs: dict[str, Any] | None, context: Any) -> Any:
         """Stop the job before a failure of the trigger itself fails the last try: its event has lost the job's id."""
@@ -170,17 +179,37 @@ class PaiJobOperator(PaiOperator):
         return self.result(context, self.identity(context), generation, job)
 
     def on_kill(self) -> None:
-        """Ask for the stop; Airflow 3 gives five seconds."""
-        if self._job_id and self.cancel_on_kill:
-            self.log.info("Stopping %s %s", self.hook.states.kind, self._job_id)
-            self.hook.retry_seconds = 3
-            self.hook.request_stop(self._job_id)
+        """Ask for the stop; Airflow 3 gives five seconds, in which the task goes on where it was interrupted."""
+        self._killed = True
+        self.hook.retry_seconds = 3
+        self._stop()
+
+    def _stop(self) -> None:
+        """Ask for the stop of what this process waits for, or has submitted without an answer."""
+        if not self.cancel_on_kill:
+            return
+        for job_id in [self._job_id] if self._job_id else self._unanswered():
+            self.log.info("Stopping %s %s", self.hook.states.kind, job_id)
+            self.hook.request_stop(job_id)
             Stats.incr("pai.job.stopped", tags={"service": self.hook.service})
+
+    def _unanswered(self) -> list[str]:
+        """Return the jobs of a submit that is under way: its answer may come too late for this process."""
+        end = time.monotonic() + _KILL_LOOK_SECONDS
+        while self._submitting is not None:
+            decision = decide(self.hook.find(self._submitting), self._submitting.cycle, self.hook.states)
+            jobs = [*filter(None, [decision.job_id]), *decision.stop]
+            if jobs or time.monotonic() > end:
+                return jobs
+            time.sleep(0.3)
+        return []
 
     def _find_or_submit(self, context: Any, identity: TaskIdentity) -> str:
         hook: JobHook = self.hook
-        decision = decide(self._known_jobs(context, identity), identity.cycle, hook.states)
-        if decision.job_id is None:
+        stored = self._stored(context)
+        first = identity.try_number <= 1 and not stored
+        decision = decide(self._known_jobs(identity, stored), identity.cycle, hook.states, first=first)
+        if decision.job_id is None and not first:
             decision = self._look_for(identity, decision, self._settling(context, identity))
         self._stop_all(decision.stop)
         if decision.job_id is not None:
@@ -188,19 +217,17 @@ class PaiJobOperator(PaiOperator):
             Stats.incr("pai.job.reattached", tags={"service": hook.service})
             return decision.job_id
         body = self.build(context, identity, decision.generation)
-        self._store(context, {"submitting_since": datetime.now(UTC).isoformat()})
-        job_id = self._submit(body, identity, decision)
+        self._job_id = job_id = self._submit(context, body, identity, decision)
         Stats.incr("pai.job.submitted", tags={"service": hook.service})
+        if self._killed:
+            self._stop()
         made = [hook.get(job_id).tagged]
         decision = decide([*hook.find(identity), *filter(None, made)], identity.cycle, hook.states)
         self._stop_all(decision.stop)
         return decision.job_id or job_id
 
-    def _known_jobs(self, context: Any, identity: TaskIdentity) -> list[TaggedJob]:
-        """Return the jobs of earlier tries; a first try has none."""
-        stored = self._stored(context)
-        if identity.try_number <= 1 and not stored:
-            return []
+    def _known_jobs(self, identity: TaskIdentity, stored: Json) -> list[TaggedJob]:
+        """Return the jobs of earlier tries."""
         found = {job.job_id: job for job in self.hook.find(identity)}
         job_id = stored.get("job_id")
         if job_id and job_id not in found:
@@ -216,25 +243,34 @@ class PaiJobOperator(PaiOperator):
             return 0.0
         return SETTLE_SECONDS - (datetime.now(UTC) - datetime.fromisoformat(since)).total_seconds()
 
-    def _submit(self, body: Json, identity: TaskIdentity, planned: Decision) -> str:
-        for attempt in range(_SUBMIT_ATTEMPTS):
+    def _submit(self, context: Any, body: Json, identity: TaskIdentity, planned: Decision) -> str:
+        """Submit; where no answer came, look for the job before it is submitted again.
+
+        :raises PaiError: the task was killed before.
+        """
+        lost: PaiError = PaiError("the task was killed before its submit")
+        self._submitting = identity
+        for _ in range(_SUBMIT_ATTEMPTS):
+            if self._killed:
+                break
+            self._store(context, {"submitting_since": datetime.now(UTC).isoformat()})
             try:
                 return str(self.hook.submit(body))
             except PaiTransientError as error:
-                if attempt == _SUBMIT_ATTEMPTS - 1:
-                    raise
-                self.log.warning("No answer to the submit, looking whether it was carried out: %s", error)
-                decision = self._look_for(identity, planned, SETTLE_SECONDS)
-                if decision.job_id:
-                    return decision.job_id
-        raise AssertionError("unreachable")
+                lost = error
+            self.log.warning("No answer to the submit, looking whether it was carried out: %s", lost)
+            found = self._look_for(identity, planned, SETTLE_SECONDS)
+            if found is not planned:
+                return str(found.job_id or found.ended)
+        raise lost
 
     def _look_for(self, identity: TaskIdentity, planned: Decision, seconds: float) -> Decision:
         """Look for a job of the planned generation until lists must show it; return the plan where there is none."""
         end = time.monotonic() + seconds
         while time.monotonic() < end:
             decision = decide(self.hook.find(identity), identity.cycle, self.hook.states)
-            if decision.job_id and decision.generation == planned.generation:
+            # A later generation than planned: the job is there and has ended.
+            if (decision.generation, decision.job_id is not None) > (planned.generation, False):
                 return decision
             time.sleep(min(1.0, self.poll_interval))
         return planned
@@ -258,21 +294,17 @@ class PaiJobOperator(PaiOperator):
         store = context.get("task_state_store")
         return (store.get(STATE_KEY) if store is not None else None) or {}
 
-    def _wait(self, context: Any, job: RemoteJob) -> Any:
+    def _wait(self, context: Any, job: RemoteJob) -> RemoteJob:
+        """Return the job once it has ended; a deferrable operator hands it to the triggerer."""
         hook: JobHook = self.hook
         if hook.states.is_final(job.status):
             copy = LogCopy(hook, job.job_id, self.log_interval)
             if copy.due():
                 copy.look()
-            return self.finish(context, job)
+            return job
         if self.deferrable:
             self._defer(context, job)
-        try:
-            job = hook.wait(job.job_id, poll_interval=self.poll_interval, log_interval=self.log_interval)
-        except Exception:
-            self._leave(context)
-            raise
-        return self.finish(context, job)
+        return hook.wait(job.job_id, poll_interval=self.poll_interval, log_interval=self.log_interval)
 
     def _defer(self, context: Any, job: RemoteJob) -> NoReturn:
         identity = self.identity(context)
@@ -292,14 +324,19 @@ class PaiJobOperator(PaiOperator):
             method_name="execute_complete",
         )
 
-    def _leave(self, context: Any) -> None:
-        """Stop the job if no later try will take it over."""
-        if context["ti"].try_number > context["ti"].max_tries:
-            self.on_kill()
+    @contextmanager
+    def _leaving(self, context: Any) -> Iterator[None]:
+        """Let no failure leave a job that no later try will take over."""
+        try:
+            yield
+        except Exception:
+            self._leave(context)
+            raise
 
-    def _give_up(self, context: Any, error: PaiError) -> NoReturn:
-        self._leave(context)
-        raise error
+    def _leave(self, context: Any) -> None:
+        """Stop the job if this is the last try."""
+        if context["ti"].try_number > context["ti"].max_tries:
+            self._stop()
 
 
 def deadline_of(started: datetime, timeout: timedelta | None) -> str | None:
