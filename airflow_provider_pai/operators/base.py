@@ -12,7 +12,7 @@ from typing import Any, ClassVar, NoReturn
 
 from airflow.providers.common.compat.sdk import AirflowSkipException, BaseOperator, Stats, conf
 
-from airflow_provider_pai.exceptions import PaiError, PaiTimeoutError, PaiTransientError
+from airflow_provider_pai.exceptions import PaiError, PaiNotFoundError, PaiTimeoutError, PaiTransientError
 from airflow_provider_pai.hooks.base import DEFAULT_POLL_INTERVAL, JobHook, Json, PaiHook, RemoteJob
 from airflow_provider_pai.hooks.logs import LogCopy
 from airflow_provider_pai.hooks.oss import OssHook
@@ -208,7 +208,7 @@ class PaiJobOperator(PaiOperator):
         hook: JobHook = self.hook
         stored = self._stored(context)
         first = identity.try_number <= 1 and not stored
-        decision = decide(self._known_jobs(identity, stored), identity.cycle, hook.states, first=first)
+        decision = decide(self._jobs(identity, stored.get("job_id")), identity.cycle, hook.states, first=first)
         if decision.job_id is None and not first:
             decision = self._look_for(identity, decision, self._settling(context, identity))
         self._stop_all(decision.stop)
@@ -221,18 +221,20 @@ class PaiJobOperator(PaiOperator):
         Stats.incr("pai.job.submitted", tags={"service": hook.service})
         if self._killed:
             self._stop()
-        made = [hook.get(job_id).tagged]
-        decision = decide([*hook.find(identity), *filter(None, made)], identity.cycle, hook.states)
+        decision = decide(self._jobs(identity, job_id), identity.cycle, hook.states)
         self._stop_all(decision.stop)
         return decision.job_id or job_id
 
-    def _known_jobs(self, identity: TaskIdentity, stored: Json) -> list[TaggedJob]:
-        """Return the jobs of earlier tries."""
-        found = {job.job_id: job for job in self.hook.find(identity)}
-        job_id = stored.get("job_id")
-        if job_id and job_id not in found:
-            found |= {job.job_id: job.tagged for job in self.hook.get_many([job_id]).values() if job.tagged}
-        return list(found.values())
+    def _jobs(self, identity: TaskIdentity, job_id: str | None = None) -> list[TaggedJob]:
+        """Return the task's jobs as they are now, and one whose id is known: lists may be behind."""
+        jobs = {job.job_id: job for job in self.hook.find(identity)}
+        unsure = {name for name, job in jobs.items() if not self.hook.states.is_final(job.status)}
+        for name in unsure | set(filter(None, [job_id])):
+            try:
+                jobs[name] = self.hook.get(name).tagged
+            except PaiNotFoundError:
+                jobs.pop(name, None)
+        return list(filter(None, jobs.values()))
 
     def _settling(self, context: Any, identity: TaskIdentity) -> float:
         """Return for how many seconds lists may still hide a job that an earlier try has submitted."""
@@ -268,7 +270,7 @@ class PaiJobOperator(PaiOperator):
         """Look for a job of the planned generation until lists must show it; return the plan where there is none."""
         end = time.monotonic() + seconds
         while time.monotonic() < end:
-            decision = decide(self.hook.find(identity), identity.cycle, self.hook.states)
+            decision = decide(self._jobs(identity), identity.cycle, self.hook.states)
             # A later generation than planned: the job is there and has ended.
             if (decision.generation, decision.job_id is not None) > (planned.generation, False):
                 return decision

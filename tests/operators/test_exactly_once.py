@@ -135,6 +135,16 @@ def test_a_failed_job_that_lists_did_not_show_at_first_is_followed_by_the_next_g
     assert sorted(job.generation for job in one.hook.find(one.identity(run.context()))) == [1, 2]
 
 
+def test_a_retry_right_after_a_failed_job_makes_a_new_one_though_lists_still_show_it_running(monkeypatch):
+    with Emulator(dwell=0.01, list_lag=1.0) as pai:
+        monkeypatch.setenv("AIRFLOW_CONN_PAI_DEFAULT", json.dumps(airflow_connection(pai)))
+        run = Task(lambda: operator(command="sleep 1.1; exit 1"), run_id="behind")
+        for _ in range(2):
+            with pytest.raises(PaiJobFailedError):
+                run.run()
+        until("two jobs", lambda: list(jobs_of(run).values()) == ["Failed", "Failed"], 5)
+
+
 def test_a_run_that_was_deleted_and_made_again_trains_again(task):
     first, second = task(), task()
     old = first.run()["job_id"]
