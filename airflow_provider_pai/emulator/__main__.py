@@ -10,6 +10,7 @@ import sys
 import threading
 from pathlib import Path
 
+from airflow_provider_pai.emulator.dlc.quotas import checked
 from airflow_provider_pai.emulator.server import Emulator, StartError
 
 _BANNER = "PAI emulator on {host}. It runs the commands it is sent, as this user, without a sandbox.\n"
@@ -28,7 +29,10 @@ def main(arguments: list[str] | None = None) -> int:
     ended = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: ended.set())
-    emulator = Emulator(options.data, host=options.host, port=options.port, dwell=options.dwell, region=options.region)
+    emulator = Emulator(
+        options.data, host=options.host, port=options.port, dwell=options.dwell, list_lag=options.list_lag,
+        region=options.region, quotas=dict(options.quota),
+    )  # fmt: skip
     try:
         emulator.start()
     except StartError as error:
@@ -48,9 +52,20 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--host", default="127.0.0.1", help="address to bind (default: %(default)s)")
     parser.add_argument("--port", type=int, default=0, help="port of the PAI APIs (default: a free one)")
     parser.add_argument("--dwell", type=float, default=0.3, help="seconds in each intermediate status")
+    parser.add_argument("--list-lag", type=float, default=0.0, help="seconds by which ListJobs is behind")
+    parser.add_argument(
+        "--quota", type=_quota, action="append", default=[], metavar="ID:LIMIT=N,...",
+        help="limit a resource quota of DLC, e.g. quota1:pods=2,gpu=8 (also cpu, memory in GiB); may be repeated",
+    )  # fmt: skip
     parser.add_argument("--region", default="cn-hangzhou", help="the account's region (default: %(default)s)")
     parser.add_argument("--verbose", action="store_true", help="log each request to stderr")
     return parser
+
+
+def _quota(text: str) -> tuple[str, dict[str, float]]:
+    quota, _, limits = text.partition(":")
+    pairs = (limit.partition("=") for limit in limits.split(","))
+    return quota, checked(quota, {name: float(number) for name, _, number in pairs})
 
 
 if __name__ == "__main__":

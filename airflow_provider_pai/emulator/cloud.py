@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from collections.abc import Coroutine
-from dataclasses import dataclass, field
+from collections.abc import Coroutine, Mapping
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,12 +17,15 @@ from airflow_provider_pai.emulator.store import Store
 if TYPE_CHECKING:
     from airflow_provider_pai.emulator.aiworkspace.backend import AIWorkspaceBackend
     from airflow_provider_pai.emulator.dlc.backend import DlcBackend
+    from airflow_provider_pai.emulator.dlc.tensorboards.backend import TensorboardBackend
     from airflow_provider_pai.emulator.dsw.backend import DswBackend
     from airflow_provider_pai.emulator.eas.backend import EasBackend
     from airflow_provider_pai.emulator.oss.backend import OssBackend
 
 MAX_SKEW = 15 * 60
 """Seconds by which a client's clock may differ; a signature is good for that long, before and after."""
+TIMES = ("dwell", "grace", "list_lag", "weight_lag", "minute")
+"""Settings that may be changed while the emulator runs."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,13 +40,15 @@ class Settings:
     grace: float = 5.0
     """Time between SIGTERM and SIGKILL when a process is stopped."""
     list_lag: float = 0.0
-    """Age a job must have before lists show it."""
+    """How far ListJobs is behind: it shows each job as it was then, and none that is younger."""
     weight_lag: float = 0.0
     """Time after which the EAS gateway acts on a weight or traffic state that was set."""
     drain: bool = True
     """Whether requests in flight may finish when an EAS instance is stopped."""
     minute: float = 60.0
-    """Length of a minute of JobMaxRunningTimeMinutes; tests make it short."""
+    """Length of a minute of JobMaxRunningTimeMinutes and its like; tests make it short."""
+    quotas: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    """Limits of DLC's resource quotas by their ids: `pods`, `cpu`, `gpu`, `memory` (GiB)."""
 
 
 @dataclass(frozen=True)
@@ -60,6 +65,7 @@ class Cloud:
 
     oss: OssBackend
     dlc: DlcBackend
+    tensorboards: TensorboardBackend
     dsw: DswBackend
     eas: EasBackend
     aiworkspace: AIWorkspaceBackend
@@ -86,6 +92,18 @@ class Cloud:
         credential = Credential(saved["id"], saved["secret"])
         self.add_credential(credential)
         return credential
+
+    def change_settings(self, changes: Mapping[str, Any]) -> None:
+        """Change how long things take from now on.
+
+        :raises ValueError: a name is not one of `TIMES`, or a value is no number of seconds.
+        """
+        for name, value in changes.items():
+            if name not in TIMES:
+                raise ValueError(f"{name!r} is not one of {', '.join(TIMES)}")
+            if isinstance(value, bool) or not isinstance(value, int | float) or value < 0:
+                raise ValueError(f"{name}: {value!r} is no number of seconds")
+        self.settings = replace(self.settings, **changes)
 
     def add_credential(self, credential: Credential) -> None:
         """Let requests signed with this credential in."""

@@ -26,6 +26,8 @@ from airflow_provider_pai.emulator.cloudmonitor.routes import routes as cloudmon
 from airflow_provider_pai.emulator.datafolder import StartError, owned
 from airflow_provider_pai.emulator.dlc.backend import DlcBackend
 from airflow_provider_pai.emulator.dlc.routes import routes as dlc_routes
+from airflow_provider_pai.emulator.dlc.tensorboards.backend import TensorboardBackend
+from airflow_provider_pai.emulator.dlc.tensorboards.routes import routes as tensorboard_routes
 from airflow_provider_pai.emulator.dsw.backend import DswBackend
 from airflow_provider_pai.emulator.dsw.routes import routes as dsw_routes
 from airflow_provider_pai.emulator.eas.backend import EasBackend
@@ -165,6 +167,7 @@ class Emulator:
             raise StartError(f"The data folder {self.data} can't be used: {error}.") from error
         cloud.aiworkspace = AIWorkspaceBackend(cloud)
         cloud.dlc = DlcBackend(cloud)
+        cloud.tensorboards = TensorboardBackend(cloud)
         cloud.dsw = DswBackend(cloud)
         cloud.eas = EasBackend(cloud)
         self.endpoints = _endpoints(cloud)
@@ -188,6 +191,7 @@ def _applications(cloud: Cloud) -> list[App]:
     apis = [
         *control.routes(cloud),
         *dlc_routes(cloud),
+        *tensorboard_routes(cloud),
         *dsw_routes(cloud),
         *eas_routes(cloud),
         *aiworkspace_routes(cloud),

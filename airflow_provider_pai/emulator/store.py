@@ -25,11 +25,12 @@ class Store:
             " (kind TEXT, id TEXT, body TEXT NOT NULL, PRIMARY KEY (kind, id)) WITHOUT ROWID"
         )
 
-    def put(self, kind: str, key: str, body: Document) -> None:
-        """Insert or replace one document."""
+    def put(self, kind: str, key: str, body: Document) -> str:
+        """Insert or replace one document; returns its JSON text."""
         text = json.dumps(body)
         with self._lock:
             self._db.execute("INSERT OR REPLACE INTO documents VALUES (?, ?, ?)", (kind, key, text))
+        return text
 
     def get(self, kind: str, key: str) -> Document | None:
         """Return one document, or None."""

@@ -7,6 +7,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+import requests
 from alibabacloud_pai_dlc20201203 import models as dlc
 
 from airflow_provider_pai.emulator import Emulator
@@ -49,6 +50,31 @@ def wait_job(jobs: Any, job_id: str, statuses: set[str] = ENDED) -> Any:
 def run_job(jobs: Any, request: dlc.CreateJobRequest) -> Any:
     """Create a job and return it once it has ended."""
     return wait_job(jobs, jobs.create_job(request).body.job_id)
+
+
+def statuses(job: Any) -> list[str]:
+    """Return the statuses that a job has gone through."""
+    return [entry.status for entry in job.status_history]
+
+
+def wait_for(file: Path) -> str:
+    """Return a command that ends when a file is there."""
+    return f"until test -e {file}; do sleep 0.05; done"
+
+
+def wait_running(jobs: Any, job_id: str) -> Any:
+    """Return the job once it is Running and so are its pods."""
+    return until(
+        lambda: jobs.get_job(job_id, dlc.GetJobRequest()).body,
+        lambda job: job.status == "Running" and {pod.status for pod in job.pods} == {"Running"},
+    )
+
+
+def control(pai: Emulator, name: str, body: Any = None, method: str = "POST") -> Any:
+    """Call the emulator's control endpoint and return its answer."""
+    answer = requests.request(method, f"{pai.endpoints.endpoint_url}/_emulator/{name}", json=body, timeout=10)
+    assert answer.ok, answer.text
+    return answer.json()
 
 
 def pod_logs(jobs: Any, pod_id: str, **query: Any) -> list[str]:

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import shutil
-from datetime import datetime, timedelta
+from collections.abc import Sequence
+from datetime import datetime
 from pathlib import Path
 
 from airflow_provider_pai.emulator.cloud import Cloud, now
 from airflow_provider_pai.emulator.dlc import specs
-from airflow_provider_pai.emulator.dlc.job import KIND, Job
+from airflow_provider_pai.emulator.dlc.job import KIND, RESERVING, Job
 from airflow_provider_pai.emulator.dlc.life import Life, clean_up, log_file
 from airflow_provider_pai.emulator.dlc.listing import matches, order
+from airflow_provider_pai.emulator.dlc.quotas import Quotas
 from airflow_provider_pai.emulator.dlc.rules import check_choice, check_create, check_number
 from airflow_provider_pai.emulator.errors import ApiError, NotFoundError
 from airflow_provider_pai.emulator.paging import page
@@ -26,6 +28,7 @@ class DlcBackend:
 
     def __init__(self, cloud: Cloud) -> None:
         self.cloud = cloud
+        self.quotas = Quotas(cloud.settings.quotas)
         self._jobs = {document["JobId"]: Job(cloud, document) for document in cloud.store.all(KIND)}
         self._lives: dict[str, Life] = {}
         for job in self._jobs.values():
@@ -39,8 +42,9 @@ class DlcBackend:
         for pod in job.document["Pods"]:
             if pod["Status"] in ("Pending", "Running"):
                 pod["Status"] = "Failed"
-        if job.status == "Stopping":
-            job.move("Stopped", job.document["ReasonCode"], job.document["ReasonMessage"])
+        if job.status in ("Stopping", *RESERVING):
+            result = RESERVING.get(job.status, "Stopped")
+            job.move(result, job.document["ReasonCode"], job.document["ReasonMessage"])
         else:
             job.move("Failed", "EmulatorRestarted", "The emulator was restarted while the job was active.")
 
@@ -55,23 +59,24 @@ class DlcBackend:
         defaults = {"Priority": 1, "Accessibility": "PRIVATE"}
         job = Job.create(self.cloud, {**defaults, **request, "WorkspaceId": workspace_id})
         self._jobs[job.id] = job
-        self._lives[job.id] = Life(self.cloud, job, self._folder(job))
+        self._lives[job.id] = Life(self.cloud, job, self._folder(job), self.quotas)
         return {"JobId": job.id}
 
     def get(self, job_id: str, need_detail: bool = True) -> Json:
         """Return one job."""
-        return self._job(job_id).describe(need_detail)
+        return self.job(job_id).describe(need_detail)
 
     def list(self, query: dict[str, str], tags: dict[str, str], number: int, size: int) -> Json:
         """List jobs, one page."""
-        youngest = now() - timedelta(seconds=self.cloud.settings.list_lag)
+        moment = now().timestamp() - self.cloud.settings.list_lag
         wanted = matches(query, tags)
-        found = order(query, [job for job in self._jobs.values() if wanted(job) and job.created <= youngest])
+        known = (job.as_of(moment) for job in self._jobs.values())
+        found = order(query, [job for job in known if job is not None and wanted(job)])
         return {"Jobs": [job.item() for job in page(found, number, size)], "TotalCount": len(found)}
 
     def update(self, job_id: str, request: Json) -> Json:
         """Change a job's priority or make it public; what has no effect is accepted all the same."""
-        job = self._job(job_id)
+        job = self.job(job_id)
         check_number("Priority", request.get("Priority"), 1, 9)
         check_choice("Accessibility", request.get("Accessibility"), ("PUBLIC",))
         changes = {name: request[name] for name in ("Accessibility", "Description") if request.get(name)}
@@ -79,14 +84,15 @@ class DlcBackend:
             changes["Priority"] = request["Priority"]
         job.request.update(changes)
         job.save()
+        self.quotas.admit()
         return {"JobId": job_id}
 
     def stop(self, job_id: str) -> Json:
-        """Begin to stop an active job.
+        """Begin to stop an active job; one that has its result and is only held goes on to that result.
 
         :raises ApiError: 400 BadRequest when the job has ended.
         """
-        job = self._job(job_id)
+        job = self.job(job_id)
         if job.final:
             raise ApiError(400, "BadRequest", f"Job {job_id} is {job.status} and cannot be stopped.")
         self._lives[job_id].stop("JobStoppedByUser", "The job was stopped by the user.")
@@ -97,7 +103,7 @@ class DlcBackend:
 
         :raises ApiError: 400 BadRequest when the job is active.
         """
-        job = self._job(job_id)
+        job = self.job(job_id)
         if not job.final:
             raise ApiError(400, "BadRequest", f"Job {job_id} is {job.status}; stop it before deleting it.")
         self.cloud.store.delete(KIND, job_id)
@@ -106,15 +112,23 @@ class DlcBackend:
         shutil.rmtree(self._folder(job), ignore_errors=True)
         return {"JobId": job_id}
 
-    def evict(self, job_id: str, pod_id: str) -> None:
-        """End one running pod as a preemption does."""
-        if self._pod(self._job(job_id), pod_id)["Status"] != "Running":
-            raise ApiError(400, "BadRequest", f"Pod {pod_id} is not running.")
-        self._lives[job_id].evict(pod_id)
+    def evict(self, job_id: str, pod_id: str | None = None) -> Sequence[str]:
+        """End one running pod, or all of a job, as a preemption does; returns the ids of those pods.
+
+        :raises ApiError: 400 BadRequest when none of them is running.
+        """
+        job = self.job(job_id)
+        pods = [self._pod(job, pod_id)] if pod_id else job.document["Pods"]
+        running = [pod["PodId"] for pod in pods if pod["Status"] == "Running"]
+        if not running:
+            raise ApiError(400, "BadRequest", f"No pod of job {job_id} that could be evicted is running.")
+        for each in running:
+            self._lives[job_id].evict(each)
+        return running
 
     def logs(self, job_id: str, pod_id: str, pod_uid: str, span: tuple[datetime, datetime], limit: int) -> Json:
         """Return the newest lines of one pod's log, of its present life unless a uid is given."""
-        job = self._job(job_id)
+        job = self.job(job_id)
         pod = self._pod(job, pod_id)
         lives = {life["PodUid"] for life in [pod, *pod["HistoryPods"]]}
         uid = pod_uid or pod["PodUid"]
@@ -125,14 +139,14 @@ class DlcBackend:
 
     def pod_events(self, job_id: str, pod_id: str, span: tuple[datetime, datetime], limit: int) -> Json:
         """Return the newest events of one pod."""
-        job = self._job(job_id)
+        job = self.job(job_id)
         pod = self._pod(job, pod_id)
         events = job.events(*span, limit, pod_id)
         return {"JobId": job_id, "PodId": pod_id, "PodUid": pod["PodUid"], "Events": events}
 
     def job_events(self, job_id: str, span: tuple[datetime, datetime], limit: int) -> Json:
         """Return the newest events of a job and its pods."""
-        return {"JobId": job_id, "Events": self._job(job_id).events(*span, limit)}
+        return {"JobId": job_id, "Events": self.job(job_id).events(*span, limit)}
 
     def ecs_specs(self, query: dict[str, str], number: int, size: int) -> Json:
         """List instance types, one page."""
@@ -145,7 +159,11 @@ class DlcBackend:
     def _folder(self, job: Job) -> Path:
         return self.cloud.data / "dlc" / job.id
 
-    def _job(self, job_id: str) -> Job:
+    def job(self, job_id: str) -> Job:
+        """Return one job.
+
+        :raises NotFoundError: when there is none.
+        """
         if job_id not in self._jobs:
             raise NotFoundError(f"Job {job_id} does not exist.")
         return self._jobs[job_id]

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import json
 import secrets
+from collections import deque
 from datetime import datetime
 from typing import Any
 
 from airflow_provider_pai.emulator.cloud import Cloud, now, timestamp
 from airflow_provider_pai.emulator.dlc.pods import plan
-from airflow_provider_pai.emulator.dlc.specs import requested
+from airflow_provider_pai.emulator.dlc.specs import is_lingjun, requested
 from airflow_provider_pai.emulator.wire import Json
 
 KIND = "dlc-job"
 FINAL = frozenset({"Succeeded", "Failed", "Stopped"})
+RESERVING = {"SucceededReserving": "Succeeded", "FailedReserving": "Failed"}
+"""Statuses in which the result is known and the pods are still held, with that result."""
 MAX_RESTARTS = 10
 
 # The time that is recorded when a job comes into a status; the API spells the success that way.
@@ -39,6 +43,7 @@ class Job:
     def __init__(self, cloud: Cloud, document: Json) -> None:
         self._cloud = cloud
         self.document = document
+        self._past: deque[tuple[float, str]] = deque()
 
     @classmethod
     def create(cls, cloud: Cloud, request: Json) -> Job:
@@ -73,6 +78,16 @@ class Job:
         return request
 
     @property
+    def settings(self) -> Json:
+        """Return the Settings of the request."""
+        return self.request.get("Settings") or {}
+
+    @property
+    def has_run(self) -> bool:
+        """Tell whether the job has come to Running."""
+        return "GmtRunningTime" in self.document["Times"]
+
+    @property
     def status(self) -> str:
         """Return the status."""
         return str(self.document["Status"])
@@ -89,8 +104,22 @@ class Job:
 
     def save(self) -> None:
         """Store the document."""
-        self.document["Times"]["GmtModifiedTime"] = timestamp()
-        self._cloud.store.put(KIND, self.id, self.document)
+        moment = now()
+        self.document["Times"]["GmtModifiedTime"] = timestamp(moment)
+        text = self._cloud.store.put(KIND, self.id, self.document)
+        self._past.append((moment.timestamp(), text))
+        horizon = moment.timestamp() - self._cloud.settings.list_lag
+        while len(self._past) > 1 and self._past[1][0] <= horizon:
+            self._past.popleft()
+
+    def as_of(self, moment: float) -> Job | None:
+        """Return the job as lists show it that are up to date with a moment; None if it did not exist then."""
+        if self.document["CreatedAt"] > moment:
+            return None
+        if not self._past or self._past[-1][0] <= moment:
+            return self
+        older = [text for at, text in self._past if at <= moment] or [self._past[0][1]]
+        return Job(self._cloud, json.loads(older[-1]))
 
     def move(self, status: str, code: str = "", message: str = "") -> None:
         """Go into a status and record when and why."""
@@ -161,7 +190,7 @@ class Job:
             "Pods": [
                 {name: value for name, value in pod.items() if value is not None} for pod in self.document["Pods"]
             ],
-            "ResourceType": "ECS",
+            "ResourceType": "Lingjun" if is_lingjun(self.request["JobSpecs"]) else "ECS",
             "RestartRecord": self.document["RestartRecord"],
             "RestartTimes": f"{self.document['Restarts']}/{MAX_RESTARTS}",
             "StatusHistory": self.document["StatusHistory"],
@@ -188,7 +217,7 @@ class Job:
     def _duration(self) -> int:
         """Return the seconds that the job has run or ran."""
         times = self.document["Times"]
-        if "GmtRunningTime" not in times:
+        if not self.has_run:
             return 0
         end = times.get("GmtFinishTime") or timestamp()
         span = datetime.fromisoformat(end) - datetime.fromisoformat(times["GmtRunningTime"])

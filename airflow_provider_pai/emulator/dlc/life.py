@@ -9,8 +9,10 @@ from contextlib import suppress
 from pathlib import Path
 
 from airflow_provider_pai.emulator.cloud import Cloud, timestamp
-from airflow_provider_pai.emulator.dlc.job import MAX_RESTARTS, Job
+from airflow_provider_pai.emulator.dlc.job import MAX_RESTARTS, RESERVING, Job
 from airflow_provider_pai.emulator.dlc.pods import Pod, deciding, environment, is_retryable, new_uid, plan
+from airflow_provider_pai.emulator.dlc.quotas import Quotas
+from airflow_provider_pai.emulator.dlc.specs import is_lingjun, is_spot
 from airflow_provider_pai.emulator.errors import ApiError
 from airflow_provider_pai.emulator.runtime.code import Checkout, CloneError
 from airflow_provider_pai.emulator.runtime.mounts import Mount, mount_all
@@ -18,6 +20,14 @@ from airflow_provider_pai.emulator.runtime.ports import free_ports
 from airflow_provider_pai.emulator.runtime.processes import Process, see_out, stop_all
 from airflow_provider_pai.emulator.runtime.root import Root
 from airflow_provider_pai.emulator.wire import Json
+
+# Which results are held under a JobReservedPolicy; its values are published, its default is not.
+_RESERVED = {
+    None: ("Succeeded", "Failed"),
+    "Always": ("Succeeded", "Failed"),
+    "OnSucceed": ("Succeeded",),
+    "OnFailure": ("Failed",),
+}
 
 
 class JobFailedError(Exception):
@@ -36,10 +46,11 @@ class JobFailedError(Exception):
 class Life:
     """Runs one job in the background."""
 
-    def __init__(self, cloud: Cloud, job: Job, folder: Path) -> None:
+    def __init__(self, cloud: Cloud, job: Job, folder: Path, quotas: Quotas) -> None:
         self._cloud = cloud
         self._job = job
         self._folder = folder
+        self._quotas = quotas
         self._pods = plan(job.request)
         self._ports = free_ports(len(self._pods))
         self._roots: dict[Pod, Root] = {}
@@ -47,11 +58,14 @@ class Life:
         self._evicted: set[str] = set()
         self._work: asyncio.Task[None] | None = None
         self._stop_reason: tuple[str, str] | None = None
+        self._released = asyncio.Event()
         cloud.spawn(self._live(), f"dlc-{job.id}")
 
     def stop(self, code: str, message: str) -> None:
-        """Begin to stop; the job goes on to Stopped by itself."""
-        if self._job.final or self._stop_reason:
+        """Begin to stop; the job goes on to Stopped by itself, or to its result if it has one."""
+        if self._job.status in RESERVING:
+            self._released.set()
+        if self._job.final or self._stop_reason or self._released.is_set():
             return
         self._stop_reason = code, message
         self._job.move("Stopping", code, message)
@@ -79,17 +93,40 @@ class Life:
             await see_out(asyncio.ensure_future(asyncio.to_thread(clean_up, self._folder)))
 
     async def _run(self) -> None:
-        for status in ("Queuing", "EnvPreparing"):
+        await self._cloud.dwell()
+        self._job.move("Queuing")
+        async with self._quotas.room(self._job):
             await self._cloud.dwell()
-            self._job.move(status)
-        try:
-            await asyncio.gather(self._prepare(), self._cloud.dwell())
-            self._job.move("Running")
-            await self._within_limit(self._run_pods())
-        except JobFailedError as failure:
-            self._job.move("Failed", failure.code, failure.message)
-        else:
-            self._job.move("Succeeded", "JobSucceeded", "The job succeeded.")
+            try:
+                await self._start()
+                await self._within_limit(self._run_pods())
+            except JobFailedError as failure:
+                result = "Failed", failure.code, failure.message
+            else:
+                result = "Succeeded", "JobSucceeded", "The job succeeded."
+            await self._reserve(*result)
+            self._job.move(*result)
+
+    async def _start(self) -> None:
+        """Go to Running; bids and sanity checks take their time and nothing else."""
+        job = self._job
+        if is_spot(job.request["JobSpecs"]) and is_lingjun(job.request["JobSpecs"]):
+            job.move("Bidding")
+            await self._cloud.dwell()
+        job.move("EnvPreparing")
+        await asyncio.gather(self._prepare(), self._cloud.dwell())
+        if job.settings.get("EnableSanityCheck"):
+            job.move("SanityChecking")
+            await self._cloud.dwell()
+        job.move("Running")
+
+    async def _reserve(self, status: str, code: str, message: str) -> None:
+        """Hold the pods of a job that has run, and their room in its quota, as its settings ask."""
+        minutes = self._job.settings.get("JobReservedMinutes")
+        if minutes and self._job.has_run and status in _RESERVED[self._job.settings.get("JobReservedPolicy")]:
+            self._job.move(f"{status}Reserving", code, message)
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._released.wait(), minutes * self._cloud.settings.minute)
 
     async def _within_limit(self, work: Awaitable[None]) -> None:
         """Stop the job when JobMaxRunningTimeMinutes, counted from Running, have passed.
@@ -177,13 +214,12 @@ class Life:
 
     async def _run_once(self, pod: Pod, pod_id: str) -> int:
         root, request = self._roots[pod], self._job.request
-        settings = request.get("Settings") or {}
         process = await Process.start(
             root.translate(pod.command),
             environment=root.translate_environment(environment(request, self._pods, pod, self._ports)),
             folder=root.folder,
             log=log_file(self._folder, self._document(pod_id)["PodUid"]),
-            grace=settings.get("TerminationGracePeriodSeconds") or self._cloud.settings.grace,
+            grace=self._job.settings.get("TerminationGracePeriodSeconds") or self._cloud.settings.grace,
         )
         self._processes[pod_id] = process
         self._document(pod_id).update(Status="Running", GmtStartTime=timestamp())

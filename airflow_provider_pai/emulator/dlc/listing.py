@@ -5,9 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 
 from airflow_provider_pai.emulator.dlc.job import Job
+from airflow_provider_pai.emulator.dlc.specs import is_spot
 from airflow_provider_pai.emulator.errors import InvalidParameterError
 from airflow_provider_pai.emulator.paging import choice, fuzzy
 from airflow_provider_pai.emulator.runtime.logs import time_range
+
+
+def payment(job: Job) -> str:
+    """Return how a job is paid for."""
+    if job.request.get("ResourceId"):
+        return "PrePaid"
+    return "Spot" if is_spot(job.request["JobSpecs"]) else "PostPaid"
+
 
 SORT_KEYS: dict[str, Callable[[Job], object]] = {
     "GmtCreateTime": lambda job: job.document["CreatedAt"],
@@ -24,10 +33,10 @@ EQUAL: dict[str, Callable[[Job], str | None]] = {
     "WorkspaceId": lambda job: job.request["WorkspaceId"],
     "ResourceId": lambda job: job.request.get("ResourceId"),
     "Accessibility": lambda job: job.request["Accessibility"],
-    "PaymentType": lambda job: "PrePaid" if job.request.get("ResourceId") else "PostPaid",
-    "PipelineId": lambda job: (job.request.get("Settings") or {}).get("PipelineId"),
-    "BusinessUserId": lambda job: (job.request.get("Settings") or {}).get("BusinessUserId"),
-    "Caller": lambda job: (job.request.get("Settings") or {}).get("Caller"),
+    "PaymentType": payment,
+    "PipelineId": lambda job: job.settings.get("PipelineId"),
+    "BusinessUserId": lambda job: job.settings.get("BusinessUserId"),
+    "Caller": lambda job: job.settings.get("Caller"),
 }
 
 # The account has one user, so these leave nothing out.
@@ -58,7 +67,7 @@ def matches(query: dict[str, str], tags: dict[str, str]) -> Callable[[Job], bool
     ids = {part for part in (query.get("JobId") or query.get("JobIds") or "").split(",") if part}
 
     def test(job: Job) -> bool:
-        own_tags = (job.request.get("Settings") or {}).get("Tags") or {}
+        own_tags = job.settings.get("Tags") or {}
         return (
             (not ids or job.id in ids)  # first: pollers ask by id, and the other tests are slower
             and start <= job.created <= end

@@ -18,6 +18,7 @@ from airflow_provider_pai.emulator.wire import Json
 MAX_BYTES = 65_536
 REQUIRED = ("DisplayName", "JobType", "JobSpecs", "UserCommand")
 RESTART_POLICIES = ("Always", "Never", "OnFailure", "ExitCode")
+RESERVED_POLICIES = ("Always", "OnFailure", "OnSucceed")
 
 _MASTER_WORKER = r"Master|Worker"
 ROLES = {
@@ -96,6 +97,8 @@ def _scalars(request: Json) -> None:
     settings = request.get("Settings") or {}
     check_text_map("Settings.Tags", settings.get("Tags"))
     check_number("Settings.TerminationGracePeriodSeconds", settings.get("TerminationGracePeriodSeconds"), 0)
+    check_number("Settings.JobReservedMinutes", settings.get("JobReservedMinutes"), 0)
+    check_choice("Settings.JobReservedPolicy", settings.get("JobReservedPolicy"), RESERVED_POLICIES)
     if request.get("SuccessPolicy") and request["JobType"] != "TFJob":
         raise InvalidParameterError("SuccessPolicy is for TFJob only.")
 

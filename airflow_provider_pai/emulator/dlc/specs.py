@@ -94,15 +94,29 @@ def gpus_of(job_spec: Json) -> int:
     return int(_resources(job_spec)[1])
 
 
+def demand(job_specs: Iterable[Json]) -> dict[str, float]:
+    """Return the sums that a job asks for: `pods`, `cpu`, `gpu`, `memory` (GiB)."""
+    sums = {"pods": 0.0, "cpu": 0.0, "gpu": 0.0, "memory": 0.0}
+    for job_spec in job_specs:
+        for name, amount in zip(sums, (1.0, *_resources(job_spec)), strict=True):
+            sums[name] += amount * job_spec["PodCount"]
+    return sums
+
+
 def requested(job_specs: Iterable[Json]) -> Json:
     """Return the sums that a job asks for, as GetJob shows them."""
-    cpu = gpu = memory = 0.0
-    for job_spec in job_specs:
-        one = _resources(job_spec)
-        cpu, gpu, memory = (
-            total + part * job_spec["PodCount"] for total, part in zip((cpu, gpu, memory), one, strict=True)
-        )
-    return {"RequestCPU": int(cpu), "RequestGPU": gpu, "RequestMemory": memory}
+    sums = demand(job_specs)
+    return {"RequestCPU": int(sums["cpu"]), "RequestGPU": sums["gpu"], "RequestMemory": sums["memory"]}
+
+
+def is_spot(job_specs: Iterable[Json]) -> bool:
+    """Tell whether a job bids for spot instances."""
+    return any(spec.get("UseSpotInstance") or (spec.get("SpotSpec") or {}).get("SpotStrategy") for spec in job_specs)
+
+
+def is_lingjun(job_specs: Iterable[Json]) -> bool:
+    """Tell whether a job runs on Lingjun, whose public instance types begin with `ml.`."""
+    return any((spec.get("EcsSpec") or "").startswith("ml.") for spec in job_specs)
 
 
 def _resources(job_spec: Json) -> tuple[float, float, float]:

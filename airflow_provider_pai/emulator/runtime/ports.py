@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import random
 import socket
 
@@ -25,6 +26,16 @@ def free_ports(count: int) -> list[int]:
             if _can_bind(probe, port):
                 found.append(port)
     raise OSError(f"{count} free ports between {_FIRST} and {_LAST} are not to be had.")
+
+
+async def is_open(port: int) -> bool:
+    """Tell whether somebody listens on a port of 127.0.0.1."""
+    try:
+        _, writer = await asyncio.open_connection("127.0.0.1", port)
+    except OSError:
+        return False
+    writer.close()
+    return True
 
 
 def _can_bind(probe: socket.socket, port: int) -> bool:
