@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 import time
+from types import SimpleNamespace
 
 import pytest
 from alibabacloud_pai_dlc20201203 import models as dlc
@@ -238,13 +239,7 @@ def test_a_killed_emulator_leaves_no_pods(tmp_path):
         "0.01",
     ]
     server = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
-    endpoints = json.loads(server.stdout.readline())
-
-    class Remote:
-        pass
-
-    remote = Remote()
-    remote.endpoints = type("Endpoints", (), endpoints)
+    remote = SimpleNamespace(endpoints=SimpleNamespace(**json.loads(server.stdout.readline())))
     _, pids = start_stubborn(client(remote, "dlc"), tmp_path, Settings={"TerminationGracePeriodSeconds": 1})
     assert all(map(alive, pids))
     server.kill()

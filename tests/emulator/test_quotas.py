@@ -9,7 +9,7 @@ import requests
 from alibabacloud_pai_dlc20201203 import models as dlc
 
 from airflow_provider_pai.emulator import Emulator
-from airflow_provider_pai.emulator.__main__ import main
+from airflow_provider_pai.emulator.__main__ import _parser, main
 from tests.emulator.pai_sdk import client, control, job_request, run_job, until, wait_for, wait_job, wait_running
 
 
@@ -127,6 +127,11 @@ def test_wrong_limits_change_nothing(pai, wrong):
     answer = requests.post(f"{pai.endpoints.endpoint_url}/_emulator/quotas", json=wrong, timeout=10)
     assert (answer.status_code, "error" in answer.json()) == (400, True)
     assert control(pai, "quotas", method="GET") == before
+
+
+def test_the_command_takes_limits():
+    options = _parser().parse_args(["--quota", "a:pods=2,gpu=8", "--quota", "b:memory=0.5"])
+    assert dict(options.quota) == {"a": {"pods": 2, "gpu": 8}, "b": {"memory": 0.5}}
 
 
 @pytest.mark.parametrize("wrong", ["q", "q:pods", "q:nodes=1", "q:pods=x"])

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import subprocess
+import sys
 import uuid
 from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
 
 import pytest
 import requests
@@ -177,6 +180,17 @@ def test_an_unknown_bucket_fails_it(boards):
     wait(boards, board_id, "Failed")
 
 
+def test_a_server_that_ends_fails_it(tmp_path, monkeypatch):
+    command = "airflow_provider_pai.emulator.dlc.tensorboards.life.serve_command"
+    monkeypatch.setattr(command, lambda folder, port: "echo no memory; exit 3")
+    with Emulator(tmp_path, dwell=0.01) as pai:
+        oss_bucket(pai, "some-bucket").create_bucket()
+        boards = client(pai, "dlc")
+        board = wait(boards, create(boards, Uri="oss://some-bucket/x/"), "Failed")
+    assert board.reason_message == "The server ended with exit code 3: no memory"
+    assert list((tmp_path / "dlc").iterdir()) == []
+
+
 def test_only_what_rests_starts_and_only_what_is_active_stops(boards, logs):
     board_id = create(boards, Uri=uri(logs, "tb/"))
     for status in ("Running", "Stopped"):
@@ -256,3 +270,18 @@ def test_ends_with_the_emulator_and_the_next_one_knows_it(tmp_path):
         assert (board.status, board.reason_code, board.display_name) == ("Stopped", "EmulatorRestarted", "kept")
         boards.start_tensorboard(board_id, dlc.StartTensorboardRequest())
         assert answers(wait(boards, board_id, "Running").tensorboard_url)
+
+
+def test_ends_with_a_killed_emulator(tmp_path):
+    command = [sys.executable, "-m", "airflow_provider_pai.emulator", "--data", str(tmp_path), "--dwell", "0.01"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as server:
+        remote = SimpleNamespace(endpoints=SimpleNamespace(**json.loads(server.stdout.readline())))
+        boards = client(remote, "dlc")
+        oss_bucket(remote, "some-bucket").create_bucket()
+        board_id = create(boards, Uri="oss://some-bucket/x/")
+        url = wait(boards, board_id, "Running").tensorboard_url
+        server.kill()
+    until(lambda: answers(url), lambda answer: not answer)
+    with Emulator(tmp_path) as pai:
+        assert get(client(pai, "dlc"), board_id).status == "Stopped"
+        assert not (tmp_path / "dlc" / board_id).exists()

@@ -10,7 +10,7 @@ from airflow_provider_pai.emulator.cloud import Cloud
 from airflow_provider_pai.emulator.dlc.rules import check_choice, check_number
 from airflow_provider_pai.emulator.dlc.tensorboards.board import KIND, Board
 from airflow_provider_pai.emulator.dlc.tensorboards.folders import find_folders
-from airflow_provider_pai.emulator.dlc.tensorboards.life import Life
+from airflow_provider_pai.emulator.dlc.tensorboards.life import Life, erase
 from airflow_provider_pai.emulator.errors import ApiError, InvalidParameterError, NotFoundError
 from airflow_provider_pai.emulator.paging import choice, fuzzy, page
 from airflow_provider_pai.emulator.wire import Json
@@ -41,6 +41,7 @@ class TensorboardBackend:
         self._lives: dict[str, Life] = {}
         for board in self._boards.values():
             if board.active:
+                erase(self._folder(board))
                 board.move("Stopped", "EmulatorRestarted", "The emulator was restarted while it was active.")
 
     def create(self, request: Json) -> Json:

@@ -46,18 +46,25 @@ class Life:
 
     async def _live(self) -> None:
         try:
+            result = await self._run()
+        finally:
+            # Before the move: who sees the result may start it again in the same folder.
+            await see_out(asyncio.ensure_future(asyncio.to_thread(erase, self._folder)))
+        self._board.move(*result)
+
+    async def _run(self) -> tuple[str, str, str]:
+        """Run until the server ends; returns status, code and message."""
+        try:
             await self._cloud.dwell()
             code = await self._serve(await self._prepare())
         except ApiError as error:
-            self._board.move("Failed", "DataSourceMountFailed", f"{error.code}: {error.message}")
+            return "Failed", "DataSourceMountFailed", f"{error.code}: {error.message}"
         except OSError as error:
-            self._board.move("Failed", "TensorboardFailed", str(error))
-        else:
-            # Servers do not end by themselves; when one does, its exit code tells what became of it.
-            message = f"The server ended with exit code {code}: {''.join(read_log(self._log, *time_range({}), 1))}"
-            self._board.move("Failed" if code else "Succeeded", "ServerEnded", message)
-        finally:
-            await see_out(asyncio.ensure_future(asyncio.to_thread(self._clean_up)))
+            return "Failed", "TensorboardFailed", str(error)
+        # Servers do not end by themselves; when one does, its exit code tells what became of it.
+        last_words = "".join(read_log(self._log, *time_range({}), 1))
+        result = "Failed" if code else "Succeeded"
+        return result, "ServerEnded", f"The server ended with exit code {code}: {last_words}"
 
     async def _prepare(self) -> Root:
         """Mount what is shown for read and write: a copy would not grow with the logs."""
@@ -99,9 +106,11 @@ class Life:
         delay = minutes * self._cloud.settings.minute
         return asyncio.get_running_loop().call_later(delay, self.stop, "MaxRunningTimeExceeded", message)
 
-    def _clean_up(self) -> None:
-        Root(self._folder / "root").remove()
-        shutil.rmtree(self._folder, ignore_errors=True)
+
+def erase(folder: Path) -> None:
+    """Delete what a TensorBoard needs while it runs; what it shows stays in its bucket."""
+    Root(folder / "root").remove()
+    shutil.rmtree(folder, ignore_errors=True)
 
 
 def serve_command(folder: Path, port: int) -> str:
