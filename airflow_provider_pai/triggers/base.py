@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from typing import Any, cast
 
 from airflow.providers.common.compat.module_loading import import_string
+from airflow.providers.common.compat.version_compat import AIRFLOW_V_3_0_PLUS
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
 from airflow_provider_pai.exceptions import PaiApiError, PaiTransientError
@@ -80,9 +81,13 @@ class PollTrigger(BaseTrigger):
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """Yield one event."""
         try:
-            yield TriggerEvent(await self._wait(await self.connected()))  # type: ignore[no-untyped-call]
+            yield TriggerEvent(await self.outcome())  # type: ignore[no-untyped-call]
         except PaiApiError as error:
             yield TriggerEvent({**self.subject(), "error": str(error)})  # type: ignore[no-untyped-call]
+
+    async def outcome(self) -> Json:
+        """Wait for the event's payload."""
+        return await self._wait(await self.connected())
 
     async def _wait(self, hook: Any) -> Json:
         pause = self.poll_interval
@@ -109,6 +114,9 @@ class PollTrigger(BaseTrigger):
 
 _under_way: set[asyncio.Task[None]] = set()
 
+# Since 3.3; before it, a trigger whose task is ended is only cancelled, as it is when its triggerer shuts down.
+_AIRFLOW_CALLS_ON_KILL = hasattr(BaseTrigger, "on_kill")
+
 
 class OwningTrigger(PollTrigger):
     """A trigger whose task owns something remote, which must not go on when the task is ended without it.
@@ -127,12 +135,28 @@ class OwningTrigger(PollTrigger):
         """Return the constructor's arguments."""
         return {**super().arguments(), "task": self.task_key}
 
+    async def outcome(self) -> Json:
+        """Wait for the event's payload; a cancellation is the only sign of a kill that Airflow 2.11 gives."""
+        try:
+            return await super().outcome()
+        except asyncio.CancelledError:
+            if not _AIRFLOW_CALLS_ON_KILL:
+                await self._try_on_kill()
+            raise
+
+    async def _try_on_kill(self) -> None:
+        """Do what can be done: an error in place of the cancellation would fail a task that waits elsewhere."""
+        try:
+            await self.on_kill()
+        except Exception:
+            self.log.exception("Could not end what the task owns")
+
     @abstractmethod
     def end(self, hook: Any) -> None:
         """End what is remote; called in a thread."""
 
     async def on_kill(self) -> None:
-        """End what is remote: the task was marked, cleared or its run was ended. Airflow 3.3 and later.
+        """End what is remote: the task was marked, cleared or its run was ended.
 
         Airflow cancels a trigger that is to end about once a second until it has ended, and with it an `on_kill`
         that takes longer. So the work goes on in a task of its own.
@@ -143,7 +167,7 @@ class OwningTrigger(PollTrigger):
         await asyncio.shield(work)
 
     async def _end(self) -> None:
-        if await is_still_deferred(self.task_key):
+        if await is_still_deferred(self.task_key, self.trigger_id):
             return
         hook = self.make_hook()
         hook.retry_seconds = self.kill_seconds
@@ -151,20 +175,39 @@ class OwningTrigger(PollTrigger):
         await asyncio.to_thread(self.end, hook)
 
 
-async def is_still_deferred(task: Json) -> bool:
+async def is_still_deferred(task: Json, trigger_id: int | None) -> bool:
     """Tell whether a task is deferred right now.
 
-    A triggerer that loses a trigger to another one calls `on_kill` too; then nothing must be stopped.
+    A triggerer that loses a trigger to another one, or shuts down, ends it too; then nothing must be stopped.
 
     :param task: dag_id, run_id, task_id, map_index.
+    :param trigger_id: the trigger that asks.
     """
+    ask = _is_deferred_by_api if AIRFLOW_V_3_0_PLUS else _is_deferred_in_database
+    return await asyncio.to_thread(ask, task, trigger_id)
+
+
+def _is_deferred_by_api(task: Json, _trigger_id: int | None) -> bool:
     from airflow.sdk.execution_time.task_runner import RuntimeTaskInstance
 
-    states = await asyncio.to_thread(
-        RuntimeTaskInstance.get_task_states,
+    states = RuntimeTaskInstance.get_task_states(
         dag_id=task["dag_id"],
         task_ids=[task["task_id"]],
         run_ids=[task["run_id"]],
         map_index=task["map_index"] if task["map_index"] >= 0 else None,
     )
     return "deferred" in {str(state) for state in states.get(task["run_id"], {}).values()}
+
+
+def _is_deferred_in_database(task: Json, trigger_id: int | None) -> bool:
+    """Tell whether a task waits for this trigger, or goes on with the event of one that another triggerer ran."""
+    from airflow.models.taskinstance import TaskInstance
+    from airflow.utils.session import create_session
+    from sqlalchemy import and_, or_, select
+
+    waits = and_(TaskInstance.state == "deferred", TaskInstance.trigger_id == trigger_id)
+    # A cleared task has no next method, one that was timed out has __fail__.
+    resumes = and_(TaskInstance.state.in_(("scheduled", "queued", "running")), TaskInstance.next_method != "__fail__")
+    key = [getattr(TaskInstance, name) == value for name, value in task.items()]
+    with create_session() as session:
+        return session.execute(select(TaskInstance.task_id).where(*key, or_(waits, resumes))).first() is not None

@@ -99,7 +99,7 @@ async def test_a_trigger_that_only_moves_leaves_everything(group, monkeypatch):
 
 
 async def deferred_state(monkeypatch, answer):
-    async def is_still_deferred(_task):
+    async def is_still_deferred(_task, _trigger_id):
         return answer
 
     monkeypatch.setattr(base_module, "is_still_deferred", is_still_deferred)

@@ -5,6 +5,7 @@ import json
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from airflow.triggers.base import BaseTrigger
 
 from airflow_provider_pai.hooks.dlc import DlcHook
 from airflow_provider_pai.triggers import base
@@ -83,7 +84,7 @@ def test_a_job_that_has_ended_beats_the_deadline():
     ("deferred", "cancel", "stops"), [(False, True, True), (True, True, False), (False, False, False)]
 )
 def test_on_kill_stops_only_what_no_longer_waits(monkeypatch, deferred, cancel, stops):
-    async def still_deferred(task):
+    async def still_deferred(task, _trigger_id):
         assert task == TASK
         return deferred
 
@@ -96,7 +97,7 @@ def test_on_kill_stops_only_what_no_longer_waits(monkeypatch, deferred, cancel, 
 async def test_a_second_cancellation_does_not_stop_the_stop(monkeypatch):
     """Airflow's triggerer cancels again, about once a second, while `on_kill` is still at work."""
 
-    async def still_deferred(_task):
+    async def still_deferred(_task, _trigger_id):
         await asyncio.sleep(0.2)
         return False
 
@@ -110,17 +111,50 @@ async def test_a_second_cancellation_does_not_stop_the_stop(monkeypatch):
     assert await asyncio.to_thread(status_after_stop, job_id) == "Stopped"
 
 
-def test_cancellation_is_not_swallowed():
-    job_id = submit()
+def cancel(one):
+    """Run a trigger and cancel it, as a triggerer does that shuts down, or whose task was ended."""
 
     async def cancelled():
-        run = asyncio.create_task(anext(trigger(job_id).run()))
+        run = asyncio.create_task(anext(one.run()))
         await asyncio.sleep(0.3)
         run.cancel()
         with pytest.raises(asyncio.CancelledError):
             await run
 
     asyncio.run(cancelled())
+
+
+@pytest.mark.skipif(not hasattr(BaseTrigger, "on_kill"), reason="this Airflow has no on_kill")
+def test_a_cancellation_stops_nothing_where_there_is_on_kill(monkeypatch):
+    monkeypatch.setattr(base, "is_still_deferred", None)
+    job_id = submit()
+    cancel(trigger(job_id))
+    assert DlcHook().get(job_id).status == "Running"
+
+
+@pytest.mark.parametrize(
+    ("deferred", "cancel_on_kill", "stops"), [(False, True, True), (True, True, False), (False, False, False)]
+)
+def test_a_cancellation_is_a_kill_where_there_is_no_on_kill(monkeypatch, deferred, cancel_on_kill, stops):
+    async def still_deferred(task, trigger_id):
+        assert (task, trigger_id) == (TASK, None)
+        return deferred
+
+    monkeypatch.setattr(base, "_AIRFLOW_CALLS_ON_KILL", False)
+    monkeypatch.setattr(base, "is_still_deferred", still_deferred)
+    job_id = submit("sleep 1")
+    cancel(trigger(job_id, cancel_on_kill=cancel_on_kill))
+    assert status_after_stop(job_id) == ("Stopped" if stops else "Succeeded")
+
+
+def test_a_cancellation_stays_one_when_the_database_does_not_answer(monkeypatch):
+    async def no_answer(_task, _trigger_id):
+        raise OSError("no database")
+
+    monkeypatch.setattr(base, "_AIRFLOW_CALLS_ON_KILL", False)
+    monkeypatch.setattr(base, "is_still_deferred", no_answer)
+    job_id = submit()
+    cancel(trigger(job_id))
     assert DlcHook().get(job_id).status == "Running"
 
 
