@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import socket
 import subprocess
 
 import pytest
 from alibabacloud_aiworkspace20210204 import models as aiworkspace
 
-from tests.emulator.pai_sdk import client, job_request, pod_logs, run_job
+from tests.emulator.pai_sdk import client, job_request, pod_logs, run_job, wait_job
 
 
 @pytest.fixture(scope="module")
@@ -69,3 +70,17 @@ def test_a_failed_clone_fails_the_job_with_gits_words(pai, jobs, repository):
     job = run_job(jobs, job_request("true", CodeSource={"CodeSourceId": source, "Branch": "nowhere"}))
     assert (job.status, job.reason_code) == ("Failed", "CodeSourceCloneFailed")
     assert "nowhere not found" in job.reason_message
+
+
+def test_a_stop_ends_a_clone_that_hangs(pai, jobs):
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        source = code_source(pai, f"http://127.0.0.1:{silent.getsockname()[1]}/training.git")
+        job_id = jobs.create_job(job_request("true", CodeSource={"CodeSourceId": source})).body.job_id
+        connection, _ = silent.accept()
+        jobs.stop_job(job_id)
+        job = wait_job(jobs, job_id)
+        assert [entry.status for entry in job.status_history][-3:] == ["EnvPreparing", "Stopping", "Stopped"]
+        with connection:
+            connection.settimeout(30)
+            while connection.recv(4096):  # git's request, then its end
+                pass
