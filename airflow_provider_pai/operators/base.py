@@ -123,7 +123,7 @@ class PaiJobOperator(PaiOperator):
         self.cancel_on_kill = cancel_on_kill
         self.log_interval = log_interval
         self._job_id: str | None = None
-        self._submitting: TaskIdentity | None = None
+        self._sought: TaskIdentity | None = None
         self._killed = False
 
     @abstractmethod
@@ -136,6 +136,12 @@ class PaiJobOperator(PaiOperator):
     @abstractmethod
     def result(self, context: Any, identity: TaskIdentity, generation: int, job: RemoteJob) -> Any:
         """Return the XCom of a job that has succeeded, and write its ledger rows."""
+
+    def pre_execute(self, context: Any) -> None:
+        """Let `on_kill` find the job of a task that resumes: 2.11 times it out before `execute_complete`."""
+        super().pre_execute(context)
+        if getattr(context["ti"], "next_method", None):
+            self._sought = self.identity(context)
 
     def execute(self, context: Any) -> Any:
         """Find this task's job or submit it, then wait for it."""
@@ -185,19 +191,19 @@ class PaiJobOperator(PaiOperator):
         self._stop()
 
     def _stop(self) -> None:
-        """Ask for the stop of what this process waits for, or has submitted without an answer."""
+        """Ask for the stop of what this process waits for, or of jobs whose id it has not."""
         if not self.cancel_on_kill:
             return
-        for job_id in [self._job_id] if self._job_id else self._unanswered():
+        for job_id in [self._job_id] if self._job_id else self._found():
             self.log.info("Stopping %s %s", self.hook.states.kind, job_id)
             self.hook.request_stop(job_id)
             Stats.incr("pai.job.stopped", tags={"service": self.hook.service})
 
-    def _unanswered(self) -> list[str]:
-        """Return the jobs of a submit that is under way: its answer may come too late for this process."""
+    def _found(self) -> list[str]:
+        """Return the jobs of a submit that is under way, whose answer may come too late, or of a task that resumes."""
         end = time.monotonic() + _KILL_LOOK_SECONDS
-        while self._submitting is not None:
-            decision = decide(self.hook.find(self._submitting), self._submitting.cycle, self.hook.states)
+        while self._sought is not None:
+            decision = decide(self.hook.find(self._sought), self._sought.cycle, self.hook.states)
             jobs = [*filter(None, [decision.job_id]), *decision.stop]
             if jobs or time.monotonic() > end:
                 return jobs
@@ -251,7 +257,7 @@ class PaiJobOperator(PaiOperator):
         :raises PaiError: the task was killed before.
         """
         lost: PaiError = PaiError("the task was killed before its submit")
-        self._submitting = identity
+        self._sought = identity
         for _ in range(_SUBMIT_ATTEMPTS):
             if self._killed:
                 break

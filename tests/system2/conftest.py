@@ -19,7 +19,6 @@ import pytest
 from airflow.providers.common.compat.version_compat import AIRFLOW_V_3_0_PLUS
 
 from airflow_provider_pai.hooks.dlc import DlcHook
-from tests.conftest import airflow_connection
 
 HERE = Path(__file__).parent
 # What this process's Airflow has read already: all its processes share the home and its database.
@@ -62,10 +61,10 @@ class Airflow:
         """Run a command in Airflow's environment and return what it prints."""
         return subprocess.run(command, env=self.environment, check=True, capture_output=True, text=True).stdout
 
-    def start(self, name: str) -> None:
+    def start(self, name: str, call_it: str = "") -> None:
         """Start one part; it serves nothing on the network."""
         with (HOME / f"{name}.log").open("ab") as log:
-            self.running[name] = subprocess.Popen(
+            self.running[call_it or name] = subprocess.Popen(
                 ["airflow", name, "--skip-serve-logs"], env=self.environment, stdout=log, stderr=log,
                 start_new_session=True,
             )  # fmt: skip
@@ -76,6 +75,14 @@ class Airflow:
         send = os.killpg if number == signal.SIGKILL else os.kill
         send(process.pid, number)
         process.wait(40)
+
+    def suspend(self, name: str) -> None:
+        """Let one part hang until it is resumed."""
+        os.kill(self.running[name].pid, signal.SIGSTOP)
+
+    def resume(self, name: str) -> None:
+        """Let one part go on."""
+        os.kill(self.running[name].pid, signal.SIGCONT)
 
     def log(self, name: str) -> str:
         return (HOME / f"{name}.log").read_text(errors="replace")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import time
 
 import pytest
 
@@ -59,10 +60,34 @@ def test_a_triggerer_that_restarts_stops_nothing(one, airflow, number):
     assert one.job_statuses("cleared")[1:] == ["Running"]
 
 
+def test_a_triggerer_that_loses_its_trigger_stops_nothing(one, airflow):
+    first = triggerer_of(one, "moved")
+    airflow.suspend("triggerer")
+    airflow.start("triggerer", call_it="second triggerer")
+    one.until("the second triggerer took over", lambda: triggerer_of(one, "moved") not in (None, first), 60)
+    before = airflow.log("triggerer").count("completed")
+    airflow.resume("triggerer")
+    one.until("the first gave its triggers up", lambda: airflow.log("triggerer").count("completed") > before, 30)
+    time.sleep(3)
+    assert (one.state("moved"), one.job_statuses("moved")) == ("deferred", ["Running"])
+    assert one.job_statuses("cleared")[1:] == ["Running"]
+    airflow.stop("second triggerer")
+
+
 def test_the_next_triggerer_stops_the_job_of_a_marked_task(one):
     one.mark("moved", "success")
     one.until("moved: the job is stopped", lambda: one.job_statuses("moved") == ["Stopped"], 30)
     assert "the task is finished (failed)" in orphans(one)
+
+
+def test_a_timeout_that_no_triggerer_sees_stops_the_job(start, airflow):
+    airflow.stop("triggerer", signal.SIGKILL)
+    run = start("unwatched")
+    run.until("it is deferred", lambda: run.state("late") == "deferred", 60)
+    run.until("its job runs", lambda: run.job_statuses("late") == ["Running"], 10)
+    run.until("unwatched: the job is stopped", lambda: run.job_statuses("late") == ["Stopped"], 60)
+    run.until("unwatched: the task failed", lambda: run.state("late") == "failed", 30)
+    airflow.start("triggerer")
 
 
 def triggerer_of(run, task_id):

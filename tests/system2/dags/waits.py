@@ -17,6 +17,9 @@ with DAG("waits", schedule=None, start_date=pendulum.datetime(2026, 1, 1), catch
         DlcSubmitJobOperator(task_id=task_id, deferrable=True, **LONG)
     DlcSubmitJobOperator(task_id="kept", deferrable=True, cancel_on_kill=False, **LONG)
 
+with DAG("unwatched", schedule=None, start_date=pendulum.datetime(2026, 1, 1), catchup=False):
+    DlcSubmitJobOperator(task_id="late", deferrable=True, execution_timeout=timedelta(seconds=15), **LONG)
+
 # Alone: while it runs, the SequentialExecutor starts no other task.
 with DAG("works", schedule=None, start_date=pendulum.datetime(2026, 1, 1), catchup=False):
     DlcSubmitJobOperator(task_id="in_worker", deferrable=False, **LONG)
