@@ -186,6 +186,18 @@ def test_a_trigger_that_fails_on_the_last_try_leaves_no_job(bucket):
     wait_for_status(job_id, "Stopped")
 
 
+def test_on_kill_finds_the_job_of_a_task_that_resumes(bucket):
+    run = task(bucket, "resumes", command="sleep 60")
+    one = run.make()
+    job_id = DlcHook().submit(one.build(run.context(), one.identity(run.context()), 1))
+    context = run.context()
+    context["ti"].next_method = "execute_complete"
+    again = run.make()
+    again.pre_execute(context)
+    again.on_kill()
+    wait_for_status(job_id, "Stopped")
+
+
 def test_no_output_is_no_artifact(bucket):
     with pytest.raises(PaiArtifactError, match="left no file"):
         task(bucket, "empty", command="true").run()
