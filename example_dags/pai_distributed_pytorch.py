@@ -64,12 +64,13 @@ def pai_distributed_pytorch() -> None:
         poll_interval=5,
         deferrable=True,
     )
-    DlcStartTensorBoardOperator(
+    tensorboard = DlcStartTensorBoardOperator(
         task_id="tensorboard",
-        log_uri=train.output["uri"],
-        job_id=train.output["job"]["id"],
+        log_uri="{{ ti.xcom_pull(task_ids='train')['uri'] }}",
+        job_id="{{ ti.xcom_pull(task_ids='train')['job']['id'] }}",
         max_running_time=timedelta(hours=1),
     )
+    train >> tensorboard
 
 
 pai_distributed_pytorch()

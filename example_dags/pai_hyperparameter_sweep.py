@@ -39,7 +39,6 @@ PARAMS = {
     start_date=pendulum.datetime(2025, 1, 1, tz="Asia/Shanghai"),
     default_args={"retries": 2, "retry_delay": timedelta(minutes=1)},
     params=PARAMS,
-    render_template_as_native_obj=True,
     doc_md=__doc__,
     tags=["pai", "example"],
 )

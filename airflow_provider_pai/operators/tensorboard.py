@@ -91,7 +91,7 @@ class DlcStartTensorBoardOperator(PaiOperator):
 
 
 class DlcStopTensorBoardOperator(PaiOperator):
-    """Stop a TensorBoard; one that has stopped is no error. API: StopTensorboard.
+    """Stop a TensorBoard; one that has stopped or is gone is no error. API: StopTensorboard.
 
     :param tensorboard_id: the TensorBoard. (templated)
     """

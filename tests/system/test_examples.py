@@ -29,7 +29,7 @@ def digits(dlc):
 def test_the_best_of_a_sweep_goes_on(run, api):
     grid = {"max_depth": [1, 4], "learning_rate": [0.05, 0.3]}
     one = run("pai_hyperparameter_sweep", bucket=BUCKET, grid=grid)
-    one.until("the best model is verified", lambda: one.task("artifact")["state"] == "success", timeout=70)
+    one.until("the best model is verified", lambda: one.task("artifact")["state"] == "success", timeout=100)
     jobs = one.jobs("train")
     assert len(jobs) == 4
     for index in range(4):
