@@ -9,9 +9,9 @@ import hashlib
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields, replace
+from dataclasses import asdict, dataclass, field, fields
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 SCHEMA_VERSION = 1
 MANIFEST_NAME = "_manifest.json"
@@ -19,11 +19,10 @@ MAX_XCOM_BYTES = 16 * 1024
 
 Json = dict[str, Any]
 
-_BUCKET = re.compile(r"[a-z0-9][a-z0-9-]{1,61}[a-z0-9]")
+_BUCKET = r"[a-z0-9][a-z0-9-]{1,61}[a-z0-9]"
 
 
-@dataclass(frozen=True)
-class OssUri:
+class OssUri(NamedTuple):
     """`oss://bucket/key`: the one parser of OSS addresses."""
 
     bucket: str
@@ -38,7 +37,7 @@ class OssUri:
         match = re.fullmatch(r"oss://([^/]*)(?:/(.*))?", text, re.DOTALL) if isinstance(text, str) else None
         bucket = match[1].partition(".")[0] if match else ""
         key = (match[2] or "") if match else ""
-        if not _BUCKET.fullmatch(bucket) or key.startswith("/") or len(key.encode()) > 1023:
+        if not re.fullmatch(_BUCKET, bucket) or key.startswith("/") or len(key.encode()) > 1023:
             raise ValueError(
                 f"{field}: {text!r} is not allowed; write oss://bucket/key with a bucket of 3 to 63 "
                 "lowercase letters, digits and hyphens, and a key of at most 1,023 bytes that does not begin with /"
@@ -48,16 +47,16 @@ class OssUri:
     @property
     def folder(self) -> OssUri:
         """Return this address as a prefix: it ends with `/` unless it is the whole bucket."""
-        return self if not self.key or self.key.endswith("/") else replace(self, key=self.key + "/")
+        return self if not self.key or self.key.endswith("/") else self._replace(key=self.key + "/")
 
     @property
     def parent(self) -> OssUri:
         """Return the prefix that an object lies below."""
-        return replace(self, key=self.key[: self.key.rfind("/") + 1])
+        return self._replace(key=self.key[: self.key.rfind("/") + 1])
 
     def join(self, *parts: str) -> OssUri:
         """Return an address below this one."""
-        return replace(self, key=self.folder.key + "/".join(part.strip("/") for part in parts))
+        return self._replace(key=self.folder.key + "/".join(part.strip("/") for part in parts))
 
     def __str__(self) -> str:
         """Return `oss://bucket/key`."""

@@ -8,9 +8,8 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 from airflow_provider_pai.artifact import make_version
 from airflow_provider_pai.states import States, Verdict
@@ -23,8 +22,7 @@ GENERATION_TAG = "airflow_generation"
 MAX_TAG = 128
 
 
-@dataclass(frozen=True, kw_only=True)
-class TaskIdentity:
+class TaskIdentity(NamedTuple):
     """One task instance of one Airflow deployment, in one cycle."""
 
     deployment: str
@@ -87,8 +85,7 @@ class TaskIdentity:
         return make_version(self.moment, self.key(generation))
 
 
-@dataclass(frozen=True, kw_only=True)
-class TaskName:
+class TaskName(NamedTuple):
     """A task instance as the readable tags name it."""
 
     dag_id: str
@@ -111,8 +108,7 @@ class TaskName:
         return f"{self.dag_id}.{self.task_id}{mapped} in {self.run_id}"
 
 
-@dataclass(frozen=True, kw_only=True)
-class TaggedJob:
+class TaggedJob(NamedTuple):
     """A job as its tags describe it."""
 
     job_id: str
@@ -130,8 +126,7 @@ class TaggedJob:
         return cls(job_id=job_id, status=status, cycle=int(cycle), generation=int(generation), created=created)
 
 
-@dataclass(frozen=True, kw_only=True)
-class Decision:
+class Decision(NamedTuple):
     """What a task does about the jobs that it finds under its own name.
 
     :param job_id: the job to go on with; None: submit `generation`.

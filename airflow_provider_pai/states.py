@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import StrEnum
+from typing import NamedTuple
 
 
 class Verdict(StrEnum):
@@ -16,8 +16,7 @@ class Verdict(StrEnum):
     """Not in the table: keeps waiting, with a warning, until the deadline."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class States:
+class States(NamedTuple):
     """The statuses of one kind of resource.
 
     :param stopping: those active statuses in which the resource is already on its way out.

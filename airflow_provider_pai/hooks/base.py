@@ -5,10 +5,10 @@ from __future__ import annotations
 import time
 from abc import abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from functools import cached_property
-from typing import Any, ClassVar, TypeVar
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, TypeVar
 
 from airflow.providers.common.compat.connection import get_async_connection, get_async_extra_dejson
 from airflow.providers.common.compat.sdk import BaseHook, mask_secret
@@ -21,11 +21,13 @@ from airflow_provider_pai.exceptions import (
     PaiTimeoutError,
     PaiTransientError,
 )
-from airflow_provider_pai.hooks.connection import PaiConnection
 from airflow_provider_pai.hooks.errors import translated
 from airflow_provider_pai.hooks.logs import Cursor, LogCopy
 from airflow_provider_pai.identity import TASK_TAG, TaggedJob, TaskIdentity
 from airflow_provider_pai.states import States, Verdict
+
+if TYPE_CHECKING:
+    from airflow_provider_pai.hooks.connection import PaiConnection
 
 Json = dict[str, Any]
 T = TypeVar("T")
@@ -33,6 +35,7 @@ H = TypeVar("H", bound="PaiHook")
 
 DEFAULT_POLL_INTERVAL = 10.0
 _CONNECT_MS, _READ_MS = 5_000, 30_000
+_NOTHING: Mapping[str, Any] = MappingProxyType({})
 
 
 class PaiHook(BaseHook):
@@ -87,6 +90,8 @@ class PaiHook(BaseHook):
         return hook
 
     def _read(self, connection: Any, extra: Mapping[str, Any]) -> PaiConnection:
+        from airflow_provider_pai.hooks.connection import PaiConnection
+
         read = PaiConnection.read(connection, extra, region=self.region, workspace_id=self.workspace_id)
         for secret in (read.access_key_secret, read.security_token):
             if secret:
@@ -149,8 +154,7 @@ class PaiHook(BaseHook):
         return check_services(self.arguments)
 
 
-@dataclass(frozen=True, kw_only=True)
-class RemoteJob:
+class RemoteJob(NamedTuple):
     """A job as a service describes it, in JSON primitives, so that it can cross the trigger's boundary.
 
     :param tags: the tags of `identity`.
@@ -162,12 +166,12 @@ class RemoteJob:
     reason_code: str | None = None
     reason: str | None = None
     created: str = ""
-    tags: Mapping[str, str] = field(default_factory=dict)
-    facts: Mapping[str, Any] = field(default_factory=dict)
+    tags: Mapping[str, str] = _NOTHING
+    facts: Mapping[str, Any] = _NOTHING
 
     def to_dict(self) -> Json:
         """Return plain JSON."""
-        return asdict(self)
+        return {**self._asdict(), "tags": dict(self.tags), "facts": dict(self.facts)}
 
     @property
     def tagged(self) -> TaggedJob | None:

@@ -154,15 +154,15 @@ class DswRunHook(DswHook):
         facts = {"run_uri": uri}
         result = self._result(OssUri.parse(uri, RUN_URI))
         if result is None:
-            return RemoteJob(**{**vars(job), "facts": facts})
+            return job._replace(facts=facts)
         code = result.get("exit_code")
-        done = {
+        done: Json = {
             "status": "RunSucceeded" if code == 0 else "RunFailed",
             "reason_code": None if code == 0 else "CommandFailed",
             "reason": None if code == 0 else f"the command exited with {code}",
             "facts": {**facts, **result},
         }
-        return RemoteJob(**{**vars(job), **done})
+        return job._replace(**done)
 
     def _result(self, run: OssUri) -> Json | None:
         try:

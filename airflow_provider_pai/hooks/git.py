@@ -11,7 +11,7 @@ import tempfile
 _ENVIRONMENT = {"GIT_TERMINAL_PROMPT": "0", "GIT_SSH_COMMAND": "ssh -o BatchMode=yes", "GIT_NO_LAZY_FETCH": "1"}
 _SECONDS = 60
 
-_HASH = re.compile(r"[0-9a-f]{4,40}", re.IGNORECASE)
+_HASH = r"(?i)[0-9a-f]{4,40}"
 
 
 class GitError(Exception):
@@ -31,7 +31,7 @@ def full_commit(repo: str, name: str) -> str | None:
             return tips[reference]
     if name in tips.values():
         return name
-    return _in_history(repo, name) if _HASH.fullmatch(name) else None
+    return _in_history(repo, name) if re.fullmatch(_HASH, name) else None
 
 
 def _in_history(repo: str, name: str) -> str | None:

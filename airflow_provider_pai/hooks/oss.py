@@ -5,21 +5,21 @@ from __future__ import annotations
 import hashlib
 import logging
 from collections.abc import Iterator
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from airflow_provider_pai.artifact import DatasetRef, OssUri
 from airflow_provider_pai.exceptions import PaiConfigError, PaiConflictError, PaiNotFoundError
 from airflow_provider_pai.hooks.base import PaiHook
-from airflow_provider_pai.hooks.connection import CredentialClient
+
+if TYPE_CHECKING:
+    from airflow_provider_pai.hooks.connection import CredentialClient
 
 
-@dataclass(frozen=True, kw_only=True)
-class ObjectInfo:
+class ObjectInfo(NamedTuple):
     """An object's facts; `crc64` (unsigned decimal) is known from HEAD, not from lists."""
 
     uri: OssUri

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any, TypedDict
+from typing import Any, NamedTuple, TypedDict
 
 from airflow_provider_pai.artifact import Code, OssUri
 from airflow_provider_pai.exceptions import PaiConfigError
@@ -40,8 +39,7 @@ class OssCode(TypedDict, total=False):
     path: str
 
 
-@dataclass(frozen=True, kw_only=True)
-class Source:
+class Source(NamedTuple):
     """Code as it was found.
 
     :param repo: the repository's URL, or the `oss://` address.

@@ -6,9 +6,9 @@ API: CreateJobRequest.job_type and JobSpec.type of alibabacloud_pai_dlc20201203.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from string import Template
-from typing import Any
+from types import MappingProxyType
+from typing import Any, NamedTuple
 
 from airflow_provider_pai.exceptions import PaiConfigError
 from airflow_provider_pai.hooks.base import Json
@@ -28,8 +28,7 @@ export DMLC_PS_ROOT_PORT=$${DMLC_PS_ROOT_URI##*:} DMLC_PS_ROOT_URI=$${DMLC_PS_RO
 """)
 
 
-@dataclass(frozen=True)
-class Role:
+class Role(NamedTuple):
     """One kind of node: its JobSpec.Type, and whether there is at most one."""
 
     type: str
@@ -37,13 +36,12 @@ class Role:
     dmlc_role: str | None = None
 
 
-@dataclass(frozen=True)
-class Framework:
+class Framework(NamedTuple):
     """A JobType, its roles, which of them are there even if nobody names them, and its success policies."""
 
     job_type: str
     roles: Mapping[str, Role]
-    implied: Mapping[str, int] = field(default_factory=dict)
+    implied: Mapping[str, int] = MappingProxyType({})
     success_policies: tuple[str, ...] = ()
 
 

@@ -12,11 +12,12 @@ from airflow_provider_pai.exceptions import PaiConfigError
 
 OUR_PREFIX = "PAI_"
 
-_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_NAME = r"[A-Za-z_][A-Za-z0-9_]*"
+# Compiled where they are first used: DAG files are parsed all day.
 # MAX_TOKENS and TOKENIZERS_PARALLELISM are no secrets; nor is a value that half of all log lines hold.
-_SECRET_NAME = re.compile(r"SECRET|TOKEN(?![A-Z])|PASSWORD|PASSWD|ACCESS_?KEY", re.IGNORECASE)
-_HARMLESS = re.compile(r"\s*|true|false|none|\d{1,5}", re.IGNORECASE)
-_ACCESS_KEY_ID = re.compile(r"LTAI[A-Za-z0-9]{8,}")
+_SUSPICIOUS = r"(?i)SECRET|TOKEN(?![A-Z])|PASSWORD|PASSWD|ACCESS_?KEY"
+_HARMLESS = r"(?i)\s*|true|false|none|\d{1,5}"
+_ACCESS_KEY_ID = r"LTAI[A-Za-z0-9]{8,}"
 
 
 def check_environment(given: Mapping[str, Any], reserved: Collection[str]) -> None:
@@ -25,7 +26,7 @@ def check_environment(given: Mapping[str, Any], reserved: Collection[str]) -> No
     :raises PaiConfigError: naming the variable.
     """
     for name in given:
-        if not _NAME.fullmatch(name):
+        if not re.fullmatch(_NAME, name):
             raise PaiConfigError("env", name, "names are letters, digits and _, no digit first")
         if name in reserved:
             raise PaiConfigError("env", name, f"the service sets {', '.join(sorted(reserved))} itself")
@@ -44,5 +45,5 @@ def mask_secrets(given: Mapping[str, Any]) -> list[str]:
 def _secrets(given: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     for name, value in given.items():
         text = str(value)
-        if not _HARMLESS.fullmatch(text) and (_SECRET_NAME.search(name) or _ACCESS_KEY_ID.search(text)):
+        if not re.fullmatch(_HARMLESS, text) and (re.search(_SUSPICIOUS, name) or re.search(_ACCESS_KEY_ID, text)):
             yield name, text

@@ -5,10 +5,9 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from functools import cached_property
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple
 
 from airflow_provider_pai.artifact import (
     DataInterval,
@@ -34,8 +33,7 @@ CODE_PATH = f"{MOUNT_ROOT}/code"
 ARTIFACT_VARIABLE = "PAI_ARTIFACT"
 
 
-@dataclass(frozen=True)
-class Mount:
+class Mount(NamedTuple):
     """A prefix on OSS and where the workload sees it."""
 
     uri: str
@@ -203,7 +201,7 @@ def input_path(name: str) -> str:
 def task_of(identity: TaskIdentity) -> Json:
     """Return the readable part of an identity."""
     return {
-        key: value for key, value in asdict(identity).items() if key in ("dag_id", "run_id", "task_id", "map_index")
+        key: value for key, value in identity._asdict().items() if key in ("dag_id", "run_id", "task_id", "map_index")
     }
 
 

@@ -60,7 +60,7 @@ def test_a_dead_holder_s_lease_ends_by_the_clock_of_oss(make, monkeypatch):
 
     def later(self, uri):
         info = real(self, uri)
-        return info and type(info)(**{**info.__dict__, "server_time": info.last_modified + timedelta(seconds=101)})
+        return info and info._replace(server_time=info.last_modified + timedelta(seconds=101))
 
     monkeypatch.setattr(OssHook, "head", later)
     assert heir.take() is None

@@ -248,5 +248,5 @@ def test_rendered_secrets_of_mapped_tasks_are_masked_too():
 def test_a_display_name_made_of_dag_and_task_fits():
     one = task("name")
     identity = one.make().identity(one.context())
-    body = one.make().build(one.context(), type(identity)(**{**vars(identity), "dag_id": "nächtlich"}), 1)
+    body = one.make().build(one.context(), identity._replace(dag_id="nächtlich"), 1)
     assert body["DisplayName"] == "n_chtlich.task"
