@@ -1,19 +1,22 @@
 """Kill workers with SIGKILL at random moments: how many jobs does each finished task leave?
 
-Ours (`DlcSubmitJobOperator`) against an operator written plainly on Airflow's ResumableJobMixin, on the same emulator.
-Each try of a task is a process of its own that is killed at a random moment, twice a task, then left to finish; some
-are killed just when the service has accepted the job. What
-survives it is what Airflow keeps on its server: the try's number and the task's state store. A duplicate is a job more
-than one a task; an orphan is one that still runs when every task has finished.
+Ours (`DlcSubmitJobOperator`, waiting in the worker and deferred) against an operator written plainly on Airflow's
+ResumableJobMixin, on the same emulator. Each try of a task is a process of its own, and so is each run of its trigger;
+they are killed at random moments, twice a task, then left to finish. Some are killed just when the service has accepted
+the job. What survives them is what Airflow keeps on its server: the try's number, the deferral and the task's state
+store. A duplicate is a job more than one a task; an orphan is one that still runs when every task has finished.
 
-    python benchmarks/exactly_once.py --kills 100
+    python benchmarks/exactly_once.py --kills 100 [--faults]
 
-prints one JSON line: {"kills", "ours": {"tasks", "jobs", "duplicates", "orphans"}, "resumable_mixin": {…}}.
+prints one JSON line: {"kills", "faults", "ours": {"tasks", "jobs", "duplicates", "orphans"}, "ours_deferred": {…},
+"resumable_mixin": {…}}. With `--faults` lists are two seconds behind, and of the calls one in ten is answered by 503,
+one in ten throttled, and one in ten carried out without an answer.
 """
 
 from __future__ import annotations
 
 import argparse
+import functools
 import json
 import os
 import random
@@ -22,25 +25,41 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+import traceback
+from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+
+import httpx
 
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
 os.environ["AIRFLOW_HOME"] = tempfile.mkdtemp(prefix="airflow-")
-from airflow.providers.common.compat.sdk import BaseOperator, ResumableJobMixin  # noqa: E402
+from airflow.providers.common.compat.module_loading import import_string  # noqa: E402
+from airflow.providers.common.compat.sdk import BaseOperator, ResumableJobMixin, TaskDeferred  # noqa: E402
 
 from airflow_provider_pai.hooks.dlc import DlcHook  # noqa: E402
 from airflow_provider_pai.identity import TaskIdentity  # noqa: E402
 from airflow_provider_pai.operators.dlc import DlcSubmitJobOperator  # noqa: E402
-from tests.task import Task  # noqa: E402
+from tests.task import Task, fire  # noqa: E402
 
 KILLS_A_TASK = 2
 # Share of the tries that die, if they get so far, between the service's acceptance of a job and the store of its id.
 AIMED = 0.3
 # A try takes about this long when it is left alone: submit, half a second of training, the finish.
 TRY_SECONDS = 0.8
+LIST_LAG = 2.0
+# The first rule that hits a call decides: a tenth of the calls each.
+FAULTS = (
+    {"match": "^api ", "probability": 0.1, "status": 503},
+    {"match": "^api ", "probability": 0.11, "status": 429, "code": "Throttling.User"},
+    {"match": "^api ", "probability": 0.125, "drop": "answer"},
+)
+DONE, MORE = 0, 3
 JOB = {"framework": "pytorch", "ecs_spec": "ecs.g6.large", "image": "i", "command": "sleep 0.4"}
 
 
@@ -70,14 +89,19 @@ class PlainResumable(ResumableJobMixin, BaseOperator):  # type: ignore[misc]
         return external_id
 
 
+def ours(*, deferrable: bool) -> Any:
+    return DlcSubmitJobOperator(task_id="task", deferrable=deferrable, poll_interval=0.05, log_interval=0, **JOB)
+
+
 KINDS: dict[str, Callable[[], Any]] = {
-    "ours": lambda: DlcSubmitJobOperator(task_id="task", poll_interval=0.05, log_interval=0, **JOB),
+    "ours": lambda: ours(deferrable=False),
+    "ours_deferred": lambda: ours(deferrable=True),
     "resumable_mixin": lambda: PlainResumable(task_id="task"),
 }
 
 
 class FileStore(dict[str, Any]):
-    """A task's state store on disk: what was set is there, whatever happens to the process."""
+    """A task's state on disk: what was set is there, whatever happens to the process."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -85,6 +109,13 @@ class FileStore(dict[str, Any]):
 
     def update(self, values: Any) -> None:  # type: ignore[override]
         super().update(values)
+        self._write()
+
+    def clear(self) -> None:
+        super().clear()
+        self._write()
+
+    def _write(self) -> None:
         part = self._path.with_suffix(".part")
         part.write_text(json.dumps(self))
         part.replace(self._path)
@@ -102,8 +133,26 @@ def die_once_accepted() -> None:
     DlcHook.submit = submit_and_die
 
 
-def try_once(task: Task, kill_after: float | None, *, aimed: bool) -> bool:
-    """Run one try in a process of its own; tell whether it ended by itself."""
+def step(task: Task, deferral: FileStore) -> int:
+    """Run what Airflow would run next: the worker, the trigger, or the worker that goes on."""
+    if "trigger" in deferral and "event" not in deferral:
+        path, arguments = deferral["trigger"]
+        deferral.update({"event": fire(import_string(path)(**arguments))})
+        return MORE
+    operator = task.make()
+    try:
+        if "event" in deferral:
+            operator.resume_execution(deferral["method"], {"event": deferral["event"]}, task.context())
+        else:
+            operator.execute(task.context())
+    except TaskDeferred as deferred:
+        deferral.update({"trigger": deferred.trigger.serialize(), "method": deferred.method_name})
+        return MORE
+    return DONE
+
+
+def in_a_process(work: Callable[[], int], kill_after: float | None, *, aimed: bool) -> int:
+    """Run a step in a process of its own; return its exit code, negative where it was killed."""
     child = os.fork()
     if child == 0:
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
@@ -111,34 +160,85 @@ def try_once(task: Task, kill_after: float | None, *, aimed: bool) -> bool:
         if aimed:
             die_once_accepted()
         try:
-            task.run()
-            code = 0
+            code = work()
+        except Exception:  # noqa: BLE001 - told, then counted as a failed try
+            traceback.print_exc()
         finally:
             os._exit(code)
     if kill_after is not None:
         time.sleep(kill_after)
         os.kill(child, signal.SIGKILL)
-    status = os.waitpid(child, 0)[1]
-    if os.WIFEXITED(status) and status:
-        raise RuntimeError(f"the task of {task.run_id} failed")
-    return status == 0
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
 
 
-def play(kind: str, kills: int, folder: Path) -> dict[str, int]:
-    """Run tasks until so many kills have been spent and count what they leave."""
+@dataclass(frozen=True)
+class Plan:
+    """One task: how it is called, and how it is to be disturbed."""
+
+    kind: str
+    number: int
+    kills: int
+    faults: bool
+    folder: Path
+    seed: int
+
+
+def live(plan: Plan) -> int:
+    """Bring one task to its end, through as many tries as it takes; return how many kills it has survived."""
+    dice = random.Random(f"{plan.seed} {plan.kind} {plan.number}")
+    name = f"{plan.kind}-{plan.number}"
+    number, killed = 1, 0
+    while True:
+        # Read anew each time: it is the process of a step that writes them.
+        deferral = FileStore(plan.folder / f"{name}-deferral.json")
+        task = Task(KINDS[plan.kind], run_id=name, max_tries=99, try_number=number, start_date=datetime.now(UTC))
+        task.store = FileStore(plan.folder / f"{name}-state.json")
+        left = killed < plan.kills
+        moment = dice.uniform(0, TRY_SECONDS * (4 if plan.faults else 1)) if left else None
+        work = functools.partial(step, task, deferral)
+        code = in_a_process(work, moment, aimed=left and dice.random() < AIMED)
+        killed += code < 0
+        if code == DONE:
+            return killed
+        if code > 0 and code != MORE and not plan.faults:
+            raise RuntimeError(f"the task of {name} failed")
+        # A trigger that died is run again; a worker that died is another try.
+        in_trigger = "trigger" in deferral and "event" not in deferral
+        if code != MORE and not in_trigger:
+            deferral.clear()
+            number += 1
+
+
+def control(what: str, method: str, body: Any = None) -> None:
+    """Tell the emulator how to behave."""
+    httpx.request(method, f"{DlcHook().connection.endpoint_url}/_emulator/{what}", json=body).raise_for_status()
+
+
+@contextmanager
+def stumbling(faults: bool) -> Iterator[None]:
+    """Let the service stumble meanwhile."""
+    if faults:
+        control("faults", "POST", FAULTS)
+        control("settings", "POST", {"list_lag": LIST_LAG})
+    yield
+    if faults:
+        control("faults", "DELETE")
+        control("settings", "POST", {"list_lag": 0})
+
+
+def play(kind: str, arguments: argparse.Namespace, folder: Path) -> dict[str, int]:
+    """Run tasks, some at a time, until so many kills have been spent, and count what they leave."""
     before = {job["JobId"] for job in DlcHook().list_jobs()}
-    tasks = 0
-    while kills > 0:
-        store, number, left = folder / f"{kind}-{tasks}.json", 0, min(KILLS_A_TASK, kills)
-        done = False
-        while not done:
-            task = Task(KINDS[kind], run_id=f"{kind}-{tasks}", max_tries=99, try_number=number)
-            task.store = FileStore(store)
-            moment = random.uniform(0, TRY_SECONDS) if left > 0 else None
-            done = try_once(task, moment, aimed=left > 0 and random.random() < AIMED)
-            killed = not done
-            left, kills, number = left - killed, kills - killed, number + 1
-        tasks += 1
+    tasks, kills = 0, arguments.kills
+    with stumbling(arguments.faults), ProcessPoolExecutor(arguments.parallel) as pool:
+        while kills > 0:
+            shares = [min(KILLS_A_TASK, kills - spent) for spent in range(0, kills, KILLS_A_TASK)]
+            plans = [
+                Plan(kind, tasks + number, share, arguments.faults, folder, arguments.seed)
+                for number, share in enumerate(shares)
+            ]
+            kills -= sum(pool.map(live, plans))
+            tasks += len(plans)
     jobs = [job for job in DlcHook().list_jobs() if job["JobId"] not in before]
     running = [job for job in jobs if not DlcHook.states.is_final(job["Status"])]
     finished = [job for job in jobs if job["Status"] == "Succeeded"]
@@ -146,12 +246,13 @@ def play(kind: str, kills: int, folder: Path) -> dict[str, int]:
 
 
 def main() -> None:
-    """Run both kinds and print the line."""
+    """Run all kinds and print the line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--kills", type=int, default=20)
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--faults", action="store_true", help="lists that lag, 30 %% of calls without a proper answer")
+    parser.add_argument("--parallel", type=int, default=4, help="tasks at a time")
     arguments = parser.parse_args()
-    random.seed(arguments.seed)
     command = [sys.executable, "-m", "airflow_provider_pai.emulator", "--dwell", "0.01"]
     with (
         subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, cwd=ROOT) as emulator,
@@ -162,8 +263,8 @@ def main() -> None:
             extra = {name: pai[name] for name in ("region", "workspace_id", "endpoint_url", "oss_endpoint")}
             connection = {"conn_type": "pai", "login": pai["access_key_id"], "password": pai["access_key_secret"]}
             os.environ["AIRFLOW_CONN_PAI_DEFAULT"] = json.dumps({**connection, "extra": extra})
-            found = {kind: play(kind, arguments.kills, Path(folder)) for kind in KINDS}
-            print(json.dumps({"kills": arguments.kills, **found}))
+            found = {kind: play(kind, arguments, Path(folder)) for kind in KINDS}
+            print(json.dumps({"kills": arguments.kills, "faults": arguments.faults, **found}))
         finally:
             emulator.terminate()
 

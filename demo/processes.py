@@ -58,6 +58,11 @@ class Component:
             )
 
     @property
+    def pid(self) -> int:
+        """Return the guard's process id."""
+        return self._guard.pid
+
+    @property
     def output(self) -> IO[str]:
         """Return the captured standard output."""
         assert self._guard.stdout is not None

@@ -152,9 +152,13 @@ class Stack:
         self.say("Airflow: " + ", ".join(_AIRFLOW) + " starting")
         return self._healthy(timeout=120)
 
-    def start(self, name: str) -> None:
-        """Start one part of Airflow."""
-        self._start(name, ["airflow", *_AIRFLOW[name]], self._environment)
+    def start(self, part: str, name: str = "") -> None:
+        """Start one part of Airflow, a second one of its kind under a name of its own."""
+        self._start(name or part, ["airflow", *_AIRFLOW[part]], self._environment)
+
+    def pid(self, name: str) -> int:
+        """Return the process below which everything of a component runs."""
+        return next(component.pid for component in self._components if component.name == name)
 
     def command(self, *command: str) -> str:
         """Run a command in Airflow's environment and return what it prints; a failure raises."""

@@ -18,6 +18,15 @@ from demo.stack import Stack
 HERE = Path(__file__).parent
 EXAMPLES = HERE.parents[1] / "example_dags"
 
+# What Airflow notices after minutes by default, it notices within seconds here.
+QUICK = {
+    "AIRFLOW__CORE__PARALLELISM": "8",
+    "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": "20",
+    "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT_DETECTION_INTERVAL": "3",
+    "AIRFLOW__TRIGGERER__JOB_HEARTBEAT_SEC": "2",
+    "AIRFLOW__TRIGGERER__TRIGGERER_HEALTH_CHECK_THRESHOLD": "12",
+}
+
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
@@ -31,7 +40,7 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     (folder / "dags").mkdir()
     for path in (*(HERE / "dags").glob("*.py"), *EXAMPLES.glob("pai_*.py")):
         (folder / "dags" / path.name).symlink_to(path)
-    with Stack(print, folder=folder / "stack", dags=folder / "dags") as stack:
+    with Stack(print, folder=folder / "stack", dags=folder / "dags", variables=QUICK) as stack:
         stack.start_emulator()
         yield stack
 
@@ -99,14 +108,24 @@ def unpause(api: AirflowApi, dag_id: str) -> None:
 
 
 @pytest.fixture
-def run(stack: Stack, api: AirflowApi, dlc: DlcHook) -> Callable[..., Run]:
+def prepared(stack: Stack, api: AirflowApi, dlc: DlcHook) -> Callable[[str], Run]:
+    """Un-pause a DAG and return a run of it that something else will make."""
+
+    def prepare(dag_id: str) -> Run:
+        unpause(api, dag_id)
+        return Run(stack, api, dlc, dag_id, f"test-{time.time_ns()}")
+
+    return prepare
+
+
+@pytest.fixture
+def run(prepared: Callable[[str], Run]) -> Callable[..., Run]:
     """Trigger a DAG with params and return its run."""
 
     def start(dag_id: str, **params: Any) -> Run:
-        unpause(api, dag_id)
-        run_id = f"test-{time.time_ns()}"
-        body = {"dag_run_id": run_id, "logical_date": None, "conf": params}
-        api.request("POST", f"/dags/{dag_id}/dagRuns", json=body)
-        return Run(stack, api, dlc, dag_id, run_id)
+        one = prepared(dag_id)
+        body = {"dag_run_id": one.run_id, "logical_date": None, "conf": params}
+        one.api.request("POST", f"/dags/{dag_id}/dagRuns", json=body)
+        return one
 
     return start

@@ -2,19 +2,34 @@
 
 from __future__ import annotations
 
+DEFERRED = ("deferred", "kept", "called_done", "late")
+IN_WORKER = ("in_worker", "called_done_in_worker", "cleared_in_worker", "late_in_worker")
+
 
 def test_every_way_out(run):
-    one = run("kill")
-    for task_id in ("deferred", "kept", "in_worker", "late", "late_in_worker"):
-        one.until(f"{task_id} has a job that runs", lambda task_id=task_id: one.job_status(task_id) == "Running")
-    for task_id in ("deferred", "kept"):
+    short, one = run("short"), run("kill")
+    for task_id in ("deferred", "in_worker"):
+        short.until(f"{task_id} has a job", lambda task_id=task_id: short.job_status(task_id) != "none", timeout=60)
+    for task_id in (*DEFERRED, *IN_WORKER):
+        one.until(f"{task_id} has a job", lambda task_id=task_id: one.job_status(task_id) != "none", timeout=60)
+    for task_id in ("deferred", "kept", "called_done"):
         one.until(f"{task_id} is deferred", lambda task_id=task_id: one.task(task_id)["state"] == "deferred")
-    one.mark("kept", "failed")
-    one.mark("deferred", "failed")
-    one.mark("in_worker", "failed")
-    for task_id in ("deferred", "in_worker", "late", "late_in_worker"):
+    for task_id in ("kept", "deferred", "in_worker"):
+        one.mark(task_id, "failed")
+    for task_id in ("called_done", "called_done_in_worker"):
+        one.mark(task_id, "success")
+    one.clear("cleared_in_worker")
+    for task_id in ("deferred", "in_worker", "called_done", "called_done_in_worker", "late", "late_in_worker"):
         one.until(f"{task_id}'s job is stopped", lambda task_id=task_id: one.job_status(task_id) == "Stopped")
         assert len(one.jobs(task_id)) == 1
+    one.until("the cleared one's job is stopped", lambda: one.jobs("cleared_in_worker")[0]["Status"] == "Stopped")
+    one.until("it has a new one", lambda: one.jobs("cleared_in_worker")[1:] != [], timeout=60)
+    one.mark("cleared_in_worker", "failed")
+    one.until("which is stopped in its turn", lambda: one.job_status("cleared_in_worker") == "Stopped")
+    assert len(one.jobs("cleared_in_worker")) == 2
+    for task_id in ("deferred", "in_worker"):
+        short.until(f"{task_id} went with its run", lambda task_id=task_id: short.job_status(task_id) == "Stopped")
+        assert short.task(task_id)["state"] == "skipped"
     one.until(
         "the timed-out tasks failed", lambda: {one.task(t)["state"] for t in ("late", "late_in_worker")} == {"failed"}
     )
