@@ -18,6 +18,7 @@ from __future__ import annotations
 import argparse
 import functools
 import json
+import multiprocessing
 import os
 import random
 import signal
@@ -51,7 +52,7 @@ KILLS_A_TASK = 2
 # Share of the tries that die, if they get so far, between the service's acceptance of a job and the store of its id.
 AIMED = 0.3
 # A try takes about this long when it is left alone: submit, half a second of training, the finish.
-TRY_SECONDS = 0.8
+TRY_SECONDS = 1.2
 LIST_LAG = 2.0
 # The first rule that hits a call decides: a tenth of the calls each.
 FAULTS = (
@@ -194,9 +195,9 @@ def live(plan: Plan) -> int:
         task = Task(KINDS[plan.kind], run_id=name, max_tries=99, try_number=number, start_date=datetime.now(UTC))
         task.store = FileStore(plan.folder / f"{name}-state.json")
         left = killed < plan.kills
-        moment = dice.uniform(0, TRY_SECONDS * (4 if plan.faults else 1)) if left else None
-        work = functools.partial(step, task, deferral)
-        code = in_a_process(work, moment, aimed=left and dice.random() < AIMED)
+        aimed = left and dice.random() < AIMED
+        moment = dice.uniform(0, TRY_SECONDS * (4 if plan.faults else 1)) if left and not aimed else None
+        code = in_a_process(functools.partial(step, task, deferral), moment, aimed=aimed)
         killed += code < 0
         if code == DONE:
             return killed
@@ -207,6 +208,11 @@ def live(plan: Plan) -> int:
         if code != MORE and not in_trigger:
             deferral.clear()
             number += 1
+
+
+def import_sdk() -> None:
+    """Import once what would take most of each try's time."""
+    _ = DlcHook().client
 
 
 def control(what: str, method: str, body: Any = None) -> None:
@@ -230,7 +236,9 @@ def play(kind: str, arguments: argparse.Namespace, folder: Path) -> dict[str, in
     """Run tasks, some at a time, until so many kills have been spent, and count what they leave."""
     before = {job["JobId"] for job in DlcHook().list_jobs()}
     tasks, kills = 0, arguments.kills
-    with stumbling(arguments.faults), ProcessPoolExecutor(arguments.parallel) as pool:
+    # Spawned: a forked process would share the connections over which this one has just asked.
+    fresh = multiprocessing.get_context("spawn")
+    with stumbling(arguments.faults), ProcessPoolExecutor(arguments.parallel, fresh, import_sdk) as pool:
         while kills > 0:
             shares = [min(KILLS_A_TASK, kills - spent) for spent in range(0, kills, KILLS_A_TASK)]
             plans = [
