@@ -138,7 +138,7 @@ class OwningTrigger(PollTrigger):
     async def outcome(self) -> Json:
         """Wait for the event's payload; a cancellation is the only sign of a kill that Airflow 2.11 gives."""
         try:
-            return await super().outcome()
+            return await self._wait(await self.connected())
         except asyncio.CancelledError:
             if not _AIRFLOW_CALLS_ON_KILL:
                 await self._try_on_kill()

@@ -64,8 +64,8 @@ class Hub:
         self._asking: set[asyncio.Task[None]] = set()
         self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="pai-hub")
 
-    async def get(self, job_id: str, due: float = 0.0) -> RemoteJob:
-        """Return one job's state as it is at `due` or a moment later.
+    def get(self, job_id: str, due: float = 0.0) -> asyncio.Future[RemoteJob]:
+        """Return, once awaited, one job's state as it is at `due` or a moment later.
 
         :param due: the loop's time; 0: now.
         :raises PaiNotFoundError: there is no such job.
@@ -73,7 +73,7 @@ class Hub:
         """
         answer: asyncio.Future[RemoteJob] = asyncio.get_running_loop().create_future()
         self._round(due).append((job_id, answer))
-        return await answer
+        return answer
 
     def _round(self, due: float) -> list[Question]:
         loop = asyncio.get_running_loop()

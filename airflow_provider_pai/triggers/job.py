@@ -79,9 +79,10 @@ class PaiJobTrigger(OwningTrigger):
         self._watch = self._watch or Watch(hook, self.job_id)
         self._watch.note(job)
         ended = hook.states.is_final(job.status)
-        self._copy = self._copy or LogCopy(hook, self.job_id, self.log_interval, taken_over=self._is_late())
-        if self._copy.due(final=ended):
-            await asyncio.to_thread(self._copy.look)
+        if self.log_interval:
+            self._copy = self._copy or LogCopy(hook, self.job_id, self.log_interval, taken_over=self._is_late())
+            if self._copy.due(final=ended):
+                await asyncio.to_thread(self._copy.look)
         return {**self.subject(), "job": job.to_dict()} if ended else None
 
     def _is_late(self) -> bool:

@@ -79,8 +79,8 @@ async def test_an_error_reaches_everyone_and_the_next_question_starts_anew(hook,
 
 async def test_one_who_stops_asking_does_not_disturb_the_others(hook):
     job_id = hook.submit(BODY)
-    first = asyncio.create_task(hub_of(hook).get(job_id))
-    second = asyncio.create_task(hub_of(hook).get(job_id))
+    first = asyncio.ensure_future(hub_of(hook).get(job_id))
+    second = asyncio.ensure_future(hub_of(hook).get(job_id))
     await asyncio.sleep(0)
     first.cancel()
     assert (await second).job_id == job_id
@@ -114,7 +114,7 @@ async def test_a_slow_page_holds_up_the_others_for_a_bounded_time(hook, monkeypa
     monkeypatch.setattr(hub, "PATIENCE", 0.05)
     release = threading.Event()
     answer_by_page(hook, monkeypatch, dlc0=lambda: release.wait(10))
-    waiting = [asyncio.create_task(hub_of(hook).get(job_id)) for job_id in ids_of(3)]
+    waiting = [asyncio.ensure_future(hub_of(hook).get(job_id)) for job_id in ids_of(3)]
     try:
         answered, _ = await asyncio.wait(waiting[hub.PAGE :], timeout=5)
         assert len(answered) == 2 * hub.PAGE
@@ -139,7 +139,7 @@ async def test_questions_for_one_tick_make_one_round_whenever_they_were_put(hook
     due = asyncio.get_running_loop().time() + 0.5
     waiting = []
     for job_id in "abc":
-        waiting.append(asyncio.create_task(hub_of(hook).get(job_id, due)))
+        waiting.append(asyncio.ensure_future(hub_of(hook).get(job_id, due)))
         await asyncio.sleep(0.03)
     await asyncio.gather(*waiting)
     assert asked == [["a", "b", "c"]]
