@@ -99,6 +99,14 @@ class OssHook(PaiHook):
             return False
         return True
 
+    def bucket_region(self, name: str) -> str:
+        """Return the region that a bucket lies in, e.g. `cn-hangzhou`.
+
+        :raises PaiNotFoundError: there is no such bucket.
+        """
+        info = self.call("GetBucketInfo", lambda: self.bucket(name).get_bucket_info())
+        return str(info.location).removeprefix("oss-")
+
     def put(self, uri: str | OssUri, data: bytes | str, *, overwrite: bool = True) -> str:
         """Write an object and return its ETag.
 

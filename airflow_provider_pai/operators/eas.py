@@ -5,10 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from airflow_provider_pai.hooks.eas import EasHook
-from airflow_provider_pai.operators.base import PaiOperator
+from airflow_provider_pai.operators.eas_deploy import EasDeployServiceOperator
+from airflow_provider_pai.operators.eas_service import (
+    EasDeleteServiceOperator,
+    EasScaleServiceOperator,
+    EasSetSafetyLockOperator,
+    EasStartServiceOperator,
+    EasStopServiceOperator,
+)
 from airflow_provider_pai.operators.rollout import RolloutOperator
-from airflow_provider_pai.operators.workload import required
 
 
 class EasCanaryDeployOperator(RolloutOperator):
@@ -38,23 +43,12 @@ class EasCanaryDeployOperator(RolloutOperator):
         self.steps = steps
 
 
-class EasDeleteServiceOperator(PaiOperator):
-    """Delete a service; one that is gone is no error. With its last service a group goes too. API: DeleteService.
-
-    :param service_name: the service. (templated)
-    """
-
-    hook_class = EasHook
-    template_fields: Sequence[str] = (*PaiOperator.template_fields, "service_name")
-
-    def __init__(self, *, service_name: str, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
-        self.service_name = service_name
-
-    def execute(self, context: Any) -> None:
-        """Delete the service."""
-        required("service_name", self.service_name, "the name of an EAS service")
-        self.hook.delete(self.service_name)
-
-
-__all__ = ["EasCanaryDeployOperator", "EasDeleteServiceOperator"]
+__all__ = [
+    "EasCanaryDeployOperator",
+    "EasDeleteServiceOperator",
+    "EasDeployServiceOperator",
+    "EasScaleServiceOperator",
+    "EasSetSafetyLockOperator",
+    "EasStartServiceOperator",
+    "EasStopServiceOperator",
+]

@@ -13,7 +13,7 @@ from airflow_provider_pai.hooks.base import Json
 from airflow_provider_pai.hooks.eas import EasHook
 from airflow_provider_pai.ledger import Event, EventKind
 from airflow_provider_pai.operators.base import PaiOperator
-from airflow_provider_pai.operators.rollout import read_given
+from airflow_provider_pai.operators.service import read_given
 
 
 class ModelGateOperator(PaiOperator):

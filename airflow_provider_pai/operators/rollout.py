@@ -2,32 +2,27 @@
 
 from __future__ import annotations
 
-import ast
-import json
 import time
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from airflow.providers.common.compat.sdk import Stats, conf
 
-from airflow_provider_pai.artifact import ModelArtifact, OssUri, utc_text
+from airflow_provider_pai.artifact import OssUri, utc_text
 from airflow_provider_pai.exceptions import (
-    PaiArtifactError,
     PaiConfigError,
     PaiError,
     PaiTransientError,
     RolloutRolledBackError,
     RolloutStoppedError,
 )
-from airflow_provider_pai.hooks.artifacts import read_artifact
 from airflow_provider_pai.hooks.base import Json
-from airflow_provider_pai.hooks.eas import EasHook
 from airflow_provider_pai.hooks.oss import parse_uri
 from airflow_provider_pai.identity import TaskIdentity
 from airflow_provider_pai.ledger import Event, EventKind
 from airflow_provider_pai.links import EasServiceLink
-from airflow_provider_pai.operators.base import PaiOperator, deadline_of, task_key
-from airflow_provider_pai.operators.service_json import candidate_json
+from airflow_provider_pai.operators.base import deadline_of, task_key
+from airflow_provider_pai.operators.service import ServiceOperator
 from airflow_provider_pai.triggers.canary import CanaryTrigger
 
 if TYPE_CHECKING:
@@ -41,64 +36,53 @@ _MAX_BACK_OFF = 15.0
 _READABLE = ("airflow_dag_id", "airflow_run_id", "airflow_task_id", "airflow_map_index")
 
 
-class RolloutOperator(PaiOperator):
+class RolloutOperator(ServiceOperator):
     """Base of the operators that bring an artifact into an EAS service group.
 
-    :param artifact: a ModelArtifact as another task returned it, or the `oss://` address of its version. (templated)
+    See `ServiceOperator` for the arguments that describe the candidate.
+
     :param group: service group, 3 to 63 lowercase letters, digits and underscores. (templated)
-    :param service: service JSON of EAS (image, command, port, instances, resources); name, group and the model's
-        mount are added; `{model}` in any text stands for the mount path. (templated)
-    :param model_path: where the artifact is mounted, read-only.
     :param plan: further fields of `canary.plan.RolloutPlan`: durations, limits, patience. (templated)
     :param probe: golden requests: `{"requests": <oss:// address of JSON lines, or a list>, "path", "min_correct",
         "timeout", "tolerance"}`; each line `{"path", "method", "json", "status", "expect"}`. (templated)
     :param metrics: source of the counts, `{"kind": "cloudmonitor", "period": 60, …}`. (templated)
     :param allow_backfill: deploy from a backfill run, too.
     :param allow_older: deploy over a model with a later data interval, too.
-    :param role_arn: RAM role through which the service reads OSS. (templated)
     :param lease_uri: prefix on OSS where rollouts of one group take turns; by default
         `oss://<artifact's bucket>/.pai/rollouts/<group>/`. (templated)
     :param deferrable: wait in the triggerer.
     """
 
-    hook_class = EasHook
     operator_extra_links = (EasServiceLink(),)
     ui_color = "#d9f2e3"
     template_fields: Sequence[str] = (
-        *PaiOperator.template_fields, "artifact", "group", "service", "plan", "probe", "metrics", "role_arn",
-        "lease_uri",
+        *ServiceOperator.template_fields, "group", "plan", "probe", "metrics", "lease_uri",
     )  # fmt: skip
     steps: Sequence[int | str] | str = (100,)
-    template_fields_renderers = {"service": "json", "plan": "json", "probe": "json", "metrics": "json"}
+    template_fields_renderers = {
+        **ServiceOperator.template_fields_renderers, "plan": "json", "probe": "json", "metrics": "json",
+    }  # fmt: skip
 
     def __init__(
         self,
         *,
-        artifact: Mapping[str, Any] | str,
         group: str,
-        service: Mapping[str, Any],
-        model_path: str = "/mnt/model",
         plan: Mapping[str, Any] | None = None,
         probe: Mapping[str, Any] | None = None,
         metrics: Mapping[str, Any] | None = None,
         allow_backfill: bool = False,
         allow_older: bool = False,
-        role_arn: str | None = None,
         lease_uri: str | None = None,
         deferrable: bool = conf.getboolean("operators", "default_deferrable", fallback=False),
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        self.artifact = artifact
         self.group = group
-        self.service = service
-        self.model_path = model_path
         self.plan = plan
         self.probe = probe
         self.metrics = metrics
         self.allow_backfill = allow_backfill
         self.allow_older = allow_older
-        self.role_arn = role_arn
         self.lease_uri = lease_uri
         self.deferrable = deferrable
         self._driver: RolloutDriver | None = None
@@ -148,7 +132,7 @@ class RolloutOperator(PaiOperator):
 
         identity = self.identity(context)
         group, plan = self._input()
-        artifact = self._verified_artifact()
+        artifact = self.verified_artifact()
         name = service_name(group, artifact.version)
         tags = identity.tags(1)
         goal = Goal(
@@ -174,7 +158,7 @@ class RolloutOperator(PaiOperator):
         return RolloutSpec(
             plan=plan,
             goal=goal,
-            config=candidate_json(self.service, name, group, artifact.uri, self.model_path, self.role_arn),
+            config=self.service_json(name, group, artifact.uri),
             metrics=metrics,
             probe=self.probe,
             lease_uri=str(parse_uri("lease_uri", lease_uri)),
@@ -225,19 +209,6 @@ class RolloutOperator(PaiOperator):
         except InputError as error:
             raise PaiConfigError(error.field, error.value, error.allowed) from None
 
-    def _verified_artifact(self) -> ModelArtifact:
-        given = read_given(self.artifact)
-        if not isinstance(given, Mapping):
-            return read_artifact(self.oss, str(parse_uri("artifact", given)))
-        try:
-            meant = ModelArtifact.from_dict(given)
-        except ValueError as error:
-            raise PaiConfigError("artifact", given, str(error)) from None
-        found = read_artifact(self.oss, str(parse_uri("artifact['uri']", meant.uri)))
-        if meant.digest and meant.digest != found.digest:
-            raise PaiArtifactError(f"{meant.uri} has digest {found.digest}, not {meant.digest}: it was changed")
-        return found
-
     def _until_pause(self) -> Json | None:
         """Go on until there is something to wait for: what ends at once need not be deferred."""
         from airflow_provider_pai.triggers.rollout import Tick
@@ -286,20 +257,6 @@ class RolloutOperator(PaiOperator):
             self.record(Event(key=key, kind=EventKind.DEPLOYMENT_STEP, payload=payload, **common))
         kind = EventKind(end["outcome"])
         self.record(Event(key=f"{kind}/{place}", kind=kind, payload={**made, **end}, **common))
-
-
-def read_given(value: Any) -> Any:
-    """Read what a template made of an XCom: a dict as it is, or its text as JSON or as Python writes it."""
-    if not isinstance(value, str) or not value.lstrip().startswith("{"):
-        return value
-    try:
-        return json.loads(value)
-    except ValueError:
-        pass
-    try:
-        return ast.literal_eval(value)
-    except (ValueError, SyntaxError):
-        raise PaiConfigError("artifact", value, "a ModelArtifact's dict, its JSON, or an oss:// address") from None
 
 
 def _run_type(context: Any) -> str:
