@@ -15,7 +15,7 @@ _INTEGRATIONS = {
     "PAI DSW": {"operators": ["operators.dsw"], "hooks": ["hooks.dsw"]},
     "PAI EAS": {
         "operators": ["operators.eas", "operators.eas_deploy", "operators.eas_service", "operators.model"],
-        "hooks": ["hooks.eas"], "triggers": ["triggers.canary", "triggers.eas"],
+        "sensors": ["sensors.eas"], "hooks": ["hooks.eas"], "triggers": ["triggers.canary", "triggers.eas"],
     },
     "PAI OSS": {"sensors": ["sensors.oss"], "hooks": ["hooks.oss"], "triggers": ["triggers.oss"]},
     "PAI AIWorkspace": {"hooks": ["hooks.aiworkspace"]},
