@@ -14,7 +14,10 @@ _INTEGRATIONS = {
     },
     "PAI DSW": {"operators": ["operators.dsw"], "hooks": ["hooks.dsw"]},
     "PAI EAS": {
-        "operators": ["operators.eas", "operators.eas_deploy", "operators.eas_service", "operators.model"],
+        "operators": [
+            "operators.eas", "operators.eas_deploy", "operators.eas_predict", "operators.eas_service",
+            "operators.model",
+        ],
         "sensors": ["sensors.eas"], "hooks": ["hooks.eas"], "triggers": ["triggers.canary", "triggers.eas"],
     },
     "PAI OSS": {"sensors": ["sensors.oss"], "hooks": ["hooks.oss"], "triggers": ["triggers.oss"]},

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from airflow_provider_pai.operators.eas_deploy import EasDeployServiceOperator
+from airflow_provider_pai.operators.eas_predict import EasPredictOperator
 from airflow_provider_pai.operators.eas_service import (
     EasDeleteServiceOperator,
     EasScaleServiceOperator,
@@ -47,6 +48,7 @@ __all__ = [
     "EasCanaryDeployOperator",
     "EasDeleteServiceOperator",
     "EasDeployServiceOperator",
+    "EasPredictOperator",
     "EasScaleServiceOperator",
     "EasSetSafetyLockOperator",
     "EasStartServiceOperator",
