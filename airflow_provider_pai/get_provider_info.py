@@ -15,8 +15,8 @@ _INTEGRATIONS = {
     "PAI DSW": {"operators": ["operators.dsw"], "hooks": ["hooks.dsw"]},
     "PAI EAS": {
         "operators": [
-            "operators.eas", "operators.eas_deploy", "operators.eas_predict", "operators.eas_service",
-            "operators.model",
+            "operators.eas", "operators.eas_deploy", "operators.eas_predict", "operators.eas_rollback",
+            "operators.eas_service", "operators.model",
         ],
         "sensors": ["sensors.eas"], "hooks": ["hooks.eas"], "triggers": ["triggers.canary", "triggers.eas"],
     },

@@ -45,32 +45,36 @@ GOALS: Mapping[str, States] = {"ready": EAS_READY, "stopped": EAS_STOP, "deleted
 
 @dataclass(frozen=True, kw_only=True)
 class Undo:
-    """The way back from a service that a task makes or changes.
+    """The way back from what a task does to a service.
 
-    :param version: EAS's number of the version that served before; 0: the service was made by the task.
-    :param task: hash of the task, which with the cycle stands on the service while it is the task's to undo.
+    :param version: EAS's number of the version that served before; 0: the service was made, and is deleted; None: it
+        was started, and is stopped unless it takes group traffic.
+    :param owner: labels that stand on the service while it is the task's to undo.
     """
 
-    version: int
-    task: str
-    cycle: int
+    version: int | None
+    owner: Mapping[str, str]
 
     @classmethod
     def of(cls, labels: Mapping[str, str], identity: TaskIdentity) -> Undo | None:
-        """Return the way back that a service's labels tell; None for what another task has done."""
-        undo = cls(version=int(labels.get(BEFORE) or 0), task=identity.task, cycle=identity.cycle)
+        """Return the way back that a deployed service's labels tell; None for what another task has done."""
+        undo = cls(version=int(labels.get(BEFORE) or 0), owner=owner_labels(identity))
         return undo if undo.owns(labels) and BEFORE in labels else None
 
     def owns(self, labels: Mapping[str, str]) -> bool:
-        """Tell whether the labels name the task."""
-        return (labels.get(TASK_TAG), labels.get(CYCLE_TAG)) == (self.task, str(self.cycle))
+        """Tell whether the service is the task's to undo."""
+        return self.owner.items() <= labels.items()
 
     def carry_out(self, hook: EasHook, name: str) -> None:
-        """Delete what was made, or go back to the version that served before."""
+        """Delete what was made, go back to what served before, or stop what was started."""
         service = hook.get(name)
         if service.status == "Deleted" or not self.owns(service.tags):
             return
-        if not self.version:
+        if self.version is None:
+            if hook.describe(name).get("TrafficState") != "grouping":
+                hook.log.warning("Stopping service %s, which was started in vain", name)
+                hook.stop(name)
+        elif not self.version:
             hook.log.warning("Deleting service %s, which did not become ready", name)
             hook.delete(name)
         elif service.facts["version"] != self.version:
@@ -80,7 +84,12 @@ class Undo:
 
     def to_dict(self) -> Json:
         """Return plain JSON; the constructor takes it back."""
-        return asdict(self)
+        return {"version": self.version, "owner": dict(self.owner)}
+
+
+def owner_labels(identity: TaskIdentity) -> dict[str, str]:
+    """Return the labels by which a task finds again what it has made."""
+    return {TASK_TAG: identity.task, CYCLE_TAG: str(identity.cycle)}
 
 
 CONFIG = "airflow_config"

@@ -7,6 +7,7 @@ from typing import Any
 
 from airflow_provider_pai.operators.eas_deploy import EasDeployServiceOperator
 from airflow_provider_pai.operators.eas_predict import EasPredictOperator
+from airflow_provider_pai.operators.eas_rollback import EasRollbackOperator
 from airflow_provider_pai.operators.eas_service import (
     EasDeleteServiceOperator,
     EasScaleServiceOperator,
@@ -49,6 +50,7 @@ __all__ = [
     "EasDeleteServiceOperator",
     "EasDeployServiceOperator",
     "EasPredictOperator",
+    "EasRollbackOperator",
     "EasScaleServiceOperator",
     "EasSetSafetyLockOperator",
     "EasStartServiceOperator",

@@ -9,15 +9,15 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from airflow_provider_pai.artifact import ModelArtifact, utc_text
+from airflow_provider_pai.artifact import ModelArtifact
 from airflow_provider_pai.exceptions import PaiConfigError, PaiConflictError, PaiError, PaiTransientError
 from airflow_provider_pai.hooks.base import Json, RemoteJob
 from airflow_provider_pai.hooks.eas import EasHook
-from airflow_provider_pai.hooks.service import BEFORE, CONFIG, CONFIG_VERSION, LATEST, Goal, Undo
-from airflow_provider_pai.identity import GENERATION_TAG, TASK_TAG, TaskIdentity
+from airflow_provider_pai.hooks.service import BEFORE, CONFIG, CONFIG_VERSION, LATEST, Goal, Undo, owner_labels
+from airflow_provider_pai.identity import TASK_TAG, TaskIdentity
 from airflow_provider_pai.ledger import Event, EventKind
 from airflow_provider_pai.operators.eas_wait import WaitingOperator, seconds
-from airflow_provider_pai.operators.service import ServiceOperator
+from airflow_provider_pai.operators.service import ServiceOperator, artifact_labels, checked_name, who
 
 ON_FAILURE = ("rollback", "keep")
 RESTING = ("Stopped", "Failed")
@@ -86,15 +86,9 @@ class EasDeployServiceOperator(WaitingOperator, ServiceOperator):
         :raises PaiConfigError: naming field, value and what is allowed.
         :raises PaiArtifactError: the artifact has no valid manifest.
         """
-        from airflow_provider_pai.canary.group import check_group_name
-        from airflow_provider_pai.canary.plan import InputError
-
-        try:
-            check_group_name("service_name", self.service_name)
-            if self.group:
-                check_group_name("group", self.group)
-        except InputError as error:
-            raise PaiConfigError(error.field, error.value, error.allowed) from None
+        checked_name("service_name", self.service_name)
+        if self.group:
+            checked_name("group", self.group)
         if self.on_failure not in ON_FAILURE:
             raise PaiConfigError("on_failure", self.on_failure, f"one of {', '.join(ON_FAILURE)}")
         seconds("wait_timeout", self.wait_timeout)
@@ -123,7 +117,7 @@ class EasDeployServiceOperator(WaitingOperator, ServiceOperator):
         outcome = ("updated" if before else "created") if mine else "unchanged"
         labels = {**service.tags, CONFIG_VERSION: str(service.facts["version"])}
         if self.artifact:
-            labels |= _artifact_labels(self.verified_artifact())
+            labels |= artifact_labels(self.verified_artifact())
         if labels != service.tags:
             hook.label(name, labels)
         end: Json = {
@@ -144,16 +138,16 @@ class EasDeployServiceOperator(WaitingOperator, ServiceOperator):
     def _bring_up(self, identity: TaskIdentity, config: Json, artifact: ModelArtifact | None) -> None:
         """Create or update the service unless it is what is declared; nothing is waited for."""
         hook, name = self.hook, self.service_name
-        asked = {**_who(identity), CONFIG: _hash(config), CONFIG_VERSION: "-"}
+        asked = {**who(identity), CONFIG: _hash(config), CONFIG_VERSION: "-"}
         found = hook.get(name)
         if found.status in hook.states.stopping:
             self.log.info("Service %s is %s: waiting until it rests", name, found.status)
             found = hook.wait(name, poll_interval=self.poll_interval, until=Goal(until="stopped").is_over)
         before = _served_before(found)
         asked |= {BEFORE: str(before), LATEST: str(found.facts.get("latest", 0))}
-        self._kill = (name, Undo(version=before, task=identity.task, cycle=identity.cycle))
+        self._kill = (name, Undo(version=before, owner=owner_labels(identity)))
         if found.status == "Deleted":
-            self._create(config, {**asked, **_artifact_labels(artifact)})
+            self._create(config, {**asked, **artifact_labels(artifact)})
         elif _is_asked_for(found, asked[CONFIG]):
             self.log.info("Service %s is what is declared, or becomes it", name)
         else:
@@ -238,15 +232,3 @@ def _served_before(service: RemoteJob) -> int:
 
 def _hash(config: Json) -> str:
     return hashlib.sha256(json.dumps(config, sort_keys=True).encode()).hexdigest()[:16]
-
-
-def _who(identity: TaskIdentity) -> dict[str, str]:
-    return {tag: value for tag, value in identity.tags(1).items() if tag != GENERATION_TAG}
-
-
-def _artifact_labels(artifact: ModelArtifact | None) -> dict[str, str]:
-    """Return what the service says of the model that it serves, as rollouts do."""
-    if artifact is None:
-        return {}
-    end = utc_text(artifact.interval_end)
-    return {"airflow_version": artifact.version, "airflow_digest": artifact.digest, "airflow_interval_end": end}

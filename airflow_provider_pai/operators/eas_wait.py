@@ -127,7 +127,7 @@ class WaitingOperator(PaiOperator):
         self.defer(trigger=trigger, method_name="execute_complete", kwargs={"goal": goal.to_dict()})
 
 
-def seconds(field: str, given: float | str) -> float:
+def seconds(field: str, given: float | str, least: float | None = None) -> float:
     """Read a number of seconds that a template may have given as text.
 
     :raises PaiConfigError: it is none.
@@ -136,6 +136,6 @@ def seconds(field: str, given: float | str) -> float:
         found = float(given)
     except ValueError:
         found = -1.0
-    if not found > 0:
-        raise PaiConfigError(field, given, "a number of seconds above 0")
+    if not (found > 0 if least is None else found >= least):
+        raise PaiConfigError(field, given, f"a number of seconds {'above 0' if least is None else f'from {least:g}'}")
     return found

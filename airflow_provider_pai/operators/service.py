@@ -6,14 +6,16 @@ import ast
 import json
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
-from airflow_provider_pai.artifact import ModelArtifact, OssUri
+from airflow_provider_pai.artifact import ModelArtifact, OssUri, utc_text
 from airflow_provider_pai.exceptions import PaiArtifactError, PaiConfigError, PaiPermissionError
 from airflow_provider_pai.hooks.artifacts import read_artifact
 from airflow_provider_pai.hooks.base import Json
 from airflow_provider_pai.hooks.eas import EasHook
 from airflow_provider_pai.hooks.oss import parse_uri
+from airflow_provider_pai.identity import GENERATION_TAG, TaskIdentity
 from airflow_provider_pai.operators.base import PaiOperator
 from airflow_provider_pai.operators.service_json import merged, service_json, typed_json
 from airflow_provider_pai.operators.variables import mask_secrets
@@ -128,7 +130,8 @@ class ServiceOperator(PaiOperator):
         given = read_given(self.artifact)
         if not isinstance(given, Mapping):
             self._check_region("artifact", given)
-            return read_artifact(self.oss, str(parse_uri("artifact", given)))
+            at = str(parse_uri("artifact", given).folder)
+            return replace(read_artifact(self.oss, at), uri=at)
         try:
             meant = ModelArtifact.from_dict(given)
         except ValueError as error:
@@ -164,3 +167,30 @@ def read_given(value: Any) -> Any:
         return ast.literal_eval(value)
     except (ValueError, SyntaxError):
         raise PaiConfigError("artifact", value, "a ModelArtifact's dict, its JSON, or an oss:// address") from None
+
+
+def artifact_labels(artifact: ModelArtifact | None) -> dict[str, str]:
+    """Return what the service says of the model that it serves, as rollouts do."""
+    if artifact is None:
+        return {}
+    end = utc_text(artifact.interval_end)
+    return {"airflow_version": artifact.version, "airflow_digest": artifact.digest, "airflow_interval_end": end}
+
+
+def who(identity: TaskIdentity) -> dict[str, str]:
+    """Return the labels that tell who has made a service."""
+    return {tag: value for tag, value in identity.tags(1).items() if tag != GENERATION_TAG}
+
+
+def checked_name(field: str, name: object) -> str:
+    """Return a name of a service or a group that EAS takes.
+
+    :raises PaiConfigError: naming the field.
+    """
+    from airflow_provider_pai.canary.group import check_group_name
+    from airflow_provider_pai.canary.plan import InputError
+
+    try:
+        return check_group_name(field, name)
+    except InputError as error:
+        raise PaiConfigError(error.field, error.value, error.allowed) from None
