@@ -16,9 +16,10 @@ _INTEGRATIONS = {
     "PAI EAS": {
         "operators": [
             "operators.eas", "operators.eas_deploy", "operators.eas_predict", "operators.eas_rollback",
-            "operators.eas_service", "operators.model",
+            "operators.eas_service", "operators.eas_shadow", "operators.model",
         ],
-        "sensors": ["sensors.eas"], "hooks": ["hooks.eas"], "triggers": ["triggers.canary", "triggers.eas"],
+        "sensors": ["sensors.eas"], "hooks": ["hooks.eas"],
+        "triggers": ["triggers.canary", "triggers.eas", "triggers.shadow"],
     },
     "PAI OSS": {"sensors": ["sensors.oss"], "hooks": ["hooks.oss"], "triggers": ["triggers.oss"]},
     "PAI AIWorkspace": {"hooks": ["hooks.aiworkspace"]},

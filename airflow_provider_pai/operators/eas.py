@@ -15,6 +15,7 @@ from airflow_provider_pai.operators.eas_service import (
     EasStartServiceOperator,
     EasStopServiceOperator,
 )
+from airflow_provider_pai.operators.eas_shadow import EasShadowOperator
 from airflow_provider_pai.operators.rollout import RolloutOperator
 
 
@@ -53,6 +54,7 @@ __all__ = [
     "EasRollbackOperator",
     "EasScaleServiceOperator",
     "EasSetSafetyLockOperator",
+    "EasShadowOperator",
     "EasStartServiceOperator",
     "EasStopServiceOperator",
 ]
