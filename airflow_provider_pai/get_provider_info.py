@@ -16,7 +16,8 @@ _INTEGRATIONS = {
     "PAI EAS": {
         "operators": [
             "operators.eas", "operators.eas_deploy", "operators.eas_predict", "operators.eas_rollback",
-            "operators.eas_service", "operators.eas_shadow", "operators.model",
+            "operators.eas_service", "operators.eas_shadow", "operators.eas_version",
+            "operators.model",
         ],
         "sensors": ["sensors.eas"], "hooks": ["hooks.eas"],
         "triggers": ["triggers.canary", "triggers.eas", "triggers.shadow"],

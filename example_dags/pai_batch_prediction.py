@@ -25,6 +25,7 @@ POLL_SECONDS = float(os.environ.get("RETRAINING_POLL_SECONDS", "15"))
 PARAMS = {
     "artifact": Param(f"oss://{BUCKET}/models/digits/", type="string", description="address of the model's version"),
     "requests": Param(f"oss://{BUCKET}/batch/requests.jsonl", type="string", description="one JSON object a line"),
+    "output": Param(f"oss://{BUCKET}/predictions", type="string", description="where the answers are kept"),
     "path": Param("/predict", type="string", description="path of the service that answers"),
     "image": Param("registry.example.com/ml/xgboost:3", type="string", description="Python and XGBoost"),
     "command": Param("python {model}/serve.py", type="string", description="what serves; {model} is the mount path"),
@@ -47,7 +48,7 @@ PARAMS = {
 )
 def pai_batch_prediction() -> None:
     """Deploy, ask, delete."""
-    name = "batch_{{ ts_nodash | lower }}"
+    name = "batch_{{ dag_run.run_after.strftime('%Y%m%dt%H%M%S') }}"
     waiting = {"deferrable": True, "poll_interval": POLL_SECONDS}
     deploy = EasDeployServiceOperator(
         task_id="deploy",
@@ -68,7 +69,7 @@ def pai_batch_prediction() -> None:
         service_name=name,
         path="{{ params.path }}",
         requests="{{ params.requests }}",
-        output=f"oss://{BUCKET}/predictions",
+        output="{{ params.output }}",
     )
     delete = EasDeleteServiceOperator(task_id="delete", service_name=name, trigger_rule="all_done", **waiting)
     deploy >> predict >> delete

@@ -16,6 +16,7 @@ from airflow_provider_pai.operators.eas_service import (
     EasStopServiceOperator,
 )
 from airflow_provider_pai.operators.eas_shadow import EasShadowOperator
+from airflow_provider_pai.operators.eas_version import EasRollbackServiceOperator
 from airflow_provider_pai.operators.rollout import RolloutOperator
 
 
@@ -52,6 +53,7 @@ __all__ = [
     "EasDeployServiceOperator",
     "EasPredictOperator",
     "EasRollbackOperator",
+    "EasRollbackServiceOperator",
     "EasScaleServiceOperator",
     "EasSetSafetyLockOperator",
     "EasShadowOperator",

@@ -260,3 +260,50 @@ def test_secrets_in_the_environment_are_masked(group, monkeypatch):
     operator = EasDeployServiceOperator(**typed(group, env={"DB_PASSWORD": "tiger-and-lion"}))
     operator.render_template_fields({})
     assert seen == ["tiger-and-lion"]
+
+
+def early(group):
+    """The service is what is declared before the operator looks at it for the first time."""
+    operator = EasDeployServiceOperator(**typed(group, artifact=group.model(20), deferrable=True))
+    bring_up = operator._bring_up
+
+    def and_wait(*args):
+        bring_up(*args)
+        group.eas.wait(operator.service_name, poll_interval=0.05, until=lambda one: one.status == "Running")
+
+    operator._bring_up = and_wait
+    return Task(lambda: operator)
+
+
+def resumed(group):
+    """The first worker dies after the creation; the next try goes on."""
+    task = deploy(group, group.model(20), deferrable=True)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(EasDeployServiceOperator, "wait", lambda *args: (_ for _ in ()).throw(WorkerLostError))
+        with pytest.raises(WorkerLostError):
+            task.run()
+    return task
+
+
+def test_every_path_ends_alike(group, monkeypatch, tmp_path):
+    paths = {
+        "sync": lambda: deploy(group, group.model(20)),
+        "deferred": lambda: deploy(group, group.model(20), deferrable=True),
+        "early": lambda: early(group),
+        "resumed": lambda: resumed(group),
+    }
+    outcomes = {}
+    for path, make in paths.items():
+        monkeypatch.setenv("AIRFLOW_HOME", str(tmp_path / path))
+        task = make()
+        task.run()
+        labels = {name: value for name, value in group.eas.get(f"{group.name}_one").tags.items() if name not in VARIES}
+        xcoms = {**task.xcoms, "return_value": {**task.xcoms["return_value"], "version": "v", "digest": "d"}}
+        outcomes[path] = (xcoms, labels, [kind for kind, _ in rows()])
+        group.eas.delete(f"{group.name}_one")
+        group.eas.wait(f"{group.name}_one", poll_interval=0.02, until=lambda one: one.status == "Deleted")
+    assert outcomes["sync"] == outcomes["deferred"] == outcomes["early"] == outcomes["resumed"]
+    assert outcomes["sync"][2] == ["deployed"]
+
+
+VARIES = {"airflow_version", "airflow_digest", "airflow_config"}
