@@ -6,9 +6,11 @@ import ast
 import json
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from airflow.providers.common.compat.sdk import Stats, conf
+from airflow.providers.common.compat.version_compat import AIRFLOW_V_3_1_PLUS
 
 from airflow_provider_pai.artifact import ModelArtifact, OssUri, utc_text
 from airflow_provider_pai.exceptions import (
@@ -28,11 +30,13 @@ from airflow_provider_pai.ledger import Event, EventKind
 from airflow_provider_pai.links import EasServiceLink
 from airflow_provider_pai.operators.base import PaiOperator, deadline_of, task_key
 from airflow_provider_pai.operators.service_json import candidate_json
+from airflow_provider_pai.triggers.approval import gate_of
 from airflow_provider_pai.triggers.canary import CanaryTrigger
 
 if TYPE_CHECKING:
     from airflow_provider_pai.canary.plan import RolloutPlan
-    from airflow_provider_pai.triggers.rollout import RolloutDriver, RolloutSpec
+    from airflow_provider_pai.triggers.rollout import RolloutDriver
+from airflow_provider_pai.triggers.spec import RolloutSpec
 
 _KILL_SECONDS = 4.0
 _MAX_BACK_OFF = 15.0
@@ -55,6 +59,8 @@ class RolloutOperator(PaiOperator):
     :param metrics: source of the counts, `{"kind": "cloudmonitor", "period": 60, …}`. (templated)
     :param allow_backfill: deploy from a backfill run, too.
     :param allow_older: deploy over a model with a later data interval, too.
+    :param approval_task_id: a task of this run, not upstream of this one, that must have succeeded before the rise to
+        100 %; if it is skipped or fails, the candidate is rolled back. It is judged while it waits. Airflow 3.1+.
     :param role_arn: RAM role through which the service reads OSS. (templated)
     :param lease_uri: prefix on OSS where rollouts of one group take turns; by default
         `oss://<artifact's bucket>/.pai/rollouts/<group>/`. (templated)
@@ -83,6 +89,7 @@ class RolloutOperator(PaiOperator):
         metrics: Mapping[str, Any] | None = None,
         allow_backfill: bool = False,
         allow_older: bool = False,
+        approval_task_id: str | None = None,
         role_arn: str | None = None,
         lease_uri: str | None = None,
         deferrable: bool = conf.getboolean("operators", "default_deferrable", fallback=False),
@@ -98,6 +105,7 @@ class RolloutOperator(PaiOperator):
         self.metrics = metrics
         self.allow_backfill = allow_backfill
         self.allow_older = allow_older
+        self.approval_task_id = approval_task_id
         self.role_arn = role_arn
         self.lease_uri = lease_uri
         self.deferrable = deferrable
@@ -144,7 +152,7 @@ class RolloutOperator(PaiOperator):
         from airflow_provider_pai.hooks.lease import Holder
         from airflow_provider_pai.metrics.base import make_source
         from airflow_provider_pai.metrics.probe import make_probe
-        from airflow_provider_pai.triggers.rollout import RolloutSpec
+        from airflow_provider_pai.triggers.spec import RolloutSpec
 
         identity = self.identity(context)
         group, plan = self._input()
@@ -163,6 +171,7 @@ class RolloutOperator(PaiOperator):
             allow_backfill=self.allow_backfill,
             allow_older=self.allow_older,
             smoke=bool(self.probe),
+            approval=self._approval(identity),
             labels={tag: tags[tag] for tag in _READABLE},
         )
         metrics = self.metrics or {"kind": "cloudmonitor"}
@@ -211,7 +220,16 @@ class RolloutOperator(PaiOperator):
     def _drive(self, spec: RolloutSpec) -> None:
         from airflow_provider_pai.triggers.rollout import RolloutDriver
 
-        self._driver = RolloutDriver(spec, self.hook, self.log)
+        gate = gate_of(asdict(spec.holder), spec.goal.approval)
+        self._driver = RolloutDriver(spec, self.hook, self.log, gate)
+
+    def _approval(self, identity: TaskIdentity) -> str:
+        given = self.approval_task_id
+        if given and not AIRFLOW_V_3_1_PLUS:
+            raise PaiConfigError("approval_task_id", given, "none before Airflow 3.1: there nobody can be asked")
+        if given == identity.task_id:
+            raise PaiConfigError("approval_task_id", given, "another task of this run")
+        return given or ""
 
     def _input(self) -> tuple[str, RolloutPlan]:
         from airflow_provider_pai.canary.group import check_group_name
@@ -280,8 +298,8 @@ class RolloutOperator(PaiOperator):
         place = f"{end['group']}/{identity.task}/{identity.cycle}"
         made = {"dag_id": identity.dag_id, "run_id": identity.run_id, "task_id": identity.task_id}
         common = {"subject": end["group"], "version": end["version"], "digest": end["digest"]}
-        for step in end["steps"]:
-            key = f"deployment_step/{place}/{step['percent']}"
+        for number, step in enumerate(end["steps"]):
+            key = f"deployment_step/{place}/{number}"
             payload = {**made, **step, "service": end["service"]}
             self.record(Event(key=key, kind=EventKind.DEPLOYMENT_STEP, payload=payload, **common))
         kind = EventKind(end["outcome"])

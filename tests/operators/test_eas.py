@@ -63,6 +63,7 @@ def test_three_nights_and_a_backfill_under_traffic(group, deferrable, caplog, ca
         "digest": models[0]["digest"],
         "previous": None,
         "steps": [],
+        "verdicts": None,
     }
     assert group.serving() == models[0]["version"]
     assert night_1.xcoms["pai_eas_service_url"].endswith(f"{night_1.xcoms['return_value']['service']}/detail")
@@ -74,6 +75,10 @@ def test_three_nights_and_a_backfill_under_traffic(group, deferrable, caplog, ca
         (20, 0, "pass"), (60, 0, "pass"), (100, 0, "pass"),
     ]  # fmt: skip
     assert all(step["requests"] >= PLAN["min_requests"] and step["p95_ms"] > 0 for step in night_2["steps"])
+    assert {step["reason"] for step in night_2["steps"]} == {"within all limits"}
+    record = [json.loads(line) for line in group.oss.get(night_2["verdicts"]).splitlines()]
+    assert [line["percent"] for line in record] == sorted(line["percent"] for line in record)
+    assert {"requests", "errors", "p95_ms", "p50_ms"} <= set(record[-1]["candidate"])
     assert (people.lost, {status for _, status in people.counts}) == ([], {200})
     assert group.serving() == models[1]["version"]
     assert group.state()[night_2["previous"]][0] in ("Stopping", "Stopped")
