@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -49,6 +49,11 @@ class CloudMonitorMetrics:
         if not isinstance(given, Mapping) or not all(str(percent).isdigit() for percent in given):
             allowed = "an object of percentiles (50, 75, …) to metric names"
             raise PaiConfigError("metrics['quantile_metrics']", given, allowed)
+
+    @property
+    def names(self) -> Collection[str]:
+        """Return the values that checks may name."""
+        return {"error_rate", "p95_ms", *(f"p{percent}_ms" for percent in self.quantile_metrics)}
 
     @cached_property
     def _hook(self) -> CloudMonitorHook:

@@ -12,7 +12,7 @@ from airflow_provider_pai.canary.analysis import NOTHING, Sample, Window
 from airflow_provider_pai.exceptions import PaiApiError, PaiMetricsError
 from airflow_provider_pai.hooks.eas import EasHook
 from airflow_provider_pai.hooks.oss import OssHook
-from airflow_provider_pai.metrics.base import MetricsSource, make_source
+from airflow_provider_pai.metrics.base import Declaration, MetricsSource, make_source
 from airflow_provider_pai.metrics.probe import EndpointProbe, make_probe
 
 Json = dict[str, Any]
@@ -29,7 +29,7 @@ class Lookout:
     eas: EasHook
     oss: OssHook
     group: str
-    metrics: Mapping[str, Any]
+    metrics: Declaration
     probe: Mapping[str, Any] | None
 
     def take(self, look: Look, now: float) -> tuple[Window, int]:

@@ -56,7 +56,8 @@ class RolloutOperator(PaiOperator):
     :param plan: further fields of `canary.plan.RolloutPlan`: durations, limits, patience. (templated)
     :param probe: golden requests: `{"requests": <oss:// address of JSON lines, or a list>, "path", "min_correct",
         "timeout", "tolerance"}`; each line `{"path", "method", "json", "status", "expect"}`. (templated)
-    :param metrics: source of the counts, `{"kind": "cloudmonitor", "period": 60, …}`. (templated)
+    :param metrics: source of the counts, `{"kind": "cloudmonitor", "period": 60, …}`, kinds `sql` and `callable`, or a
+        list: the first counts, the others add values for the plan's `checks`. (templated)
     :param allow_backfill: deploy from a backfill run, too.
     :param allow_older: deploy over a model with a later data interval, too.
     :param approval_task_id: a task of this run, not upstream of this one, that must have succeeded before the rise to
@@ -86,7 +87,7 @@ class RolloutOperator(PaiOperator):
         model_path: str = "/mnt/model",
         plan: Mapping[str, Any] | None = None,
         probe: Mapping[str, Any] | None = None,
-        metrics: Mapping[str, Any] | None = None,
+        metrics: Mapping[str, Any] | Sequence[Mapping[str, Any]] | None = None,
         allow_backfill: bool = False,
         allow_older: bool = False,
         approval_task_id: str | None = None,
@@ -150,7 +151,7 @@ class RolloutOperator(PaiOperator):
         from airflow_provider_pai.canary.goal import Goal
         from airflow_provider_pai.canary.group import service_name
         from airflow_provider_pai.hooks.lease import Holder
-        from airflow_provider_pai.metrics.base import make_source
+        from airflow_provider_pai.metrics.base import check_names, make_source
         from airflow_provider_pai.metrics.probe import make_probe
         from airflow_provider_pai.triggers.spec import RolloutSpec
 
@@ -175,7 +176,7 @@ class RolloutOperator(PaiOperator):
             labels={tag: tags[tag] for tag in _READABLE},
         )
         metrics = self.metrics or {"kind": "cloudmonitor"}
-        make_source(metrics, self.hook)
+        check_names(make_source(metrics, self.hook), plan.checks)
         if self.probe:
             make_probe(self.probe, self.oss)
         bucket = OssUri.parse(artifact.uri).bucket

@@ -9,6 +9,7 @@ from typing import Any
 from airflow_provider_pai.canary.goal import Goal
 from airflow_provider_pai.canary.plan import RolloutPlan
 from airflow_provider_pai.hooks.lease import Holder
+from airflow_provider_pai.metrics.base import Declaration
 
 Json = dict[str, Any]
 
@@ -27,7 +28,7 @@ class RolloutSpec:
     plan: RolloutPlan
     goal: Goal
     config: Mapping[str, Any]
-    metrics: Mapping[str, Any]
+    metrics: Declaration
     probe: Mapping[str, Any] | None
     lease_uri: str
     holder: Holder
