@@ -243,7 +243,8 @@ def test_an_instance_that_outgrows_its_memory_is_killed_and_starts_again(eas):
     name = eas.create(config)
     service = eas.describe(name)
     with calling(service.internet_endpoint, service.access_token) as call:
-        assert call("/grow").status == 200
+        # It may be killed before it has answered.
+        assert call("/grow").status in (200, 502)
     deadline, wanted = time.monotonic() + 20, models.ListServiceInstancesRequest()
     while True:
         (instance,) = eas.client.list_service_instances(eas.region, name, wanted).body.instances
