@@ -14,7 +14,8 @@ _INTEGRATIONS = {
     },
     "PAI DSW": {"operators": ["operators.dsw"], "hooks": ["hooks.dsw"]},
     "PAI EAS": {
-        "operators": ["operators.eas", "operators.model"], "hooks": ["hooks.eas"], "triggers": ["triggers.canary"],
+        "operators": ["operators.eas", "operators.eas_blue_green", "operators.model"], "hooks": ["hooks.eas"],
+        "triggers": ["triggers.canary"],
     },
     "PAI OSS": {"sensors": ["sensors.oss"], "hooks": ["hooks.oss"], "triggers": ["triggers.oss"]},
     "PAI AIWorkspace": {"hooks": ["hooks.aiworkspace"]},

@@ -1,7 +1,7 @@
 """Canary rollouts of good and bad models under constant load: who is promoted, who is harmed, what a kill leaves.
 
-An emulator in a process of its own serves real models (benchmarks/canary_model.py) as processes behind its gateway; each
-rollout has a group of its own whose endpoint is asked all the while (benchmarks/canary_load.py).
+An emulator in a process of its own serves real models (benchmarks/canary_model.py) as processes behind its gateway;
+each rollout has a group of its own whose endpoint is asked all the while (benchmarks/canary_load.py).
 
 - bad: eight kinds of candidates. Harmed is a request without the right answer; `harmed_outside_share` counts those that
   were not the candidate's. Seconds to rollback: from the first harmed request to the end of the task.
@@ -204,8 +204,9 @@ def play(material: Json, scenario: Scenario) -> Json:
             ended = time.time()
             time.sleep(1.5)
         return {
-            "kind": scenario.kind, "index": scenario.index, "rate": scenario.rate, **end, "seconds": round(ended - started, 1),
-            "requests": load["requests"], "harmed": load["harmed"], "inconsistent": inconsistent(stage, end),
+            "kind": scenario.kind, "index": scenario.index, "rate": scenario.rate, **end,
+            "seconds": round(ended - started, 1), "requests": load["requests"], "harmed": load["harmed"],
+            "inconsistent": inconsistent(stage, end),
             "rollback_s": None if load["first"] is None else round(ended - load["first"], 2),
             "outside": outside(stage, stable, good["version"], load, began, end),
         }  # fmt: skip
@@ -296,7 +297,7 @@ def outside(stage: Stage, stable: str, version: str, load: Json, began: float, e
     if stage.eas.group(stage.group).member(stable):
         time.sleep(1.1)
         production = make_source(METRICS, stage.eas).sample(stable, began, time.time()).errors
-    nobody = sum(count for who, count in harmed.items() if "No service of the group" in who or who.endswith("Error"))
+    nobody = sum(count for who, count in harmed.items() if "No service of the group" in who or who.isidentifier())
     share = end["percent"] / 100 * load["requests"]
     return max(production, harmed.get(version, 0)) + nobody + max(0, round(harmed.get("timeout", 0) - share))
 
@@ -367,11 +368,11 @@ def main() -> None:
                 for one in pool.map(partial(play, material), wanted):
                     say(one)
                     found.append(one)
-            for settings, scenario in clean_scenarios(options.full):
-                if scenario.kind.startswith(options.only):
-                    requests.post(f"{pai['endpoint_url']}/_emulator/settings", json=settings, timeout=10)
-                    found.append(play(material, scenario))
-                    say(found[-1])
+                for settings, scenario in clean_scenarios(options.full):
+                    if scenario.kind.startswith(options.only):
+                        requests.post(f"{pai['endpoint_url']}/_emulator/settings", json=settings, timeout=10)
+                        found.append(pool.submit(play, material, scenario).result())
+                        say(found[-1])
             print(json.dumps(summary(found)))
         finally:
             emulator.terminate()

@@ -56,13 +56,12 @@ class Lookout:
         ), sent
 
     def _samples(self, source: MetricsSource, look: Look, now: float) -> tuple[Sample, Sample | None, bool]:
-        """Sample both; where production has no traffic any more, its last span before the step stands in."""
+        """Sample both; at 100 %, where production has at most stragglers, its last span before the step stands in."""
         candidate = source.sample(look.candidate, look.since, now)
         if not look.stable:
             return candidate, None, True
-        production = source.sample(look.stable, look.since, now)
-        if production.requests or look.percent < 100:
-            return candidate, production, True
+        if look.percent < 100:
+            return candidate, source.sample(look.stable, look.since, now), True
         return candidate, source.sample(look.stable, look.began - (now - look.since), look.began), False
 
     def _golden(self, look: Look) -> tuple[str, str, int]:

@@ -7,6 +7,7 @@ from typing import Any
 
 from airflow_provider_pai.hooks.eas import EasHook
 from airflow_provider_pai.operators.base import PaiOperator
+from airflow_provider_pai.operators.eas_blue_green import EasBlueGreenDeployOperator
 from airflow_provider_pai.operators.rollout import RolloutOperator
 from airflow_provider_pai.operators.workload import required
 
@@ -20,9 +21,10 @@ class EasCanaryDeployOperator(RolloutOperator):
     serves 100 %. Where nothing serves yet, it is deployed at once.
 
     Returns `{"group", "service", "outcome", "reason", "version", "digest", "previous", "steps": [{"percent",
-    "requests", "errors", "p95_ms", "verdict"}, …]}`; outcome is deployed, promoted, rolled_back or skipped. The same
-    dict is pushed before the task fails (rolled_back: `RolloutRolledBackError`, never retried automatically) or skips
-    (a backfill run, or data older than what serves).
+    "requests", "errors", "p95_ms", "verdict", "reason"}, …], "verdicts"}`; outcome is deployed, promoted, rolled_back
+    or skipped, `verdicts` the address of every look's numbers. The same dict is pushed before the task fails
+    (rolled_back: `RolloutRolledBackError`, never retried automatically) or skips (a backfill run, or data older than
+    what serves).
 
     API: CreateService, ReleaseService, UpdateGroup.
 
@@ -57,4 +59,4 @@ class EasDeleteServiceOperator(PaiOperator):
         self.hook.delete(self.service_name)
 
 
-__all__ = ["EasCanaryDeployOperator", "EasDeleteServiceOperator"]
+__all__ = ["EasBlueGreenDeployOperator", "EasCanaryDeployOperator", "EasDeleteServiceOperator"]

@@ -76,6 +76,7 @@ class RolloutOperator(PaiOperator):
         "lease_uri",
     )  # fmt: skip
     steps: Sequence[int | str] | str = (100,)
+    plan_defaults: Mapping[str, Any] = {}
     template_fields_renderers = {"service": "json", "plan": "json", "probe": "json", "metrics": "json"}
 
     def __init__(
@@ -232,14 +233,18 @@ class RolloutOperator(PaiOperator):
             raise PaiConfigError("approval_task_id", given, "another task of this run")
         return given or ""
 
+    def check(self) -> None:
+        """Refuse what this kind of rollout does not take."""
+
     def _input(self) -> tuple[str, RolloutPlan]:
         from airflow_provider_pai.canary.group import check_group_name
         from airflow_provider_pai.canary.plan import InputError, RolloutPlan
 
+        self.check()
         if "steps" in (self.plan or {}):
             raise PaiConfigError("plan", "steps", "a field of its own: steps")
         try:
-            plan = RolloutPlan.parse({**(self.plan or {}), "steps": self.steps})
+            plan = RolloutPlan.parse({**self.plan_defaults, **(self.plan or {}), "steps": self.steps})
             return check_group_name("group", self.group), plan
         except InputError as error:
             raise PaiConfigError(error.field, error.value, error.allowed) from None

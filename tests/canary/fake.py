@@ -154,11 +154,12 @@ class FakeEas:
             case Look(candidate=name, stable=stable, since=since):
                 self._call(f"look {name} {action.percent}")
                 failure = self.source()
-                production = self.sample(stable, since)
+                alone = action.percent == 100
+                production = self.sample(stable, 2 * since - self.now, since) if alone else self.sample(stable, since)
                 window = Window(
                     candidate=self.sample(name, since),
-                    production=production if production.requests else self.sample(stable, 2 * since - self.now, since),
-                    same_span=production.requests > 0,
+                    production=production,
+                    same_span=not alone,
                     share=action.percent / 100,
                     settled=action.settled,
                     wrong=self.wrong(name),

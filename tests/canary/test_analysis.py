@@ -210,3 +210,11 @@ def test_further_values_have_limits(limits, value, result):
     assert (verdict.result, verdict.hard) == (result, "hard_max" in limits)
     silent = windowed({"requests": 40, "errors": 0}, {"requests": 40, "errors": 0}, plan)
     assert (silent.result, silent.reason) == (Result.INCONCLUSIVE, "the metrics source tells no score")
+
+
+def test_a_latency_is_compared_with_the_same_span_only():
+    slow = {"requests": 400, "errors": 0, "p95_ms": 62, "quantiles": {50: 60, 75: 61}}
+    production = {"requests": 200, "errors": 0, "p95_ms": 20}
+    verdict = windowed(slow, production, share=1, same_span=False)
+    assert (verdict.result, "20 ms before" in verdict.reason) == (Result.INCONCLUSIVE, True)
+    assert windowed(slow, production, share=0.5).result is Result.FAIL
