@@ -10,7 +10,7 @@ each rollout has a group of its own whose endpoint is asked all the while (bench
 - clean: a healthy model under 200 requests a second, old service deleted; half of them with a gateway that applies
   weights half a second late and does not drain.
 
-    python benchmarks/canary.py [--full] [--at-once 3]
+    python benchmarks/canary.py [--full] [--at-once 3] [--only 'bad hang' 'killed 0' …]
 
 prints one JSON line: {"bad": {"runs", "promoted", "harmed_outside_share", "rollback_s_p50", "rollback_s_p95", "kinds"},
 "good": {"runs", "rolled_back"}, "killed": {"runs", "inconsistent"}, "clean": {"requests", "failed"}}; without `--full`
@@ -101,6 +101,10 @@ class Scenario:
     auto: bool = False
     """Its group follows instance counts when the rollout begins, as one made by hand does."""
 
+    @property
+    def name(self) -> str:
+        return f"{self.kind} {self.index}"
+
 
 def scenarios(full: bool) -> Iterator[Scenario]:
     share = 5 if full else 1
@@ -119,7 +123,8 @@ def clean_scenarios(full: bool) -> Iterator[tuple[Json, Scenario]]:
     """Yield the gateway's settings and a rollout."""
     for index in range(5 if full else 1):
         for late in ({"weight_lag": 0.0, "drain": True}, {"weight_lag": 0.5, "drain": False}):
-            yield late, Scenario("clean", index, rate=200, plan={"keep_versions": 0}, auto=not late["drain"])
+            number = 2 * index + (not late["drain"])
+            yield late, Scenario("clean", number, rate=200, plan={"keep_versions": 0}, auto=not late["drain"])
 
 
 class Stage:
@@ -351,7 +356,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--full", action="store_true", help="five times as many")
     parser.add_argument("--at-once", type=int, default=3, help="rollouts at the same time, each in its own group")
-    parser.add_argument("--only", default="", help="begin of the kinds to play, e.g. 'bad hang'")
+    parser.add_argument("--only", nargs="*", default=[""], help="play these alone, e.g. 'bad hang' 'killed 3'")
     options = parser.parse_args()
     command = [sys.executable, "-m", "airflow_provider_pai.emulator", "--dwell", "0.05"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, cwd=ROOT) as emulator:
@@ -362,14 +367,15 @@ def main() -> None:
             os.environ["AIRFLOW_CONN_PAI_DEFAULT"] = json.dumps({**login, "extra": extra})
             os.environ["AIRFLOW__LOGGING__LOGGING_LEVEL"] = "ERROR"
             material, found = rehearse(), []
-            wanted = [one for one in scenarios(options.full) if one.kind.startswith(options.only)]
+            only = tuple(options.only)
+            wanted = [one for one in scenarios(options.full) if one.name.startswith(only)]
             spawn = multiprocessing.get_context("spawn")
             with ProcessPoolExecutor(options.at_once, mp_context=spawn) as pool:
                 for one in pool.map(partial(play, material), wanted):
                     say(one)
                     found.append(one)
                 for settings, scenario in clean_scenarios(options.full):
-                    if scenario.kind.startswith(options.only):
+                    if scenario.name.startswith(only):
                         requests.post(f"{pai['endpoint_url']}/_emulator/settings", json=settings, timeout=10)
                         found.append(pool.submit(play, material, scenario).result())
                         say(found[-1])

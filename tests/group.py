@@ -92,6 +92,7 @@ class ServiceGroup:
         version = f"202611{day:02d}T1800Z-{uuid.uuid4().hex[:8]}"
         uri = f"oss://{self.bucket}/models/{version}/"
         self.oss.put(f"{uri}model.json", json.dumps({"version": version, **behavior}))
+        self.oss.put(f"{uri}serve.py", SERVER)
         interval = DataInterval(start=f"2026-11-{day - 1:02d}T18:00:00Z", end=f"2026-11-{day:02d}T18:00:00Z")
         artifact = ModelArtifact(name="digits", version=version, uri=uri, data_interval=interval)
         return write_artifact(self.oss, artifact).to_dict()

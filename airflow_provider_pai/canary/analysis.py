@@ -129,10 +129,11 @@ def judge(plan: RolloutPlan, window: Window) -> Verdict:
     do. A rate over its limit that chance could explain is inconclusive: more requests will tell. So are too
     few requests, which never pass, though a failure that is already beyond chance counts at once.
     """
-    window = replace(window, candidate=window.candidate.without(window.golden))
+    counted, window = window, replace(window, candidate=window.candidate.without(window.golden))
     findings = [
         *_golden(window),
         *_traffic(plan, window),
+        *_lost(plan, counted),
         *_errors(plan, window),
         *_latency(plan, window),
         *_checks(plan, window),
@@ -152,10 +153,14 @@ def _golden(window: Window) -> Iterator[Finding]:
 
 
 def _traffic(plan: RolloutPlan, window: Window) -> Iterator[Finding]:
-    """Ask for enough requests, and for those that the share must have brought: what hangs is not counted."""
+    """Ask for enough requests."""
+    if window.candidate.requests < plan.min_requests:
+        yield Finding(Result.INCONCLUSIVE, f"{window.candidate.requests} of {plan.min_requests} requests")
+
+
+def _lost(plan: RolloutPlan, window: Window) -> Iterator[Finding]:
+    """Ask for the answers that the share must have brought, whoever asked: what hangs is not counted."""
     candidate, production = window.candidate, window.production
-    if candidate.requests < plan.min_requests:
-        yield Finding(Result.INCONCLUSIVE, f"{candidate.requests} of {plan.min_requests} requests")
     if not window.settled or production is None:
         return
     if not window.same_span:

@@ -13,7 +13,7 @@ from airflow_provider_pai.exceptions import PaiApiError, PaiMetricsError
 from airflow_provider_pai.hooks.eas import EasHook
 from airflow_provider_pai.hooks.oss import OssHook
 from airflow_provider_pai.metrics.base import Declaration, MetricsSource, make_source
-from airflow_provider_pai.metrics.probe import EndpointProbe, make_probe
+from airflow_provider_pai.metrics.probe import Answers, EndpointProbe, make_probe
 
 Json = dict[str, Any]
 
@@ -72,12 +72,21 @@ class Lookout:
         if not self.probe:
             return "", "", 0
         probe = make_probe(self.probe, self.oss)
-        through = probe.run(self.eas.group_endpoint(self.group))
+        through = probe.ask(self.eas.group_endpoint(self.group))
         sent = len(probe.requests) + math.ceil(len(probe.requests) * look.percent / 100)
-        wrong = self._of(probe, look.candidate)
-        if wrong or not through or (look.stable and self._of(probe, look.stable)):
-            return wrong, "", sent
-        return "", f"through the group, not at the services themselves: {through}", sent
+        own = self._of(probe, look.candidate)
+        if own.wrong and not own.silent:
+            return own.wrong, "", sent
+        if not own.wrong and not through.wrong:
+            return "", "", sent
+        # No answer is the candidate's fault only where production has one: the machines may be too busy for both.
+        production = self._of(probe, look.stable) if look.stable else Answers()
+        if own.wrong:
+            return (
+                ("", f"nor does production answer: {own.wrong}", sent) if production.silent else (own.wrong, "", sent)
+            )
+        doubt = "" if production.wrong else f"through the group, not at the services themselves: {through.wrong}"
+        return "", doubt, sent
 
-    def _of(self, probe: EndpointProbe, service: str) -> str:
-        return probe.run(self.eas.endpoint(service))
+    def _of(self, probe: EndpointProbe, service: str) -> Answers:
+        return probe.ask(self.eas.endpoint(service))

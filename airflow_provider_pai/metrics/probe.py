@@ -7,7 +7,7 @@ import math
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
-from typing import Any
+from typing import Any, NamedTuple
 
 from airflow_provider_pai.exceptions import PaiConfigError
 from airflow_provider_pai.hooks.eas import Endpoint
@@ -41,6 +41,13 @@ class GoldenRequest:
         return f"{self.method} {self.path or '/'}"
 
 
+class Answers(NamedTuple):
+    """What was wrong with answers, or nothing; `silent`: there were none, or only errors."""
+
+    wrong: str = ""
+    silent: bool = False
+
+
 @dataclass(frozen=True, kw_only=True)
 class EndpointProbe:
     """Golden requests to one endpoint.
@@ -60,27 +67,34 @@ class EndpointProbe:
 
     def run(self, endpoint: Endpoint) -> str:
         """Ask until too many answers are wrong; return what was wrong, or nothing."""
+        return self.ask(endpoint).wrong
+
+    def ask(self, endpoint: Endpoint) -> Answers:
+        """Do the same, and tell wrong answers from none."""
         import requests
 
-        wrong: list[str] = []
+        wrong: list[Answers] = []
         with requests.Session() as session:
             session.headers["Authorization"] = endpoint.token
             for asked, golden in enumerate(self.requests, 1):
-                wrong += filter(None, [self._ask(session, endpoint.url, golden)])
+                answer = self._ask(session, endpoint.url, golden)
+                if answer.wrong:
+                    wrong.append(answer)
                 if 1 - len(wrong) / len(self.requests) < self.min_correct - 1e-9:
-                    return f"{len(wrong)} of {asked} answers are wrong; the first: {wrong[0]}"
-        return ""
+                    text = f"{len(wrong)} of {asked} answers are wrong; the first: {wrong[0].wrong}"
+                    return Answers(text, silent=all(one.silent for one in wrong))
+        return Answers()
 
-    def _ask(self, session: Any, url: str, golden: GoldenRequest) -> str:
+    def _ask(self, session: Any, url: str, golden: GoldenRequest) -> Answers:
         """Return what is wrong with the answer; asked again where the gateway may not be ready."""
-        wrong = ""
+        wrong, passing = "", False
         for attempt in range(_ATTEMPTS):
             if attempt:
                 time.sleep(attempt - 0.5)
             wrong, passing = self._once(session, url, golden)
             if not passing:
                 break
-        return f"{golden}: {wrong}" if wrong else ""
+        return Answers(f"{golden}: {wrong}", silent=passing) if wrong else Answers()
 
     def _once(self, session: Any, url: str, golden: GoldenRequest) -> tuple[str, bool]:
         from requests import RequestException

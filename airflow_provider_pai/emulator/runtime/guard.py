@@ -24,7 +24,7 @@ PR_SET_CHILD_SUBREAPER = 36
 POLL = 1.0
 """Seconds between two looks for an emulator that died while a fork of it still holds the pipe."""
 STOP_POLL = 0.05
-MEMORY_POLL = 0.25
+MEMORY_POLL = 0.5
 """Seconds between two looks at the memory."""
 
 
@@ -49,13 +49,15 @@ def descendants() -> set[int]:
 
 
 def memory_below(pid: int) -> dict[int, int]:
-    """Return the resident bytes of each process below one (Linux)."""
+    """Return the resident bytes of each process below one (Linux), but of those that threads have started.
+
+    A look at every thread of a busy server would cost more than the server.
+    """
     found: dict[int, int] = {}
     with contextlib.suppress(OSError):
-        for children in Path(f"/proc/{pid}/task").glob("*/children"):
-            for child in map(int, children.read_text().split()):
-                found |= memory_below(child)
-                found[child] = int(Path(f"/proc/{child}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+        for child in map(int, Path(f"/proc/{pid}/task/{pid}/children").read_text().split()):
+            found |= memory_below(child)
+            found[child] = int(Path(f"/proc/{child}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
     return found
 
 
