@@ -13,6 +13,7 @@
     │   └── PaiFunctionError      a function that ran as a job raised: its error's type, message and traceback
     ├── PaiTimeoutError           a deadline passed while waiting
     ├── PaiArtifactError          no valid manifest: not an artifact
+    ├── PaiMetricsError           a rollout's metrics source did not answer, or not with numbers
     └── PaiRolloutError           a canary release did not reach production; never retried automatically
         ├── RolloutRolledBackError    the candidate was bad and is out of the traffic
         └── RolloutStoppedError       someone else moved the traffic, or the rollout cannot go on
@@ -163,6 +164,10 @@ class PaiTimeoutError(PaiError):
 
 class PaiArtifactError(PaiError):
     """The prefix holds no valid artifact: no manifest, a torn one, or files that differ from it."""
+
+
+class PaiMetricsError(PaiError):
+    """A rollout's metrics source did not answer, or not with what it should tell."""
 
 
 class PaiRolloutError(PaiError, AirflowFailException):

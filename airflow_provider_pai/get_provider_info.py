@@ -15,7 +15,8 @@ _INTEGRATIONS = {
     "PAI DSW": {"operators": ["operators.dsw"], "hooks": ["hooks.dsw"]},
     "PAI EAS": {
         "operators": [
-            "operators.eas", "operators.eas_deploy", "operators.eas_predict", "operators.eas_rollback",
+            "operators.eas", "operators.eas_blue_green", "operators.eas_deploy", "operators.eas_predict",
+            "operators.eas_rollback",
             "operators.eas_service", "operators.eas_shadow", "operators.eas_version",
             "operators.model",
         ],

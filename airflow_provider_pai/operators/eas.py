@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from airflow_provider_pai.operators.eas_blue_green import EasBlueGreenDeployOperator
 from airflow_provider_pai.operators.eas_deploy import EasDeployServiceOperator
 from airflow_provider_pai.operators.eas_predict import EasPredictOperator
 from airflow_provider_pai.operators.eas_rollback import EasRollbackOperator
@@ -29,9 +30,10 @@ class EasCanaryDeployOperator(RolloutOperator):
     serves 100 %. Where nothing serves yet, it is deployed at once.
 
     Returns `{"group", "service", "outcome", "reason", "version", "digest", "previous", "steps": [{"percent",
-    "requests", "errors", "p95_ms", "verdict"}, …]}`; outcome is deployed, promoted, rolled_back or skipped. The same
-    dict is pushed before the task fails (rolled_back: `RolloutRolledBackError`, never retried automatically) or skips
-    (a backfill run, or data older than what serves).
+    "requests", "errors", "p95_ms", "verdict", "reason"}, …], "verdicts"}`; outcome is deployed, promoted, rolled_back
+    or skipped, `verdicts` the address of every look's numbers. The same dict is pushed before the task fails
+    (rolled_back: `RolloutRolledBackError`, never retried automatically) or skips (a backfill run, or data older than
+    what serves).
 
     API: CreateService, ReleaseService, UpdateGroup.
 
@@ -48,6 +50,7 @@ class EasCanaryDeployOperator(RolloutOperator):
 
 
 __all__ = [
+    "EasBlueGreenDeployOperator",
     "EasCanaryDeployOperator",
     "EasDeleteServiceOperator",
     "EasDeployServiceOperator",

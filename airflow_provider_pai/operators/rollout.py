@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from airflow.providers.common.compat.sdk import Stats, conf
+from airflow.providers.common.compat.version_compat import AIRFLOW_V_3_1_PLUS
 
 from airflow_provider_pai.artifact import OssUri, utc_text
 from airflow_provider_pai.exceptions import (
@@ -23,11 +25,13 @@ from airflow_provider_pai.ledger import Event, EventKind
 from airflow_provider_pai.links import EasServiceLink
 from airflow_provider_pai.operators.base import deadline_of, task_key
 from airflow_provider_pai.operators.service import ServiceOperator
+from airflow_provider_pai.triggers.approval import gate_of
 from airflow_provider_pai.triggers.canary import CanaryTrigger
 
 if TYPE_CHECKING:
     from airflow_provider_pai.canary.plan import RolloutPlan
-    from airflow_provider_pai.triggers.rollout import RolloutDriver, RolloutSpec
+    from airflow_provider_pai.triggers.rollout import RolloutDriver
+from airflow_provider_pai.triggers.spec import RolloutSpec
 
 _KILL_SECONDS = 4.0
 _MAX_BACK_OFF = 15.0
@@ -45,9 +49,12 @@ class RolloutOperator(ServiceOperator):
     :param plan: further fields of `canary.plan.RolloutPlan`: durations, limits, patience. (templated)
     :param probe: golden requests: `{"requests": <oss:// address of JSON lines, or a list>, "path", "min_correct",
         "timeout", "tolerance"}`; each line `{"path", "method", "json", "status", "expect"}`. (templated)
-    :param metrics: source of the counts, `{"kind": "cloudmonitor", "period": 60, …}`. (templated)
+    :param metrics: source of the counts, `{"kind": "cloudmonitor", "period": 60, …}`, kinds `sql` and `callable`, or a
+        list: the first counts, the others add values for the plan's `checks`. (templated)
     :param allow_backfill: deploy from a backfill run, too.
     :param allow_older: deploy over a model with a later data interval, too.
+    :param approval_task_id: a task of this run, not upstream of this one, that must have succeeded before the rise to
+        100 %; if it is skipped or fails, the candidate is rolled back. It is judged while it waits. Airflow 3.1+.
     :param lease_uri: prefix on OSS where rollouts of one group take turns; by default
         `oss://<artifact's bucket>/.pai/rollouts/<group>/`. (templated)
     :param deferrable: wait in the triggerer.
@@ -59,6 +66,7 @@ class RolloutOperator(ServiceOperator):
         *ServiceOperator.template_fields, "group", "plan", "probe", "metrics", "lease_uri",
     )  # fmt: skip
     steps: Sequence[int | str] | str = (100,)
+    plan_defaults: Mapping[str, Any] = {}
     template_fields_renderers = {
         **ServiceOperator.template_fields_renderers, "plan": "json", "probe": "json", "metrics": "json",
     }  # fmt: skip
@@ -69,9 +77,10 @@ class RolloutOperator(ServiceOperator):
         group: str,
         plan: Mapping[str, Any] | None = None,
         probe: Mapping[str, Any] | None = None,
-        metrics: Mapping[str, Any] | None = None,
+        metrics: Mapping[str, Any] | Sequence[Mapping[str, Any]] | None = None,
         allow_backfill: bool = False,
         allow_older: bool = False,
+        approval_task_id: str | None = None,
         lease_uri: str | None = None,
         deferrable: bool = conf.getboolean("operators", "default_deferrable", fallback=False),
         **kwargs: Any,
@@ -83,6 +92,7 @@ class RolloutOperator(ServiceOperator):
         self.metrics = metrics
         self.allow_backfill = allow_backfill
         self.allow_older = allow_older
+        self.approval_task_id = approval_task_id
         self.lease_uri = lease_uri
         self.deferrable = deferrable
         self._driver: RolloutDriver | None = None
@@ -126,9 +136,9 @@ class RolloutOperator(ServiceOperator):
         from airflow_provider_pai.canary.goal import Goal
         from airflow_provider_pai.canary.group import service_name
         from airflow_provider_pai.hooks.lease import Holder
-        from airflow_provider_pai.metrics.base import make_source
+        from airflow_provider_pai.metrics.base import check_names, make_source
         from airflow_provider_pai.metrics.probe import make_probe
-        from airflow_provider_pai.triggers.rollout import RolloutSpec
+        from airflow_provider_pai.triggers.spec import RolloutSpec
 
         identity = self.identity(context)
         group, plan = self._input()
@@ -147,10 +157,11 @@ class RolloutOperator(ServiceOperator):
             allow_backfill=self.allow_backfill,
             allow_older=self.allow_older,
             smoke=bool(self.probe),
+            approval=self._approval(identity),
             labels={tag: tags[tag] for tag in _READABLE},
         )
         metrics = self.metrics or {"kind": "cloudmonitor"}
-        make_source(metrics, self.hook)
+        check_names(make_source(metrics, self.hook), plan.checks)
         if self.probe:
             make_probe(self.probe, self.oss)
         bucket = OssUri.parse(artifact.uri).bucket
@@ -195,16 +206,29 @@ class RolloutOperator(ServiceOperator):
     def _drive(self, spec: RolloutSpec) -> None:
         from airflow_provider_pai.triggers.rollout import RolloutDriver
 
-        self._driver = RolloutDriver(spec, self.hook, self.log)
+        gate = gate_of(asdict(spec.holder), spec.goal.approval)
+        self._driver = RolloutDriver(spec, self.hook, self.log, gate)
+
+    def _approval(self, identity: TaskIdentity) -> str:
+        given = self.approval_task_id
+        if given and not AIRFLOW_V_3_1_PLUS:
+            raise PaiConfigError("approval_task_id", given, "none before Airflow 3.1: there nobody can be asked")
+        if given == identity.task_id:
+            raise PaiConfigError("approval_task_id", given, "another task of this run")
+        return given or ""
+
+    def check(self) -> None:
+        """Refuse what this kind of rollout does not take."""
 
     def _input(self) -> tuple[str, RolloutPlan]:
         from airflow_provider_pai.canary.group import check_group_name
         from airflow_provider_pai.canary.plan import InputError, RolloutPlan
 
+        self.check()
         if "steps" in (self.plan or {}):
             raise PaiConfigError("plan", "steps", "a field of its own: steps")
         try:
-            plan = RolloutPlan.parse({**(self.plan or {}), "steps": self.steps})
+            plan = RolloutPlan.parse({**self.plan_defaults, **(self.plan or {}), "steps": self.steps})
             return check_group_name("group", self.group), plan
         except InputError as error:
             raise PaiConfigError(error.field, error.value, error.allowed) from None
@@ -251,8 +275,8 @@ class RolloutOperator(ServiceOperator):
         place = f"{end['group']}/{identity.task}/{identity.cycle}"
         made = {"dag_id": identity.dag_id, "run_id": identity.run_id, "task_id": identity.task_id}
         common = {"subject": end["group"], "version": end["version"], "digest": end["digest"]}
-        for step in end["steps"]:
-            key = f"deployment_step/{place}/{step['percent']}"
+        for number, step in enumerate(end["steps"]):
+            key = f"deployment_step/{place}/{number}"
             payload = {**made, **step, "service": end["service"]}
             self.record(Event(key=key, kind=EventKind.DEPLOYMENT_STEP, payload=payload, **common))
         kind = EventKind(end["outcome"])
