@@ -20,7 +20,7 @@ pytestmark = pytest.mark.usefixtures("connection")
 
 both = pytest.mark.parametrize("deferrable", [False, True])
 
-QUICK = {**PLAN, "interval": 0.2, "min_duration": 0.2, "min_requests": 5, "drain": 0.1, "keep_versions": 2}
+QUICK = {**PLAN, "min_requests": 5, "drain": 0.1, "keep_versions": 2}
 
 
 @pytest.fixture
