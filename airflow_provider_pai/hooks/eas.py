@@ -87,8 +87,7 @@ class EasHook(WatchedHook):
 
         :raises PaiNotFoundError: there is none.
         """
-        described: Json = self._do("DescribeService", "describe_service", name).to_map()
-        return {field: value for field, value in described.items() if field != "AccessToken"}
+        return _without_token(self._do("DescribeService", "describe_service", name).to_map())
 
     def get(self, job_id: str) -> RemoteJob:
         """Describe a service by its name, as what waits for it wants to know it; one that is gone is `Deleted`."""
@@ -132,7 +131,7 @@ class EasHook(WatchedHook):
             body = self.call("ListServices", lambda request=request: self.client.list_services(request)).body  # type: ignore[misc]
             services = body.services or []
             for service in services:
-                yield {field: value for field, value in service.to_map().items() if field != "AccessToken"}
+                yield _without_token(service.to_map())
             number, seen = number + 1, seen + len(services)
             if not services or seen >= (body.total_count or 0):
                 return
@@ -208,7 +207,7 @@ class EasHook(WatchedHook):
         while True:
             request = ListServiceVersionsRequest(page_number=number, page_size=_PAGE_SIZE)
             body = self._do("ListServiceVersions", "list_service_versions", name, request)
-            found += [version.to_map() for version in body.versions or []]
+            found += [_without_token(version.to_map()) for version in body.versions or []]
             number += 1
             if not body.versions or len(found) >= (body.total_count or 0):
                 found.reverse()
@@ -282,8 +281,7 @@ class EasHook(WatchedHook):
 
         :raises PaiNotFoundError: there is none.
         """
-        described: Json = self._do("DescribeGroup", "describe_group", group).to_map()
-        return {field: value for field, value in described.items() if field != "AccessToken"}
+        return _without_token(self._do("DescribeGroup", "describe_group", group).to_map())
 
     def set_traffic_mode(self, group: str, mode: str) -> None:
         """Let a group's traffic follow instance counts (`auto`) or weights (`customized`).
@@ -372,3 +370,12 @@ class EasHook(WatchedHook):
 def labels_of(service: Mapping[str, Any]) -> dict[str, str]:
     """Return the labels of a service as DescribeService gives them."""
     return {label["LabelKey"]: label["LabelValue"] for label in service.get("Labels") or []}
+
+
+def _without_token(answer: Json) -> Json:
+    """Return an answer without the access token, which stands in the service JSON, too, if it was given there."""
+    kept = {field: value for field, value in answer.items() if field != "AccessToken"}
+    config = json.loads(kept.get("ServiceConfig") or "{}")
+    if "token" in config:
+        kept["ServiceConfig"] = json.dumps({key: value for key, value in config.items() if key != "token"})
+    return kept

@@ -66,7 +66,10 @@ class Undo:
         return self.owner.items() <= labels.items()
 
     def carry_out(self, hook: EasHook, name: str) -> None:
-        """Delete what was made, go back to what served before, or stop what was started."""
+        """Delete what was made, go back to what served before, or stop what was started.
+
+        What has become ready, and was written down, is no longer undone.
+        """
         service = hook.get(name)
         if service.status == "Deleted" or not self.owns(service.tags):
             return
@@ -74,6 +77,8 @@ class Undo:
             if hook.describe(name).get("TrafficState") != "grouping":
                 hook.log.warning("Stopping service %s, which was started in vain", name)
                 hook.stop(name)
+        elif service.tags.get(CONFIG_VERSION, "-") != "-":
+            return
         elif not self.version:
             hook.log.warning("Deleting service %s, which did not become ready", name)
             hook.delete(name)

@@ -5,8 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from airflow_provider_pai.artifact import ModelArtifact
@@ -66,18 +65,13 @@ class EasDeployServiceOperator(WaitingOperator, ServiceOperator):
         identity = self.identity(context)
         artifact = self.checked()
         config = self.service_json(self.service_name, self.group or None, artifact.uri if artifact else None)
-        with self._leaving(context):
+        with self.leaving(context, self.service_name):
             self._bring_up(identity, config, artifact)
             return self.wait(context, self.service_name, Goal(until="ready"))  # type: ignore[no-any-return]
 
-    def execute_complete(self, context: Any, event: Mapping[str, Any], goal: Mapping[str, Any]) -> Json:
-        """Go on where the trigger left off."""
-        with self._leaving(context):
-            return super().execute_complete(context, event, goal)  # type: ignore[no-any-return]
-
     def resume_execution(self, next_method: str, next_kwargs: dict[str, Any] | None, context: Any) -> Any:
         """Undo before a failure of the trigger itself fails the last try."""
-        with self._leaving(context):
+        with self.leaving(context, self.service_name):
             return super().resume_execution(next_method, next_kwargs, context)
 
     def checked(self) -> ModelArtifact | None:
@@ -189,18 +183,6 @@ class EasDeployServiceOperator(WaitingOperator, ServiceOperator):
         group = self.hook.describe(service.job_id).get("ServiceGroup") or None
         if group != (self.group or None):
             raise PaiConfigError("group", self.group, f"{group!r}: {service.job_id} is there, and can't move")
-
-    @contextmanager
-    def _leaving(self, context: Any) -> Iterator[None]:
-        """Let no failure leave a change that no later try goes on with."""
-        try:
-            yield
-        except Exception:
-            if context["ti"].try_number > context["ti"].max_tries and (
-                undo := self.undo_of(context, self.service_name)
-            ):
-                undo.carry_out(self.hook, self.service_name)
-            raise
 
     def _record(self, identity: TaskIdentity, kind: EventKind, labels: Mapping[str, str], payload: Json) -> None:
         made = {"dag_id": identity.dag_id, "run_id": identity.run_id, "task_id": identity.task_id}

@@ -95,6 +95,13 @@ class EasRollbackOperator(WaitingOperator):
                 hook.start(name)
         return self.wait(context, name, Goal(until="ready"))  # type: ignore[no-any-return]
 
+    def resume_execution(self, next_method: str, next_kwargs: dict[str, Any] | None, context: Any) -> Any:
+        """Stop what was started before a failure of the trigger itself fails the last try: its name is lost."""
+        if next_method == "__fail__" and (name := self._marked(self.hook.group(self.group), self.identity(context))):
+            with self.leaving(context, name):
+                return super().resume_execution(next_method, next_kwargs, context)
+        return super().resume_execution(next_method, next_kwargs, context)
+
     def undo_of(self, context: Any, name: str) -> Undo | None:
         """Return how to stop what was started in vain."""
         note = self.hook.get(name).tags.get(_NOTE, "")

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -67,7 +68,8 @@ class WaitingOperator(PaiOperator):
             if self.deferrable:
                 self._defer(context, name, goal, undo, deadline)
             try:
-                service = hook.wait(name, poll_interval=self.poll_interval, deadline=deadline, until=goal.is_over)
+                with self.leaving(context, name):
+                    service = hook.wait(name, poll_interval=self.poll_interval, deadline=deadline, until=goal.is_over)
             except PaiTimeoutError as error:
                 self.give_up(context, name, error)
         return self._end(context, goal, service)
@@ -81,7 +83,8 @@ class WaitingOperator(PaiOperator):
         if event.get("timed_out"):
             text = f"{self.hook.states.kind} {name} was {event['status']} when its deadline passed, not {goal['until']}"
             return self.give_up(context, name, PaiTimeoutError(text))
-        raise PaiError(event["error"])
+        with self.leaving(context, name):
+            raise PaiError(event["error"])
 
     def give_up(self, context: Any, name: str, error: PaiError) -> Any:
         """Undo what was begun and raise the error.
@@ -92,6 +95,17 @@ class WaitingOperator(PaiOperator):
         if undo is not None:
             undo.carry_out(self.hook, name)
         raise error
+
+    @contextmanager
+    def leaving(self, context: Any, name: str) -> Iterator[None]:
+        """Let no failure leave a change that no later try goes on with."""
+        try:
+            yield
+        except Exception:
+            last = context["ti"].try_number > context["ti"].max_tries
+            if last and (undo := self.undo_of(context, name)):
+                undo.carry_out(self.hook, name)
+            raise
 
     def on_kill(self) -> None:
         """Undo what was begun; Airflow 3 gives five seconds."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
+from airflow_provider_pai.exceptions import PaiApiError
 from airflow_provider_pai.hooks.base import Watch
 from airflow_provider_pai.hooks.service import Goal, Undo
 from airflow_provider_pai.triggers.base import Json, OwningTrigger
@@ -45,8 +46,12 @@ class EasServiceTrigger(OwningTrigger):
         return {**self.subject(), "service": service.to_dict()} if Goal(**self.goal).is_over(service) else None
 
     async def on_deadline(self, hook: Any) -> Json:
-        """Undo what the task began."""
-        await asyncio.to_thread(self.end, hook)
+        """Undo what the task began; what does not answer now the worker undoes."""
+        hook.retry_seconds = self.kill_seconds
+        try:
+            await asyncio.to_thread(self.end, hook)
+        except PaiApiError as error:
+            self.log.warning("%s could not be undone here: %s", self.service, error)
         return {**await super().on_deadline(hook), "status": self._watch.status if self._watch else "not seen"}
 
     def end(self, hook: Any) -> None:

@@ -9,7 +9,13 @@ from datetime import UTC, datetime, timedelta
 import pytest
 import requests
 
-from airflow_provider_pai.exceptions import PaiArtifactError, PaiConfigError, PaiJobFailedError, PaiTimeoutError
+from airflow_provider_pai.exceptions import (
+    PaiArtifactError,
+    PaiConfigError,
+    PaiError,
+    PaiJobFailedError,
+    PaiTimeoutError,
+)
 from airflow_provider_pai.ledger import Ledger
 from airflow_provider_pai.operators.eas import EasDeployServiceOperator
 from tests.group import ServiceGroup, service
@@ -187,6 +193,27 @@ def test_a_killed_task_undoes_what_it_began(group, served):
     while (now := group.eas.get(f"{group.name}_one")) and (now.status, now.facts.get("version")) != wanted:
         assert time.monotonic() < end, now
         time.sleep(0.02)
+
+
+@both
+def test_what_is_ready_is_kept_though_its_ledger_row_fails_on_the_last_try(group, monkeypatch, deferrable):
+    task = deploy(group, group.model(20), max_tries=0, deferrable=deferrable)
+    with monkeypatch.context() as patch:
+        patch.setattr(Ledger, "record", lambda *args: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            task.run()
+    assert group.eas.get(f"{group.name}_one").status == "Running"
+    assert task.run()["outcome"] == "created"
+    assert [kind for kind, _ in rows()] == ["deployed"]
+
+
+@both
+def test_the_last_try_leaves_nothing_when_the_api_fails(group, pai, deferrable):
+    task = deploy(group, group.model(20), max_tries=0, deferrable=deferrable, command="sleep 60")
+    pai.cloud.faults.add(match="api DescribeService ", status=403, code="Forbidden", times=1, probability=0.1)
+    with pytest.raises(PaiError, match="Forbidden"):
+        task.run()
+    assert group.eas.get(f"{group.name}_one").status in ("Deleting", "Deleted")
 
 
 def test_the_json_is_laid_over_the_arguments(group):
