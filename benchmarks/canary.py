@@ -302,7 +302,11 @@ def outside(stage: Stage, stable: str, version: str, load: Json, began: float, e
     if stage.eas.group(stage.group).member(stable):
         time.sleep(1.1)
         production = make_source(METRICS, stage.eas).sample(stable, began, time.time()).errors
-    nobody = sum(count for who, count in harmed.items() if "No service of the group" in who or who.isidentifier())
+    nobody = sum(
+        count
+        for who, count in harmed.items()
+        if "No service of the group" in who or (who.isidentifier() and who != "timeout")
+    )
     share = end["percent"] / 100 * load["requests"]
     return max(production, harmed.get(version, 0)) + nobody + max(0, round(harmed.get("timeout", 0) - share))
 
