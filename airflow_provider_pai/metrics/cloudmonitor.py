@@ -35,7 +35,7 @@ class CloudMonitorMetrics:
     errors_metric: str = "rps_status_5xx"
     p95_metric: str | None = "rt_tp95"
     quantile_metrics: Mapping[str, str] = field(
-        default_factory=lambda: {"50": "rt_tp50", "75": "rt_tp75", "90": "rt_tp90"}
+        default_factory=lambda: {"10": "rt_tp10", "50": "rt_tp50", "75": "rt_tp75", "90": "rt_tp90"}
     )
     latency_unit_ms: float = 0.001
     statistic: str = "Average"
