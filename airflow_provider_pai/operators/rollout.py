@@ -7,6 +7,7 @@ import json
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from airflow.providers.common.compat.sdk import Stats, conf
@@ -14,12 +15,14 @@ from airflow.providers.common.compat.version_compat import AIRFLOW_V_3_1_PLUS
 
 from airflow_provider_pai.artifact import ModelArtifact, OssUri, utc_text
 from airflow_provider_pai.exceptions import (
+    PaiApiError,
     PaiArtifactError,
     PaiConfigError,
     PaiError,
     PaiTransientError,
     RolloutRolledBackError,
     RolloutStoppedError,
+    RolloutStuckError,
 )
 from airflow_provider_pai.hooks.artifacts import read_artifact
 from airflow_provider_pai.hooks.base import Json
@@ -190,7 +193,7 @@ class RolloutOperator(PaiOperator):
             probe=self.probe,
             lease_uri=str(parse_uri("lease_uri", lease_uri)),
             holder=Holder(key=f"{identity.task}/{identity.cycle}", **task_key(identity)),
-            deadline=deadline_of(identity.started, self.execution_timeout),
+            deadline=deadline_of(identity.started, _without_drain(self.execution_timeout, plan.drain)),
         )
 
     def finish(self, context: Any, end: Json) -> Json:
@@ -295,9 +298,17 @@ class RolloutOperator(PaiOperator):
         self.defer(trigger=trigger, method_name="execute_complete")
 
     def _leave(self, context: Any) -> None:
-        """Take the candidate out if no later try will go on with the rollout."""
-        if context["ti"].try_number > context["ti"].max_tries:
+        """Take the candidate out if no later try will go on with the rollout.
+
+        :raises RolloutStuckError: it could not be taken out.
+        """
+        if context["ti"].try_number <= context["ti"].max_tries:
+            return
+        try:
             self.on_kill()
+        except PaiApiError as error:
+            text = f"a candidate of group {self.group} may still have traffic, and nobody goes on with its rollout"
+            raise RolloutStuckError(f"{text}: {error}") from error
 
     def _record(self, identity: TaskIdentity, end: Json) -> None:
         """Write a row for each step and one for the end; both bear the task's cycle, so that a retry adds none."""
@@ -310,6 +321,11 @@ class RolloutOperator(PaiOperator):
             self.record(Event(key=key, kind=EventKind.DEPLOYMENT_STEP, payload=payload, **common))
         kind = EventKind(end["outcome"])
         self.record(Event(key=f"{kind}/{place}", kind=kind, payload={**made, **end}, **common))
+
+
+def _without_drain(timeout: timedelta | None, drain: float) -> timedelta | None:
+    """Return the time that a rollout has: the candidate must have drained before the task's own time is over."""
+    return None if timeout is None else timeout - min(timedelta(seconds=drain), timeout / 4)
 
 
 def read_given(value: Any) -> Any:
