@@ -16,7 +16,8 @@
     ├── PaiMetricsError           a rollout's metrics source did not answer, or not with numbers
     └── PaiRolloutError           a canary release did not reach production; never retried automatically
         ├── RolloutRolledBackError    the candidate was bad and is out of the traffic
-        └── RolloutStoppedError       someone else moved the traffic, or the rollout cannot go on
+        ├── RolloutStoppedError       someone else moved the traffic, or the rollout cannot go on
+        └── RolloutStuckError         the candidate could not be taken out of the traffic
 """
 
 from __future__ import annotations
@@ -180,3 +181,7 @@ class RolloutRolledBackError(PaiRolloutError):
 
 class RolloutStoppedError(PaiRolloutError):
     """The rollout can't go on: someone else moved the traffic, or the group is not as expected."""
+
+
+class RolloutStuckError(PaiRolloutError):
+    """The rollout failed and its candidate could not be taken out of the traffic: a person is needed now."""

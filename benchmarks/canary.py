@@ -10,7 +10,7 @@ each rollout has a group of its own whose endpoint is asked all the while (bench
 - clean: a healthy model under 200 requests a second, old service deleted; half of them with a gateway that applies
   weights half a second late and does not drain.
 
-    python benchmarks/canary.py [--full] [--at-once 3] [--only 'bad hang' 'killed 0' …]
+    python benchmarks/canary.py [--full] [--at-once 2] [--only 'bad hang' 'killed 0' …]
 
 prints one JSON line: {"bad": {"runs", "promoted", "harmed_outside_share", "rollback_s_p50", "rollback_s_p95", "kinds"},
 "good": {"runs", "rolled_back"}, "killed": {"runs", "inconsistent"}, "clean": {"requests", "failed"}}; without `--full`
@@ -302,7 +302,11 @@ def outside(stage: Stage, stable: str, version: str, load: Json, began: float, e
     if stage.eas.group(stage.group).member(stable):
         time.sleep(1.1)
         production = make_source(METRICS, stage.eas).sample(stable, began, time.time()).errors
-    nobody = sum(count for who, count in harmed.items() if "No service of the group" in who or who.isidentifier())
+    nobody = sum(
+        count
+        for who, count in harmed.items()
+        if "No service of the group" in who or (who.isidentifier() and who != "timeout")
+    )
     share = end["percent"] / 100 * load["requests"]
     return max(production, harmed.get(version, 0)) + nobody + max(0, round(harmed.get("timeout", 0) - share))
 
@@ -355,9 +359,10 @@ def rehearse() -> Json:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--full", action="store_true", help="five times as many")
-    parser.add_argument("--at-once", type=int, default=3, help="rollouts at the same time, each in its own group")
+    parser.add_argument("--at-once", type=int, default=2, help="rollouts at the same time, each in its own group")
     parser.add_argument("--only", nargs="*", default=[""], help="play these alone, e.g. 'bad hang' 'killed 3'")
     options = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     command = [sys.executable, "-m", "airflow_provider_pai.emulator", "--dwell", "0.05"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, cwd=ROOT) as emulator:
         try:

@@ -10,9 +10,6 @@ from typing import NamedTuple
 from airflow_provider_pai.canary.chance import binomial_tail, fisher_tail
 from airflow_provider_pai.canary.plan import CHECK_LIMITS, RolloutPlan
 
-TAIL = 0.05
-"""Share of requests that may be slower than the 95th percentile."""
-
 
 @dataclass(frozen=True, kw_only=True)
 class Sample:
@@ -37,6 +34,10 @@ class Sample:
     def error_rate(self) -> float:
         """Return the share of failed requests; 0 without requests."""
         return self.errors / self.requests if self.requests else 0.0
+
+    def percentile(self, percent: int) -> float | None:
+        """Return a percentile in ms; None where the source does not tell it."""
+        return self.p95_ms if percent == 95 else self.quantiles.get(percent)
 
     def value(self, name: str) -> float | None:
         """Return a value by its name: the source's own, `error_rate`, or a percentile as `p50_ms`."""
@@ -227,30 +228,39 @@ def _latency(plan: RolloutPlan, window: Window) -> Iterator[Finding]:
             yield Finding(Result.INCONCLUSIVE, "the metrics source tells no p95")
         return
     if plan.hard_p95_ms is not None:
-        yield from _slow(plan, candidate, plan.hard_p95_ms, f"hard_p95_ms {plan.hard_p95_ms:.0f}", hard=True)
+        yield from _slow(plan, candidate, 95, plan.hard_p95_ms, f"hard_p95_ms {plan.hard_p95_ms:.0f}", hard=True)
     if plan.max_p95_ms is not None:
-        yield from _slow(plan, candidate, plan.max_p95_ms, f"max_p95_ms {plan.max_p95_ms:.0f}")
-    if plan.max_p95_ratio is None or production is None or not production.requests or production.p95_ms is None:
-        return
-    allowed = max(production.p95_ms * plan.max_p95_ratio, production.p95_ms + plan.min_p95_effect_ms)
-    limit = f"{plan.max_p95_ratio:g} times production's {production.p95_ms:.0f} ms"
-    slow = _slow(plan, candidate, allowed, limit)
-    # Load and machines are not the same at another time: that it got slower there is no proof.
-    yield from slow if window.same_span else (Finding(Result.INCONCLUSIVE, f"{item.reason} before") for item in slow)
+        yield from _slow(plan, candidate, 95, plan.max_p95_ms, f"max_p95_ms {plan.max_p95_ms:.0f}")
+    if production is not None and production.requests:
+        yield from _slower(plan, window, production)
 
 
-def _slow(plan: RolloutPlan, candidate: Sample, allowed: float, limit: str, *, hard: bool = False) -> Iterator[Finding]:
-    """Judge a 95th percentile: of a service within the limit at most 5 % of the requests are slower than it.
+def _slower(plan: RolloutPlan, window: Window, production: Sample) -> Iterator[Finding]:
+    """Compare percentiles with production's."""
+    for percent, ratio in ((95, plan.max_p95_ratio), (50, plan.max_p50_ratio)):
+        beside = production.percentile(percent)
+        if ratio is None or beside is None:
+            continue
+        allowed = max(beside * ratio, beside + plan.min_latency_effect_ms)
+        for item in _slow(plan, window.candidate, percent, allowed, f"{ratio:g} times production's {beside:.0f} ms"):
+            # Load and machines are not the same at another time: that it got slower there is no proof.
+            yield item if window.same_span else Finding(Result.INCONCLUSIVE, f"{item.reason} before")
 
-    The highest share that the known percentiles put over the limit is what was counted. A source that tells the 95th
+
+def _slow(
+    plan: RolloutPlan, candidate: Sample, percent: int, allowed: float, limit: str, *, hard: bool = False
+) -> Iterator[Finding]:
+    """Judge a percentile: of a service within the limit no more than the rest of the requests are slower than it.
+
+    The highest share that the known percentiles put over the limit is what was counted. A source that tells this one
     alone is taken at its word.
     """
-    assert candidate.p95_ms is not None
-    if candidate.p95_ms <= allowed:
+    value, rest = candidate.percentile(percent), 1 - percent / 100
+    if value is None or value <= allowed:
         return
-    over = max([TAIL, *(1 - percent / 100 for percent, ms in candidate.quantiles.items() if ms > allowed)])
-    chance = binomial_tail(round(over * candidate.requests), candidate.requests, TAIL)
-    reason = f"p95 {candidate.p95_ms:.0f} ms is over {limit}"
+    over = max([rest, *(1 - known / 100 for known, ms in candidate.quantiles.items() if ms > allowed)])
+    chance = binomial_tail(round(over * candidate.requests), candidate.requests, rest)
+    reason = f"p{percent} {value:.0f} ms is over {limit}"
     if candidate.quantiles and chance >= plan.significance:
         yield Finding(Result.INCONCLUSIVE, f"{reason}, perhaps by chance")
     else:

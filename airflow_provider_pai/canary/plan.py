@@ -54,7 +54,9 @@ class RolloutPlan:
     max_p95_ms: float | None = None
     max_p95_ratio: float | None = 2.0
     """How many times production's 95th percentile the candidate's may be; not asked of a source that tells none."""
-    min_p95_effect_ms: float = 10.0
+    max_p50_ratio: float | None = 2.0
+    """The same for the median, which a noisy machine moves less."""
+    min_latency_effect_ms: float = 10.0
     """Latency differences to production below this never count."""
     hard_p95_ms: float | None = None
     """As `hard_error_rate`."""
@@ -224,7 +226,8 @@ _PARSERS: dict[str, Parser] = {
     "max_error_rate_delta": _SHARE,
     "max_p95_ms": _number(low=0, optional=True),
     "max_p95_ratio": _number(low=1, optional=True),
-    "min_p95_effect_ms": _SECONDS,
+    "max_p50_ratio": _number(low=1, optional=True),
+    "min_latency_effect_ms": _SECONDS,
     "hard_error_rate": _SHARE,
     "hard_p95_ms": _number(low=0, optional=True),
     "checks": _checks,

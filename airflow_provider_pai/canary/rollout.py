@@ -203,6 +203,12 @@ class Rollout:
         reason = guard(self.goal, others)
         if reason:
             return withdraw(self.group, candidate, progress, "skipped", reason, self.now)
+        stable = self.group.member(progress.stable)
+        if not others and stable is not None and not (stable.failed or stable.leaving):
+            # A restart of production is no reason to give everybody a model that nobody has judged.
+            left = progress.began(self.now) + self.plan.drain - self.now
+            if left > 0:
+                return Wait(why=f"{stable}; it may come back", seconds=min(POLL, left))
         if not others:
             note = "nothing served before"
             deploy = replace(progress, phase=Phase.PROMOTING, since=self.now, outcome="deployed", note=note)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 
 from airflow_provider_pai.canary.analysis import Sample
-from airflow_provider_pai.exceptions import PaiConfigError, PaiNotFoundError
+from airflow_provider_pai.exceptions import PaiApiError, PaiConfigError, PaiTransientError
 from airflow_provider_pai.hooks.cloudmonitor import CloudMonitorHook
 from airflow_provider_pai.hooks.eas import EasHook
 
@@ -35,7 +35,7 @@ class CloudMonitorMetrics:
     errors_metric: str = "rps_status_5xx"
     p95_metric: str | None = "rt_tp95"
     quantile_metrics: Mapping[str, str] = field(
-        default_factory=lambda: {"50": "rt_tp50", "75": "rt_tp75", "90": "rt_tp90"}
+        default_factory=lambda: {"10": "rt_tp10", "50": "rt_tp50", "75": "rt_tp75", "90": "rt_tp90"}
     )
     latency_unit_ms: float = 0.001
     statistic: str = "Average"
@@ -87,7 +87,10 @@ class CloudMonitorMetrics:
         """Return the periods' percentiles, each weighted by its requests: near, not equal, to the span's own."""
         try:
             points = list(self._points(metric, dimensions, start, end))
-        except PaiNotFoundError as error:
+        except PaiTransientError:
+            raise
+        except PaiApiError as error:
+            # The ids of percentiles are unconfirmed: one that is refused must not end rollouts.
             self.eas.log.warning("CloudMonitor does not know %s: %s", metric, error)
             return None
         weight = sum(rates.get(at, 0.0) for at, _ in points)

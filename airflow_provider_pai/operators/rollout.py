@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from airflow.providers.common.compat.sdk import Stats, conf
@@ -12,11 +13,13 @@ from airflow.providers.common.compat.version_compat import AIRFLOW_V_3_1_PLUS
 
 from airflow_provider_pai.artifact import OssUri, utc_text
 from airflow_provider_pai.exceptions import (
+    PaiApiError,
     PaiConfigError,
     PaiError,
     PaiTransientError,
     RolloutRolledBackError,
     RolloutStoppedError,
+    RolloutStuckError,
 )
 from airflow_provider_pai.hooks.base import Json
 from airflow_provider_pai.hooks.oss import parse_uri
@@ -174,7 +177,7 @@ class RolloutOperator(ServiceOperator):
             probe=self.probe,
             lease_uri=str(parse_uri("lease_uri", lease_uri)),
             holder=Holder(key=f"{identity.task}/{identity.cycle}", **task_key(identity)),
-            deadline=deadline_of(identity.started, self.execution_timeout),
+            deadline=deadline_of(identity.started, _without_drain(self.execution_timeout, plan.drain)),
         )
 
     def finish(self, context: Any, end: Json) -> Json:
@@ -266,9 +269,17 @@ class RolloutOperator(ServiceOperator):
         self.defer(trigger=trigger, method_name="execute_complete")
 
     def _leave(self, context: Any) -> None:
-        """Take the candidate out if no later try will go on with the rollout."""
-        if context["ti"].try_number > context["ti"].max_tries:
+        """Take the candidate out if no later try will go on with the rollout.
+
+        :raises RolloutStuckError: it could not be taken out.
+        """
+        if context["ti"].try_number <= context["ti"].max_tries:
+            return
+        try:
             self.on_kill()
+        except PaiApiError as error:
+            text = f"a candidate of group {self.group} may still have traffic, and nobody goes on with its rollout"
+            raise RolloutStuckError(f"{text}: {error}") from error
 
     def _record(self, identity: TaskIdentity, end: Json) -> None:
         """Write a row for each step and one for the end; both bear the task's cycle, so that a retry adds none."""
@@ -281,6 +292,11 @@ class RolloutOperator(ServiceOperator):
             self.record(Event(key=key, kind=EventKind.DEPLOYMENT_STEP, payload=payload, **common))
         kind = EventKind(end["outcome"])
         self.record(Event(key=f"{kind}/{place}", kind=kind, payload={**made, **end}, **common))
+
+
+def _without_drain(timeout: timedelta | None, drain: float) -> timedelta | None:
+    """Return the time that a rollout has: the candidate must have drained before the task's own time is over."""
+    return None if timeout is None else timeout - min(timedelta(seconds=drain), timeout / 4)
 
 
 def _run_type(context: Any) -> str:

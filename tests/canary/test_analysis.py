@@ -220,3 +220,11 @@ def test_a_latency_is_compared_with_the_same_span_only():
     verdict = windowed(slow, production, share=1, same_span=False)
     assert (verdict.result, "20 ms before" in verdict.reason) == (Result.INCONCLUSIVE, True)
     assert windowed(slow, production, share=0.5).result is Result.FAIL
+
+
+def test_the_median_tells_a_slow_service_where_noise_moves_the_95th_percentile():
+    slow = {"requests": 100, "errors": 0, "p95_ms": 45, "quantiles": {10: 31, 50: 33, 75: 36}}
+    production = {"requests": 400, "errors": 0, "p95_ms": 30, "quantiles": {10: 11, 50: 12, 75: 15}}
+    verdict = windowed(slow, production, share=0.2)
+    assert (verdict.result, "p50 33 ms is over 2 times production's 12 ms" in verdict.reason) == (Result.FAIL, True)
+    assert windowed(slow, {**production, "quantiles": {50: 20}}, share=0.2).result is Result.PASS

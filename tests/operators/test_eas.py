@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from airflow.providers.common.compat.sdk import AirflowSkipException
@@ -13,6 +13,7 @@ from airflow_provider_pai.exceptions import (
     PaiConfigError,
     RolloutRolledBackError,
     RolloutStoppedError,
+    RolloutStuckError,
 )
 from airflow_provider_pai.ledger import Ledger
 from airflow_provider_pai.operators.eas import (
@@ -166,6 +167,13 @@ def test_the_deadline_ends_a_rollout_that_cannot_tell(group, first):
     assert group.serving() == first["version"]
 
 
+def test_the_deadline_leaves_time_to_drain(group):
+    arguments = group.arguments(group.model(20), plan={**PLAN, "drain": 30}, execution_timeout=timedelta(minutes=10))
+    task = Task(lambda: EasCanaryDeployOperator(**arguments), start_date=datetime.now(UTC))
+    spec = task.make().rollout(task.context())
+    assert task.start_date + timedelta(minutes=10) - datetime.fromisoformat(spec.deadline) >= timedelta(seconds=30)
+
+
 def test_traffic_moved_by_hand_stops_the_rollout(group, first):
     operator = EasCanaryDeployOperator(**group.arguments(group.model(21), deferrable=False))
     task = Task(lambda: operator, run_id="drift")
@@ -182,6 +190,15 @@ def test_traffic_moved_by_hand_stops_the_rollout(group, first):
             task.run()
     assert rows(group)[-1][0] == "stopped"
     assert group.state()[task.xcoms["return_value"]["service"]][1:] == (77, True)
+
+
+def test_a_candidate_that_cannot_be_taken_out_is_said_loudly(group, first, pai):
+    task = deploy(group, group.model(21), "stuck", deferrable=False)
+    task.max_tries = 0
+    pai.cloud.faults.add(match="^api DescribeService", status=403, code="Forbidden.RAM")
+    with pytest.raises(RolloutStuckError, match=r"may still have traffic.*Forbidden.RAM"):
+        task.run()
+    pai.cloud.faults.clear()
 
 
 def test_the_candidate_bears_who_made_it(group):
