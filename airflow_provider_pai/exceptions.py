@@ -13,9 +13,11 @@
     │   └── PaiFunctionError      a function that ran as a job raised: its error's type, message and traceback
     ├── PaiTimeoutError           a deadline passed while waiting
     ├── PaiArtifactError          no valid manifest: not an artifact
+    ├── PaiMetricsError           a rollout's metrics source did not answer, or not with numbers
     └── PaiRolloutError           a canary release did not reach production; never retried automatically
         ├── RolloutRolledBackError    the candidate was bad and is out of the traffic
-        └── RolloutStoppedError       someone else moved the traffic, or the rollout cannot go on
+        ├── RolloutStoppedError       someone else moved the traffic, or the rollout cannot go on
+        └── RolloutStuckError         the candidate could not be taken out of the traffic
 """
 
 from __future__ import annotations
@@ -165,6 +167,10 @@ class PaiArtifactError(PaiError):
     """The prefix holds no valid artifact: no manifest, a torn one, or files that differ from it."""
 
 
+class PaiMetricsError(PaiError):
+    """A rollout's metrics source did not answer, or not with what it should tell."""
+
+
 class PaiRolloutError(PaiError, AirflowFailException):
     """A canary release did not reach production; fails the task without an automatic retry."""
 
@@ -175,3 +181,7 @@ class RolloutRolledBackError(PaiRolloutError):
 
 class RolloutStoppedError(PaiRolloutError):
     """The rollout can't go on: someone else moved the traffic, or the group is not as expected."""
+
+
+class RolloutStuckError(PaiRolloutError):
+    """The rollout failed and its candidate could not be taken out of the traffic: a person is needed now."""

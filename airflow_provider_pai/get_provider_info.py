@@ -14,7 +14,14 @@ _INTEGRATIONS = {
     },
     "PAI DSW": {"operators": ["operators.dsw"], "hooks": ["hooks.dsw"]},
     "PAI EAS": {
-        "operators": ["operators.eas", "operators.model"], "hooks": ["hooks.eas"], "triggers": ["triggers.canary"],
+        "operators": [
+            "operators.eas", "operators.eas_blue_green", "operators.eas_deploy", "operators.eas_predict",
+            "operators.eas_rollback",
+            "operators.eas_service", "operators.eas_shadow", "operators.eas_version",
+            "operators.model",
+        ],
+        "sensors": ["sensors.eas"], "hooks": ["hooks.eas"],
+        "triggers": ["triggers.canary", "triggers.eas", "triggers.shadow"],
     },
     "PAI OSS": {"sensors": ["sensors.oss"], "hooks": ["hooks.oss"], "triggers": ["triggers.oss"]},
     "PAI AIWorkspace": {"hooks": ["hooks.aiworkspace"]},

@@ -66,6 +66,7 @@ class EventKind(StrEnum):
     DEPLOYED = "deployed"
     PROMOTED = "promoted"
     ROLLED_BACK = "rolled_back"
+    SHADOWED = "shadowed"
     SKIPPED = "skipped"
     STOPPED = "stopped"
 

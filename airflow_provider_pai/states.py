@@ -93,3 +93,24 @@ EAS_SERVICE = States(
     failed=frozenset({"Failed", "Stopped", "Deleted", "DeleteFailed"}),
     stopping=frozenset({"Stopping", "Deleting"}),
 )
+
+# What a service is waited for. A call that was just made may not show yet: a service that still rests, or is not
+# there yet, is waited for.
+EAS_READY = States(
+    kind="EAS service",
+    active=EAS_SERVICE.active | {"Stopped", "Deleted"},
+    succeeded=EAS_SERVICE.succeeded,
+    failed=frozenset({"Failed", "DeleteFailed"}),
+)
+EAS_STOP = States(
+    kind="EAS service",
+    active=EAS_SERVICE.active | EAS_SERVICE.succeeded | {"Failed"},
+    succeeded=frozenset({"Stopped", "Deleted"}),
+    failed=frozenset({"DeleteFailed"}),
+)
+EAS_DELETE = States(
+    kind="EAS service",
+    active=EAS_STOP.active | {"Stopped"},
+    succeeded=frozenset({"Deleted"}),
+    failed=frozenset({"DeleteFailed"}),
+)

@@ -18,10 +18,11 @@ from airflow_provider_pai.hooks.eas import EasHook
 from airflow_provider_pai.hooks.oss import OssHook
 
 SERVER = """
-import json, pathlib, random, sys, time
+import itertools, json, pathlib, random, sys, time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 model = json.loads(pathlib.Path(sys.argv[1], "model.json").read_text())
+served = itertools.count(1)
 
 class Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
@@ -30,9 +31,13 @@ class Handler(BaseHTTPRequestHandler):
     def do_POST(self):
         asked = self.rfile.read(int(self.headers.get("Content-Length") or 0))
         time.sleep(model.get("slow", 0))
+        if asked and b"golden" not in asked and model.get("hang"):
+            time.sleep(60)
+        answered = next(served) if asked else 0
         # What fails in the field was not among the golden requests.
         bad = b"golden" not in asked and random.random() < model.get("fail", 0)
-        body = json.dumps({"version": model["version"], "answer": model.get("answer", 42)}).encode()
+        wrong = answered > model.get("wrong_after", answered)
+        body = json.dumps({"version": model["version"], "answer": 41 if wrong else model.get("answer", 42)}).encode()
         self.send_response(500 if bad else 200)
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
@@ -87,6 +92,7 @@ class ServiceGroup:
         version = f"202611{day:02d}T1800Z-{uuid.uuid4().hex[:8]}"
         uri = f"oss://{self.bucket}/models/{version}/"
         self.oss.put(f"{uri}model.json", json.dumps({"version": version, **behavior}))
+        self.oss.put(f"{uri}serve.py", SERVER)
         interval = DataInterval(start=f"2026-11-{day - 1:02d}T18:00:00Z", end=f"2026-11-{day:02d}T18:00:00Z")
         artifact = ModelArtifact(name="digits", version=version, uri=uri, data_interval=interval)
         return write_artifact(self.oss, artifact).to_dict()
@@ -151,7 +157,7 @@ class People:
             session.headers["Authorization"] = token
             while not self._stop.is_set():
                 try:
-                    answer = session.post(f"{url}/predict", json={"x": 1}, timeout=10)
+                    answer = session.post(f"{url}/predict", json={"x": 1}, timeout=3)
                     self.counts[answer.json().get("version", "gateway"), answer.status_code] += 1
                 except (requests.RequestException, ValueError) as error:
                     self.lost.append(repr(error))

@@ -71,12 +71,20 @@ class Probe:
 
 @dataclass(frozen=True, kw_only=True)
 class Look:
-    """Take a sample from `since` (Unix time) on; then `after_look`."""
+    """Take a sample from `since` on; then `after_look`.
+
+    :param since: Unix time from which on requests count.
+    :param began: Unix time at which the share was reached.
+    :param golden: requests of ours to the candidate since then.
+    """
 
     candidate: str
     stable: str
     percent: int
     since: float
+    began: float
+    settled: bool = False
+    golden: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -14,28 +14,41 @@ POLL = 2.0
 """Seconds between two looks while a service comes back or the drain pause lasts."""
 
 
-def withdraw(group: Group, candidate: Member, progress: Progress, outcome: str, note: str) -> Withdraw:
-    """Take the candidate out of the traffic, before everything else.
+def withdraw(
+    group: Group, candidate: Member, progress: Progress, outcome: str, note: str, now: float
+) -> Withdraw | Label:
+    """Take the candidate out of the traffic, before everything else, unless it alone answers people.
 
     :param outcome: `rejected` (the digest is bad), `rolled_back` (not proven bad) or
         `skipped` (must not deploy).
     """
     stable = group.member(progress.stable)
     others = [member for member in carriers(group) if member.name != candidate.name]
+    if candidate in carriers(group) and stable is not None and not stable.running and not others:
+        return freeze(candidate, progress, f"{stable.name} is {stable.status}, nothing else can serve: {note}")
     releases = []
     if stable is not None and not others:
         # It has no weight left: without this, taking the candidate's would leave the group without a service.
         releases.append(Release(service=stable.name, weight=100, grouping=True))
     if candidate.grouping or candidate.weight > 0:
         releases.append(Release(service=candidate.name, weight=0, grouping=False))
-    withdrawn = replace(progress, phase=Phase.WITHDRAWN, outcome=outcome, note=note)
+    served = progress.phase in (Phase.STEP, Phase.PROMOTING)
+    withdrawn = replace(
+        progress, phase=Phase.WITHDRAWN, outcome=outcome, note=note, since=now if served else None, settling=None
+    )
     if outcome == "rejected":
         withdrawn = withdrawn.reject(rejection(progress.digest, progress.task, progress.cycle))
     return Withdraw(service=candidate.name, releases=tuple(releases), progress=withdrawn)
 
 
-def roll_back(group: Group, candidate: Member, progress: Progress) -> Action:
-    """Finish what `withdraw` began: remember the digest, give production its weight, stop the candidate."""
+def freeze(candidate: Member, progress: Progress, note: str) -> Label:
+    """Leave everything as it is, for a person."""
+    frozen = replace(progress, phase=Phase.FROZEN, outcome="stopped", note=note)
+    return Label(service=candidate.name, progress=frozen, why=f"frozen: {note}")
+
+
+def roll_back(plan: RolloutPlan, group: Group, candidate: Member, progress: Progress, now: float) -> Action:
+    """Finish what `withdraw` began: remember the digest, give production its weight, drain and stop the candidate."""
     stable = group.member(progress.stable)
     if stable is not None:
         entry = rejection(progress.digest, progress.task, progress.cycle)
@@ -46,6 +59,9 @@ def roll_back(group: Group, candidate: Member, progress: Progress) -> Action:
             return Release(service=stable.name, weight=100, grouping=True)
     if candidate.grouping or candidate.weight > 0:
         return Release(service=candidate.name, weight=0, grouping=False)
+    drained = 0.0 if progress.since is None else progress.since + plan.drain
+    if candidate.running and now < drained:
+        return Wait(why=f"requests in flight at {candidate.name} end", seconds=min(POLL, drained - now))
     done = replace(progress, phase=Phase.ROLLED_BACK)
     return _remains(group, candidate) or Stop(service=candidate.name, progress=done, why=progress.note)
 
@@ -55,18 +71,23 @@ def promote(plan: RolloutPlan, group: Group, candidate: Member, progress: Progre
     stable = group.member(progress.stable)
     broken = candidate.failed or not candidate.running
     if broken and stable is not None and stable.running:
-        return withdraw(group, candidate, progress, "rejected", f"broke down: {candidate}")
+        return withdraw(group, candidate, progress, "rejected", f"broke down: {candidate}", now)
     if broken:
         waited = now - progress.began(now)
         if waited < plan.ready_timeout:
             return Wait(why=f"{candidate}; nothing else can serve", seconds=POLL)
-        return withdraw(group, candidate, progress, "rejected", f"down for {waited:.0f} s: {candidate}")
+        return withdraw(group, candidate, progress, "rejected", f"down for {waited:.0f} s: {candidate}", now)
     foreign = [m.name for m in carriers(group) if m.name not in (candidate.name, progress.stable)]
     if foreign:
         return drifted(candidate, progress, f"{', '.join(foreign)} carries group traffic")
     move = toward(group, candidate, stable if stable is not None and stable.grouping else None, 100)
     if move is not None:
         return move
+    if stable is not None and stable.running and not candidate.ready:
+        # Production goes only when all of the candidate's instances can take its place.
+        if now - progress.began(now) >= plan.ready_timeout:
+            return withdraw(group, candidate, progress, "rolled_back", f"not all of it came up: {candidate}", now)
+        return Wait(why=str(candidate), seconds=POLL)
     retiring = _retire(plan, stable, now) if stable is not None else None
     done = replace(progress, phase=Phase.PROMOTED, since=now)
     return (
@@ -90,6 +111,7 @@ def ended(progress: Progress) -> Finish:
         Phase.PROMOTED: progress.outcome or "promoted",
         Phase.RETIRING: progress.outcome or "promoted",
         Phase.RETIRED: progress.outcome or "promoted",
+        Phase.FROZEN: "stopped",
         Phase.DRIFTED: "stopped",
         Phase.ROLLED_BACK: "skipped" if progress.outcome == "skipped" else "rolled_back",
     }
@@ -129,7 +151,7 @@ def _retired_at(member: Member) -> float:
 
 def _remains(group: Group, candidate: Member) -> Delete | None:
     """Return the deletion of an earlier rollout's candidate, kept until now to be looked at."""
-    for member in _idle(group, Phase.ROLLED_BACK, Phase.DRIFTED):
+    for member in _idle(group, Phase.ROLLED_BACK, Phase.FROZEN, Phase.DRIFTED):
         if member.name != candidate.name and not member.leaving:
             return Delete(service=member.name, why="candidate of an earlier rollout")
     return None

@@ -27,6 +27,8 @@ class Goal:
     allow_older: bool = False
     smoke: bool = True
     """Golden requests are to be answered before any traffic."""
+    approval: str = ""
+    """Task of the same run that must have succeeded before the rise to 100 %."""
     labels: Mapping[str, str] = field(default_factory=dict)
     """More labels for the candidate, for people."""
 

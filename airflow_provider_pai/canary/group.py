@@ -19,6 +19,9 @@ _MAX_LABEL = 128
 # A label value takes 128 characters; four results fill at most 112.
 _STEPS_PER_LABEL = 4
 _MAX_REJECTED = 3
+_COUNTS = ("failures", "inconclusive", "source_errors", "consecutive", "golden")
+# A service bears no more labels, so the one time stands in the other's place.
+_SETTLING = "settling "
 
 
 class Phase(StrEnum):
@@ -37,6 +40,8 @@ class Phase(StrEnum):
     WITHDRAWN = "withdrawn"
     """Its traffic is 0; the rest of the rollback is to do."""
     ROLLED_BACK = "rolled_back"
+    FROZEN = "frozen"
+    """Left with the share it has, for a person to decide."""
     DRIFTED = "drifted"
     """Left alone after someone else moved the traffic."""
 
@@ -105,9 +110,16 @@ class Progress:
     step: int = 0
     since: float | None = None
     """Unix time at which the phase or step began; None: traffic is still being moved there."""
+    settling: float | None = None
+    """Unix time at which weights were set that the traffic does not follow yet."""
     failures: int = 0
+    """Of this step; the counters below are of verdicts in a row."""
     inconclusive: int = 0
     source_errors: int = 0
+    consecutive: int = 0
+    """Failures in a row."""
+    golden: int = 0
+    """Golden requests that the candidate was sent in this step."""
     outcome: str = ""
     note: str = ""
     rejected: tuple[str, ...] = ()
@@ -120,7 +132,7 @@ class Progress:
         text = {name: "" if value == "-" else value for name, value in labels.items()}
         if text.get("airflow_phase", "") not in set(Phase):
             return None
-        failures, inconclusive, source_errors = (int(n) for n in (text.get("airflow_counts") or "0.0.0").split("."))
+        counts = dict(zip(_COUNTS, map(int, (text.get("airflow_counts") or "0").split(".")), strict=False))
         results = [text[name] for name in sorted(text) if name.startswith("airflow_results_")]
         return cls(
             phase=Phase(text["airflow_phase"]),
@@ -132,9 +144,8 @@ class Progress:
             stable=text.get("airflow_stable", ""),
             step=int(text.get("airflow_step") or 0),
             since=_read_time(text.get("airflow_since", "")),
-            failures=failures,
-            inconclusive=inconclusive,
-            source_errors=source_errors,
+            settling=_read_time(text.get("airflow_since", "").partition(_SETTLING)[2]),
+            **counts,
             outcome=text.get("airflow_outcome", ""),
             note=text.get("airflow_note", ""),
             rejected=tuple(text.get("airflow_rejected", "").split()),
@@ -152,8 +163,8 @@ class Progress:
             CYCLE_TAG: str(self.cycle),
             "airflow_stable": self.stable,
             "airflow_step": str(self.step),
-            "airflow_since": "" if self.since is None else _write_time(self.since),
-            "airflow_counts": f"{self.failures}.{self.inconclusive}.{self.source_errors}",
+            "airflow_since": self._times(),
+            "airflow_counts": ".".join(str(getattr(self, name)) for name in _COUNTS),
             "airflow_outcome": self.outcome,
             "airflow_note": self.note[:_MAX_LABEL],
             "airflow_rejected": " ".join(self.rejected[-_MAX_REJECTED:]),
@@ -162,6 +173,11 @@ class Progress:
             chunk = self.steps[first : first + _STEPS_PER_LABEL]
             written[f"airflow_results_{first // _STEPS_PER_LABEL}"] = " ".join(step.write() for step in chunk)
         return {name: value or "-" for name, value in written.items()}
+
+    def _times(self) -> str:
+        if self.since is not None:
+            return _write_time(self.since)
+        return "" if self.settling is None else f"{_SETTLING}{_write_time(self.settling)}"
 
     def began(self, now: float) -> float:
         """Return the start of the phase or step."""
@@ -254,4 +270,4 @@ def _write_time(moment: float) -> str:
 
 
 def _read_time(text: str) -> float | None:
-    return datetime.fromisoformat(text).timestamp() if text else None
+    return None if not text or text.startswith(_SETTLING) else datetime.fromisoformat(text).timestamp()

@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, field, fields
 from datetime import timedelta
 from itertools import pairwise
 from typing import Any, Literal, cast
 
 OnInconclusive = Literal["hold", "rollback", "promote"]
-OnFailure = Literal["rollback"]
+OnFailure = Literal["rollback", "freeze"]
 
 MAX_STEPS = 10
 """Each step leaves a label on the candidate, and a service bears only so many."""
@@ -49,25 +49,42 @@ class RolloutPlan:
     max_error_rate: float | None = 0.05
     max_error_rate_delta: float | None = 0.01
     """How much the candidate's error rate may lie above production's in the same time."""
+    hard_error_rate: float | None = None
+    """Over this the rollout is rolled back at once, whatever is tolerated and however `on_failure` reads."""
     max_p95_ms: float | None = None
-    max_p95_ratio: float | None = None
-    """How many times production's 95th percentile the candidate's may be."""
-    min_p95_effect_ms: float = 10.0
+    max_p95_ratio: float | None = 2.0
+    """How many times production's 95th percentile the candidate's may be; not asked of a source that tells none."""
+    max_p50_ratio: float | None = 2.0
+    """The same for the median, which a noisy machine moves less."""
+    min_latency_effect_ms: float = 10.0
     """Latency differences to production below this never count."""
+    hard_p95_ms: float | None = None
+    """As `hard_error_rate`."""
+    checks: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    """Limits on further values of the metrics source, by their names: `CHECK_LIMITS` to a number."""
     significance: float = 0.001
     """Chance of calling a good candidate bad that one look may have; small, since there are many looks."""
+    power: float = 0.9
+    """Chance with which twice the tolerated excess of errors would have been noticed at 100 % before it is promoted."""
     max_failures: int = 0
-    """Consecutive failing verdicts that are tolerated."""
+    """Failing verdicts of one step that are tolerated."""
+    max_consecutive_failures: int | None = None
+    """Those of them that may follow on each other; None: all."""
     max_inconclusive: int | None = None
     """Consecutive inconclusive verdicts after which `on_inconclusive` decides; None: after `max_duration`."""
     on_inconclusive: OnInconclusive = "hold"
     max_source_errors: int = 5
     """Consecutive failures of the metrics source that are tolerated."""
     on_failure: OnFailure = "rollback"
+    """Freeze: the candidate keeps the share it has, and a person decides; one that is down or over a hard limit is
+    rolled back all the same."""
+    bake: float = 0.0
+    """Time at 100 % in which the old service is kept up to go back to, and the candidate is judged further."""
     ready_timeout: float = 1800.0
     """Time that the candidate may take until every instance is ready."""
     drain: float = 30.0
-    """Pause between taking the old service's traffic away and stopping it."""
+    """Pause between taking a service's traffic away and stopping it, and for EAS to follow weights that were set:
+    it should be longer than a request takes, and than EAS does."""
     keep_versions: int = 1
     """Replaced services that are kept, stopped, to go back to."""
 
@@ -77,6 +94,15 @@ class RolloutPlan:
             raise InputError("max_duration", self.max_duration, f"at least min_duration, {self.min_duration:g}")
         if self.warm_up >= self.max_duration:
             raise InputError("warm_up", self.warm_up, f"less than max_duration, {self.max_duration:g}")
+        if self.interval > self.max_duration:
+            raise InputError("interval", self.interval, f"at most max_duration, {self.max_duration:g}")
+        for hard, soft in (("hard_error_rate", "max_error_rate"), ("hard_p95_ms", "max_p95_ms")):
+            high, low = getattr(self, hard), getattr(self, soft)
+            if high is not None and low is not None and high < low:
+                raise InputError(hard, high, f"at least {soft}, {low:g}")
+        if self.max_consecutive_failures is not None and self.max_consecutive_failures > self.max_failures:
+            allowed = f"at most max_failures, {self.max_failures}"
+            raise InputError("max_consecutive_failures", self.max_consecutive_failures, allowed)
 
     @classmethod
     def parse(cls, values: Mapping[str, Any]) -> RolloutPlan:
@@ -136,6 +162,29 @@ def _choice(*allowed: str) -> Parser:
     return parse
 
 
+CHECK_LIMITS = ("min", "max", "hard_min", "hard_max", "max_above", "max_below", "max_ratio")
+"""Bounds, bounds that roll back at once, and how far from production's value, or how many times it, one may be."""
+
+
+def _checks(name: str, value: Any) -> dict[str, dict[str, float]]:
+    if not isinstance(value or {}, Mapping):
+        raise InputError(name, value, "an object of metric names to their limits")
+    return {str(metric): _limits(f"{name}[{metric!r}]", limits) for metric, limits in (value or {}).items()}
+
+
+def _limits(name: str, value: Any) -> dict[str, float]:
+    allowed = f"an object of {', '.join(CHECK_LIMITS)} to numbers"
+    numbers = {key: _to_float(item) for key, item in value.items()} if isinstance(value, Mapping) else {}
+    if not numbers or not set(numbers) <= set(CHECK_LIMITS) or None in numbers.values():
+        raise InputError(name, value, allowed)
+    limits = {key: cast("float", number) for key, number in numbers.items()}
+    order = [(key, limits[key]) for key in ("hard_min", "min", "max", "hard_max") if key in limits]
+    for (low, least), (high, most) in pairwise(order):
+        if least > most:
+            raise InputError(name, value, f"{low} of at most {high}")
+    return limits
+
+
 _STEPS_ALLOWED = f"1 to {MAX_STEPS} whole percentages from 1 to 100, strictly rising, the last one 100"
 
 
@@ -177,15 +226,22 @@ _PARSERS: dict[str, Parser] = {
     "max_error_rate_delta": _SHARE,
     "max_p95_ms": _number(low=0, optional=True),
     "max_p95_ratio": _number(low=1, optional=True),
-    "min_p95_effect_ms": _SECONDS,
+    "max_p50_ratio": _number(low=1, optional=True),
+    "min_latency_effect_ms": _SECONDS,
+    "hard_error_rate": _SHARE,
+    "hard_p95_ms": _number(low=0, optional=True),
+    "checks": _checks,
     "significance": _number(low=1e-9, high=0.2),
+    "power": _number(low=0, high=0.999),
     "max_failures": _number(low=0, whole=True),
+    "max_consecutive_failures": _number(low=0, whole=True, optional=True),
     "max_inconclusive": _number(low=0, whole=True, optional=True),
     "on_inconclusive": _choice("hold", "rollback", "promote"),
     "max_source_errors": _number(low=0, whole=True),
-    "on_failure": _choice("rollback"),
+    "on_failure": _choice("rollback", "freeze"),
+    "bake": _SECONDS,
     "ready_timeout": _SECONDS,
     "drain": _SECONDS,
     "keep_versions": _number(low=0, whole=True),
 }
-assert set(_PARSERS) == {field.name for field in fields(RolloutPlan)}
+assert set(_PARSERS) == {item.name for item in fields(RolloutPlan)}

@@ -25,7 +25,8 @@ if TYPE_CHECKING:
 MAX_SKEW = 15 * 60
 """Seconds by which a client's clock may differ; a signature is good for that long, before and after."""
 TIMES = ("dwell", "grace", "list_lag", "weight_lag", "minute")
-"""Settings that may be changed while the emulator runs."""
+FLAGS = ("drain",)
+"""With the times, the settings that may be changed while the emulator runs."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,7 +43,7 @@ class Settings:
     list_lag: float = 0.0
     """How far ListJobs is behind: it shows each job as it was then, and none that is younger."""
     weight_lag: float = 0.0
-    """Time after which the EAS gateway acts on a weight or traffic state that was set."""
+    """Time after which the EAS gateway acts on a weight, traffic state or mode that was set."""
     drain: bool = True
     """Whether requests in flight may finish when an EAS instance is stopped."""
     minute: float = 60.0
@@ -94,14 +95,17 @@ class Cloud:
         return credential
 
     def change_settings(self, changes: Mapping[str, Any]) -> None:
-        """Change how long things take from now on.
+        """Change how things go from now on.
 
-        :raises ValueError: a name is not one of `TIMES`, or a value is no number of seconds.
+        :raises ValueError: a name is not one of `TIMES` and `FLAGS`, or a value is not of its kind.
         """
         for name, value in changes.items():
-            if name not in TIMES:
-                raise ValueError(f"{name!r} is not one of {', '.join(TIMES)}")
-            if isinstance(value, bool) or not isinstance(value, int | float) or value < 0:
+            if name not in (*TIMES, *FLAGS):
+                raise ValueError(f"{name!r} is not one of {', '.join((*TIMES, *FLAGS))}")
+            if name in FLAGS:
+                if not isinstance(value, bool):
+                    raise ValueError(f"{name}: {value!r} is neither true nor false")
+            elif isinstance(value, bool) or not isinstance(value, int | float) or value < 0:
                 raise ValueError(f"{name}: {value!r} is no number of seconds")
         self.settings = replace(self.settings, **changes)
 

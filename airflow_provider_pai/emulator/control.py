@@ -13,7 +13,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Route
 
-from airflow_provider_pai.emulator.cloud import TIMES, Cloud
+from airflow_provider_pai.emulator.cloud import FLAGS, TIMES, Cloud
 from airflow_provider_pai.emulator.errors import ApiError
 
 Handler = Callable[[Request], Awaitable[Any]]
@@ -32,7 +32,7 @@ def routes(cloud: Cloud) -> list[BaseRoute]:
     async def settings(request: Request) -> Any:
         if request.method == "POST":
             cloud.change_settings(await _object(request))
-        return {name: getattr(cloud.settings, name) for name in TIMES}
+        return {name: getattr(cloud.settings, name) for name in (*TIMES, *FLAGS)}
 
     async def quotas(request: Request) -> Any:
         if request.method == "DELETE":

@@ -76,6 +76,23 @@ def read_artifact(hook: OssHook, uri: str) -> ModelArtifact:
     return manifest.artifact
 
 
+def served_artifact(hook: OssHook, service: Mapping[str, Any]) -> ModelArtifact | None:
+    """Return the artifact that a service mounts; None where it mounts none.
+
+    :param service: as DescribeService gives it.
+    """
+    config = json.loads(service.get("ServiceConfig") or "{}")
+    for storage in config.get("storage") or []:
+        path = (storage.get("oss") or {}).get("path")
+        try:
+            if path:
+                return replace(read_artifact(hook, path), uri=str(OssUri.parse(path).folder))
+        except PaiArtifactError as error:
+            hook.log.info("%s mounts %s, which is no artifact: %s", service["ServiceName"], path, error)
+    hook.log.warning("%s mounts no artifact", service["ServiceName"])
+    return None
+
+
 def _heads(hook: OssHook, infos: list[ObjectInfo]) -> list[ObjectInfo]:
     with ThreadPoolExecutor(_HEADS_AT_ONCE) as pool:
         heads = list(pool.map(lambda info: hook.head(info.uri), infos))

@@ -43,7 +43,7 @@ class Lease:
 
     :param prefix: `oss://bucket/prefix/` of the thing that one process at a time may change.
     :param holder: the task that this process works for; a process of the same task hands over at once.
-    :param ttl: seconds after which a lease that was not renewed is free.
+    :param ttl: seconds after which it is free if it was not renewed; others read it from the lease.
     """
 
     def __init__(self, hook: OssHook, prefix: OssUri, holder: Holder, ttl: float = DEFAULT_TTL) -> None:
@@ -101,7 +101,8 @@ class Lease:
         info = self._hook.head(at)
         if info is None or content.get("released"):
             return None
-        if info.server_time is not None and (info.server_time - info.last_modified).total_seconds() > self._ttl:
+        age = 0.0 if info.server_time is None else (info.server_time - info.last_modified).total_seconds()
+        if age > content.get("ttl", self._ttl):
             return None
         return Holder(**content["holder"])
 
@@ -109,4 +110,4 @@ class Lease:
         return self._prefix.join(f"{number:08d}.json")
 
     def _content(self, released: bool = False) -> str:
-        return json.dumps({"holder": asdict(self._holder), "released": released})
+        return json.dumps({"holder": asdict(self._holder), "released": released, "ttl": self._ttl})

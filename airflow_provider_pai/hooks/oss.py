@@ -18,6 +18,9 @@ from airflow_provider_pai.hooks.base import PaiHook
 if TYPE_CHECKING:
     from airflow_provider_pai.hooks.connection import CredentialClient
 
+# What is read of an object at once where it is read line by line.
+_RANGE = 4 << 20
+
 
 class ObjectInfo(NamedTuple):
     """An object's facts; `crc64` (unsigned decimal) is known from HEAD, not from lists."""
@@ -99,6 +102,14 @@ class OssHook(PaiHook):
             return False
         return True
 
+    def bucket_region(self, name: str) -> str:
+        """Return the region that a bucket lies in, e.g. `cn-hangzhou`.
+
+        :raises PaiNotFoundError: there is no such bucket.
+        """
+        info = self.call("GetBucketInfo", lambda: self.bucket(name).get_bucket_info())
+        return str(info.location).removeprefix("oss-")
+
     def put(self, uri: str | OssUri, data: bytes | str, *, overwrite: bool = True) -> str:
         """Write an object and return its ETag.
 
@@ -129,6 +140,31 @@ class OssHook(PaiHook):
         """
         at = _parse(uri)
         return self.call("GetObject", lambda: bytes(self.bucket(at.bucket).get_object(at.key).read()))
+
+    def lines(self, uri: str | OssUri) -> Iterator[str]:
+        """Yield an object's lines; it is read in ranges, so that neither its size nor a lost connection matters.
+
+        :raises PaiNotFoundError: there is no such object.
+        :raises PaiApiError: it changes meanwhile (`PreconditionFailed`).
+        """
+        info = self.head(uri)
+        if info is None:
+            raise PaiNotFoundError(self.service, "HeadObject", f"no object {uri}", "NoSuchKey", 404)
+        rest = b""
+        for begin in range(0, info.size, _RANGE):
+            # A range that goes past the end is answered with the whole object.
+            part = self._part(info, begin, min(begin + _RANGE, info.size) - 1)
+            *whole, rest = (rest + part).split(b"\n")
+            yield from (line.decode(errors="replace") for line in whole)
+        if rest:
+            yield rest.decode(errors="replace")
+
+    def _part(self, info: ObjectInfo, begin: int, end: int) -> bytes:
+        bucket, headers = self.bucket(info.uri.bucket), {"If-Match": info.etag}
+        return self.call(
+            "GetObject",
+            lambda: bytes(bucket.get_object(info.uri.key, byte_range=(begin, end), headers=headers).read()),
+        )
 
     def upload(self, path: Path, uri: str | OssUri) -> None:
         """Upload a file; large ones in parts."""

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass, field
 from functools import cached_property
 
 from airflow_provider_pai.canary.analysis import Sample
-from airflow_provider_pai.exceptions import PaiConfigError, PaiNotFoundError
+from airflow_provider_pai.exceptions import PaiApiError, PaiConfigError, PaiTransientError
 from airflow_provider_pai.hooks.cloudmonitor import CloudMonitorHook
 from airflow_provider_pai.hooks.eas import EasHook
 
@@ -23,6 +23,7 @@ class CloudMonitorMetrics:
 
     :param period: seconds that a point stands for; the cloud has 60 and its multiples.
     :param p95_metric: None: latencies are not asked for.
+    :param quantile_metrics: percentile to metric; they tell whether a slow 95th percentile is chance.
     :param latency_unit_ms: milliseconds in one unit of the latency metric; `rt` is in microseconds.
     :param user_id: account that owns the services; by default the one that EAS names.
     """
@@ -33,6 +34,9 @@ class CloudMonitorMetrics:
     requests_metric: str = "qps_total"
     errors_metric: str = "rps_status_5xx"
     p95_metric: str | None = "rt_tp95"
+    quantile_metrics: Mapping[str, str] = field(
+        default_factory=lambda: {"10": "rt_tp10", "50": "rt_tp50", "75": "rt_tp75", "90": "rt_tp90"}
+    )
     latency_unit_ms: float = 0.001
     statistic: str = "Average"
     user_id: str | None = None
@@ -41,6 +45,15 @@ class CloudMonitorMetrics:
         if not str(self.period).isdigit() or int(self.period) < 1:
             raise PaiConfigError("metrics['period']", self.period, "seconds, a whole number of at least 1")
         object.__setattr__(self, "period", int(self.period))
+        given = self.quantile_metrics
+        if not isinstance(given, Mapping) or not all(str(percent).isdigit() for percent in given):
+            allowed = "an object of percentiles (50, 75, …) to metric names"
+            raise PaiConfigError("metrics['quantile_metrics']", given, allowed)
+
+    @property
+    def names(self) -> Collection[str]:
+        """Return the values that checks may name."""
+        return {"error_rate", "p95_ms", *(f"p{percent}_ms" for percent in self.quantile_metrics)}
 
     @cached_property
     def _hook(self) -> CloudMonitorHook:
@@ -58,17 +71,27 @@ class CloudMonitorMetrics:
         requests = sum(round(rate * self.period) for rate in rates.values())
         failed = self._points(self.errors_metric, dimensions, start, end)
         errors = sum(round(rate * self.period) for at, rate in failed if at in rates)
-        p95 = self._p95(dimensions, rates, start, end) if requests else None
-        return Sample(requests=requests, errors=min(errors, requests), p95_ms=p95)
+        if not requests or self.p95_metric is None:
+            return Sample(requests=requests, errors=min(errors, requests))
+        p95 = self._latency(self.p95_metric, dimensions, rates, start, end)
+        found = {
+            int(percent): self._latency(metric, dimensions, rates, start, end)
+            for percent, metric in self.quantile_metrics.items()
+        }
+        quantiles = {percent: ms for percent, ms in found.items() if ms is not None}
+        return Sample(requests=requests, errors=min(errors, requests), p95_ms=p95, quantiles=quantiles)
 
-    def _p95(self, dimensions: dict[str, str], rates: dict[int, float], start: float, end: float) -> float | None:
-        """Return the periods' 95th percentiles, each weighted by its requests: near, not equal, to the span's own."""
-        if self.p95_metric is None:
-            return None
+    def _latency(
+        self, metric: str, dimensions: dict[str, str], rates: dict[int, float], start: float, end: float
+    ) -> float | None:
+        """Return the periods' percentiles, each weighted by its requests: near, not equal, to the span's own."""
         try:
-            points = list(self._points(self.p95_metric, dimensions, start, end))
-        except PaiNotFoundError as error:
-            self.eas.log.warning("CloudMonitor does not know %s: %s", self.p95_metric, error)
+            points = list(self._points(metric, dimensions, start, end))
+        except PaiTransientError:
+            raise
+        except PaiApiError as error:
+            # The ids of percentiles are unconfirmed: one that is refused must not end rollouts.
+            self.eas.log.warning("CloudMonitor does not know %s: %s", metric, error)
             return None
         weight = sum(rates.get(at, 0.0) for at, _ in points)
         if not weight:

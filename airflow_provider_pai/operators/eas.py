@@ -5,10 +5,20 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from airflow_provider_pai.hooks.eas import EasHook
-from airflow_provider_pai.operators.base import PaiOperator
+from airflow_provider_pai.operators.eas_blue_green import EasBlueGreenDeployOperator
+from airflow_provider_pai.operators.eas_deploy import EasDeployServiceOperator
+from airflow_provider_pai.operators.eas_predict import EasPredictOperator
+from airflow_provider_pai.operators.eas_rollback import EasRollbackOperator
+from airflow_provider_pai.operators.eas_service import (
+    EasDeleteServiceOperator,
+    EasScaleServiceOperator,
+    EasSetSafetyLockOperator,
+    EasStartServiceOperator,
+    EasStopServiceOperator,
+)
+from airflow_provider_pai.operators.eas_shadow import EasShadowOperator
+from airflow_provider_pai.operators.eas_version import EasRollbackServiceOperator
 from airflow_provider_pai.operators.rollout import RolloutOperator
-from airflow_provider_pai.operators.workload import required
 
 
 class EasCanaryDeployOperator(RolloutOperator):
@@ -20,9 +30,10 @@ class EasCanaryDeployOperator(RolloutOperator):
     serves 100 %. Where nothing serves yet, it is deployed at once.
 
     Returns `{"group", "service", "outcome", "reason", "version", "digest", "previous", "steps": [{"percent",
-    "requests", "errors", "p95_ms", "verdict"}, …]}`; outcome is deployed, promoted, rolled_back or skipped. The same
-    dict is pushed before the task fails (rolled_back: `RolloutRolledBackError`, never retried automatically) or skips
-    (a backfill run, or data older than what serves).
+    "requests", "errors", "p95_ms", "verdict", "reason"}, …], "verdicts"}`; outcome is deployed, promoted, rolled_back
+    or skipped, `verdicts` the address of every look's numbers. The same dict is pushed before the task fails
+    (rolled_back: `RolloutRolledBackError`, never retried automatically) or skips (a backfill run, or data older than
+    what serves).
 
     API: CreateService, ReleaseService, UpdateGroup.
 
@@ -38,23 +49,17 @@ class EasCanaryDeployOperator(RolloutOperator):
         self.steps = steps
 
 
-class EasDeleteServiceOperator(PaiOperator):
-    """Delete a service; one that is gone is no error. With its last service a group goes too. API: DeleteService.
-
-    :param service_name: the service. (templated)
-    """
-
-    hook_class = EasHook
-    template_fields: Sequence[str] = (*PaiOperator.template_fields, "service_name")
-
-    def __init__(self, *, service_name: str, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
-        self.service_name = service_name
-
-    def execute(self, context: Any) -> None:
-        """Delete the service."""
-        required("service_name", self.service_name, "the name of an EAS service")
-        self.hook.delete(self.service_name)
-
-
-__all__ = ["EasCanaryDeployOperator", "EasDeleteServiceOperator"]
+__all__ = [
+    "EasBlueGreenDeployOperator",
+    "EasCanaryDeployOperator",
+    "EasDeleteServiceOperator",
+    "EasDeployServiceOperator",
+    "EasPredictOperator",
+    "EasRollbackOperator",
+    "EasRollbackServiceOperator",
+    "EasScaleServiceOperator",
+    "EasSetSafetyLockOperator",
+    "EasShadowOperator",
+    "EasStartServiceOperator",
+    "EasStopServiceOperator",
+]

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from airflow_provider_pai.artifact import ModelArtifact
-from airflow_provider_pai.exceptions import PaiArtifactError, PaiConfigError
-from airflow_provider_pai.hooks.artifacts import read_artifact
+from airflow_provider_pai.exceptions import PaiConfigError
+from airflow_provider_pai.hooks.artifacts import served_artifact
 from airflow_provider_pai.hooks.base import Json
 from airflow_provider_pai.hooks.eas import EasHook
 from airflow_provider_pai.ledger import Event, EventKind
 from airflow_provider_pai.operators.base import PaiOperator
-from airflow_provider_pai.operators.rollout import read_given
+from airflow_provider_pai.operators.service import read_given
 
 
 class ModelGateOperator(PaiOperator):
@@ -83,21 +82,8 @@ class ModelGateOperator(PaiOperator):
         from airflow_provider_pai.canary.weights import carriers
 
         hook: EasHook = self.hook
-        found = [self._artifact_of(hook.describe(member.name)) for member in carriers(hook.group(self.group))]
+        found = [served_artifact(self.oss, hook.describe(member.name)) for member in carriers(hook.group(self.group))]
         return [artifact for artifact in found if artifact and self.metric in artifact.metrics]
-
-    def _artifact_of(self, service: Json) -> ModelArtifact | None:
-        """Return the artifact that a service mounts."""
-        config = json.loads(service.get("ServiceConfig") or "{}")
-        for storage in config.get("storage") or []:
-            path = (storage.get("oss") or {}).get("path")
-            try:
-                if path:
-                    return read_artifact(self.oss, path)
-            except PaiArtifactError as error:
-                self.log.info("%s mounts %s, which is no artifact: %s", service["ServiceName"], path, error)
-        self.log.warning("%s serves no artifact that can be compared with", service["ServiceName"])
-        return None
 
     def _record(self, context: Any, artifact: ModelArtifact, result: Json) -> None:
         identity = self.identity(context)

@@ -2,37 +2,39 @@
 
 from __future__ import annotations
 
-import ast
-import json
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from airflow.providers.common.compat.sdk import Stats, conf
+from airflow.providers.common.compat.version_compat import AIRFLOW_V_3_1_PLUS
 
-from airflow_provider_pai.artifact import ModelArtifact, OssUri, utc_text
+from airflow_provider_pai.artifact import OssUri, utc_text
 from airflow_provider_pai.exceptions import (
-    PaiArtifactError,
+    PaiApiError,
     PaiConfigError,
     PaiError,
     PaiTransientError,
     RolloutRolledBackError,
     RolloutStoppedError,
+    RolloutStuckError,
 )
-from airflow_provider_pai.hooks.artifacts import read_artifact
 from airflow_provider_pai.hooks.base import Json
-from airflow_provider_pai.hooks.eas import EasHook
 from airflow_provider_pai.hooks.oss import parse_uri
 from airflow_provider_pai.identity import TaskIdentity
 from airflow_provider_pai.ledger import Event, EventKind
 from airflow_provider_pai.links import EasServiceLink
-from airflow_provider_pai.operators.base import PaiOperator, deadline_of, task_key
-from airflow_provider_pai.operators.service_json import candidate_json
+from airflow_provider_pai.operators.base import deadline_of, task_key
+from airflow_provider_pai.operators.service import ServiceOperator
+from airflow_provider_pai.triggers.approval import gate_of
 from airflow_provider_pai.triggers.canary import CanaryTrigger
 
 if TYPE_CHECKING:
     from airflow_provider_pai.canary.plan import RolloutPlan
-    from airflow_provider_pai.triggers.rollout import RolloutDriver, RolloutSpec
+    from airflow_provider_pai.triggers.rollout import RolloutDriver
+from airflow_provider_pai.triggers.spec import RolloutSpec
 
 _KILL_SECONDS = 4.0
 _MAX_BACK_OFF = 15.0
@@ -41,64 +43,59 @@ _MAX_BACK_OFF = 15.0
 _READABLE = ("airflow_dag_id", "airflow_run_id", "airflow_task_id", "airflow_map_index")
 
 
-class RolloutOperator(PaiOperator):
+class RolloutOperator(ServiceOperator):
     """Base of the operators that bring an artifact into an EAS service group.
 
-    :param artifact: a ModelArtifact as another task returned it, or the `oss://` address of its version. (templated)
+    See `ServiceOperator` for the arguments that describe the candidate.
+
     :param group: service group, 3 to 63 lowercase letters, digits and underscores. (templated)
-    :param service: service JSON of EAS (image, command, port, instances, resources); name, group and the model's
-        mount are added; `{model}` in any text stands for the mount path. (templated)
-    :param model_path: where the artifact is mounted, read-only.
     :param plan: further fields of `canary.plan.RolloutPlan`: durations, limits, patience. (templated)
     :param probe: golden requests: `{"requests": <oss:// address of JSON lines, or a list>, "path", "min_correct",
         "timeout", "tolerance"}`; each line `{"path", "method", "json", "status", "expect"}`. (templated)
-    :param metrics: source of the counts, `{"kind": "cloudmonitor", "period": 60, …}`. (templated)
+    :param metrics: source of the counts, `{"kind": "cloudmonitor", "period": 60, …}`, kinds `sql` and `callable`, or a
+        list: the first counts, the others add values for the plan's `checks`. (templated)
     :param allow_backfill: deploy from a backfill run, too.
     :param allow_older: deploy over a model with a later data interval, too.
-    :param role_arn: RAM role through which the service reads OSS. (templated)
+    :param approval_task_id: a task of this run, not upstream of this one, that must have succeeded before the rise to
+        100 %; if it is skipped or fails, the candidate is rolled back. It is judged while it waits. Airflow 3.1+.
     :param lease_uri: prefix on OSS where rollouts of one group take turns; by default
         `oss://<artifact's bucket>/.pai/rollouts/<group>/`. (templated)
     :param deferrable: wait in the triggerer.
     """
 
-    hook_class = EasHook
     operator_extra_links = (EasServiceLink(),)
     ui_color = "#d9f2e3"
     template_fields: Sequence[str] = (
-        *PaiOperator.template_fields, "artifact", "group", "service", "plan", "probe", "metrics", "role_arn",
-        "lease_uri",
+        *ServiceOperator.template_fields, "group", "plan", "probe", "metrics", "lease_uri",
     )  # fmt: skip
     steps: Sequence[int | str] | str = (100,)
-    template_fields_renderers = {"service": "json", "plan": "json", "probe": "json", "metrics": "json"}
+    plan_defaults: Mapping[str, Any] = {}
+    template_fields_renderers = {
+        **ServiceOperator.template_fields_renderers, "plan": "json", "probe": "json", "metrics": "json",
+    }  # fmt: skip
 
     def __init__(
         self,
         *,
-        artifact: Mapping[str, Any] | str,
         group: str,
-        service: Mapping[str, Any],
-        model_path: str = "/mnt/model",
         plan: Mapping[str, Any] | None = None,
         probe: Mapping[str, Any] | None = None,
-        metrics: Mapping[str, Any] | None = None,
+        metrics: Mapping[str, Any] | Sequence[Mapping[str, Any]] | None = None,
         allow_backfill: bool = False,
         allow_older: bool = False,
-        role_arn: str | None = None,
+        approval_task_id: str | None = None,
         lease_uri: str | None = None,
         deferrable: bool = conf.getboolean("operators", "default_deferrable", fallback=False),
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        self.artifact = artifact
         self.group = group
-        self.service = service
-        self.model_path = model_path
         self.plan = plan
         self.probe = probe
         self.metrics = metrics
         self.allow_backfill = allow_backfill
         self.allow_older = allow_older
-        self.role_arn = role_arn
+        self.approval_task_id = approval_task_id
         self.lease_uri = lease_uri
         self.deferrable = deferrable
         self._driver: RolloutDriver | None = None
@@ -142,13 +139,13 @@ class RolloutOperator(PaiOperator):
         from airflow_provider_pai.canary.goal import Goal
         from airflow_provider_pai.canary.group import service_name
         from airflow_provider_pai.hooks.lease import Holder
-        from airflow_provider_pai.metrics.base import make_source
+        from airflow_provider_pai.metrics.base import check_names, make_source
         from airflow_provider_pai.metrics.probe import make_probe
-        from airflow_provider_pai.triggers.rollout import RolloutSpec
+        from airflow_provider_pai.triggers.spec import RolloutSpec
 
         identity = self.identity(context)
         group, plan = self._input()
-        artifact = self._verified_artifact()
+        artifact = self.verified_artifact()
         name = service_name(group, artifact.version)
         tags = identity.tags(1)
         goal = Goal(
@@ -163,10 +160,11 @@ class RolloutOperator(PaiOperator):
             allow_backfill=self.allow_backfill,
             allow_older=self.allow_older,
             smoke=bool(self.probe),
+            approval=self._approval(identity),
             labels={tag: tags[tag] for tag in _READABLE},
         )
         metrics = self.metrics or {"kind": "cloudmonitor"}
-        make_source(metrics, self.hook)
+        check_names(make_source(metrics, self.hook), plan.checks)
         if self.probe:
             make_probe(self.probe, self.oss)
         bucket = OssUri.parse(artifact.uri).bucket
@@ -174,12 +172,12 @@ class RolloutOperator(PaiOperator):
         return RolloutSpec(
             plan=plan,
             goal=goal,
-            config=candidate_json(self.service, name, group, artifact.uri, self.model_path, self.role_arn),
+            config=self.service_json(name, group, artifact.uri),
             metrics=metrics,
             probe=self.probe,
             lease_uri=str(parse_uri("lease_uri", lease_uri)),
             holder=Holder(key=f"{identity.task}/{identity.cycle}", **task_key(identity)),
-            deadline=deadline_of(identity.started, self.execution_timeout),
+            deadline=deadline_of(identity.started, _without_drain(self.execution_timeout, plan.drain)),
         )
 
     def finish(self, context: Any, end: Json) -> Json:
@@ -211,32 +209,32 @@ class RolloutOperator(PaiOperator):
     def _drive(self, spec: RolloutSpec) -> None:
         from airflow_provider_pai.triggers.rollout import RolloutDriver
 
-        self._driver = RolloutDriver(spec, self.hook, self.log)
+        gate = gate_of(asdict(spec.holder), spec.goal.approval)
+        self._driver = RolloutDriver(spec, self.hook, self.log, gate)
+
+    def _approval(self, identity: TaskIdentity) -> str:
+        given = self.approval_task_id
+        if given and not AIRFLOW_V_3_1_PLUS:
+            raise PaiConfigError("approval_task_id", given, "none before Airflow 3.1: there nobody can be asked")
+        if given == identity.task_id:
+            raise PaiConfigError("approval_task_id", given, "another task of this run")
+        return given or ""
+
+    def check(self) -> None:
+        """Refuse what this kind of rollout does not take."""
 
     def _input(self) -> tuple[str, RolloutPlan]:
         from airflow_provider_pai.canary.group import check_group_name
         from airflow_provider_pai.canary.plan import InputError, RolloutPlan
 
+        self.check()
         if "steps" in (self.plan or {}):
             raise PaiConfigError("plan", "steps", "a field of its own: steps")
         try:
-            plan = RolloutPlan.parse({**(self.plan or {}), "steps": self.steps})
+            plan = RolloutPlan.parse({**self.plan_defaults, **(self.plan or {}), "steps": self.steps})
             return check_group_name("group", self.group), plan
         except InputError as error:
             raise PaiConfigError(error.field, error.value, error.allowed) from None
-
-    def _verified_artifact(self) -> ModelArtifact:
-        given = read_given(self.artifact)
-        if not isinstance(given, Mapping):
-            return read_artifact(self.oss, str(parse_uri("artifact", given)))
-        try:
-            meant = ModelArtifact.from_dict(given)
-        except ValueError as error:
-            raise PaiConfigError("artifact", given, str(error)) from None
-        found = read_artifact(self.oss, str(parse_uri("artifact['uri']", meant.uri)))
-        if meant.digest and meant.digest != found.digest:
-            raise PaiArtifactError(f"{meant.uri} has digest {found.digest}, not {meant.digest}: it was changed")
-        return found
 
     def _until_pause(self) -> Json | None:
         """Go on until there is something to wait for: what ends at once need not be deferred."""
@@ -271,35 +269,34 @@ class RolloutOperator(PaiOperator):
         self.defer(trigger=trigger, method_name="execute_complete")
 
     def _leave(self, context: Any) -> None:
-        """Take the candidate out if no later try will go on with the rollout."""
-        if context["ti"].try_number > context["ti"].max_tries:
+        """Take the candidate out if no later try will go on with the rollout.
+
+        :raises RolloutStuckError: it could not be taken out.
+        """
+        if context["ti"].try_number <= context["ti"].max_tries:
+            return
+        try:
             self.on_kill()
+        except PaiApiError as error:
+            text = f"a candidate of group {self.group} may still have traffic, and nobody goes on with its rollout"
+            raise RolloutStuckError(f"{text}: {error}") from error
 
     def _record(self, identity: TaskIdentity, end: Json) -> None:
         """Write a row for each step and one for the end; both bear the task's cycle, so that a retry adds none."""
         place = f"{end['group']}/{identity.task}/{identity.cycle}"
         made = {"dag_id": identity.dag_id, "run_id": identity.run_id, "task_id": identity.task_id}
         common = {"subject": end["group"], "version": end["version"], "digest": end["digest"]}
-        for step in end["steps"]:
-            key = f"deployment_step/{place}/{step['percent']}"
+        for number, step in enumerate(end["steps"]):
+            key = f"deployment_step/{place}/{number}"
             payload = {**made, **step, "service": end["service"]}
             self.record(Event(key=key, kind=EventKind.DEPLOYMENT_STEP, payload=payload, **common))
         kind = EventKind(end["outcome"])
         self.record(Event(key=f"{kind}/{place}", kind=kind, payload={**made, **end}, **common))
 
 
-def read_given(value: Any) -> Any:
-    """Read what a template made of an XCom: a dict as it is, or its text as JSON or as Python writes it."""
-    if not isinstance(value, str) or not value.lstrip().startswith("{"):
-        return value
-    try:
-        return json.loads(value)
-    except ValueError:
-        pass
-    try:
-        return ast.literal_eval(value)
-    except (ValueError, SyntaxError):
-        raise PaiConfigError("artifact", value, "a ModelArtifact's dict, its JSON, or an oss:// address") from None
+def _without_drain(timeout: timedelta | None, drain: float) -> timedelta | None:
+    """Return the time that a rollout has: the candidate must have drained before the task's own time is over."""
+    return None if timeout is None else timeout - min(timedelta(seconds=drain), timeout / 4)
 
 
 def _run_type(context: Any) -> str:

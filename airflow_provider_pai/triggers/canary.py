@@ -6,6 +6,7 @@ import asyncio
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_pai.hooks.base import PaiHook
+from airflow_provider_pai.triggers.approval import gate_of
 from airflow_provider_pai.triggers.base import Json, OwningTrigger
 
 if TYPE_CHECKING:
@@ -58,8 +59,10 @@ class CanaryTrigger(OwningTrigger):
 
     def _of(self, hook: Any) -> RolloutDriver:
         # Here, as in the operator: a DAG file that is parsed has no use for the canary floor.
-        from airflow_provider_pai.triggers.rollout import RolloutDriver, RolloutSpec
+        from airflow_provider_pai.triggers.rollout import RolloutDriver
+        from airflow_provider_pai.triggers.spec import RolloutSpec
 
         if self._driver is None:
-            self._driver = RolloutDriver(RolloutSpec.from_dict(self.rollout), hook, self.log)
+            spec = RolloutSpec.from_dict(self.rollout)
+            self._driver = RolloutDriver(spec, hook, self.log, gate_of(self.task_key, spec.goal.approval))
         return self._driver

@@ -8,7 +8,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import cached_property
 from typing import Any
@@ -17,60 +17,30 @@ from airflow.providers.common.compat.sdk import Stats
 
 from airflow_provider_pai.artifact import OssUri
 from airflow_provider_pai.canary import actions
-from airflow_provider_pai.canary.analysis import Verdict, Window, judge, source_error
-from airflow_provider_pai.canary.goal import Goal, guard
+from airflow_provider_pai.canary.analysis import Verdict, judge, source_error
+from airflow_provider_pai.canary.goal import guard
 from airflow_provider_pai.canary.group import Group, Phase
 from airflow_provider_pai.canary.plan import RolloutPlan
 from airflow_provider_pai.canary.rollout import Rollout
 from airflow_provider_pai.canary.weights import carriers
-from airflow_provider_pai.exceptions import PaiApiError, PaiConflictError, PaiTransientError
+from airflow_provider_pai.exceptions import PaiApiError, PaiConflictError, PaiMetricsError, PaiTransientError
 from airflow_provider_pai.hooks.eas import EasHook
-from airflow_provider_pai.hooks.lease import Holder, Lease, LeaseLostError
+from airflow_provider_pai.hooks.lease import DEFAULT_TTL, Holder, Lease, LeaseLostError
 from airflow_provider_pai.hooks.oss import OssHook
 from airflow_provider_pai.metrics.base import make_source
+from airflow_provider_pai.metrics.look import Lookout
 from airflow_provider_pai.metrics.probe import make_probe
+from airflow_provider_pai.metrics.record import Record
+from airflow_provider_pai.triggers.spec import RolloutSpec
 
 Json = dict[str, Any]
+
+Gate = Callable[[], str]
 
 LEASE_POLL = 5.0
 """Seconds between two looks at a lease that someone else holds."""
 
 _KILLABLE = frozenset({Phase.PREPARE, Phase.SMOKED, Phase.STEP})
-
-
-@dataclass(frozen=True, kw_only=True)
-class RolloutSpec:
-    """A rollout as it travels to the triggerer: JSON primitives, no secrets.
-
-    :param config: service JSON of the candidate.
-    :param metrics: declaration of the metrics source.
-    :param probe: declaration of the golden requests, or None.
-    :param lease_uri: prefix of the group's lease.
-    :param deadline: ISO 8601, when the rollout is to be ended; None: never.
-    """
-
-    plan: RolloutPlan
-    goal: Goal
-    config: Mapping[str, Any]
-    metrics: Mapping[str, Any]
-    probe: Mapping[str, Any] | None
-    lease_uri: str
-    holder: Holder
-    deadline: str | None = None
-
-    def to_dict(self) -> Json:
-        """Return plain JSON."""
-        return {**asdict(self), "plan": self.plan.to_dict()}
-
-    @classmethod
-    def from_dict(cls, value: Mapping[str, Any]) -> RolloutSpec:
-        """Read what `to_dict` wrote."""
-        parts = {
-            "plan": RolloutPlan.parse(value["plan"]),
-            "goal": Goal(**value["goal"]),
-            "holder": Holder(**value["holder"]),
-        }
-        return cls(**{**value, **parts})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,12 +55,14 @@ class RolloutDriver:
     """One process's hand on a rollout; nothing is lost when it dies.
 
     :param eas: the hook; its connection serves all others.
+    :param gate: tells whether a person lets the candidate rise to 100 %: `open`, `waiting` or `refused`.
     """
 
-    def __init__(self, spec: RolloutSpec, eas: EasHook, log: Any) -> None:
+    def __init__(self, spec: RolloutSpec, eas: EasHook, log: Any, gate: Gate = lambda: "open") -> None:
         self._spec = spec
         self._eas = eas
         self._log = log
+        self._gate = gate
         self._said = ""
         # A canceled trigger's tick goes on in its thread: a kill must not be undone by it. A worker's kill comes in
         # a signal handler, in the middle of its own tick.
@@ -102,7 +74,19 @@ class RolloutDriver:
 
     @cached_property
     def _lease(self) -> Lease:
-        return Lease(self._oss, OssUri.parse(self._spec.lease_uri, "lease_uri"), self._spec.holder)
+        # It is renewed at each look.
+        ttl = max(DEFAULT_TTL, 4 * self._spec.plan.interval)
+        return Lease(self._oss, OssUri.parse(self._spec.lease_uri, "lease_uri"), self._spec.holder, ttl)
+
+    @cached_property
+    def _lookout(self) -> Lookout:
+        spec = self._spec
+        return Lookout(eas=self._eas, oss=self._oss, group=spec.goal.group, metrics=spec.metrics, probe=spec.probe)
+
+    @cached_property
+    def _record(self) -> Record:
+        folder = OssUri.parse(self._spec.lease_uri, "lease_uri").folder
+        return Record(self._oss, folder.join(f"{self._spec.goal.service}.jsonl"))
 
     def tick(self) -> Tick:
         """Look once and do the one next thing.
@@ -137,9 +121,11 @@ class RolloutDriver:
         :param seconds: how long it may take.
         """
         with self._turn:
-            self._kill(why, time.monotonic() + seconds)
+            # What is in flight gets half the time.
+            self._kill(why, replace(self._spec.plan, drain=min(self._spec.plan.drain, seconds / 2)), seconds)
 
-    def _kill(self, why: str, end: float) -> None:
+    def _kill(self, why: str, plan: RolloutPlan, seconds: float) -> None:
+        end = time.monotonic() + seconds
         while time.monotonic() < end:
             group = self._eas.group(self._spec.goal.group)
             member = group.member(self._spec.goal.service)
@@ -148,11 +134,11 @@ class RolloutDriver:
                 return
             if (progress.task, progress.cycle) != (self._spec.goal.task, self._spec.goal.cycle):
                 return
-            rollout = self._rollout(group, why)
-            self._apply(rollout, rollout.next())
+            rollout = replace(self._rollout(group, why), plan=plan)
+            time.sleep(min(self._apply(rollout, rollout.next()), max(0.0, end - time.monotonic())))
 
-    def _rollout(self, group: Group, stop: str = "") -> Rollout:
-        return Rollout(plan=self._spec.plan, goal=self._spec.goal, group=group, now=time.time(), stop=stop)
+    def _rollout(self, group: Group, stop: str = "", gate: str = "open") -> Rollout:
+        return Rollout(plan=self._spec.plan, goal=self._spec.goal, group=group, now=time.time(), stop=stop, gate=gate)
 
     def _must_not(self, group: Group) -> str:
         """Return why nothing is to be done at all; known before anybody is waited for."""
@@ -175,7 +161,7 @@ class RolloutDriver:
         return "execution_timeout passed"
 
     def _act(self, group: Group) -> Tick:
-        rollout = self._rollout(group, self._stop_reason())
+        rollout = self._rollout(group, self._stop_reason(), self._gate())
         action = rollout.next()
         if isinstance(action, actions.Finish):
             self._lease.release()
@@ -242,27 +228,24 @@ class RolloutDriver:
         return self._apply(rollout, rollout.after_probe(failure))
 
     def _look(self, rollout: Rollout, action: actions.Look) -> float:
-        verdict = self._judge(rollout, action)
+        verdict, golden = self._judge(rollout, action)
         Stats.incr("pai.canary.verdict", tags={"verdict": verdict.result.value})
         self._log.info("candidate %s %s %%: %s", action.candidate, action.percent, verdict)
         self._lease.check()
-        return self._apply(rollout, rollout.after_look(verdict))
+        self._record.add(action, verdict, rollout.now)
+        return self._apply(rollout, rollout.after_look(verdict, golden))
 
     def _wait(self, rollout: Rollout, action: actions.Wait) -> float:
         self._say(action.why)
         return action.seconds
 
-    def _judge(self, rollout: Rollout, action: actions.Look) -> Verdict:
-        """Sample both services over the same span."""
+    def _judge(self, rollout: Rollout, action: actions.Look) -> tuple[Verdict, int]:
+        """Return the verdict, and how many golden requests the candidate was sent for it."""
         try:
-            source = make_source(self._spec.metrics, self._eas)
-            window = Window(
-                candidate=source.sample(action.candidate, action.since, rollout.now),
-                production=source.sample(action.stable, action.since, rollout.now) if action.stable else None,
-            )
-        except PaiApiError as error:
-            return source_error(str(error))
-        return judge(self._spec.plan, window)
+            window, sent = self._lookout.take(action, rollout.now)
+        except (PaiApiError, PaiMetricsError) as error:
+            return source_error(str(error)), 0
+        return judge(self._spec.plan, window), sent
 
     def _write(self, group: Group, service: str, labels: Mapping[str, str]) -> None:
         """Set labels; those that stand already are sent too, should an update replace them all."""
@@ -288,7 +271,8 @@ class RolloutDriver:
             "version": goal.version,
             "digest": goal.digest,
             "previous": previous,
-            "steps": [asdict(step) for step in progress.steps] if progress else [],
+            "steps": self._record.steps(progress) if progress else [],
+            "verdicts": str(self._record.uri) if progress and progress.steps else None,
         }
         return Tick(end=end)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 import random
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
@@ -61,6 +62,9 @@ class FakeEas:
     rate: float = 40.0
     """Requests per second to the group."""
     smoke: str = ""
+    wrong: Callable[[str], str] = lambda name: ""
+    """What golden requests find."""
+    gate: str = "open"
     source: Callable[[], str] = lambda: ""
     before_call: Callable[[str], None] = lambda call: None
     dice: random.Random = field(default_factory=lambda: random.Random(1))
@@ -99,8 +103,8 @@ class FakeEas:
         self.log.append(name)
         self.sleep(0.1)
 
-    def sample(self, name: str, since: float) -> Sample:
-        rows = [row for row in self.counts.get(name, []) if row[0] > since]
+    def sample(self, name: str, since: float, until: float = math.inf) -> Sample:
+        rows = [row for row in self.counts.get(name, []) if since < row[0] <= until]
         return Sample(requests=sum(row[1] for row in rows), errors=sum(row[2] for row in rows), p95_ms=6.0)
 
     def release(self, action: Release) -> None:
@@ -148,9 +152,18 @@ class FakeEas:
             case Probe():
                 return self.do(rollout, rollout.after_probe(self.smoke))
             case Look(candidate=name, stable=stable, since=since):
-                self._call(f"look {name}")
+                self._call(f"look {name} {action.percent}")
                 failure = self.source()
-                window = Window(candidate=self.sample(name, since), production=self.sample(stable, since))
+                alone = action.percent == 100
+                production = self.sample(stable, 2 * since - self.now, since) if alone else self.sample(stable, since)
+                window = Window(
+                    candidate=self.sample(name, since),
+                    production=production,
+                    same_span=not alone,
+                    share=action.percent / 100,
+                    settled=action.settled,
+                    wrong=self.wrong(name),
+                )
                 verdict = source_error(failure) if failure else judge(rollout.plan, window)
                 return self.do(rollout, rollout.after_look(verdict))
             case Wait(seconds=seconds):
@@ -162,7 +175,7 @@ class FakeEas:
     def actions(self, aim: Goal, plan: RolloutPlan = PLAN, stop: str = "") -> Iterator[Action]:
         """Drive a rollout; yield each action before it is carried out."""
         while True:
-            rollout = Rollout(plan=plan, goal=aim, group=self.group(), now=self.now, stop=stop)
+            rollout = Rollout(plan=plan, goal=aim, group=self.group(), now=self.now, stop=stop, gate=self.gate)
             action = rollout.next()
             yield action
             if isinstance(action, Finish):

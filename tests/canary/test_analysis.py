@@ -7,7 +7,8 @@ import random
 
 import pytest
 
-from airflow_provider_pai.canary.analysis import Result, Sample, Window, binomial_tail, fisher_tail, judge
+from airflow_provider_pai.canary.analysis import Result, Sample, Window, judge
+from airflow_provider_pai.canary.chance import binomial_tail, fisher_tail
 from airflow_provider_pai.canary.plan import RolloutPlan
 
 PLAN = RolloutPlan(min_requests=20)
@@ -123,3 +124,107 @@ def test_healthy_candidates_are_rarely_called_bad_however_often_one_looks():
                 failed += 1
                 break
     assert failed <= 3
+
+
+def windowed(candidate, production, plan=PLAN, **fields):
+    return judge(plan, Window(candidate=Sample(**candidate), production=Sample(**production), **fields))
+
+
+def test_promotion_needs_enough_requests_to_have_noticed_twice_the_excess():
+    few = windowed({"requests": 60, "errors": 0}, {"requests": 60, "errors": 0}, share=1)
+    assert (few.result, "may yet be a rate of 2.00%" in few.reason) == (Result.INCONCLUSIVE, True)
+    assert windowed({"requests": 120, "errors": 0}, {"requests": 120, "errors": 0}, share=1).result is Result.PASS
+    off = RolloutPlan(min_requests=20, power=0)
+    assert windowed({"requests": 60, "errors": 0}, {"requests": 60, "errors": 0}, off, share=1).result is Result.PASS
+
+
+def test_two_percent_of_errors_hardly_ever_pass_the_last_step():
+    dice, passed = random.Random(3), 0
+    for _ in range(300):
+        requests = errors = 0
+        for _ in range(10):
+            requests += 60
+            errors += sum(dice.random() < 0.02 for _ in range(60))
+            found = windowed({"requests": requests, "errors": errors}, {"requests": 600, "errors": 0}, share=1)
+            if found.result is not Result.INCONCLUSIVE:
+                passed += found.result is Result.PASS
+                break
+    assert passed < 300 * 0.2
+
+
+def test_requests_that_hang_are_missed():
+    lost = {"share": 0.2, "settled": True}
+    verdict = windowed({"requests": 0, "errors": 0}, {"requests": 400, "errors": 0}, **lost)
+    assert (verdict.result, "0 answers where its share should bring about 80" in verdict.reason) == (Result.FAIL, True)
+    assert windowed({"requests": 20, "errors": 0}, {"requests": 400, "errors": 0}, **lost).result is Result.FAIL
+    assert windowed({"requests": 90, "errors": 0}, {"requests": 400, "errors": 0}, **lost).result is Result.PASS
+    ours = windowed({"requests": 70, "errors": 0}, {"requests": 400, "errors": 0}, golden=50, **lost)
+    assert ours.result is Result.PASS
+    early = windowed({"requests": 0, "errors": 0}, {"requests": 400, "errors": 0}, share=0.2)
+    assert early.result is Result.INCONCLUSIVE
+
+
+def test_at_100_percent_production_s_last_span_stands_in():
+    alone = {"share": 1.0, "settled": True, "same_span": False}
+    assert windowed({"requests": 0, "errors": 0}, {"requests": 400, "errors": 0}, **alone).result is Result.FAIL
+    assert windowed({"requests": 200, "errors": 0}, {"requests": 400, "errors": 0}, **alone).result is Result.PASS
+    assert windowed({"requests": 400, "errors": 16}, {"requests": 400, "errors": 0}, **alone).result is Result.FAIL
+
+
+def test_our_own_requests_are_not_people_s():
+    verdict = windowed({"requests": 30, "errors": 0}, {"requests": 100, "errors": 0}, golden=20)
+    assert (verdict.result, "10 of 20 requests" in verdict.reason) == (Result.INCONCLUSIVE, True)
+
+
+def test_wrong_answers_fail_and_nobody_s_fault_is_inconclusive():
+    good = ({"requests": 100, "errors": 0}, {"requests": 100, "errors": 0})
+    assert windowed(*good, wrong="41 instead of 42").result is Result.FAIL
+    assert windowed(*good, doubt="through the group").result is Result.INCONCLUSIVE
+
+
+def test_a_slow_service_is_told_from_a_few_slow_requests():
+    plan = RolloutPlan(min_requests=20, max_p95_ratio=2)
+    production = {"requests": 200, "errors": 0, "p95_ms": 20}
+    slow = {"requests": 40, "errors": 0, "p95_ms": 62, "quantiles": {50: 60, 75: 61}}
+    assert windowed(slow, production, plan).result is Result.FAIL
+    unlucky = {"requests": 40, "errors": 0, "p95_ms": 62, "quantiles": {50: 19, 75: 20}}
+    verdict = windowed(unlucky, production, plan)
+    assert (verdict.result, "perhaps by chance" in verdict.reason) == (Result.INCONCLUSIVE, True)
+
+
+@pytest.mark.parametrize(
+    ("limits", "value", "result"),
+    [
+        ({"min": 0.9}, 0.95, Result.PASS),
+        ({"min": 0.9}, 0.89, Result.FAIL),
+        ({"max": 2}, 3, Result.FAIL),
+        ({"max_above": 0.5}, 1.6, Result.FAIL),
+        ({"max_above": 0.7}, 1.6, Result.PASS),
+        ({"max_below": 0.2}, 0.7, Result.FAIL),
+        ({"max_ratio": 1.5}, 1.6, Result.FAIL),
+        ({"hard_max": 1.5}, 1.6, Result.FAIL),
+    ],
+)
+def test_further_values_have_limits(limits, value, result):
+    plan = RolloutPlan(min_requests=20, checks={"score": limits})
+    candidate = {"requests": 40, "errors": 0, "values": {"score": value}}
+    verdict = windowed(candidate, {"requests": 40, "errors": 0, "values": {"score": 1.0}}, plan)
+    assert (verdict.result, verdict.hard) == (result, "hard_max" in limits)
+    silent = windowed({"requests": 40, "errors": 0}, {"requests": 40, "errors": 0}, plan)
+    assert (silent.result, silent.reason) == (Result.INCONCLUSIVE, "the metrics source tells no score")
+
+
+def test_a_latency_is_compared_with_the_same_span_only():
+    slow = {"requests": 400, "errors": 0, "p95_ms": 62, "quantiles": {50: 60, 75: 61}}
+    production = {"requests": 200, "errors": 0, "p95_ms": 20}
+    verdict = windowed(slow, production, share=1, same_span=False)
+    assert (verdict.result, "20 ms before" in verdict.reason) == (Result.INCONCLUSIVE, True)
+    assert windowed(slow, production, share=0.5).result is Result.FAIL
+
+
+def test_the_median_tells_a_slow_service_where_noise_moves_the_95th_percentile():
+    slow = {"requests": 100, "errors": 0, "p95_ms": 45, "quantiles": {10: 31, 50: 33, 75: 36}}
+    production = {"requests": 400, "errors": 0, "p95_ms": 30, "quantiles": {10: 11, 50: 12, 75: 15}}
+    verdict = windowed(slow, production, share=0.2)
+    assert (verdict.result, "p50 33 ms is over 2 times production's 12 ms" in verdict.reason) == (Result.FAIL, True)
+    assert windowed(slow, {**production, "quantiles": {50: 20}}, share=0.2).result is Result.PASS

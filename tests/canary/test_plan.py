@@ -33,7 +33,7 @@ def test_one_step_is_a_plan():
 
 
 def test_comes_back_from_json():
-    plan = RolloutPlan(steps=(1, 100), on_inconclusive="rollback", max_error_rate=None)
+    plan = RolloutPlan(steps=(1, 100), on_inconclusive="rollback", max_error_rate=None, checks={"score": {"min": 0.5}})
     assert RolloutPlan.parse(plan.to_dict()) == plan
 
 
@@ -63,11 +63,19 @@ def test_comes_back_from_json():
         ("max_p95_ratio", 0.5, "at least 1"),
         ("max_failures", -1, "at least 0"),
         ("on_inconclusive", "ask", "hold, rollback, promote"),
-        ("on_failure", "freeze", "rollback"),
+        ("on_failure", "explode", "rollback, freeze"),
         ("keep_versions", "-1", "at least 0"),
         ("max_duration", 1, "at least min_duration"),
         ("warm_up", 7200, "less than max_duration"),
         ("stepps", [100], "steps"),
+        ("hard_error_rate", 0.01, "at least max_error_rate, 0.05"),
+        ("max_consecutive_failures", 1, "at most max_failures, 0"),
+        ("interval", 7200, "at most max_duration"),
+        ("power", 1, "from 0 to 0.999"),
+        ("checks", 5, "an object of metric names"),
+        ("checks", {"score": {"least": 1}}, "an object of min, max"),
+        ("checks", {"score": {"min": "much"}}, "to numbers"),
+        ("checks", {"score": {"min": 2, "max": 1}}, "min of at most max"),
     ],
 )
 def test_refuses_by_name_value_and_what_is_allowed(field, value, allowed):

@@ -266,6 +266,20 @@ def test_a_production_service_that_is_down_is_replaced_at_once(eas):
     assert eas.serving == {goal(SECOND).service: 1.0}
 
 
+def test_production_that_restarts_is_waited_for_before_it_is_replaced(eas):
+    stable, candidate, down = goal(FIRST).service, goal(SECOND).service, None
+    for _ in eas.actions(goal(SECOND)):
+        member = eas.members.get(candidate)
+        if down is None and member and member.progress.phase is Phase.SMOKED:
+            eas.members[stable] = replace(eas.members[stable], status="Waiting", running=0)
+            down = eas.now
+        if down is not None and eas.now > down + 2:
+            eas.members[stable] = replace(eas.members[stable], status="Running", running=1)
+            break
+    finish = eas.run(goal(SECOND))
+    assert (finish.outcome, [step.percent for step in finish.progress.steps]) == ("promoted", [10, 50, 100])
+
+
 def test_a_name_that_no_rollout_made_is_left_alone(eas):
     name = goal(SECOND).service
     eas.members[name] = Member(name=name, status="Running", running=1, total=1)

@@ -66,10 +66,12 @@ def test_statuses_in_lists_lag(own):
     assert listed(jobs, tags={"lag": "1"}) == [(job_id, "Stopped")]
 
 
-@pytest.mark.parametrize("wrong", [{"region": "x"}, {"dwell": -1}, {"dwell": "1"}, {"grace": True}, ["dwell"], None])
+@pytest.mark.parametrize(
+    "wrong", [{"region": "x"}, {"dwell": -1}, {"dwell": "1"}, {"grace": True}, {"drain": 1}, ["dwell"], None]
+)
 def test_wrong_settings_change_nothing(own, wrong):
     before = control(own, "settings", method="GET")
-    assert set(before) == {"dwell", "grace", "list_lag", "weight_lag", "minute"}
+    assert set(before) == {"dwell", "grace", "list_lag", "weight_lag", "minute", "drain"}
     answer = requests.post(f"{own.endpoints.endpoint_url}/_emulator/settings", json=wrong, timeout=10)
     assert (answer.status_code, "error" in answer.json()) == (400, True)
     assert control(own, "settings", method="GET") == before

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 import threading
 import time
 
@@ -214,3 +215,42 @@ def test_checks_gate_traffic_and_restart(eas):
     ):
         assert time.monotonic() < deadline
         time.sleep(0.02)
+
+
+GROWS = """
+import sys
+from http.server import BaseHTTPRequestHandler, HTTPServer
+
+held = []
+
+class Handler(BaseHTTPRequestHandler):
+    def do_GET(self):
+        if self.path != "/":
+            held.append(b"x" * (300 << 20))
+        self.send_response(200)
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
+HTTPServer(("127.0.0.1", int(sys.argv[1])), Handler).serve_forever()
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="memory is looked at through /proc")
+def test_an_instance_that_outgrows_its_memory_is_killed_and_starts_again(eas):
+    eas.bucket.put_object("code/grows.py", GROWS.encode())
+    config = eas.config("grows", memory=200)
+    config["containers"][0]["script"] = "python /mnt/code/grows.py 8000"
+    name = eas.create(config)
+    service = eas.describe(name)
+    with calling(service.internet_endpoint, service.access_token) as call:
+        # It may be killed before it has answered.
+        assert call("/grow").status in (200, 502)
+    deadline, wanted = time.monotonic() + 20, models.ListServiceInstancesRequest()
+    while True:
+        (instance,) = eas.client.list_service_instances(eas.region, name, wanted).body.instances
+        if instance.restart_count:
+            break
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    assert [state["exitCode"] for state in instance.last_state] == [137]
+    eas.wait(name)

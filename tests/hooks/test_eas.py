@@ -94,7 +94,10 @@ def test_no_answer_shows_a_token(group, config):
     eas.create(config)
     token = eas.endpoint(name).token
     assert token
-    shown = [eas.describe(name), list(eas.list_services(group_name=group.name)), eas.describe_group(group.name)]
+    eas.update(name, config, replace=True)
+    assert eas.endpoint(name).token == token
+    listed, group_shown = list(eas.list_services(group_name=group.name)), eas.describe_group(group.name)
+    shown = [eas.describe(name), listed, group_shown, eas.versions(name), eas.get(name)]
     assert token not in repr(shown)
     assert eas.group_endpoint(group.name).token not in repr(shown)
     assert repr(Endpoint("http://x", token)) == "Endpoint('http://x')"
@@ -110,3 +113,30 @@ def test_console_page(group):
         f"https://pai.console.aliyun.com/?regionId={at.region}&workspaceId={at.workspace_id}"
         "#/eas/serviceDetail/digits_1/detail"
     )
+
+
+def test_versions_come_in_the_order_in_which_they_were_made(group, config):
+    eas, name = group.eas, config["metadata"]["name"]
+    eas.create(config)
+    for number in (2, 3):
+        eas.update(name, {"metadata": {"cpu": number}})
+    assert [json.loads(one["ServiceConfig"])["metadata"]["cpu"] for one in eas.versions(name)] == [1, 2, 3]
+
+
+def test_the_last_lines_of_all_instances(group, config):
+    eas, name = group.eas, config["metadata"]["name"]
+    config["containers"][0]["script"] = "for n in $(seq 100); do echo line $n; done; exit 3"
+    eas.create(config)
+    service = eas.wait(name, poll_interval=0.05, until=lambda one: one.status == "Failed")
+    lines = eas.log_tail(service, lines=7).splitlines()
+    assert (len(lines), lines[-1].endswith("line 100")) == (7, True)
+    assert "line 100" in str(eas.failure(service))
+
+
+def test_a_service_that_is_gone_is_deleted_to_whoever_waits(group):
+    service = group.eas.get(f"{group.name}_none")
+    assert (service.status, service.facts) == ("Deleted", {})
+    assert group.eas.mirror(f"{group.name}_none") is None
+    assert group.eas.autoscaler(f"{group.name}_none") is None
+    group.eas.remove_mirror(f"{group.name}_none")
+    group.eas.remove_autoscaler(f"{group.name}_none")

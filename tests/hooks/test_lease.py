@@ -54,7 +54,7 @@ def test_another_process_of_the_same_task_takes_over_at_once(make):
 
 
 def test_a_dead_holder_s_lease_ends_by_the_clock_of_oss(make, monkeypatch):
-    dead, heir = make(ONE), make(TWO, ttl=100)
+    dead, heir = make(ONE, ttl=100), make(TWO)
     assert dead.take() is None
     real = OssHook.head
 

@@ -5,7 +5,13 @@ from datetime import timedelta
 
 import pytest
 
-from airflow_provider_pai.exceptions import PaiConfigError, PaiConflictError, PaiNotFoundError, PaiPermissionError
+from airflow_provider_pai.exceptions import (
+    PaiApiError,
+    PaiConfigError,
+    PaiConflictError,
+    PaiNotFoundError,
+    PaiPermissionError,
+)
 from airflow_provider_pai.hooks.oss import OssHook
 
 pytestmark = pytest.mark.usefixtures("connection")
@@ -95,3 +101,27 @@ def test_the_sdk_does_not_report_what_is_looked_for_in_vain(hook, at, caplog):
 
 def test_mount_uri(hook):
     assert hook.mount_uri("oss://b-1/a/c") == "oss://b-1.oss-cn-hangzhou-internal.aliyuncs.com/a/c/"
+
+
+@pytest.mark.parametrize("size", [1, 3, 7, 1000])
+def test_lines_are_the_same_whatever_ranges_they_come_in(hook, at, monkeypatch, size):
+    monkeypatch.setattr("airflow_provider_pai.hooks.oss._RANGE", size)
+    for text, lines in (("", []), ("a\n\nbcd\nä", ["a", "", "bcd", "ä"]), ("x\ny\n", ["x", "y"])):
+        hook.put(at + "lines", text)
+        assert list(hook.lines(at + "lines")) == lines
+    with pytest.raises(PaiNotFoundError):
+        list(hook.lines(at + "none"))
+
+
+def test_an_object_that_changes_while_its_lines_are_read_is_an_error(hook, at, monkeypatch):
+    monkeypatch.setattr("airflow_provider_pai.hooks.oss._RANGE", 2)
+    hook.put(at + "lines", "a\nb\nc\n")
+    lines = hook.lines(at + "lines")
+    assert next(lines) == "a"
+    hook.put(at + "lines", "x\ny\nz\n")
+    with pytest.raises(PaiApiError, match="PreconditionFailed"):
+        list(lines)
+
+
+def test_the_region_of_a_bucket(hook, bucket):
+    assert hook.bucket_region(bucket.bucket_name) == "cn-hangzhou"

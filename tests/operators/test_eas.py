@@ -1,8 +1,8 @@
 from __future__ import annotations
 
 import json
-import time
-from datetime import timedelta
+import sqlite3
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from airflow.providers.common.compat.sdk import AirflowSkipException
@@ -13,11 +13,16 @@ from airflow_provider_pai.exceptions import (
     PaiConfigError,
     RolloutRolledBackError,
     RolloutStoppedError,
+    RolloutStuckError,
 )
 from airflow_provider_pai.ledger import Ledger
-from airflow_provider_pai.operators.eas import EasCanaryDeployOperator, EasDeleteServiceOperator
+from airflow_provider_pai.operators.eas import (
+    EasBlueGreenDeployOperator,
+    EasCanaryDeployOperator,
+    EasDeleteServiceOperator,
+)
 from airflow_provider_pai.triggers import rollout
-from tests.group import PLAN, People, ServiceGroup
+from tests.group import METRICS, PLAN, People, ServiceGroup
 from tests.task import Task
 
 pytestmark = pytest.mark.usefixtures("connection")
@@ -63,6 +68,7 @@ def test_three_nights_and_a_backfill_under_traffic(group, deferrable, caplog, ca
         "digest": models[0]["digest"],
         "previous": None,
         "steps": [],
+        "verdicts": None,
     }
     assert group.serving() == models[0]["version"]
     assert night_1.xcoms["pai_eas_service_url"].endswith(f"{night_1.xcoms['return_value']['service']}/detail")
@@ -74,6 +80,10 @@ def test_three_nights_and_a_backfill_under_traffic(group, deferrable, caplog, ca
         (20, 0, "pass"), (60, 0, "pass"), (100, 0, "pass"),
     ]  # fmt: skip
     assert all(step["requests"] >= PLAN["min_requests"] and step["p95_ms"] > 0 for step in night_2["steps"])
+    assert {step["reason"] for step in night_2["steps"]} == {"within all limits"}
+    record = [json.loads(line) for line in group.oss.get(night_2["verdicts"]).splitlines()]
+    assert [line["percent"] for line in record] == sorted(line["percent"] for line in record)
+    assert {"requests", "errors", "p95_ms", "p50_ms"} <= set(record[-1]["candidate"])
     assert (people.lost, {status for _, status in people.counts}) == ([], {200})
     assert group.serving() == models[1]["version"]
     assert group.state()[night_2["previous"]][0] in ("Stopping", "Stopped")
@@ -157,6 +167,13 @@ def test_the_deadline_ends_a_rollout_that_cannot_tell(group, first):
     assert group.serving() == first["version"]
 
 
+def test_the_deadline_leaves_time_to_drain(group):
+    arguments = group.arguments(group.model(20), plan={**PLAN, "drain": 30}, execution_timeout=timedelta(minutes=10))
+    task = Task(lambda: EasCanaryDeployOperator(**arguments), start_date=datetime.now(UTC))
+    spec = task.make().rollout(task.context())
+    assert task.start_date + timedelta(minutes=10) - datetime.fromisoformat(spec.deadline) >= timedelta(seconds=30)
+
+
 def test_traffic_moved_by_hand_stops_the_rollout(group, first):
     operator = EasCanaryDeployOperator(**group.arguments(group.model(21), deferrable=False))
     task = Task(lambda: operator, run_id="drift")
@@ -173,6 +190,15 @@ def test_traffic_moved_by_hand_stops_the_rollout(group, first):
             task.run()
     assert rows(group)[-1][0] == "stopped"
     assert group.state()[task.xcoms["return_value"]["service"]][1:] == (77, True)
+
+
+def test_a_candidate_that_cannot_be_taken_out_is_said_loudly(group, first, pai):
+    task = deploy(group, group.model(21), "stuck", deferrable=False)
+    task.max_tries = 0
+    pai.cloud.faults.add(match="^api DescribeService", status=403, code="Forbidden.RAM")
+    with pytest.raises(RolloutStuckError, match=r"may still have traffic.*Forbidden.RAM"):
+        task.run()
+    pai.cloud.faults.clear()
 
 
 def test_the_candidate_bears_who_made_it(group):
@@ -251,9 +277,70 @@ def test_nothing_is_computed_from_templates_in_the_constructor(group):
 def test_delete_service(group):
     made = deploy(group, group.model(20), "one").run()["service"]
     for _ in range(2):
-        Task(lambda: EasDeleteServiceOperator(task_id="task", service_name=made)).run()
+        Task(lambda: EasDeleteServiceOperator(task_id="task", service_name=made, poll_interval=0.05)).run()
     with pytest.raises(PaiConfigError, match="service_name: ''"):
         Task(lambda: EasDeleteServiceOperator(task_id="task", service_name="")).run()
-    end = time.monotonic() + 15
-    while made in group.state():
-        assert time.monotonic() < end
+    assert made not in group.state()
+
+
+def switch(at, artifact, run_id, **changes):
+    given = {name: value for name, value in at.arguments(artifact, **changes).items() if name != "steps"}
+    return Task(lambda: EasBlueGreenDeployOperator(**given), run_id=run_id)
+
+
+def test_blue_green_switches_at_once_and_goes_back(group):
+    plan = {**PLAN, "bake": 0.5}
+    good, bad = group.model(20), group.model(22, fail=0.4)
+    assert switch(group, good, "first", plan=plan).run()["outcome"] == "deployed"
+    second = group.model(21)
+    with People(group) as people:
+        ended = switch(group, second, "second", plan=plan).run()
+        assert (ended["outcome"], [step["percent"] for step in ended["steps"]]) == ("promoted", [100])
+        with pytest.raises(RolloutRolledBackError, match="error rate"):
+            switch(group, bad, "bad", plan=plan).run()
+    assert group.serving() == second["version"]
+    assert people.lost == []
+    assert {version for version, status in people.counts if status != 200} == {bad["version"]}
+
+
+def test_blue_green_wants_golden_requests(group):
+    with pytest.raises(PaiConfigError, match="probe: None is not allowed; golden requests"):
+        switch(group, group.model(20), "unchecked", probe=None).run()
+
+
+def test_one_that_answers_wrongly_later_is_found_by_its_golden_requests(group, first):
+    bad = group.model(21, wrong_after=40)
+    with People(group), pytest.raises(RolloutRolledBackError, match=r"golden requests: .*41"):
+        deploy(group, bad, "later").run()
+    assert group.serving() == first["version"]
+
+
+def test_a_hanging_model_is_found_without_golden_requests(group, first):
+    with People(group, threads=4) as people, pytest.raises(RolloutRolledBackError, match="requests hang"):
+        deploy(group, group.model(21, hang=True), "hang", probe=None).run()
+    assert {version for version, status in people.counts if status == 200} == {first["version"]}
+
+
+def test_values_of_a_query_have_limits(group, first, tmp_path, monkeypatch):
+    database = tmp_path / "scores.sqlite"
+    with sqlite3.connect(database) as rows:
+        rows.execute("create table scores (service, score)")
+        rows.execute("insert into scores values (?, 0.4)", (f"{group.name}_candidate",))
+    monkeypatch.setenv("AIRFLOW_CONN_SCORES", json.dumps({"conn_type": "sqlite", "host": str(database)}))
+    query = "select min(score) as score from scores where :service != '' and :start < :end"
+    metrics = [METRICS, {"kind": "sql", "conn_id": "scores", "sql": query, "values": ["score"]}]
+    plan = {**PLAN, "checks": {"score": {"hard_min": 0.5}}, "on_failure": "freeze"}
+    with People(group), pytest.raises(RolloutRolledBackError, match=r"score 0.4 is under 0.5 \(hard_min\)"):
+        deploy(group, group.model(21), "scored", metrics=metrics, plan=plan).run()
+    with pytest.raises(PaiConfigError, match="checks: 'score' is not allowed; a value that the metrics source tells"):
+        deploy(group, group.model(22), "unknown", plan=plan).run()
+
+
+def test_a_frozen_rollout_is_left_to_a_person(group, first):
+    bad = group.model(21, fail=0.6)
+    task = deploy(group, bad, "frozen", plan={**PLAN, "on_failure": "freeze"})
+    with People(group), pytest.raises(RolloutStoppedError, match="error rate"):
+        task.run()
+    ended = task.xcoms["return_value"]
+    assert group.state()[ended["service"]] == ("Running", 20, True)
+    assert (ended["outcome"], rows(group)[-1][0]) == ("stopped", "stopped")

@@ -22,7 +22,8 @@ from airflow_provider_pai.operators.eas import EasCanaryDeployOperator
 from airflow_provider_pai.triggers import base as base_module
 from airflow_provider_pai.triggers import rollout as rollout_module
 from airflow_provider_pai.triggers.canary import CanaryTrigger
-from airflow_provider_pai.triggers.rollout import RolloutDriver, RolloutSpec
+from airflow_provider_pai.triggers.rollout import RolloutDriver
+from airflow_provider_pai.triggers.spec import RolloutSpec
 from tests.group import People, ServiceGroup
 from tests.task import Task, fire
 

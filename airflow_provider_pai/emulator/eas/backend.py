@@ -11,6 +11,7 @@ import json
 from typing import Any
 
 from airflow_provider_pai.emulator.cloud import Cloud
+from airflow_provider_pai.emulator.eas import autoscaler
 from airflow_provider_pai.emulator.eas import config as service_json
 from airflow_provider_pai.emulator.eas.groups import Groups
 from airflow_provider_pai.emulator.eas.probe import Prober
@@ -79,7 +80,7 @@ class EasBackend:
 
     def update(self, name: str, change: Json, update_type: str) -> Service:
         """Make a new version by laying a service JSON over the current one, or in its place."""
-        service = self._free(name, "update")
+        service = self.free(name, "update")
         record = service.record
         if update_type not in ("merge", "replace"):
             raise InvalidParameterError(f"UpdateType must be merge or replace, not {update_type!r}.")
@@ -98,7 +99,7 @@ class EasBackend:
 
     def use_version(self, name: str, version: int) -> Service:
         """Go back to an earlier version."""
-        service = self._free(name, "update")
+        service = self.free(name, "update")
         if not 0 < version < service.record.current:
             raise InvalidParameterError(
                 f"Version must be above 0 and below the current one, {service.record.current}, not {version}."
@@ -109,31 +110,31 @@ class EasBackend:
 
     def start(self, name: str) -> Service:
         """Start a stopped or failed service."""
-        service = self._free(name, "start")
+        service = self.free(name, "start")
         service.run("start")
         return service
 
     def stop(self, name: str) -> Service:
         """Drain and stop a service."""
-        service = self._free(name, "stop")
+        service = self.free(name, "stop")
         service.stop()
         return service
 
     def restart(self, name: str) -> Service:
         """Replace every instance, the new ones first."""
-        service = self._free(name, "restart")
+        service = self.free(name, "restart")
         service.run("restart")
         return service
 
     def delete(self, name: str) -> Service:
         """Delete a service, and its group with its last service."""
-        service = self._free(name, "delete")
+        service = self.free(name, "delete")
         service.delete(lambda: self._forget(service))
         return service
 
     def release(self, name: str, traffic_state: str | None, weight: int | None) -> Service:
         """Set a member's traffic state, weight or both; weight -1 means not set (UNCONFIRMED)."""
-        service = self._free(name, "release")
+        service = self.free(name, "release")
         if service.record.group is None:
             raise InvalidParameterError(f"Service {name} is not in a group.")
         if traffic_state not in (None, *TRAFFIC_STATES):
@@ -146,7 +147,7 @@ class EasBackend:
 
     def label(self, name: str, labels: dict[str, str], remove: list[str] | None = None) -> Service:
         """Add, change and remove labels; those not named stay."""
-        service = self._free(name, "label")
+        service = self.free(name, "label")
         kept = {key: value for key, value in service.record.labels.items() if key not in (remove or [])}
         service.record.labels = {**kept, **_texts(labels)}
         service.save()
@@ -204,7 +205,7 @@ class EasBackend:
             "WorkspaceId": record.workspace_id,
         }
 
-    def _free(self, name: str, command: str) -> Service:
+    def free(self, name: str, command: str) -> Service:
         """Return a service that neither its lock nor its status keeps from the command."""
         service = self.get(name)
         lock, status = service.record.lock, service.record.status
@@ -238,6 +239,7 @@ class EasBackend:
     def _restore(self, record: ServiceRecord) -> None:
         service = self.services[record.name] = Service(self.cloud, record)
         Root(service.folder / "roots").remove()
+        autoscaler.start(service)
         if record.wanted == "Running":
             service.run("start")
         elif record.wanted == "Deleted":

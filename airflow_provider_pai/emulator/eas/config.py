@@ -118,6 +118,8 @@ class ServiceSpec:
     health: Check | None
     token: str | None
     image: str
+    memory: int
+    """Bytes that an instance may hold before it is killed; 0: any."""
     grace: float | None
     """Seconds that requests in flight get at a stop; None: the emulator's own."""
 
@@ -147,6 +149,7 @@ def parse(config: Json) -> ServiceSpec:
         health=health,
         token=config.get("token") or None,
         image=str(container.get("image", "")),
+        memory=_memory(metadata) << 20,
         grace=_grace(config),
     )
 
@@ -214,6 +217,13 @@ def _instances(metadata: Json) -> int:
     if not isinstance(count, int) or isinstance(count, bool) or count < 0:
         raise InvalidParameterError(f"metadata.instance must be a whole number from 0, not {count!r}.")
     return count
+
+
+def _memory(metadata: Json) -> int:
+    megabytes = metadata.get("memory", 0)
+    if not isinstance(megabytes, int) or isinstance(megabytes, bool) or megabytes < 0:
+        raise InvalidParameterError(f"metadata.memory must be a whole number of MB, not {megabytes!r}.")
+    return megabytes
 
 
 def _container(config: Json) -> Json:

@@ -21,6 +21,7 @@ from yarl import URL
 
 from airflow_provider_pai.emulator.cloud import Cloud
 from airflow_provider_pai.emulator.eas.instance import Instance
+from airflow_provider_pai.emulator.eas.mirror import next_targets
 from airflow_provider_pai.emulator.eas.service import Service
 
 PREFIX = "/api/predict/"
@@ -70,7 +71,9 @@ class Gateway:
         if service is None:
             await _refuse(send, 503, "ServiceUnavailable", "No service of the group takes traffic")
             return
-        await self._pass_on(service, _Exchange(scope, receive, send))
+        exchange = _Exchange(scope, receive, send)
+        await self._mirror(service, exchange)
+        await self._pass_on(service, exchange)
 
     def _target(self, name: str) -> tuple[str, Callable[[], Service | None]] | None:
         """Return the token that a name asks for and who then serves."""
@@ -98,6 +101,18 @@ class Gateway:
         finally:
             if exchange.status:
                 service.series.record(exchange.status, time.perf_counter() - began)
+
+    async def _mirror(self, service: Service, exchange: _Exchange) -> None:
+        """Send copies of the request to the mirror's targets; nobody waits for them."""
+        targets = [self.cloud.eas.services.get(name) for name in next_targets(service)]
+        copy = await exchange.copy() if any(targets) else None
+        for target in targets:
+            if target is not None and copy is not None:
+                self.cloud.spawn(self._send_copy(target, copy), f"eas-mirror-{target.record.name}")
+
+    async def _send_copy(self, target: Service, copy: _Exchange) -> None:
+        with contextlib.suppress(aiohttp.ClientError, TimeoutError, OSError):
+            await self._pass_on(target, copy)
 
     def _client(self) -> aiohttp.ClientSession:
         if self._session is None:
@@ -131,6 +146,16 @@ class _Exchange:
         self._receive = receive
         self._send = send
         self._first: Message | None = None
+
+    async def copy(self) -> _Exchange | None:
+        """Return the request once more, its answer dropped; None for a body that comes as a stream."""
+        if self._first is None:
+            self._first = await self._receive()
+        if self._first.get("more_body"):
+            return None
+        copy = _Exchange(self._scope, _never, _drop)
+        copy._first = self._first
+        return copy
 
     async def run(self, session: aiohttp.ClientSession, port: int) -> None:
         """Send the request to a port.
@@ -218,6 +243,16 @@ class _Exchange:
                 return
             message = await self._receive()
         raise aiohttp.ClientConnectionError("The client went away")
+
+
+async def _never() -> Message:
+    """Receive nothing: nobody waits for a copy's answer, so nobody goes away either."""
+    await asyncio.Event().wait()
+    raise AssertionError
+
+
+async def _drop(_message: Message) -> None:
+    """Send nothing."""
 
 
 def _end_to_end(headers: Headers, also: frozenset[bytes] = frozenset()) -> Headers:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
@@ -23,6 +24,8 @@ class Groups:
         self._services = services
         self.records = {document["name"]: GroupRecord(**document) for document in cloud.store.all("eas_group")}
         self._splits: dict[str, Split] = {}
+        self._modes = {name: record.mode for name, record in self.records.items()}
+        """Traffic modes that the gateway acts on; they follow the records after `weight_lag`."""
 
     def get(self, name: str) -> GroupRecord:
         """Return a group.
@@ -54,6 +57,7 @@ class Groups:
         if name is not None and name in self.records and not self.members(name):
             del self.records[name]
             self._splits.pop(name, None)
+            self._modes.pop(name, None)
             self.cloud.store.delete("eas_group", name)
 
     def set_mode(self, name: str, mode: str) -> GroupRecord:
@@ -63,11 +67,12 @@ class Groups:
             raise InvalidParameterError(f"TrafficMode must be one of {TRAFFIC_MODES}, not {mode!r}.")
         record.mode = mode
         self._save(record)
+        asyncio.get_running_loop().call_later(self.cloud.settings.weight_lag, self._modes.__setitem__, name, mode)
         return record
 
     def choose(self, name: str) -> Service | None:
         """Return the member that takes the group's next request; None when no member takes any."""
-        by_weight = self.records[name].mode == "customized"
+        by_weight = self._modes.get(name) == "customized"
         weights = {
             service.record.name: max(0, service.route[1]) if by_weight else len(service.fleet.ready)
             for service in self.members(name)

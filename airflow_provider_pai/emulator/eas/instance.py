@@ -121,6 +121,7 @@ class Instance:
             folder=root.folder,
             log=self.log,
             grace=self.cloud.settings.grace,
+            memory=self.spec.memory,
         )
         watching = asyncio.create_task(self._watch(process))
         self._served = False

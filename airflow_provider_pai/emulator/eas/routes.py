@@ -11,6 +11,7 @@ from typing import Any
 from starlette.routing import BaseRoute
 
 from airflow_provider_pai.emulator.cloud import Cloud
+from airflow_provider_pai.emulator.eas import autoscaler, mirror
 from airflow_provider_pai.emulator.eas.logs import moment, numbered_page, read_lines
 from airflow_provider_pai.emulator.eas.service import Service
 from airflow_provider_pai.emulator.errors import InvalidParameterError, NotFoundError
@@ -20,6 +21,7 @@ from airflow_provider_pai.emulator.wire import Call, Handler, Json, api_route
 VERSION = "2021-07-01"
 _SERVICES = "/api/v2/services"
 _SERVICE = "/api/v2/services/{cluster}/{name}"
+_SCALER = f"{_SERVICE}/autoscaler"
 _GROUP = "/api/v2/groups/{cluster}/{name}"
 _MODELS = "alibabacloud_eas20210701.models"
 
@@ -42,6 +44,14 @@ def routes(cloud: Cloud) -> list[BaseRoute]:
         ("PUT", f"{_SERVICE}/label", "UpdateServiceLabel", calls.label, "UpdateServiceLabelRequest"),
         ("DELETE", f"{_SERVICE}/label", "DeleteServiceLabel", calls.unlabel, None),
         ("PUT", f"{_SERVICE}/lock", "UpdateServiceSafetyLock", calls.lock, "UpdateServiceSafetyLockRequest"),
+        ("POST", f"{_SERVICE}/mirror", "CreateServiceMirror", calls.create_mirror, "CreateServiceMirrorRequest"),
+        ("PUT", f"{_SERVICE}/mirror", "UpdateServiceMirror", calls.update_mirror, "UpdateServiceMirrorRequest"),
+        ("GET", f"{_SERVICE}/mirror", "DescribeServiceMirror", calls.describe_mirror, None),
+        ("DELETE", f"{_SERVICE}/mirror", "DeleteServiceMirror", calls.delete_mirror, None),
+        ("POST", _SCALER, "CreateServiceAutoScaler", calls.create_autoscaler, "CreateServiceAutoScalerRequest"),
+        ("PUT", _SCALER, "UpdateServiceAutoScaler", calls.update_autoscaler, "UpdateServiceAutoScalerRequest"),
+        ("GET", _SCALER, "DescribeServiceAutoScaler", calls.describe_autoscaler, None),
+        ("DELETE", _SCALER, "DeleteServiceAutoScaler", calls.delete_autoscaler, None),
         ("GET", f"{_SERVICE}/endpoints", "DescribeServiceEndpoints", calls.endpoints, None),
         ("GET", f"{_SERVICE}/instances", "ListServiceInstances", calls.instances, None),
         ("GET", f"{_SERVICE}/events", "DescribeServiceEvent", calls.events, None),
@@ -147,6 +157,46 @@ class _Calls:
     def lock(self, call: Call) -> Json:
         name = self._service(call).record.name
         return _done(self.cloud.eas.lock(name, str(call.body.get("Lock"))), "locked")
+
+    def create_mirror(self, call: Call) -> Json:
+        service = self.cloud.eas.free(self._name(call), "mirror")
+        mirror.create(service, call.body.get("Target"), call.body.get("Ratio"), self.cloud.eas.services)
+        return self._mirroring(service, f"ON for service [{service.record.name}]", call.body["Ratio"])
+
+    def update_mirror(self, call: Call) -> Json:
+        service = self.cloud.eas.free(self._name(call), "mirror")
+        mirror.update(service, call.body.get("Target"), call.body.get("Ratio"), self.cloud.eas.services)
+        return self._mirroring(service, f"ON for service [{service.record.name}]", call.body["Ratio"])
+
+    def describe_mirror(self, call: Call) -> Json:
+        return mirror.describe(self._service(call))
+
+    def delete_mirror(self, call: Call) -> Json:
+        service = self.cloud.eas.free(self._name(call), "mirror")
+        mirror.delete(service)
+        return self._mirroring(service, f"OFF for service [{service.record.name}]")
+
+    def _mirroring(self, service: Service, text: str, ratio: int | None = None) -> Json:
+        share = "" if ratio is None else f", ratio [{ratio}%]"
+        return {"Message": f"Traffic mirroring is {text} in region [{self.cloud.settings.region}]{share}"}
+
+    def create_autoscaler(self, call: Call) -> Json:
+        service = self.cloud.eas.free(self._name(call), "autoscaler")
+        autoscaler.create(service, call.body)
+        return _done(service, "autoscaled")
+
+    def update_autoscaler(self, call: Call) -> Json:
+        service = self.cloud.eas.free(self._name(call), "autoscaler")
+        autoscaler.update(service, call.body)
+        return _done(service, "autoscaled")
+
+    def describe_autoscaler(self, call: Call) -> Json:
+        return autoscaler.describe(self._service(call))
+
+    def delete_autoscaler(self, call: Call) -> Json:
+        service = self.cloud.eas.free(self._name(call), "autoscaler")
+        autoscaler.delete(service)
+        return _done(service, "no longer autoscaled")
 
     def endpoints(self, call: Call) -> Json:
         service = self._service(call)

@@ -26,6 +26,10 @@ class Service:
         self.series = Series()
         self.route = (record.traffic_state, record.weight)
         """Traffic state and weight that the gateway acts on; they follow the record after `weight_lag`."""
+        self.mirror_credit = 0
+        """Hundredths of a request that are still to be mirrored."""
+        self.scaler: asyncio.Task[None] | None = None
+        """Moves the number of instances."""
         self.exposed = False
         """Whether it came up since its last start: before that it takes no share of a group's traffic."""
         self._life: asyncio.Task[None] | None = None
@@ -53,6 +57,12 @@ class Service:
         self.record.wanted = "Deleted"
         self._leave("Deleting")
         self._begin(lambda: self._delete(then))
+
+    def scale(self, count: int) -> None:
+        """Change the number of instances of the current version; no new version comes of it (UNCONFIRMED)."""
+        config = self.record.config
+        config["metadata"] = {**config.get("metadata", {}), "instance": count}
+        self.run("scale")
 
     def release(self, traffic_state: str, weight: int) -> None:
         """Set the traffic state and the weight; the gateway follows after `weight_lag`."""

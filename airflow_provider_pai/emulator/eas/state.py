@@ -59,6 +59,10 @@ class ServiceRecord:
     weight: int = 0
     traffic_state: str = "standalone"
     lock: str = "none"
+    mirror: Json | None = None
+    """`target` (names) and `ratio` (percent)."""
+    autoscaler: Json | None = None
+    """As CreateServiceAutoScaler takes it."""
     events: list[Json] = field(default_factory=list)
     id: str = field(default_factory=lambda: f"eas-m-{secrets.token_hex(8)}")
     uid: str = field(default_factory=lambda: uuid.uuid4().hex)

@@ -1,9 +1,12 @@
 """Runs one command in a session of its own and sees to it that nothing it started outlives it.
 
-A script of its own (`python -I -S guard.py GRACE COMMAND...`), started for each pod. Its standard input is a
+A script of its own (`python -I -S guard.py GRACE MEMORY COMMAND...`), started for each pod. Its standard input is a
 pipe that the emulator holds: when that closes, because the emulator asks for a stop or has died, all of the
 command's processes get SIGTERM and, after GRACE seconds, SIGKILL. On Linux that includes those that made a
 session of their own; elsewhere it is the command's process group.
+
+MEMORY is what all processes together may hold, in bytes; when they hold more, the largest is killed, as a container's
+limit does it (Linux; 0: no limit).
 """
 
 import contextlib
@@ -21,6 +24,8 @@ PR_SET_CHILD_SUBREAPER = 36
 POLL = 1.0
 """Seconds between two looks for an emulator that died while a fork of it still holds the pipe."""
 STOP_POLL = 0.05
+MEMORY_POLL = 0.5
+"""Seconds between two looks at the memory."""
 
 
 def adopt_orphans() -> None:
@@ -41,6 +46,27 @@ def descendants() -> set[int]:
         level = {pid for pid, parent in parents.items() if parent in level}
         found |= level
     return found
+
+
+def memory_below(pid: int) -> dict[int, int]:
+    """Return the resident bytes of each process below one (Linux), but of those that threads have started.
+
+    A look at every thread of a busy server would cost more than the server.
+    """
+    found: dict[int, int] = {}
+    with contextlib.suppress(OSError):
+        for child in map(int, Path(f"/proc/{pid}/task/{pid}/children").read_text().split()):
+            found |= memory_below(child)
+            found[child] = int(Path(f"/proc/{child}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+    return found
+
+
+def enforce(limit: int) -> None:
+    """Kill the largest process if all together hold more than the limit."""
+    sizes = memory_below(os.getpid())
+    if sum(sizes.values()) > limit:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(max(sizes, key=sizes.__getitem__), signal.SIGKILL)
 
 
 class Command:
@@ -74,10 +100,10 @@ class Command:
 
 def main() -> int:
     """Run the command; exit as it did once nothing of it is left."""
-    grace, emulator = float(sys.argv[1]), os.getppid()
+    grace, memory, emulator = float(sys.argv[1]), int(sys.argv[2]), os.getppid()
     awake = wake_at_signals()
     adopt_orphans()
-    command = Command(sys.argv[2:])
+    command = Command(sys.argv[3:])
     deadline = math.inf
     while True:
         command.reap()
@@ -85,9 +111,11 @@ def main() -> int:
         # At its own end the command's background processes end too; at a stop they have their grace.
         if command.code is not None and not (stopping and command.signal(0)):
             break
+        if memory:
+            enforce(memory)
         if time.monotonic() > deadline:
             command.signal(signal.SIGKILL)
-        watched, patience = ([awake], STOP_POLL) if stopping else ([awake, 0], POLL)
+        watched, patience = ([awake], STOP_POLL) if stopping else ([awake, 0], MEMORY_POLL if memory else POLL)
         ready, _, _ = select.select(watched, [], [], patience)
         if awake in ready:
             os.read(awake, 4096)

@@ -45,17 +45,25 @@ class Process:
 
     @classmethod
     async def start(
-        cls, script: str, *, environment: Mapping[str, str], folder: Path, log: Path, grace: float
+        cls,
+        script: str,
+        *,
+        environment: Mapping[str, str],
+        folder: Path,
+        log: Path,
+        grace: float,
+        memory: int = 0,
     ) -> Process:
         """Start `bash -c script` in a folder.
 
         :param environment: added to the base environment.
         :param grace: seconds between SIGTERM and SIGKILL at a stop.
+        :param memory: bytes that the pod may hold; 0: any.
         """
         log.parent.mkdir(parents=True, exist_ok=True)
         spawning = asyncio.ensure_future(
             asyncio.create_subprocess_exec(
-                *(sys.executable, "-I", "-S", str(_GUARD), str(grace), "bash", "-c", script),
+                *(sys.executable, "-I", "-S", str(_GUARD), str(grace), str(memory), "bash", "-c", script),
                 stdin=asyncio.subprocess.PIPE,
                 stdout=asyncio.subprocess.PIPE,
                 stderr=asyncio.subprocess.STDOUT,

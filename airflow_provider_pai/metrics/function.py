@@ -1,0 +1,62 @@
+"""Numbers from a Python function."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from airflow.providers.common.compat.module_loading import import_string
+
+from airflow_provider_pai.canary.analysis import Sample
+from airflow_provider_pai.exceptions import PaiConfigError, PaiMetricsError
+from airflow_provider_pai.hooks.eas import EasHook
+from airflow_provider_pai.metrics.base import sample_of
+
+
+@dataclass(frozen=True)
+class CallableMetrics:
+    """What a function returns: `f(service, start, end, **options)` → `{"requests", "errors", "p95_ms", …}`.
+
+    It runs in the worker and in the triggerer (there in a thread), so both must be able to import it.
+
+    :param function: import path, as `my_team.metrics.of_service`.
+    :param options: further keyword arguments, JSON.
+    :param values: further keys of the answer that the plan's `checks` may name.
+    """
+
+    eas: EasHook
+    function: str = ""
+    options: Mapping[str, Any] = field(default_factory=dict)
+    values: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        self._function()
+
+    @property
+    def names(self) -> Collection[str]:
+        """Return the values that checks may name."""
+        return {*self.values, "error_rate", "p50_ms", "p75_ms", "p90_ms", "p95_ms", "p99_ms"}
+
+    def check(self) -> None:
+        """It could be imported; whether it answers, only a service can tell."""
+
+    def sample(self, service: str, start: float, end: float) -> Sample:
+        """Call the function."""
+        try:
+            given = self._function()(service, start, end, **self.options)
+        except Exception as error:
+            raise PaiMetricsError(f"{self.function}: {type(error).__name__}: {error}") from error
+        if not isinstance(given, Mapping):
+            raise PaiMetricsError(f"{self.function} returned {given!r}, not a dict of numbers")
+        return sample_of(given, self.values)
+
+    def _function(self) -> Callable[..., Any]:
+        allowed = "the import path of a function, module.name"
+        try:
+            found = import_string(str(self.function))
+        except ImportError as error:
+            raise PaiConfigError("metrics['function']", self.function, f"{allowed}: {error}") from None
+        if not callable(found):
+            raise PaiConfigError("metrics['function']", self.function, allowed)
+        return found  # type: ignore[no-any-return]

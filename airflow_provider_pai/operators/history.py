@@ -1,0 +1,81 @@
+"""What the audit ledger and a group's own services tell of the versions that served before."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
+
+from airflow_provider_pai.ledger import EventKind, Row
+
+if TYPE_CHECKING:
+    from airflow_provider_pai.canary.group import Group, Member
+
+
+def chosen_version(to: str, group: Group, current: Member | None, rows: Sequence[Row]) -> str:
+    """Return the version that `previous`, `promoted` or a version's own name means; empty: nothing tells.
+
+    Services that stand are believed before the ledger, which another deployment may not have written.
+    """
+    served = served_versions(rows, group.name)
+    kept = [version_of(member) for member in replaced_members(group, current)]
+    if to == "previous":
+        return next((version for version in [*kept[::-1], *served[::-1]] if version != version_of(current)), "")
+    if to == "promoted":
+        mine = [version_of(current)] if current is not None and _was_promoted(current) else []
+        return next(iter([*mine, *served[::-1], *kept[::-1]]), "")
+    return to
+
+
+def served_versions(rows: Iterable[Row], group: str) -> list[str]:
+    """Return the versions of a group in the order in which they began to serve, without those that were bad."""
+    served: list[str] = []
+    for row in rows:
+        if row.subject != group:
+            continue
+        if row.kind in (EventKind.DEPLOYED, EventKind.PROMOTED):
+            served.append(row.version)
+        elif row.kind == EventKind.ROLLED_BACK:
+            served = [version for version in served if version != row.version]
+            served += filter(None, [json.loads(row.payload).get("serving_version")])
+    return served
+
+
+def artifact_uri(rows: Iterable[Row], version: str) -> str | None:
+    """Return where the artifact of a version lies, as its training has recorded it."""
+    for row in rows:
+        if row.kind == EventKind.ARTIFACT_PRODUCED and row.version == version:
+            return str(json.loads(row.payload)["uri"])
+    return None
+
+
+def serving_member(group: Group) -> Member | None:
+    """Return the member that is to be replaced: a candidate that nobody takes further, else the heaviest."""
+    from airflow_provider_pai.canary.group import UNDER_WAY
+    from airflow_provider_pai.canary.weights import carriers
+
+    serving = carriers(group)
+    halfway = [member for member in serving if member.progress and member.progress.phase in UNDER_WAY]
+    return max(halfway or serving, key=lambda member: member.weight, default=None)
+
+
+def replaced_members(group: Group, current: Member | None) -> list[Member]:
+    """Return the members that served before and were not bad, the latest last."""
+    from airflow_provider_pai.canary.group import Phase
+
+    served = (Phase.RETIRING, Phase.RETIRED, Phase.PROMOTED)
+    stable = current.progress.stable if current is not None and current.progress else ""
+    known = [(member, member.progress) for member in group.members if member is not current]
+    kept = [(m.name == stable, p.since or 0.0, m) for m, p in known if p and (p.phase in served or m.name == stable)]
+    return [member for _, _, member in sorted(kept, key=lambda item: item[:2])]
+
+
+def version_of(member: Member | None) -> str:
+    """Return the artifact's version that a service serves, as its labels tell; empty: unknown."""
+    return member.labels.get("airflow_version", "").strip("-") if member is not None else ""
+
+
+def _was_promoted(member: Member) -> bool:
+    from airflow_provider_pai.canary.group import Phase
+
+    return member.progress is not None and member.progress.phase is Phase.PROMOTED

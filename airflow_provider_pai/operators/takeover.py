@@ -1,0 +1,91 @@
+"""One service of a group takes all of its traffic; what carried it before is stopped, and what was bad remembered."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from airflow_provider_pai.exceptions import PaiApiError, RolloutStoppedError
+from airflow_provider_pai.hooks.eas import EasHook
+
+if TYPE_CHECKING:
+    from airflow_provider_pai.canary.group import Group, Member
+
+_MOVES = 50
+
+
+@dataclass(frozen=True, kw_only=True)
+class Takeover:
+    """A service that is ready, and the one whose traffic it takes.
+
+    :param replaced: what carried the traffic; empty: nothing did.
+    """
+
+    hook: EasHook
+    group: str
+    service: str
+    replaced: str
+    log: Any
+
+    def move(self) -> None:
+        """Move the traffic so that at no moment nobody answers.
+
+        :raises RolloutStoppedError: someone else moved it, or EAS does not take the weights.
+        """
+        from airflow_provider_pai.canary.actions import Release
+        from airflow_provider_pai.canary.traffic import toward
+        from airflow_provider_pai.canary.weights import carriers
+
+        for _ in range(_MOVES):
+            group = self.hook.group(self.group)
+            target, before = self._of(group), group.member(self.replaced)
+            foreign = [m.name for m in carriers(group) if m.name not in (self.service, self.replaced)]
+            if foreign:
+                raise RolloutStoppedError(f"{', '.join(foreign)} carries traffic of group {self.group}, too")
+            step = toward(group, target, before if before and before.grouping else None, 100)
+            if isinstance(step, Release):
+                self.log.info("%s: weight %d", step.service, step.weight)
+                self.hook.release(step.service, weight=step.weight, grouping=step.grouping)
+            elif step is not None:
+                self.hook.set_traffic_mode(self.group, "customized")
+            elif before is not None and before.grouping:
+                self.log.info("%s: no group traffic", self.replaced)
+                self.hook.release(self.replaced, weight=0, grouping=False)
+            else:
+                return
+        raise RolloutStoppedError(f"group {self.group} does not take the weights that are set")
+
+    def settle(self, now: float, drain: float) -> Member | None:
+        """Write down who serves and who was bad, then stop who was bad; return it as it was."""
+        from airflow_provider_pai.canary.group import Phase, rejection
+
+        group = self.hook.group(self.group)
+        target, bad = self._of(group), group.member(self.replaced)
+        entry = None
+        if bad is not None and (theirs := bad.progress) is not None:
+            entry = rejection(theirs.digest, theirs.task, theirs.cycle)
+            ended = replace(
+                theirs.reject(entry), phase=Phase.ROLLED_BACK, outcome="rejected", note="rolled back by hand"
+            )
+            self.hook.label(bad.name, {**bad.labels, **ended.labels()})
+        if (ours := target.progress) is not None:
+            serving = replace(ours, phase=Phase.PROMOTED, since=ours.since if ours.phase is Phase.PROMOTED else now)
+            serving = serving.reject(entry) if entry else serving
+            self.hook.label(target.name, {**target.labels, **serving.labels()})
+        if bad is not None and not bad.leaving and not bad.failed:
+            time.sleep(drain)
+            self._stop(bad.name)
+        return bad
+
+    def _stop(self, name: str) -> None:
+        try:
+            self.hook.stop(name)
+        except PaiApiError as error:
+            self.log.warning("%s could not be stopped and may go on costing: %s", name, error)
+
+    def _of(self, group: Group) -> Member:
+        member = group.member(self.service)
+        if member is None:
+            raise RolloutStoppedError(f"{self.service} is no longer in group {self.group}")
+        return member

@@ -1,0 +1,96 @@
+"""Whose wrong answers are, and which span stands beside which."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from types import SimpleNamespace
+
+import pytest
+
+from airflow_provider_pai.canary.actions import Look
+from airflow_provider_pai.canary.analysis import NOTHING, Sample
+from airflow_provider_pai.exceptions import PaiMetricsError
+from airflow_provider_pai.metrics import look as module
+from airflow_provider_pai.metrics.look import Lookout
+from airflow_provider_pai.metrics.probe import Answers
+
+WRONG, SILENT, RIGHT = Answers("41 instead of 42"), Answers("no answer", silent=True), Answers()
+
+
+@dataclass
+class Source:
+    spans: list[tuple[str, float, float]] = field(default_factory=list)
+
+    def sample(self, service, start, end):
+        self.spans.append((service, start, end))
+        return Sample(requests=10, errors=0)
+
+
+@pytest.fixture
+def source(monkeypatch):
+    source = Source()
+    monkeypatch.setattr(module, "make_source", lambda given, eas: source)
+    return source
+
+
+def lookout(monkeypatch, **answers):
+    """Return a lookout whose endpoints answer golden requests as told."""
+    asked = []
+
+    def ask(endpoint):
+        asked.append(endpoint)
+        return answers[endpoint]
+
+    probe = SimpleNamespace(requests=[1, 2, 3], ask=ask)
+    monkeypatch.setattr(module, "make_probe", lambda config, oss: probe)
+    eas = SimpleNamespace(group_endpoint=lambda group: "group", endpoint=lambda name: name)
+    return Lookout(eas=eas, oss=None, group="g", metrics={}, probe={"requests": [{}]} if answers else None), asked
+
+
+def look(percent=20, **fields):
+    return Look(candidate="new", stable="old", percent=percent, since=100.0, began=90.0, **fields)
+
+
+@pytest.mark.parametrize(
+    ("group", "new", "old", "wrong", "doubt"),
+    [
+        (RIGHT, RIGHT, None, "", ""),
+        (RIGHT, WRONG, None, "41 instead of 42", ""),
+        (WRONG, RIGHT, WRONG, "", ""),
+        (WRONG, RIGHT, RIGHT, "", "through the group, not at the services themselves: 41 instead of 42"),
+        (SILENT, SILENT, RIGHT, "no answer", ""),
+        (SILENT, SILENT, WRONG, "no answer", ""),
+        (SILENT, SILENT, SILENT, "", "nor does production answer: no answer"),
+        (SILENT, WRONG, None, "41 instead of 42", ""),
+    ],
+)
+def test_whose_wrong_answers_are(monkeypatch, source, group, new, old, wrong, doubt):
+    one, asked = lookout(monkeypatch, group=group, new=new, old=old)
+    window, sent = one.take(look(golden=4), now=110.0)
+    assert (window.wrong, window.doubt) == (wrong, doubt)
+    assert asked == ["group", "new", *(["old"] if old else [])]
+    # Three at its own endpoint, and of three through the group perhaps one.
+    assert (sent, window.golden) == (4, 8)
+
+
+def test_both_are_counted_over_the_same_span(monkeypatch, source):
+    window, _ = lookout(monkeypatch)[0].take(look(), now=110.0)
+    assert source.spans == [("new", 100.0, 110.0), ("old", 100.0, 110.0)]
+    assert (window.same_span, window.share) == (True, 0.2)
+
+
+def test_at_100_percent_production_before_the_step_stands_in(monkeypatch, source):
+    window, _ = lookout(monkeypatch)[0].take(look(100), now=110.0)
+    assert source.spans == [("new", 100.0, 110.0), ("old", 80.0, 90.0)]
+    assert window.same_span is False
+
+
+def test_a_wrong_answer_counts_though_the_source_is_silent(monkeypatch):
+    def silent(given, eas):
+        raise PaiMetricsError("no route")
+
+    monkeypatch.setattr(module, "make_source", silent)
+    window, _ = lookout(monkeypatch, group=RIGHT, new=WRONG, old=RIGHT)[0].take(look(), now=110.0)
+    assert (window.candidate, window.wrong) == (NOTHING, "41 instead of 42")
+    with pytest.raises(PaiMetricsError):
+        lookout(monkeypatch, group=RIGHT, new=RIGHT, old=RIGHT)[0].take(look(), now=110.0)
