@@ -125,7 +125,7 @@ class TestMounts:
         try:
             for _ in range(20):
                 body = bucket.get_object("log").read()  # oss2 compares the CRC
-                assert body == b"line\n" * (len(body) // 5)
+                assert body == (b"line\n" * (len(body) // 5 + 1))[: len(body)]  # a write may be half there
         finally:
             done.set()
             writer.join()
