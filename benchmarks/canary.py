@@ -66,7 +66,7 @@ PLAN = {
     "interval": 1, "min_duration": 3, "max_duration": 120, "min_requests": 30, "drain": 1, "ready_timeout": 8,
     "max_error_rate_delta": 0.005, "hard_error_rate": 0.15,
 }  # fmt: skip
-METRICS = {"kind": "cloudmonitor", "period": 1}
+METRICS = {"kind": "cloudmonitor", "period": 1, "delay": 0}
 BAD: dict[str, list[Json]] = {
     "errors_2": [{"error_rate": 0.02}],
     "errors_20": [{"error_rate": 0.2}],

@@ -55,7 +55,7 @@ PLAN = {
     "interval": 0.6, "min_duration": 1, "max_duration": 60, "min_requests": 15, "drain": 0.2, "ready_timeout": 20,
     "max_p95_ms": 2000,
 }  # fmt: skip
-METRICS = {"kind": "cloudmonitor", "period": 1}
+METRICS = {"kind": "cloudmonitor", "period": 1, "delay": 0}
 PROBE = {"requests": [{"path": "/predict", "json": {"golden": 1}, "expect": {"answer": 42}}]}
 
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Any
 
+from airflow_provider_pai.exceptions import PaiNotFoundError
 from tests.group import ServiceGroup, service
 
 
@@ -30,5 +32,6 @@ def create(at: ServiceGroup, suffix: str = "one", **changes: Any) -> str:
 def delete_all(at: ServiceGroup) -> None:
     """Delete what bears the group's name, locks or not."""
     for found in list(at.eas.list_services(filter=at.name)):
-        at.eas.set_safety_lock(found["ServiceName"], "none")
-        at.eas.delete(found["ServiceName"])
+        with suppress(PaiNotFoundError):  # what the test had deleted may go only now
+            at.eas.set_safety_lock(found["ServiceName"], "none")
+            at.eas.delete(found["ServiceName"])

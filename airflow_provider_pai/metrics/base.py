@@ -38,6 +38,11 @@ class MetricsSource(Protocol):
         """Return the values that `RolloutPlan.checks` may name."""
         ...
 
+    @property
+    def lateness(self) -> float:
+        """Return the seconds before a look's end that its counts do not cover."""
+        ...
+
     def check(self) -> None:
         """Make sure that the source answers.
 
@@ -103,6 +108,11 @@ class Several:
     def names(self) -> Collection[str]:
         """Return everything that one of them tells."""
         return {name for source in (self.first, *self.others) for name in source.names}
+
+    @property
+    def lateness(self) -> float:
+        """Return that of the source that counts."""
+        return self.first.lateness
 
     def check(self) -> None:
         """Ask each."""

@@ -22,6 +22,8 @@ class CloudMonitorMetrics:
     differs. Minute data comes a minute or two late, so steps should last several minutes.
 
     :param period: seconds that a point stands for; the cloud has 60 and its multiples.
+    :param delay: seconds that a point may come late: a period counts only after them, or of two services that are
+        compared one might have requests that the other's points do not show yet. By default two periods.
     :param p95_metric: None: latencies are not asked for.
     :param quantile_metrics: percentile to metric; they tell whether a slow 95th percentile is chance.
     :param latency_unit_ms: milliseconds in one unit of the latency metric; `rt` is in microseconds.
@@ -30,6 +32,7 @@ class CloudMonitorMetrics:
 
     eas: EasHook
     period: int = 60
+    delay: int | None = None
     namespace: str = "acs_learn"
     requests_metric: str = "qps_total"
     errors_metric: str = "rps_status_5xx"
@@ -45,6 +48,9 @@ class CloudMonitorMetrics:
         if not str(self.period).isdigit() or int(self.period) < 1:
             raise PaiConfigError("metrics['period']", self.period, "seconds, a whole number of at least 1")
         object.__setattr__(self, "period", int(self.period))
+        if self.delay is not None and not str(self.delay).isdigit():
+            raise PaiConfigError("metrics['delay']", self.delay, "seconds, a whole number")
+        object.__setattr__(self, "delay", 2 * self.period if self.delay is None else int(self.delay))
         given = self.quantile_metrics
         if not isinstance(given, Mapping) or not all(str(percent).isdigit() for percent in given):
             allowed = "an object of percentiles (50, 75, …) to metric names"
@@ -59,13 +65,21 @@ class CloudMonitorMetrics:
     def _hook(self) -> CloudMonitorHook:
         return self.eas.sibling(CloudMonitorHook)
 
+    @property
+    def lateness(self) -> float:
+        """Return the seconds after which a moment's requests are in a point, and that has come."""
+        return self.period + (self.delay or 0)
+
     def check(self) -> None:
         """Ask for the metric of requests once."""
         now = time.time()
         list(self._points(self.requests_metric, {}, now - self.period, now))
 
     def sample(self, service: str, start: float, end: float) -> Sample:
-        """Return a service's counts over the whole periods in a span."""
+        """Return a service's counts over the whole periods in a span, without those that may come yet."""
+        end -= self.lateness
+        if end < start:
+            return Sample(requests=0, errors=0)
         dimensions = {"userId": self.user_id or self._owner(service), "serviceName": service}
         rates = dict(self._points(self.requests_metric, dimensions, start, end))
         requests = sum(round(rate * self.period) for rate in rates.values())

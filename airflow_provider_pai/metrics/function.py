@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, ClassVar
 
 from airflow.providers.common.compat.module_loading import import_string
 
@@ -29,6 +29,8 @@ class CallableMetrics:
     function: str = ""
     options: Mapping[str, Any] = field(default_factory=dict)
     values: tuple[str, ...] = ()
+
+    lateness: ClassVar[float] = 0.0
 
     def __post_init__(self) -> None:
         self._function()

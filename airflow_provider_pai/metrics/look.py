@@ -39,17 +39,19 @@ class Lookout:
         """
         wrong, doubt, sent = self._golden(look)
         try:
-            candidate, production, same_span = self._samples(make_source(self.metrics, self.eas), look, now)
+            source = make_source(self.metrics, self.eas)
+            candidate, production, same_span = self._samples(source, look, now)
+            settled = look.settled and now - look.since > 2 * source.lateness
         except (PaiApiError, PaiMetricsError):
             if not wrong:
                 raise
-            candidate, production, same_span = NOTHING, None, True
+            candidate, production, same_span, settled = NOTHING, None, True, False
         return Window(
             candidate=candidate,
             production=production,
             same_span=same_span,
             share=look.percent / 100,
-            settled=look.settled,
+            settled=settled,
             wrong=wrong,
             doubt=doubt,
             golden=look.golden + sent,

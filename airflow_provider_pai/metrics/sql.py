@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 from airflow_provider_pai.canary.analysis import Sample
 from airflow_provider_pai.exceptions import PaiConfigError, PaiMetricsError
@@ -31,6 +31,8 @@ class SqlMetrics:
     conn_id: str = ""
     sql: str = ""
     values: tuple[str, ...] = ()
+
+    lateness: ClassVar[float] = 0.0
 
     def __post_init__(self) -> None:
         for name in ("conn_id", "sql"):

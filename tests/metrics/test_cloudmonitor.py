@@ -36,6 +36,21 @@ def test_counts_what_the_gateway_counted(bucket):
     group.clean_up()
 
 
+def test_two_services_are_counted_over_the_same_periods_whenever_they_are_asked(bucket):
+    """A period that ends between two questions would give requests to the second service alone."""
+    group = ServiceGroup(bucket.bucket_name)
+    made = Task(lambda: EasCanaryDeployOperator(**group.arguments(group.model(20)))).run()["service"]
+    source = make_source(METRICS, EasHook())
+    with People(group):
+        time.sleep(2.2)
+        now = time.time()
+        first = source.sample(made, now - 2, now)
+        time.sleep(1.1)
+        assert source.sample(made, now - 2, now) == first
+    assert first.requests
+    group.clean_up()
+
+
 @pytest.fixture
 def points(monkeypatch):
     """Answers of CloudMonitor, by metric."""
@@ -55,12 +70,12 @@ def test_rates_times_period_are_counts(points):
     points["rps_status_5xx"] = [(60_000, 0.1), (120_000, 9.0)]
     points["rt_tp95"] = [(0, 10_000), (60_000, 20_000)]
     source = CloudMonitorMetrics(EasHook(), user_id="1")
-    assert source.sample("s", 0, 1) == Sample(requests=150, errors=6, p95_ms=18.0)
+    assert source.sample("s", 0, 600) == Sample(requests=150, errors=6, p95_ms=18.0)
 
 
 def test_a_percentile_that_the_cloud_does_not_know_is_left_out(points):
     points["qps_total"], points["rps_status_5xx"] = [(0, 1.0)], []
-    assert CloudMonitorMetrics(EasHook(), user_id="1").sample("s", 0, 1) == Sample(requests=60, errors=0)
+    assert CloudMonitorMetrics(EasHook(), user_id="1").sample("s", 0, 600) == Sample(requests=60, errors=0)
 
 
 def test_a_count_that_the_cloud_does_not_know_is_an_error(points):

@@ -19,6 +19,7 @@ WRONG, SILENT, RIGHT = Answers("41 instead of 42"), Answers("no answer", silent=
 
 @dataclass
 class Source:
+    lateness: float = 1.0
     spans: list[tuple[str, float, float]] = field(default_factory=list)
 
     def sample(self, service, start, end):
@@ -94,3 +95,9 @@ def test_a_wrong_answer_counts_though_the_source_is_silent(monkeypatch):
     assert (window.candidate, window.wrong) == (NOTHING, "41 instead of 42")
     with pytest.raises(PaiMetricsError):
         lookout(monkeypatch, group=RIGHT, new=RIGHT, old=RIGHT)[0].take(look(), now=110.0)
+
+
+def test_a_share_has_not_settled_before_a_late_source_covers_enough(source, monkeypatch):
+    one, _ = lookout(monkeypatch)
+    settled = [one.take(look(settled=True), now)[0].settled for now in (102.0, 102.1)]
+    assert settled == [False, True]
