@@ -12,11 +12,11 @@ import random
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
-from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from airflow_provider_pai.artifact import utc_text
 from airflow_provider_pai.exceptions import PaiError
@@ -75,8 +75,7 @@ class LedgerError(PaiError):
     """A row could not be written, or the chain is broken."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Event:
+class Event(NamedTuple):
     """One thing that happened.
 
     :param key: makes it unique, e.g. `promoted/digits/<task>/<cycle>`.
@@ -88,11 +87,10 @@ class Event:
     subject: str
     version: str = ""
     digest: str = ""
-    payload: Mapping[str, Any] = field(default_factory=dict)
+    payload: Mapping[str, Any] = MappingProxyType({})
 
 
-@dataclass(frozen=True, kw_only=True)
-class Row:
+class Row(NamedTuple):
     """An event as it stands in the ledger."""
 
     seq: int
@@ -109,7 +107,7 @@ class Row:
     @property
     def content_hash(self) -> str:
         """Return the hash that this row must bear."""
-        content = {name: value for name, value in asdict(self).items() if name != "hash"}
+        content = {name: value for name, value in self._asdict().items() if name != "hash"}
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
@@ -153,7 +151,7 @@ class Ledger:
             try:
                 self._run(
                     f"INSERT INTO {TABLE} ({', '.join(_COLUMNS)}) VALUES ({self._marks(len(_COLUMNS))})",  # noqa: S608
-                    list(asdict(row).values()),
+                    list(row),
                 )
                 return True
             except Exception as error:
@@ -199,7 +197,7 @@ class Ledger:
             previous_hash=previous,
             hash="",
         )
-        return Row(**{**asdict(row), "hash": row.content_hash})
+        return row._replace(hash=row.content_hash)
 
     def _marks(self, count: int) -> str:
         return ", ".join([self._hook.placeholder] * count)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from typing import NamedTuple
 
 from airflow_provider_pai.hooks.base import Json, RemoteJob
 from airflow_provider_pai.hooks.eas import EasHook
@@ -11,8 +11,7 @@ from airflow_provider_pai.identity import CYCLE_TAG, TASK_TAG, TaskIdentity
 from airflow_provider_pai.states import EAS_DELETE, EAS_READY, EAS_STOP, States, Verdict
 
 
-@dataclass(frozen=True, kw_only=True)
-class Goal:
+class Goal(NamedTuple):
     """What a service is to become.
 
     :param until: one of `GOALS`; `ready` is up with every instance, which "Running" alone is not.
@@ -37,14 +36,13 @@ class Goal:
 
     def to_dict(self) -> Json:
         """Return plain JSON; the constructor takes it back."""
-        return asdict(self)
+        return self._asdict()
 
 
 GOALS: Mapping[str, States] = {"ready": EAS_READY, "stopped": EAS_STOP, "deleted": EAS_DELETE}
 
 
-@dataclass(frozen=True, kw_only=True)
-class Undo:
+class Undo(NamedTuple):
     """The way back from what a task does to a service.
 
     :param version: EAS's number of the version that served before; 0: the service was made, and is deleted; None: it

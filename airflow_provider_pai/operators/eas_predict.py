@@ -6,7 +6,7 @@ import json
 import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from airflow_provider_pai.artifact import MAX_XCOM_BYTES, OssUri
 from airflow_provider_pai.exceptions import PaiConfigError, PaiError
@@ -15,7 +15,9 @@ from airflow_provider_pai.hooks.eas import EasHook
 from airflow_provider_pai.hooks.oss import parse_uri
 from airflow_provider_pai.links import EasServiceLink
 from airflow_provider_pai.operators.base import PaiOperator
-from airflow_provider_pai.operators.predictions import Batch, Caller, read_request, wrong_ones
+
+if TYPE_CHECKING:
+    from airflow_provider_pai.operators.predictions import Caller
 
 PART = 500
 """Requests whose answers are kept together: what a worker that dies has to ask again at most."""
@@ -114,6 +116,8 @@ class EasPredictOperator(PaiOperator):
         return share
 
     def _caller(self) -> Caller:
+        from airflow_provider_pai.operators.predictions import Caller
+
         hook: EasHook = self.hook
         endpoint = hook.endpoint(self.service_name) if self.service_name else hook.group_endpoint(str(self.group))
         return Caller(
@@ -127,6 +131,8 @@ class EasPredictOperator(PaiOperator):
 
     def _ask_few(self) -> Any:
         """Return the answers themselves."""
+        from airflow_provider_pai.operators.predictions import read_request
+
         given = [self.requests] if isinstance(self.requests, Mapping | str) else list(self.requests)
         asked = [read_request(f"requests[{number}]", request) for number, request in enumerate(given)]
         if not asked:
@@ -144,6 +150,8 @@ class EasPredictOperator(PaiOperator):
 
     def _ask_file(self, context: Any) -> Json:
         """Keep the answers on OSS and return what they come to."""
+        from airflow_provider_pai.operators.predictions import Batch, wrong_ones
+
         output = parse_uri("output", self.output_uri).join(self.identity(context).version(1)).folder
         batch = Batch(oss=self.oss, source=self._source(output), output=output, part=PART)
         total, began, wrong, told = batch.check(), time.monotonic(), [], 0.0

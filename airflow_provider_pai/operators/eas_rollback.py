@@ -20,7 +20,6 @@ from airflow_provider_pai.operators.base import task_key
 from airflow_provider_pai.operators.eas_wait import WaitingOperator, seconds
 from airflow_provider_pai.operators.history import artifact_uri, chosen_version, serving_member, version_of
 from airflow_provider_pai.operators.service import artifact_labels, checked_name, who
-from airflow_provider_pai.operators.takeover import Takeover
 from airflow_provider_pai.states import Verdict
 
 if TYPE_CHECKING:
@@ -113,6 +112,8 @@ class EasRollbackOperator(WaitingOperator):
 
         :raises RolloutStoppedError: its answers are wrong, or someone else moved the traffic.
         """
+        from airflow_provider_pai.operators.takeover import Takeover
+
         identity, name = self.identity(context), service.job_id
         replaced = service.tags.get(_NOTE, "").rpartition(" ")[2]
         takeover = Takeover(hook=self.hook, group=self.group, service=name, replaced=replaced, log=self.log)

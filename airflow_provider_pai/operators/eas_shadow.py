@@ -29,7 +29,7 @@ from airflow_provider_pai.triggers.shadow import ShadowTrigger
 
 if TYPE_CHECKING:
     from airflow_provider_pai.canary.plan import RolloutPlan
-    from airflow_provider_pai.triggers.shadow import ShadowDriver, ShadowSpec
+    from airflow_provider_pai.triggers.shadow_run import ShadowDriver, ShadowSpec
 
 ON_INCONCLUSIVE = ("fail", "pass")
 _MAX_BACK_OFF = 15.0
@@ -123,7 +123,7 @@ class EasShadowOperator(ServiceOperator):
 
     def execute_complete(self, context: Any, event: Mapping[str, Any], shadow: Json) -> Json:
         """Go on where the trigger left off."""
-        from airflow_provider_pai.triggers.shadow import ShadowSpec
+        from airflow_provider_pai.triggers.shadow_run import ShadowSpec
 
         if "end" in event:
             return self.finish(context, event["end"])
@@ -170,7 +170,7 @@ class EasShadowOperator(ServiceOperator):
         """
         from airflow_provider_pai.metrics.base import make_source
         from airflow_provider_pai.metrics.probe import make_probe
-        from airflow_provider_pai.triggers.shadow import ShadowSpec
+        from airflow_provider_pai.triggers.shadow_run import ShadowSpec
 
         identity, plan = self.identity(context), self._checked()
         artifact = self.verified_artifact() if self.artifact else None
@@ -226,7 +226,7 @@ class EasShadowOperator(ServiceOperator):
         return serving.name
 
     def _drive(self, spec: ShadowSpec) -> ShadowDriver:
-        from airflow_provider_pai.triggers.shadow import ShadowDriver
+        from airflow_provider_pai.triggers.shadow_run import ShadowDriver
 
         self._driver = ShadowDriver(spec, self.hook, self.log)
         return self._driver

@@ -34,7 +34,7 @@ from airflow_provider_pai.triggers.canary import CanaryTrigger
 if TYPE_CHECKING:
     from airflow_provider_pai.canary.plan import RolloutPlan
     from airflow_provider_pai.triggers.rollout import RolloutDriver
-from airflow_provider_pai.triggers.spec import RolloutSpec
+    from airflow_provider_pai.triggers.spec import RolloutSpec
 
 _KILL_SECONDS = 4.0
 _MAX_BACK_OFF = 15.0
