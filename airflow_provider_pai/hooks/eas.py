@@ -360,7 +360,7 @@ class EasHook(WatchedHook):
             raise PaiConflictError(self.service, action, message, "SafetyLock")
 
     def _is(self, name: str, *statuses: str) -> bool:
-        return self.describe(name).get("Status") in statuses
+        return self.get(name).status in statuses
 
     def _do(self, action: str, method: str, name: str, *request: Any) -> Any:
         """Call a method of the client on one service or group and return the answer's body."""

@@ -20,7 +20,7 @@ from airflow_provider_pai.exceptions import (
 )
 from airflow_provider_pai.ledger import Ledger
 from airflow_provider_pai.operators.eas import EasCanaryDeployOperator, EasShadowOperator
-from airflow_provider_pai.triggers import shadow as shadow_trigger
+from airflow_provider_pai.triggers import shadow_run
 from tests.group import METRICS, PLAN, PROBE, People, ServiceGroup, service
 from tests.task import Task
 
@@ -33,7 +33,7 @@ LIMITS = {"interval": 0.5, "min_requests": 10, "max_p95_ms": 2000, "ready_timeou
 
 @pytest.fixture
 def group(bucket, connection, short_polls, monkeypatch):
-    monkeypatch.setattr(shadow_trigger, "_POLL", 0.05)
+    monkeypatch.setattr(shadow_run, "_POLL", 0.05)
     group = ServiceGroup(bucket.bucket_name)
     yield group
     for found in list(group.eas.list_services(filter=group.name)):
@@ -193,7 +193,7 @@ def test_a_lost_worker_s_retry_goes_on_with_the_same_shadow(group, production, m
 
     with People(group):
         with monkeypatch.context() as patch:
-            patch.setattr(shadow_trigger.ShadowDriver, "_watch", lost)
+            patch.setattr(shadow_run.ShadowDriver, "_watch", lost)
             with pytest.raises(WorkerLostError):
                 task.run()
         assert group.eas.mirror(production).ratio == 50
@@ -206,9 +206,7 @@ def test_a_lost_worker_s_retry_goes_on_with_the_same_shadow(group, production, m
 def test_a_cleared_task_takes_down_what_the_last_cycle_left(group, production, monkeypatch):
     task = shadow(group, group.model(21))
     with monkeypatch.context() as patch:
-        patch.setattr(
-            shadow_trigger.ShadowDriver, "_watch", lambda self, *args: setattr(self, "kill", int) or lost_now()
-        )
+        patch.setattr(shadow_run.ShadowDriver, "_watch", lambda self, *args: setattr(self, "kill", int) or lost_now())
         with pytest.raises(WorkerLostError):
             task.run()
     task.max_tries += 2
