@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import json
 import secrets
 import shutil
 import time
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from itertools import pairwise
 from pathlib import Path
 
 from airflow_provider_pai.emulator.oss.errors import OssError, invalid_argument
-from airflow_provider_pai.emulator.oss.files import Staged
+from airflow_provider_pai.emulator.oss.files import Staged, hash_file
 from airflow_provider_pai.emulator.oss.index import Attributes, Index
-from airflow_provider_pai.emulator.oss.objects import Objects, StoredObject
+from airflow_provider_pai.emulator.oss.objects import Objects
+from airflow_provider_pai.emulator.oss.stored import StoredObject
 
 MAX_PARTS = 10_000
 MIN_PART_BYTES = 100 * 1024
@@ -35,6 +37,8 @@ class Upload:
     key: str
     initiated_ns: int
     attributes: Attributes
+    sequential: bool = False
+    """Parts come in order, and the object gets a Content-MD5."""
 
     @property
     def initiated(self) -> datetime:
@@ -73,11 +77,11 @@ class Uploads:
     def _ids(self) -> set[str]:
         return {upload for (upload,) in self._index.execute("SELECT id FROM uploads")}
 
-    def begin(self, bucket: str, key: str, attributes: Attributes) -> Upload:
+    def begin(self, bucket: str, key: str, attributes: Attributes, *, sequential: bool = False) -> Upload:
         """Begin an upload."""
-        upload = Upload(secrets.token_hex(16).upper(), bucket, key, time.time_ns(), attributes)
+        upload = Upload(secrets.token_hex(16).upper(), bucket, key, time.time_ns(), attributes, sequential)
         (self._folder / upload.id).mkdir()
-        body = json.dumps([attributes.headers, attributes.tags])
+        body = json.dumps([attributes.headers, attributes.tags, attributes.acl, sequential])
         self._index.execute(
             "INSERT INTO uploads VALUES (?, ?, ?, ?, ?)", upload.id, bucket, key, upload.initiated_ns, body
         )
@@ -109,7 +113,10 @@ class Uploads:
         """
         status = staged.seal()
         part = Part(number, staged.path.name, status.st_size, staged.hash.etag, staged.hash.crc64, status.st_mtime_ns)
-        before = [each for each in self.parts(upload) if each.number == number]
+        there = self.parts(upload)
+        before = [each for each in there if each.number == number]
+        if upload.sequential and number != len(there) + 1 and not (before and number == len(there)):
+            raise OssError(400, "PartNotSequential", "Part is not sequential.")
         try:
             staged.path.rename(self._folder / upload.id / part.file)
         except FileNotFoundError:
@@ -142,8 +149,11 @@ class Uploads:
         digest = hashlib.md5(b"".join(bytes.fromhex(part.etag) for part in parts), usedforsecurity=False)
         with self._objects.stage() as staged:
             for part in parts:
-                staged.copy(self._folder / upload.id / part.file)
-            attributes = Attributes(headers=upload.attributes.headers, tags=upload.attributes.tags, kind="Multipart")
+                staged.splice(self._folder / upload.id / part.file, part.size, part.crc64)
+            attributes = upload.attributes
+            if upload.sequential:
+                content_md5 = base64.b64encode(hash_file(staged.path)[1].md5).decode()
+                attributes = replace(attributes, headers={**attributes.headers, "content-md5": content_md5})
             stored = self._objects.put(
                 upload.bucket, upload.key, staged, attributes,
                 overwrite=overwrite, etag=f"{digest.hexdigest().upper()}-{len(parts)}",
@@ -196,8 +206,9 @@ def _matching(there: dict[int, Part], wanted: Iterable[tuple[int, str]]) -> Iter
 
 
 def _upload(upload_id: str, bucket: str, key: str, initiated_ns: int, body: str) -> Upload:
-    headers, tags = json.loads(body)
-    return Upload(upload_id, bucket, key, initiated_ns, Attributes(headers=headers, tags=tags))
+    headers, tags, acl, sequential = json.loads(body)
+    attributes = Attributes(headers=headers, tags=tags, acl=acl, kind="Multipart")
+    return Upload(upload_id, bucket, key, initiated_ns, attributes, sequential)
 
 
 def _time(nanoseconds: int) -> datetime:
