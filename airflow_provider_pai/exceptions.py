@@ -12,6 +12,7 @@
     ├── PaiJobFailedError         a job, instance or service ended in failure
     │   └── PaiFunctionError      a function that ran as a job raised: its error's type, message and traceback
     ├── PaiTimeoutError           a deadline passed while waiting
+    ├── PaiTransferError          bytes that arrived are not those that were sent, or changed on the way
     ├── PaiArtifactError          no valid manifest: not an artifact
     └── PaiRolloutError           a canary release did not reach production; never retried automatically
         ├── RolloutRolledBackError    the candidate was bad and is out of the traffic
@@ -159,6 +160,10 @@ class PaiFunctionError(PaiJobFailedError):
 
 class PaiTimeoutError(PaiError):
     """A deadline passed while waiting; the message names what was awaited and its last state."""
+
+
+class PaiTransferError(PaiError):
+    """What arrived has another CRC64 than what was sent, or the file or object changed meanwhile."""
 
 
 class PaiArtifactError(PaiError):
