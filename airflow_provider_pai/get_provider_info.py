@@ -52,6 +52,7 @@ def get_provider_info() -> dict[str, Any]:
                 "conn-fields": _CONNECTION_FIELDS,
             }
         ],
+        "filesystems": [f"{_PACKAGE}.fs.oss"],
         "cli": [f"{_PACKAGE}.cli.definition.get_pai_commands"],
         "extra-links": [f"{_PACKAGE}.links.{name}" for name in _LINKS],
     }

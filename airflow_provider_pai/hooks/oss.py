@@ -26,10 +26,12 @@ from airflow_provider_pai.exceptions import (
 from airflow_provider_pai.hooks import oss_copy, oss_download, oss_folder, oss_upload
 from airflow_provider_pai.hooks.base import PaiHook
 from airflow_provider_pai.hooks.oss_client import CONNECT_SECONDS, Provider, blocks, new_session, sdk
+from airflow_provider_pai.hooks.oss_copy import pinned
 from airflow_provider_pai.hooks.oss_crc import crc_of
 from airflow_provider_pai.hooks.oss_folder import FolderReport
 from airflow_provider_pai.hooks.oss_headers import STORAGE_CLASSES, check_tags, one_of, version_of, write_headers
 from airflow_provider_pai.hooks.oss_patterns import Patterns, fixed_prefix
+from airflow_provider_pai.hooks.oss_stream import ObjectWriter, read_blocks
 
 _DELETED_AT_ONCE = 1000
 
@@ -177,12 +179,22 @@ class OssHook(PaiHook):
         append = partial(self.bucket(to.bucket).append_object, to.key, position, data)
         return int(self.call_for("AppendObject", to, append, repeatable=False).next_position)
 
-    def get(self, uri: str | OssUri, *, start: int = 0, size: int | None = None, version: str | None = None) -> bytes:
+    def get(
+        self,
+        uri: str | OssUri,
+        *,
+        start: int = 0,
+        size: int | None = None,
+        version: str | None = None,
+        etag: str | None = None,
+    ) -> bytes:
         """Return an object's bytes.
 
         :param start: first byte.
         :param size: how many bytes; None: to the end.
+        :param etag: the object must still have it.
         :raises PaiNotFoundError: there is no such object.
+        :raises PaiTransferError: it has another ETag, or what came is twice not what OSS has.
         """
         at = object_uri("uri", uri)
         whole = not start and size is None
@@ -191,15 +203,16 @@ class OssHook(PaiHook):
             return b""
 
         def read() -> tuple[bytes, int | None]:
-            params = version_of(version)
+            headers = {"x-oss-range-behavior": "standard", **({"If-Match": f'"{etag}"'} if etag else {})}
             answer = self.bucket(at.bucket).get_object(
-                at.key, byte_range=span, params=params, headers={"x-oss-range-behavior": "standard"}
+                at.key, byte_range=span, params=version_of(version), headers=headers
             )
             return b"".join(blocks(answer, f"GetObject {at}")), answer.server_crc
 
         for _ in range(2):
             data: bytes
-            data, crc = self.call_for("GetObject", at, read)
+            with pinned(at, etag):
+                data, crc = self.call_for("GetObject", at, read)
             if not whole or crc is None or crc_of(data) == crc:
                 return data
             self.log.warning("%s: what came has not the CRC64 that OSS says; once more", at)
@@ -230,6 +243,20 @@ class OssHook(PaiHook):
         :param options: of `oss_download.download`: `threads`, `part_size`, `checkpoint`, `progress`.
         """
         return oss_download.download(self, object_uri("uri", uri), Path(path), version=version, **options)
+
+    def writer(self, uri: str | OssUri, **options: Any) -> ObjectWriter:
+        """Return a writer for an object whose length is not known; it is there when the writer is closed.
+
+        :param options: `overwrite`, `storage_class`, `tags`, `headers`, as `put` takes them.
+        """
+        return ObjectWriter(self, object_uri("uri", uri), write_headers(**options))
+
+    def read_blocks(self, uri: str | OssUri) -> Iterator[bytes]:
+        """Yield an object's bytes, also across lost connections.
+
+        :raises PaiTransferError: the object was replaced meanwhile.
+        """
+        return read_blocks(self, object_uri("uri", uri))
 
     def upload_folder(self, folder: str | Path, uri: str | OssUri, **options: Any) -> FolderReport:
         """Upload a folder, without the files that are there unchanged.

@@ -34,7 +34,7 @@ def copy(hook: OssHook, source: OssUri, to: OssUri, *, version: str | None, head
     info = hook.head(source, version=version)
     if info is None:
         raise PaiNotFoundError("oss", f"CopyObject {source}", "there is no such object", "NoSuchKey", 404)
-    with _pinned(info):
+    with pinned(info.uri, info.etag):
         return (_in_parts if info.size > MAX_WHOLE else _whole)(hook, info, to, version, headers)
 
 
@@ -92,11 +92,11 @@ def _described(hook: OssHook, info: ObjectInfo, version: str | None) -> dict[str
 
 
 @contextmanager
-def _pinned(info: ObjectInfo) -> Iterator[None]:
-    """Turn "precondition failed" into what it means for a source whose ETag is known."""
+def pinned(uri: OssUri, etag: str | None) -> Iterator[None]:
+    """Turn "precondition failed" into what it means for an object whose ETag is known."""
     try:
         yield
     except PaiApiError as error:
-        if error.status != 412:
+        if error.status != 412 or etag is None:
             raise
-        raise PaiTransferError(f"{info.uri} was replaced while it was copied: {error}") from error
+        raise PaiTransferError(f"{uri} was replaced meanwhile, it had ETag {etag}: {error}") from error
