@@ -73,12 +73,24 @@ class Staged:
         for chunk in chunks(file, start, length):
             self.write(chunk)
 
-    def splice(self, source: Path, size: int, crc: int) -> None:
-        """Append a whole file whose CRC is known: the kernel copies, nothing is read or hashed; no MD5 after that."""
+    @classmethod
+    def adopt(cls, folder: Path, source: Path) -> Staged:
+        """Move a file into the staging folder; what is known of its bytes is told by `note`."""
+        staged = cls(folder)
+        source.replace(staged.path)
+        return staged
+
+    def splice(self, source: Path, start: int, size: int, crc: int) -> None:
+        """Append bytes of a file whose CRC is known: the kernel copies, nothing is hashed; no MD5 after that."""
         with source.open("rb", buffering=0) as file:
+            file.seek(start)
             left = size
             while left and (copied := os.copy_file_range(file.fileno(), self._file.fileno(), left)):
                 left -= copied
+        self.note(size, crc)
+
+    def note(self, size: int, crc: int) -> None:
+        """Count bytes that are there, by their CRC."""
         self.hash.crc64 = combine(self.hash.crc64, crc, size)
         self.size += size
 

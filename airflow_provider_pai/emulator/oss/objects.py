@@ -68,6 +68,10 @@ class Objects:
         """Return a new file to write an object's bytes to."""
         return Staged(self._staging)
 
+    def adopt(self, file: Path) -> Staged:
+        """Return a file that is there as a new object's."""
+        return Staged.adopt(self._staging, file)
+
     def pin(self, folder: Path) -> Path:
         """Keep a folder that is mounted even when its last object is deleted."""
         self._pinned.add(folder)

@@ -37,7 +37,8 @@ async def upload_part(call: Call) -> Response:
     number = check_part_number(call.integer("partNumber", 0, 0, 1 << 31))
     if "x-oss-copy-source" in call.headers:
         return await _upload_part_copy(call, upload, number)
-    with await asyncio.to_thread(call.oss.objects.stage) as staged:
+    length = int(call.headers["content-length"]) if "content-length" in call.headers else None
+    with await asyncio.to_thread(call.oss.uploads.stage, upload, number, length) as staged:
         await call.receive(staged)
         call.check_digest(staged.hash.md5)
         part = await asyncio.to_thread(call.oss.uploads.put_part, upload, number, staged)

@@ -5,10 +5,12 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+import os
 import secrets
 import shutil
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from itertools import pairwise
@@ -18,11 +20,15 @@ from airflow_provider_pai.emulator.oss.errors import OssError, invalid_argument
 from airflow_provider_pai.emulator.oss.files import Staged, hash_file
 from airflow_provider_pai.emulator.oss.index import Attributes, Index
 from airflow_provider_pai.emulator.oss.objects import Objects
+from airflow_provider_pai.emulator.oss.slots import Slot, Slots
 from airflow_provider_pai.emulator.oss.stored import StoredObject
 
 MAX_PARTS = 10_000
 MIN_PART_BYTES = 100 * 1024
 """Of every part but the last."""
+
+# The file that parts are written to where they will be in the object.
+_BODY = "body"
 
 _SELECT_UPLOAD = "SELECT * FROM uploads WHERE id = ? AND bucket = ? AND key = ?"
 _SELECT_UPLOADS = "SELECT * FROM uploads WHERE bucket = ? ORDER BY key, id"
@@ -52,10 +58,16 @@ class Part:
 
     number: int
     file: str
+    """Its own, or with `@` and the first byte its place in the object that is to be."""
     size: int
     etag: str
     crc64: int
     mtime_ns: int
+
+    @property
+    def place(self) -> tuple[str, int]:
+        """Return file and first byte."""
+        return (_BODY, int(self.file[1:])) if self.file.startswith("@") else (self.file, 0)
 
     @property
     def modified(self) -> datetime:
@@ -70,6 +82,7 @@ class Uploads:
         self._folder = folder
         self._index = index
         self._objects = objects
+        self._slots: dict[str, Slots] = {}
         folder.mkdir(parents=True, exist_ok=True)
         for left in {path.name for path in folder.iterdir()} - self._ids():
             shutil.rmtree(folder / left, ignore_errors=True)
@@ -81,6 +94,7 @@ class Uploads:
         """Begin an upload."""
         upload = Upload(secrets.token_hex(16).upper(), bucket, key, time.time_ns(), attributes, sequential)
         (self._folder / upload.id).mkdir()
+        self._slots[upload.id] = Slots(self._folder / upload.id / _BODY)
         body = json.dumps([attributes.headers, attributes.tags, attributes.acl, sequential])
         self._index.execute(
             "INSERT INTO uploads VALUES (?, ?, ?, ?, ?)", upload.id, bucket, key, upload.initiated_ns, body
@@ -106,28 +120,41 @@ class Uploads:
         """Return the uploads of a bucket in the order of their keys."""
         return [_upload(*row) for row in self._index.execute(_SELECT_UPLOADS, bucket)]
 
+    def stage(self, upload: Upload, number: int, length: int | None) -> Staged:
+        """Return where a part of a length goes; an upload that was begun before a restart has files alone."""
+        slots = self._slots.get(upload.id)
+        slot = slots.take(number, length) if slots and (self._folder / upload.id).exists() else None
+        return slot or self._objects.stage()
+
     def put_part(self, upload: Upload, number: int, staged: Staged) -> Part:
         """Take in a part; one with the same number is replaced.
 
         :raises OssError: NoSuchUpload if the upload ended meanwhile.
         """
-        status = staged.seal()
-        part = Part(number, staged.path.name, status.st_size, staged.hash.etag, staged.hash.crc64, status.st_mtime_ns)
+        slotted = isinstance(staged, Slot)
+        file = f"@{staged.offset}" if isinstance(staged, Slot) else staged.path.name
+        moment = time.time_ns() if slotted else staged.seal().st_mtime_ns
+        part = Part(number, file, staged.size, staged.hash.etag, staged.hash.crc64, moment)
         there = self.parts(upload)
         before = [each for each in there if each.number == number]
         if upload.sequential and number != len(there) + 1 and not (before and number == len(there)):
             raise OssError(400, "PartNotSequential", "Part is not sequential.")
-        try:
-            staged.path.rename(self._folder / upload.id / part.file)
-        except FileNotFoundError:
-            self.get(upload.bucket, upload.key, upload.id)
-            raise
+        self.get(upload.bucket, upload.key, upload.id)
+        if isinstance(staged, Slot):
+            staged.kept = True
+        else:
+            try:
+                staged.path.rename(self._folder / upload.id / part.file)
+            except FileNotFoundError:
+                self.get(upload.bucket, upload.key, upload.id)
+                raise
         self._index.execute(
             "INSERT OR REPLACE INTO parts VALUES (?, ?, ?, ?, ?, ?, ?)",
             upload.id, number, part.file, part.size, part.etag, str(part.crc64), part.mtime_ns,
         )  # fmt: skip
         for each in before:
-            (self._folder / upload.id / each.file).unlink(missing_ok=True)
+            if each.place[0] != _BODY:
+                (self._folder / upload.id / each.file).unlink(missing_ok=True)
         return part
 
     def parts(self, upload: Upload) -> list[Part]:
@@ -147,9 +174,7 @@ class Uploads:
         """
         parts = self._chosen(upload, wanted)
         digest = hashlib.md5(b"".join(bytes.fromhex(part.etag) for part in parts), usedforsecurity=False)
-        with self._objects.stage() as staged:
-            for part in parts:
-                staged.splice(self._folder / upload.id / part.file, part.size, part.crc64)
+        with self._put_together(upload, parts) as staged:
             attributes = upload.attributes
             if upload.sequential:
                 content_md5 = base64.b64encode(hash_file(staged.path)[1].md5).decode()
@@ -161,8 +186,31 @@ class Uploads:
         self.abort(upload)
         return stored
 
+    @contextmanager
+    def _put_together(self, upload: Upload, parts: Sequence[Part]) -> Iterator[Staged]:
+        """Yield the object's file: that which the parts were written to, or one that they are copied to."""
+        folder, slots = self._folder / upload.id, self._slots.get(upload.id)
+        lie_there = all(part.place[0] == _BODY for part in parts)
+        if not (slots and lie_there and slots.close([(part.number, part.size) for part in parts])):
+            with self._objects.stage() as staged:
+                for part in parts:
+                    file, start = part.place
+                    staged.splice(folder / file, start, part.size, part.crc64)
+                yield staged
+            return
+        with self._objects.adopt(folder / _BODY) as staged:
+            for part in parts:
+                staged.note(part.size, part.crc64)
+            os.truncate(staged.path, staged.size)
+            try:
+                yield staged
+            except BaseException:
+                staged.path.replace(folder / _BODY)
+                raise
+
     def abort(self, upload: Upload) -> None:
         """End an upload and delete its parts."""
+        self._slots.pop(upload.id, None)
         self._index.execute("DELETE FROM uploads WHERE id = ?", upload.id)
         self._index.execute("DELETE FROM parts WHERE upload = ?", upload.id)
         shutil.rmtree(self._folder / upload.id, ignore_errors=True)
