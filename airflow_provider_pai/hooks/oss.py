@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -489,17 +490,26 @@ class OssHook(PaiHook):
             self.delete(uri)
 
     def _pages(self, at: OssUri, *, delimiter: str = "", start_after: str = "") -> Iterator[Any]:
-        bucket, token = self.bucket(at.bucket), ""
-        while True:
+        """Yield pages; the next one is asked for while one is read."""
+        bucket = self.bucket(at.bucket)
+
+        def fetch(token: str) -> Any:
             listing = partial(
                 bucket.list_objects_v2,
                 at.key, delimiter, continuation_token=token, start_after=start_after, max_keys=1000,
             )  # fmt: skip
-            page = self.call_for("ListObjectsV2", at, listing)
+            return self.call_for("ListObjectsV2", at, listing)
+
+        page = fetch("")
+        if not page.is_truncated:
             yield page
-            if not page.is_truncated:
-                return
-            token = page.next_continuation_token
+            return
+        with ThreadPoolExecutor(1) as ahead:
+            while page.is_truncated:
+                following = ahead.submit(fetch, page.next_continuation_token)
+                yield page
+                page = following.result()
+            yield page
 
     def call_for(self, action: str, uri: OssUri, function: Callable[[], Any], *, repeatable: bool = True) -> Any:
         """Call, and let errors name the address."""

@@ -10,6 +10,7 @@ import os
 import secrets
 import shutil
 import threading
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import partial
@@ -22,7 +23,7 @@ from airflow_provider_pai.hooks import oss_checkpoints as checkpoints
 from airflow_provider_pai.hooks.oss_client import blocks, sdk
 from airflow_provider_pai.hooks.oss_crc import combined, crc_of
 from airflow_provider_pai.hooks.oss_headers import version_of
-from airflow_provider_pai.hooks.parallel import in_parallel
+from airflow_provider_pai.hooks.parallel import fitting, in_parallel
 from airflow_provider_pai.hooks.progress import Progress
 
 if TYPE_CHECKING:
@@ -117,14 +118,16 @@ class _Download:
 
     def _fetch_all(self) -> None:
         """The first part tells what there is; the others go side by side."""
-        first = self.part_size or PART
+        first, threads = self.part_size or PART, self.threads
         if 0 not in self.parts:
+            begun = time.monotonic()
             self._fetch((0, first))
             self._make_room()
+            threads = fitting(threads, min(first, self.size), time.monotonic() - begun, few=1)
         step = self.part_size or min(MAX_PART, max(PART, self.size // (4 * self.threads)))
         ranges = [(start, min(step, self.size - start)) for start in range(first, self.size, step)]
         missing = [each for each in ranges if each[0] not in self.parts]
-        for _ in in_parallel(self._fetch, missing, self.threads):
+        for _ in in_parallel(self._fetch, missing, threads):
             pass
 
     def _fetch(self, wanted: tuple[int, int]) -> None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import threading
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -20,7 +21,7 @@ from airflow_provider_pai.hooks import oss_checkpoints as checkpoints
 from airflow_provider_pai.hooks.oss_client import BLOCK, sdk
 from airflow_provider_pai.hooks.oss_crc import combined, crc_of
 from airflow_provider_pai.hooks.oss_headers import FORBID_OVERWRITE
-from airflow_provider_pai.hooks.parallel import in_parallel
+from airflow_provider_pai.hooks.parallel import fitting, in_parallel
 from airflow_provider_pai.hooks.progress import Progress
 
 if TYPE_CHECKING:
@@ -178,7 +179,11 @@ class _Upload:
         self._begin()
         try:
             missing = [number for number in self._numbers() if number not in self.parts]
-            for _ in in_parallel(self._send, missing, self.threads):
+            begun = time.monotonic()
+            for number in missing[:1]:
+                self._send(number)
+            threads = fitting(self.threads, self.part_size, time.monotonic() - begun, few=4)
+            for _ in in_parallel(self._send, missing[1:], threads):
                 pass
             self.source.check()
             etag = self._complete()

@@ -6,8 +6,19 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from typing import TypeVar
 
+FAST = 150e6
+"""Bytes per second of one connection from which on further ones cost more CPU than they bring."""
+
 A = TypeVar("A")
 B = TypeVar("B")
+
+
+def fitting(threads: int, size: int, seconds: float, few: int) -> int:
+    """Return how many threads a line is worth: a slow one all of them, a fast one a few.
+
+    :param size: bytes that one connection moved in so many seconds.
+    """
+    return min(threads, few) if size >= FAST * seconds else threads
 
 
 def in_parallel(function: Callable[[A], B], items: Iterable[A], threads: int) -> Iterator[B]:
