@@ -39,10 +39,11 @@ lint: $(READY)  ## ruff, mypy --strict, import contracts
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-bench: $(READY)  ## what we cost, beside what peers cost: small runs, one JSON line each (two minutes)
+bench: $(READY)  ## what we cost, beside what peers cost: small runs, one JSON line each (three minutes)
 	@$(BIN)/python benchmarks/parse.py --runs 3
 	@$(BIN)/python benchmarks/polling.py --jobs 100 --interval 2 --seconds 6
 	@$(BIN)/python benchmarks/exactly_once.py --kills 10
+	@$(BIN)/python benchmarks/oss.py --size 128 --files 200 --runs 1
 
 clean:  ## remove the virtual environment, the demo's files and caches
 	rm -rf .venv $(OLD) build dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache

@@ -8,6 +8,7 @@ import logging
 import os
 import random
 import threading
+import time
 from itertools import pairwise
 from pathlib import Path
 
@@ -17,7 +18,7 @@ from airflow_provider_pai.exceptions import PaiApiError, PaiConfigError, PaiNotF
 from airflow_provider_pai.hooks import oss_download, oss_upload
 from airflow_provider_pai.hooks.oss import OssHook
 from airflow_provider_pai.hooks.oss_crc import combined, crc_of, crc_of_file
-from airflow_provider_pai.hooks.parallel import in_parallel
+from airflow_provider_pai.hooks.parallel import FAST, fitting, in_parallel
 from airflow_provider_pai.hooks.progress import Progress
 from tests.conftest import airflow_connection
 from tests.relay import relay
@@ -383,3 +384,22 @@ def count(pai, match, function):
     rule = pai.cloud.faults.add(match=match, times=1000)
     function()
     return 1000 - rule.times
+
+
+def test_a_fast_line_gets_few_connections():
+    assert fitting(8, int(FAST), 1.0, few=1) == 1
+    assert fitting(8, int(FAST) - 1, 1.0, few=1) == 8
+    assert fitting(2, int(FAST), 0.5, few=4) == 2
+
+
+def test_parts_come_side_by_side_where_the_line_is_slow(hook, at, tmp_path, pai):
+    source = written(tmp_path / "source", 24 * PART)
+    hook.upload(source, at)
+    pai.cloud.faults.add(match="oss", rate=2e6, delay=0.01)  # 50 ms a part
+    times = {}
+    for threads in (1, 8):
+        begun = time.monotonic()
+        hook.download(at, tmp_path / "target", part_size=PART, threads=threads)
+        times[threads] = time.monotonic() - begun
+    assert times[1] > 2 * times[8]
+    assert (tmp_path / "target").read_bytes() == source.read_bytes()
