@@ -84,6 +84,8 @@ class _Download:
     parts: dict[int, tuple[int, int]] = field(default_factory=dict)
     """CRC and size of what is there, by first byte."""
     _file: int = -1
+    _flowed: float = 0.0
+    """Seconds in which the first part's bytes came, without the wait for them."""
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def run(self) -> int:
@@ -120,10 +122,9 @@ class _Download:
         """The first part tells what there is; the others go side by side."""
         first, threads = self.part_size or PART, self.threads
         if 0 not in self.parts:
-            begun = time.monotonic()
             self._fetch((0, first))
             self._make_room()
-            threads = fitting(threads, min(first, self.size), time.monotonic() - begun, few=1)
+            threads = fitting(threads, min(first, self.size), self._flowed, few=1)
         step = self.part_size or min(MAX_PART, max(PART, self.size // (4 * self.threads)))
         ranges = [(start, min(step, self.size - start)) for start in range(first, self.size, step)]
         missing = [each for each in ranges if each[0] not in self.parts]
@@ -148,6 +149,7 @@ class _Download:
 
     def _read(self, state: _Part) -> None:
         answer = self._get(state)
+        begun = time.monotonic()
         if not self.etag:
             self._learn(answer)
         state.size = min(state.size, self.size - state.start)
@@ -156,6 +158,8 @@ class _Download:
             state.crc = crc_of(block, state.crc)
             state.done += len(block)
             self.progress.add(len(block))
+        if state.start == 0:
+            self._flowed += time.monotonic() - begun
         state.ended = state.done == state.size
         if not state.ended:
             raise PaiTransientError("oss", f"GetObject {self.at}", f"{state.done} of {state.size} bytes came")

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from typing import TypeVar
 
-FAST = 150e6
+FAST = 100e6
 """Bytes per second of one connection from which on further ones cost more CPU than they bring."""
 
 A = TypeVar("A")
