@@ -44,6 +44,7 @@ bench: $(READY)  ## what we cost, beside what peers cost: small runs, one JSON l
 	@$(BIN)/python benchmarks/polling.py --jobs 100 --interval 2 --seconds 6
 	@$(BIN)/python benchmarks/exactly_once.py --kills 10
 	@$(BIN)/python benchmarks/canary.py --only 'bad crash_50' 'bad hang' 'good 1' 'killed 2' 'clean 1' 2> /dev/null
+	@$(BIN)/python benchmarks/oss.py --size 128 --files 200 --runs 1
 
 clean:  ## remove the virtual environment, the demo's files and caches
 	rm -rf .venv $(OLD) build dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache

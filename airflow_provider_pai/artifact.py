@@ -37,10 +37,12 @@ class OssUri(NamedTuple):
         match = re.fullmatch(r"oss://([^/]*)(?:/(.*))?", text, re.DOTALL) if isinstance(text, str) else None
         bucket = match[1].partition(".")[0] if match else ""
         key = (match[2] or "") if match else ""
-        if not re.fullmatch(_BUCKET, bucket) or key.startswith("/") or len(key.encode()) > 1023:
+        size = len(key.encode(errors="replace"))
+        if not re.fullmatch(_BUCKET, bucket) or key.startswith(("/", "\\")) or size > 1023 or not _is_utf8(key):
             raise ValueError(
                 f"{field}: {text!r} is not allowed; write oss://bucket/key with a bucket of 3 to 63 "
-                "lowercase letters, digits and hyphens, and a key of at most 1,023 bytes that does not begin with /"
+                "lowercase letters, digits and hyphens, and a key of at most 1,023 bytes in UTF-8 "
+                "that does not begin with / or \\"
             )
         return cls(bucket, key)
 
@@ -61,6 +63,10 @@ class OssUri(NamedTuple):
     def __str__(self) -> str:
         """Return `oss://bucket/key`."""
         return f"oss://{self.bucket}/{self.key}"
+
+
+def _is_utf8(text: str) -> bool:
+    return not any("\ud800" <= character <= "\udfff" for character in text)
 
 
 def _from_dict(cls: type[Any], value: Mapping[str, Any]) -> Any:

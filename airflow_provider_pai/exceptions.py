@@ -12,6 +12,7 @@
     ├── PaiJobFailedError         a job, instance or service ended in failure
     │   └── PaiFunctionError      a function that ran as a job raised: its error's type, message and traceback
     ├── PaiTimeoutError           a deadline passed while waiting
+    ├── PaiTransferError          bytes that arrived are not those that were sent, or changed on the way
     ├── PaiArtifactError          no valid manifest: not an artifact
     ├── PaiMetricsError           a rollout's metrics source did not answer, or not with numbers
     └── PaiRolloutError           a canary release did not reach production; never retried automatically
@@ -161,6 +162,10 @@ class PaiFunctionError(PaiJobFailedError):
 
 class PaiTimeoutError(PaiError):
     """A deadline passed while waiting; the message names what was awaited and its last state."""
+
+
+class PaiTransferError(PaiError):
+    """What arrived has another CRC64 than what was sent, or the file or object changed meanwhile."""
 
 
 class PaiArtifactError(PaiError):

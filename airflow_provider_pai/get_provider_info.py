@@ -23,7 +23,10 @@ _INTEGRATIONS = {
         "sensors": ["sensors.eas"], "hooks": ["hooks.eas"],
         "triggers": ["triggers.canary", "triggers.eas", "triggers.shadow"],
     },
-    "PAI OSS": {"sensors": ["sensors.oss"], "hooks": ["hooks.oss"], "triggers": ["triggers.oss"]},
+    "PAI OSS": {
+        "operators": ["operators.oss", "operators.oss_transfers"], "sensors": ["sensors.oss"], "hooks": ["hooks.oss"],
+        "triggers": ["triggers.oss", "triggers.oss_events"],
+    },
     "PAI AIWorkspace": {"hooks": ["hooks.aiworkspace"]},
     "PAI": {"triggers": ["triggers.job"], "hooks": ["hooks.base"]},
 }  # fmt: skip
@@ -57,6 +60,15 @@ def get_provider_info() -> dict[str, Any]:
                     "relabeling": {"login": "AccessKey ID", "password": "AccessKey Secret"},
                 },
                 "conn-fields": _CONNECTION_FIELDS,
+            }
+        ],
+        "filesystems": [f"{_PACKAGE}.fs.oss"],
+        "asset-uris": [
+            {
+                "schemes": ["oss"],
+                "handler": f"{_PACKAGE}.assets.oss.sanitize_uri",
+                "factory": f"{_PACKAGE}.assets.oss.create_asset",
+                "to_openlineage_converter": f"{_PACKAGE}.assets.oss.convert_asset_to_openlineage",
             }
         ],
         "cli": [f"{_PACKAGE}.cli.definition.get_pai_commands"],

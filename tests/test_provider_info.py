@@ -45,7 +45,7 @@ def test_every_module_with_a_public_class_is_named(kind, base):
         own = [one for _, one in classes if one.__module__ == module.name and issubclass(one, base)]
         if any(not one.__name__.startswith("_") and not inspect.isabstract(one) for one in own):
             found.add(module.name)
-    bases = ("base", "workload", "rollout", "service", "eas_wait")
+    bases = ("base", "oss_base", "workload", "rollout", "service", "eas_wait")
     abstract = {f"airflow_provider_pai.operators.{name}" for name in bases}
     assert found - abstract == modules(kind)
 

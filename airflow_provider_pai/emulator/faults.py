@@ -11,11 +11,15 @@ import random
 import re
 import socket
 import struct
+import time
 import uuid
 from collections.abc import Awaitable, Callable, Iterable, Mapping, MutableMapping
 from dataclasses import asdict, dataclass
 from typing import Any
 from xml.sax.saxutils import escape
+
+# Seconds; a line is not slowed down for less.
+_PAUSE = 0.002
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
@@ -43,6 +47,10 @@ class Fault:
     """Seconds to wait before the call is handled."""
     drop: str | None = None
     """`request`: close the connection unheard; `answer`: do the work, then close the connection."""
+    cut_after: int | None = None
+    """Bytes of the body, in or out, after which the connection is cut."""
+    rate: float | None = None
+    """Bytes per second at which the body goes in and out: a connection on a slower network."""
     retry_after_ms: int | None = None
     """Sent as `x-acs-retry-after`, which the SDK turns into a ThrottlingException."""
 
@@ -55,6 +63,10 @@ class Fault:
             raise ValueError(f"drop: {self.drop!r} is not one of None, 'request', 'answer'")
         if self.status is not None and not 200 <= self.status <= 599:
             raise ValueError(f"status: {self.status!r} is not between 200 and 599")
+        for name in ("cut_after", "rate"):
+            value = getattr(self, name)
+            if value is not None and not value > 0:
+                raise ValueError(f"{name}: {value!r} is not greater than 0")
         if not 0 <= self.probability <= 1:
             raise ValueError(f"probability: {self.probability!r} is not between 0 and 1")
 
@@ -122,7 +134,8 @@ class FaultMiddleware:
         elif fault.status is not None:
             await self._refuse(fault, send)
         else:
-            await self.app(scope, receive, send)
+            stream = _Stream(fault, scope, receive, send)
+            await self.app(scope, stream.receive, stream.send)
 
     async def _refuse(self, fault: Fault, send: Send) -> None:
         request_id = str(uuid.uuid4()).upper()
@@ -136,6 +149,43 @@ class FaultMiddleware:
             headers.append((b"x-acs-retry-after", str(fault.retry_after_ms).encode()))
         await send({"type": "http.response.start", "status": fault.status, "headers": headers})
         await send({"type": "http.response.body", "body": body})
+
+
+class _Stream:
+    """The body of one request and its answer on a line that is slow, or breaks."""
+
+    def __init__(self, fault: Fault, scope: Scope, receive: Receive, send: Send) -> None:
+        self._fault = fault
+        self._scope = scope
+        self._receive = receive
+        self._send = send
+        self._passed = 0
+        self._is_cut = False
+        self._begun = time.monotonic()
+
+    async def receive(self) -> MutableMapping[str, Any]:
+        """Take a message in."""
+        message = await self._receive()
+        return message if await self._passes(len(message.get("body", b""))) else {"type": "http.disconnect"}
+
+    async def send(self, message: MutableMapping[str, Any]) -> None:
+        """Let a message out."""
+        if await self._passes(len(message.get("body", b""))):
+            await self._send(message)
+
+    async def _passes(self, size: int) -> bool:
+        """Count bytes, wait until the line has room for them, and cut it when it is time."""
+        self._passed += size
+        limit, rate = self._fault.cut_after, self._fault.rate
+        if limit is not None and self._passed > limit and not self._is_cut:
+            self._is_cut = True
+            await _cut(self._scope)
+        if self._is_cut:
+            return False
+        ahead = self._passed / rate - (time.monotonic() - self._begun) if rate else 0.0
+        if ahead > _PAUSE:
+            await asyncio.sleep(ahead)
+        return True
 
 
 def call_name(service: str, scope: Scope) -> str:

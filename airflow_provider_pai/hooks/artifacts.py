@@ -6,10 +6,11 @@ import json
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from datetime import UTC, datetime
 from typing import Any
 
 from airflow_provider_pai.artifact import MANIFEST_NAME, Manifest, ManifestFile, ModelArtifact, OssUri
-from airflow_provider_pai.exceptions import PaiArtifactError, PaiNotFoundError
+from airflow_provider_pai.exceptions import PaiArtifactError, PaiConfigError, PaiNotFoundError
 from airflow_provider_pai.hooks.oss import ObjectInfo, OssHook
 
 METRICS_NAME = "metrics.json"
@@ -91,6 +92,35 @@ def served_artifact(hook: OssHook, service: Mapping[str, Any]) -> ModelArtifact 
             hook.log.info("%s mounts %s, which is no artifact: %s", service["ServiceName"], path, error)
     hook.log.warning("%s mounts no artifact", service["ServiceName"])
     return None
+
+
+def check_awaited(artifact: ModelArtifact, digest: str = "", newer_than: str | None = None) -> ModelArtifact:
+    """Return an artifact that is the one that is waited for.
+
+    :param digest: that it must have; empty: any.
+    :param newer_than: ISO 8601; the end of its data interval must lie behind.
+    :raises PaiArtifactError: it is another one, or older.
+    """
+    if digest and artifact.digest != digest:
+        raise PaiArtifactError(f"{artifact.uri}: {artifact.version} is there ({artifact.digest}), not yet {digest}")
+    if newer_than and artifact.interval_end <= _moment(newer_than):
+        raise PaiArtifactError(
+            f"{artifact.uri}: {artifact.version} is there, whose data ends {artifact.interval_end}; "
+            f"it must be newer than {newer_than}"
+        )
+    return artifact
+
+
+def _moment(text: str) -> datetime:
+    """Read a time; one without a zone is UTC.
+
+    :raises PaiConfigError: it is none.
+    """
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        raise PaiConfigError("newer_than", text, "a time in ISO 8601") from None
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
 def _heads(hook: OssHook, infos: list[ObjectInfo]) -> list[ObjectInfo]:

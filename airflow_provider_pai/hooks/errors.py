@@ -51,6 +51,8 @@ def _from_oss(service: str, action: str, error: Any) -> PaiApiError:
     status = error.status if error.status > 0 else None
     code = error.code or {404: "NotFound"}.get(error.status)
     message = error.message or str(error.details or error.body or error)
+    if endpoint := (error.details or {}).get("Endpoint"):
+        message = f"{message} The bucket's endpoint is {endpoint}."
     return kind_of(code, status)(service, action, message, code, status, error.request_id or None)
 
 

@@ -1,25 +1,39 @@
-"""OSS through oss2: the verbs that pipelines need; every address is `oss://bucket/key`."""
+"""OSS through oss2: objects, versions and buckets; every address is `oss://bucket/key`.
+
+How one file goes up, down and across is in `oss_upload`, `oss_download`, `oss_copy`, whole folders are in `oss_folder`.
+"""
 
 from __future__ import annotations
 
 import hashlib
-import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-from functools import cached_property
+from functools import cached_property, partial
+from itertools import groupby, islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 from airflow_provider_pai.artifact import DatasetRef, OssUri
-from airflow_provider_pai.exceptions import PaiConfigError, PaiConflictError, PaiNotFoundError
+from airflow_provider_pai.exceptions import (
+    PaiConfigError,
+    PaiConflictError,
+    PaiNotFoundError,
+    PaiTransferError,
+)
+from airflow_provider_pai.hooks import oss_copy, oss_download, oss_folder, oss_upload
 from airflow_provider_pai.hooks.base import PaiHook
+from airflow_provider_pai.hooks.oss_client import CONNECT_SECONDS, Provider, blocks, new_session, sdk
+from airflow_provider_pai.hooks.oss_copy import pinned
+from airflow_provider_pai.hooks.oss_crc import crc_of
+from airflow_provider_pai.hooks.oss_folder import FolderReport
+from airflow_provider_pai.hooks.oss_headers import STORAGE_CLASSES, check_tags, one_of, version_of, write_headers
+from airflow_provider_pai.hooks.oss_patterns import Patterns, fixed_prefix
+from airflow_provider_pai.hooks.oss_stream import ObjectWriter, read_blocks
 
-if TYPE_CHECKING:
-    from airflow_provider_pai.hooks.connection import CredentialClient
-
-# What is read of an object at once where it is read line by line.
-_RANGE = 4 << 20
+_DELETED_AT_ONCE = 1000
 
 
 class ObjectInfo(NamedTuple):
@@ -30,34 +44,52 @@ class ObjectInfo(NamedTuple):
     etag: str
     last_modified: datetime
     crc64: str | None = None
+    storage_class: str = "Standard"
+    version: str | None = None
+    """Its version, in a bucket that has versioning."""
     server_time: datetime | None = None
     """OSS's own clock when it answered a HEAD."""
+
+
+class VersionInfo(NamedTuple):
+    """One version of an object, or a delete marker, which has no size."""
+
+    uri: OssUri
+    version: str
+    is_latest: bool
+    last_modified: datetime
+    size: int | None
+    etag: str | None
+
+    @property
+    def is_delete_marker(self) -> bool:
+        """Tell whether this hides the object."""
+        return self.size is None
 
 
 class OssHook(PaiHook):
     """Objects and buckets.
 
-    API: oss2.Bucket. Requests are signed with V4; credentials are asked anew for each request.
+    API: oss2.Bucket. Requests are signed with V4; credentials are asked anew for each request. What is written and read
+    is compared with OSS's CRC64; a difference is made good once, then it is a PaiTransferError.
     """
 
     service = "oss"
 
     @cached_property
     def _auth(self) -> Any:
-        return _sdk().ProviderAuthV4(_Provider(self.connection.credential_client()))
+        return sdk().ProviderAuthV4(Provider(self.connection.credential_client()))
 
     @cached_property
     def _session(self) -> Any:
-        return _sdk().Session()
+        return new_session()
+
+    @cached_property
+    def _options(self) -> dict[str, Any]:
+        return {"session": self._session, "region": self.connection.region, "connect_timeout": CONNECT_SECONDS}
 
     def _make_client(self) -> Any:
-        return _sdk().Service(
-            self._auth,
-            self._endpoint,
-            session=self._session,
-            region=self.connection.region,
-            connect_timeout=10,
-        )
+        return sdk().Service(self._auth, self._endpoint, **self._options)
 
     @property
     def _endpoint(self) -> str:
@@ -65,26 +97,25 @@ class OssHook(PaiHook):
         return endpoint if "://" in endpoint else f"https://{endpoint}"
 
     def bucket(self, name: str) -> Any:
-        """Return oss2's Bucket; connections are kept alive between buckets."""
-        return _sdk().Bucket(
-            self._auth,
-            self._endpoint,
-            name,
-            session=self._session,
-            region=self.connection.region,
-            connect_timeout=10,
-        )
+        """Return oss2's Bucket, without its slow CRC; connections are kept alive between buckets."""
+        return sdk().Bucket(self._auth, self._endpoint, name, enable_crc=False, **self._options)
 
-    def create_bucket(self, name: str) -> None:
-        """Create a bucket; one that is ours already is no error."""
-        self.call("PutBucket", lambda: self.bucket(name).create_bucket())
+    def create_bucket(self, name: str, *, storage_class: str = "Standard", redundancy: str = "LRS") -> None:
+        """Create a bucket; one that is ours already is no error.
+
+        :param redundancy: LRS or ZRS.
+        """
+        one_of("storage_class", storage_class, STORAGE_CLASSES)
+        one_of("redundancy", redundancy, ("LRS", "ZRS"))
+        config = sdk().models.BucketCreateConfig(storage_class, redundancy)
+        self.call_for("PutBucket", OssUri(name), lambda: self.bucket(name).create_bucket(input=config))
 
     def delete_bucket(self, name: str) -> None:
         """Delete an empty bucket.
 
         :raises PaiConflictError: it is not empty.
         """
-        self.call("DeleteBucket", lambda: self.bucket(name).delete_bucket())
+        self.call_for("DeleteBucket", OssUri(name), lambda: self.bucket(name).delete_bucket())
 
     def bucket_names(self, limit: int = 100) -> list[str]:
         """Return the names of the account's buckets."""
@@ -97,7 +128,7 @@ class OssHook(PaiHook):
         :raises PaiPermissionError: it is somebody else's.
         """
         try:
-            self.call("GetBucketInfo", lambda: self.bucket(name).get_bucket_info())
+            self.call_for("GetBucketInfo", OssUri(name), lambda: self.bucket(name).get_bucket_info())
         except PaiNotFoundError:
             return False
         return True
@@ -110,20 +141,28 @@ class OssHook(PaiHook):
         info = self.call("GetBucketInfo", lambda: self.bucket(name).get_bucket_info())
         return str(info.location).removeprefix("oss-")
 
-    def put(self, uri: str | OssUri, data: bytes | str, *, overwrite: bool = True) -> str:
+    def put(
+        self,
+        uri: str | OssUri,
+        data: bytes | str,
+        *,
+        overwrite: bool = True,
+        storage_class: str | None = None,
+        tags: Mapping[str, str] | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> str:
         """Write an object and return its ETag.
 
         :param overwrite: False: an object that exists stays as it is.
+        :param storage_class: None: the bucket's.
+        :param headers: further ones, e.g. `Content-Type` and `x-oss-meta-…`.
         :raises PaiConflictError: it exists and must not be overwritten.
         """
-        to = _parse(uri)
-        headers = {} if overwrite else {"x-oss-forbid-overwrite": "true"}
-        answer = self.call(
-            "PutObject",
-            lambda: self.bucket(to.bucket).put_object(to.key, data, headers=headers),
-            repeatable=overwrite,
-        )
-        return str(answer.etag)
+        to = object_uri("uri", uri)
+        body = data.encode() if isinstance(data, str) else data
+        sent = write_headers(overwrite, storage_class, tags, headers)
+        send = partial(self.bucket(to.bucket).put_object, to.key, body, headers=sent)
+        return str(self.verified("PutObject", to, send, lambda: crc_of(body), repeatable=overwrite).etag)
 
     def put_once(self, uri: str | OssUri, data: bytes | str) -> bool:
         """Write an object unless it exists; tell whether it was written."""
@@ -133,60 +172,155 @@ class OssHook(PaiHook):
             return False
         return True
 
-    def get(self, uri: str | OssUri) -> bytes:
+    def append(self, uri: str | OssUri, data: bytes | str, *, position: int | None = None) -> int:
+        """Append to an appendable object, or begin one, and return its new size; never repeated by itself.
+
+        :param position: where the object must end now; None: wherever it does.
+        :raises PaiConflictError: it ends elsewhere, or is not appendable.
+        """
+        to = object_uri("uri", uri)
+        if position is None:
+            info = self.head(to)
+            position = info.size if info else 0
+        append = partial(self.bucket(to.bucket).append_object, to.key, position, data)
+        return int(self.call_for("AppendObject", to, append, repeatable=False).next_position)
+
+    def get(
+        self,
+        uri: str | OssUri,
+        *,
+        start: int = 0,
+        size: int | None = None,
+        version: str | None = None,
+        etag: str | None = None,
+    ) -> bytes:
         """Return an object's bytes.
 
+        :param start: first byte.
+        :param size: how many bytes; None: to the end.
+        :param etag: the object must still have it.
         :raises PaiNotFoundError: there is no such object.
+        :raises PaiTransferError: it has another ETag, or what came is twice not what OSS has.
         """
-        at = _parse(uri)
-        return self.call("GetObject", lambda: bytes(self.bucket(at.bucket).get_object(at.key).read()))
+        at = object_uri("uri", uri)
+        whole = not start and size is None
+        span = None if whole else (start, None if size is None else start + size - 1)
+        if size == 0:
+            return b""
+
+        def read() -> tuple[bytes, int | None]:
+            headers = {"x-oss-range-behavior": "standard", **({"If-Match": f'"{etag}"'} if etag else {})}
+            answer = self.bucket(at.bucket).get_object(
+                at.key, byte_range=span, params=version_of(version), headers=headers
+            )
+            return b"".join(blocks(answer, f"GetObject {at}")), answer.server_crc
+
+        for _ in range(2):
+            data: bytes
+            with pinned(at, etag):
+                data, crc = self.call_for("GetObject", at, read)
+            if not whole or crc is None or crc_of(data) == crc:
+                return data
+            self.log.warning("%s: what came has not the CRC64 that OSS says; once more", at)
+        raise PaiTransferError(f"{at}: what came twice has not the CRC64 {crc} that OSS says")
+
+    def upload(
+        self,
+        path: str | Path,
+        uri: str | OssUri,
+        *,
+        overwrite: bool = True,
+        storage_class: str | None = None,
+        tags: Mapping[str, str] | None = None,
+        headers: Mapping[str, str] | None = None,
+        **options: Any,
+    ) -> str:
+        """Upload a file, in parts if it is larger than 8 MiB, and return the object's ETag.
+
+        :param options: of `oss_upload.upload`: `threads`, `part_size`, `checkpoint`, `progress`.
+        :raises PaiTransferError: the file changed meanwhile.
+        """
+        sent = write_headers(overwrite, storage_class, tags, headers)
+        return oss_upload.upload(self, Path(path), object_uri("uri", uri), headers=sent, **options)
+
+    def download(self, uri: str | OssUri, path: str | Path, *, version: str | None = None, **options: Any) -> int:
+        """Download an object to a file that bears its name only when it is complete; return its size.
+
+        :param options: of `oss_download.download`: `threads`, `part_size`, `checkpoint`, `progress`.
+        """
+        return oss_download.download(self, object_uri("uri", uri), Path(path), version=version, **options)
+
+    def writer(self, uri: str | OssUri, **options: Any) -> ObjectWriter:
+        """Return a writer for an object whose length is not known; it is there when the writer is closed.
+
+        :param options: `overwrite`, `storage_class`, `tags`, `headers`, as `put` takes them.
+        """
+        return ObjectWriter(self, object_uri("uri", uri), write_headers(**options))
+
+    def read_blocks(self, uri: str | OssUri) -> Iterator[bytes]:
+        """Yield an object's bytes, also across lost connections.
+
+        :raises PaiTransferError: the object was replaced meanwhile.
+        """
+        return read_blocks(self, object_uri("uri", uri))
 
     def lines(self, uri: str | OssUri) -> Iterator[str]:
-        """Yield an object's lines; it is read in ranges, so that neither its size nor a lost connection matters.
+        """Yield an object's lines; neither its size nor a lost connection matters.
 
         :raises PaiNotFoundError: there is no such object.
-        :raises PaiApiError: it changes meanwhile (`PreconditionFailed`).
+        :raises PaiTransferError: it was replaced meanwhile.
         """
-        info = self.head(uri)
-        if info is None:
-            raise PaiNotFoundError(self.service, "HeadObject", f"no object {uri}", "NoSuchKey", 404)
         rest = b""
-        for begin in range(0, info.size, _RANGE):
-            # A range that goes past the end is answered with the whole object.
-            part = self._part(info, begin, min(begin + _RANGE, info.size) - 1)
-            *whole, rest = (rest + part).split(b"\n")
+        for block in self.read_blocks(uri):
+            *whole, rest = (rest + block).split(b"\n")
             yield from (line.decode(errors="replace") for line in whole)
         if rest:
             yield rest.decode(errors="replace")
 
-    def _part(self, info: ObjectInfo, begin: int, end: int) -> bytes:
-        bucket, headers = self.bucket(info.uri.bucket), {"If-Match": info.etag}
-        return self.call(
-            "GetObject",
-            lambda: bytes(bucket.get_object(info.uri.key, byte_range=(begin, end), headers=headers).read()),
-        )
+    def upload_folder(self, folder: str | Path, uri: str | OssUri, **options: Any) -> FolderReport:
+        """Upload a folder, without the files that are there unchanged.
 
-    def upload(self, path: Path, uri: str | OssUri) -> None:
-        """Upload a file; large ones in parts."""
-        to = _parse(uri)
-        self.call("PutObject", lambda: _sdk().resumable_upload(self.bucket(to.bucket), to.key, str(path)))
+        :param options: of `oss_folder.upload_folder`: `include`, `exclude`, `delete`, `threads`.
+        """
+        return oss_folder.upload_folder(self, Path(folder), _parse(uri).folder, **options)
 
-    def download(self, uri: str | OssUri, path: Path) -> None:
-        """Download an object to a file that bears its name only when it is complete."""
-        at = _parse(uri)
-        part = path.with_name(path.name + ".part")
-        self.call("GetObject", lambda: self.bucket(at.bucket).get_object_to_file(at.key, str(part)))
-        part.replace(path)
+    def download_folder(self, uri: str | OssUri, folder: str | Path, **options: Any) -> FolderReport:
+        """Download what lies below a prefix, without the files that are there unchanged.
 
-    def head(self, uri: str | OssUri) -> ObjectInfo | None:
+        :param options: of `oss_folder.download_folder`: `include`, `exclude`, `delete`, `threads`.
+        """
+        return oss_folder.download_folder(self, _parse(uri).folder, Path(folder), **options)
+
+    def copy_folder(self, source: str | OssUri, target: str | OssUri, **options: Any) -> FolderReport:
+        """Copy what lies below a prefix to another one, without what is there unchanged.
+
+        :param options: of `oss_folder.copy_folder`: `include`, `exclude`, `delete`, `threads`.
+        """
+        return oss_folder.copy_folder(self, _parse(source).folder, _parse(target).folder, **options)
+
+    def delete_folder(self, uri: str | OssUri, *, include: Iterable[str] = (), exclude: Iterable[str] = ()) -> int:
+        """Delete what lies below a prefix and return the number of objects.
+
+        :raises PaiConfigError: the prefix is the whole bucket.
+        """
+        prefix = object_uri("uri", uri).folder
+        patterns = Patterns(tuple(include), tuple(exclude))
+        found = (info.uri for info in self.list_objects(prefix) if patterns.match(info.uri.key[len(prefix.key) :]))
+        return self.delete_many(found)
+
+    def head(self, uri: str | OssUri, *, version: str | None = None) -> ObjectInfo | None:
         """Describe an object, or None where there is none.
 
         :raises PaiApiError: anything but "not found".
         """
-        at = _parse(uri)
+        at = object_uri("uri", uri)
         try:
-            answer = self.call("HeadObject", lambda: self.bucket(at.bucket).head_object(at.key))
-        except PaiNotFoundError:
+            answer = self.call_for(
+                "HeadObject", at, lambda: self.bucket(at.bucket).head_object(at.key, params=version_of(version))
+            )
+        except PaiNotFoundError as error:
+            if error.code == "NoSuchBucket":
+                raise
             return None
         headers = answer.headers
         return ObjectInfo(
@@ -195,35 +329,130 @@ class OssHook(PaiHook):
             etag=answer.etag,
             last_modified=parsedate_to_datetime(headers["Last-Modified"]),
             crc64=headers.get("x-oss-hash-crc64ecma"),
+            storage_class=headers.get("x-oss-storage-class", "Standard"),
+            version=answer.versionid,
             server_time=parsedate_to_datetime(headers["Date"]) if "Date" in headers else None,
         )
 
     def list_objects(self, uri: str | OssUri, *, start_after: str = "") -> Iterator[ObjectInfo]:
         """Yield the objects whose keys begin with the address's key, in key order, page by page."""
         at = _parse(uri)
-        bucket, token = self.bucket(at.bucket), ""
-        while True:
-            page = self.call(
-                "ListObjectsV2",
-                lambda token=token: bucket.list_objects_v2(  # type: ignore[misc]
-                    at.key, continuation_token=token, start_after=start_after, max_keys=1000
-                ),
-            )
+        for page in self._pages(at, start_after=start_after):
             for item in page.object_list:
-                yield ObjectInfo(
+                yield _info(at.bucket, item)
+
+    def list_folder(self, uri: str | OssUri) -> tuple[list[ObjectInfo], list[OssUri]]:
+        """Return one level below a prefix: its objects and, each ending in `/`, the prefixes below it."""
+        at = _parse(uri).folder
+        objects: list[ObjectInfo] = []
+        prefixes: list[OssUri] = []
+        for page in self._pages(at, delimiter="/"):
+            objects += [_info(at.bucket, item) for item in page.object_list]
+            prefixes += [OssUri(at.bucket, prefix) for prefix in page.prefix_list]
+        return objects, prefixes
+
+    def find(self, uri: str | OssUri) -> Iterator[ObjectInfo]:
+        """Yield the objects whose keys fit a pattern with `*`, `?` and `[…]`; `*` stands for `/` too."""
+        at = object_uri("uri", uri)
+        patterns = Patterns((at.key,))
+        found = self.list_objects(OssUri(at.bucket, fixed_prefix(at.key)))
+        return (info for info in found if patterns.match(info.uri.key))
+
+    def versions(self, uri: str | OssUri) -> Iterator[VersionInfo]:
+        """Yield every version of the objects whose keys begin with the address's key; of one page newest first."""
+        at, marker = _parse(uri), ("", "")
+        bucket = self.bucket(at.bucket)
+        while True:
+            listing = partial(
+                bucket.list_object_versions, at.key, key_marker=marker[0], versionid_marker=marker[1], max_keys=1000
+            )
+            page = self.call_for("ListObjectVersions", at, listing)
+            for item in [*page.versions, *page.delete_marker]:
+                yield VersionInfo(
                     uri=OssUri(at.bucket, item.key),
-                    size=item.size,
-                    etag=item.etag,
+                    version=item.versionid,
+                    is_latest=item.is_latest,
                     last_modified=datetime.fromtimestamp(item.last_modified, UTC),
+                    size=getattr(item, "size", None),
+                    etag=getattr(item, "etag", None),
                 )
             if not page.is_truncated:
                 return
-            token = page.next_continuation_token
+            marker = (page.next_key_marker, page.next_versionid_marker)
 
-    def delete(self, uri: str | OssUri) -> None:
-        """Delete an object; a missing one is no error."""
-        at = _parse(uri)
-        self.call("DeleteObject", lambda: self.bucket(at.bucket).delete_object(at.key))
+    def copy(
+        self,
+        source: str | OssUri,
+        target: str | OssUri,
+        *,
+        version: str | None = None,
+        overwrite: bool = True,
+        storage_class: str | None = None,
+    ) -> str:
+        """Copy an object within OSS and return the copy's ETag; headers and tags go with it.
+
+        :param version: of the source.
+        :raises PaiNotFoundError: there is no source.
+        :raises PaiTransferError: the source was replaced meanwhile, or the copy differs.
+        """
+        here, there = object_uri("source", source), object_uri("target", target)
+        headers = write_headers(overwrite, storage_class)
+        return oss_copy.copy(self, here, there, version=version, headers=headers)
+
+    def delete(self, uri: str | OssUri, *, version: str | None = None) -> None:
+        """Delete an object, or one version of it for good; a missing one is no error."""
+        at = object_uri("uri", uri)
+        delete = partial(self.bucket(at.bucket).delete_object, at.key, params=version_of(version))
+        self.call_for("DeleteObject", at, delete)
+
+    def delete_many(self, uris: Iterable[str | OssUri]) -> int:
+        """Delete objects, 1,000 at a time, and return their number; missing ones are no error."""
+        count = 0
+        for bucket, group in groupby((object_uri("uris", uri) for uri in uris), lambda uri: uri.bucket):
+            while batch := list(islice(group, _DELETED_AT_ONCE)):
+                delete = partial(self.bucket(bucket).batch_delete_objects, [uri.key for uri in batch])
+                self.call_for("DeleteMultipleObjects", OssUri(bucket), delete)
+                count += len(batch)
+        return count
+
+    def tags(self, uri: str | OssUri, *, version: str | None = None) -> dict[str, str]:
+        """Return an object's tags."""
+        at = object_uri("uri", uri)
+        read = partial(self.bucket(at.bucket).get_object_tagging, at.key, params=version_of(version))
+        return dict(self.call_for("GetObjectTagging", at, read).tag_set.tagging_rule)
+
+    def set_tags(self, uri: str | OssUri, tags: Mapping[str, str], *, version: str | None = None) -> None:
+        """Replace an object's tags; none: delete them."""
+        at, models = object_uri("uri", uri), sdk().models
+        rule = models.TaggingRule()
+        rule.tagging_rule = check_tags(tags)
+        put = partial(
+            self.bucket(at.bucket).put_object_tagging, at.key, models.Tagging(rule), params=version_of(version)
+        )
+        self.call_for("PutObjectTagging", at, put)
+
+    def set_storage_class(self, uri: str | OssUri, storage_class: str) -> str:
+        """Move an object to another storage class, which writes it anew, and return its ETag."""
+        one_of("storage_class", storage_class, STORAGE_CLASSES)
+        return self.copy(uri, uri, storage_class=storage_class)
+
+    def restore(self, uri: str | OssUri, days: int = 1) -> None:
+        """Ask for an archived object to be readable for some days; one that is being restored is no error."""
+        at = object_uri("uri", uri)
+        config = sdk().models.RestoreConfiguration(days)
+        with suppress(PaiConflictError):
+            self.call_for("RestoreObject", at, lambda: self.bucket(at.bucket).restore_object(at.key, input=config))
+
+    def presign(self, uri: str | OssUri, *, method: str = "GET", expires: int = 3600) -> str:
+        """Return a URL that lets whoever has it do one thing without a key.
+
+        :param expires: seconds, at most seven days.
+        """
+        at = object_uri("uri", uri)
+        one_of("method", method, ("GET", "HEAD", "PUT", "DELETE"))
+        if not 1 <= expires <= 604_800:
+            raise PaiConfigError("expires", expires, "1 to 604,800 seconds")
+        return str(self.bucket(at.bucket).sign_url(method, at.key, expires, slash_safe=True))
 
     def dataset(self, name: str, uri: str | OssUri) -> DatasetRef:
         """Describe the objects below a prefix; the digest covers their keys, sizes and ETags.
@@ -254,28 +483,65 @@ class OssHook(PaiHook):
         at = _parse(uri).folder
         return f"oss://{at.bucket}.oss-{self.connection.region}-internal.aliyuncs.com/{at.key}"
 
+    def verified(
+        self, action: str, to: OssUri, send: Callable[[], Any], crc: Callable[[], int], *, repeatable: bool = True
+    ) -> Any:
+        """Send something and compare the CRC64 that OSS made of it; an object that differs is deleted and sent again.
 
-def _sdk() -> Any:
-    """Import oss2, and let it tell warnings only: it logs each object that is looked for in vain as an exception."""
-    import oss2
+        :param crc: of what was sent.
+        :raises PaiTransferError: the second differs too.
+        """
+        for _ in range(2):
+            answer = self.call_for(action, to, send, repeatable=repeatable)
+            if answer.crc is None or int(answer.crc) == crc():
+                return answer
+            text = f"{to}: OSS got CRC64 {answer.crc}, sent was {crc()} (request id {answer.request_id})"
+            self.log.warning("%s", text)
+            if not action.startswith("UploadPart"):
+                self.discard(to, answer.etag)
+        raise PaiTransferError(text)
 
-    logger = logging.getLogger("oss2")
-    if logger.level == logging.NOTSET:
-        logger.setLevel(logging.WARNING)
-    return oss2
+    def discard(self, uri: OssUri, etag: str) -> None:
+        """Delete an object that is not what was sent, unless somebody else has replaced it."""
+        info = self.head(uri)
+        if info is not None and info.etag == etag:
+            self.delete(uri)
+
+    def _pages(self, at: OssUri, *, delimiter: str = "", start_after: str = "") -> Iterator[Any]:
+        """Yield pages; the next one is asked for while one is read."""
+        bucket = self.bucket(at.bucket)
+
+        def fetch(token: str) -> Any:
+            listing = partial(
+                bucket.list_objects_v2,
+                at.key, delimiter, continuation_token=token, start_after=start_after, max_keys=1000,
+            )  # fmt: skip
+            return self.call_for("ListObjectsV2", at, listing)
+
+        page = fetch("")
+        if not page.is_truncated:
+            yield page
+            return
+        with ThreadPoolExecutor(1) as ahead:
+            while page.is_truncated:
+                following = ahead.submit(fetch, page.next_continuation_token)
+                yield page
+                page = following.result()
+            yield page
+
+    def call_for(self, action: str, uri: OssUri, function: Callable[[], Any], *, repeatable: bool = True) -> Any:
+        """Call, and let errors name the address."""
+        return self.call(f"{action} {uri}", function, repeatable=repeatable)
 
 
-class _Provider:
-    """oss2's CredentialsProvider over alibabacloud-credentials."""
-
-    def __init__(self, client: CredentialClient) -> None:
-        self._client = client
-
-    def get_credentials(self) -> Any:
-        from oss2.credentials import Credentials
-
-        now = self._client.get_credential()
-        return Credentials(now.access_key_id, now.access_key_secret, now.security_token or "")
+def _info(bucket: str, item: Any) -> ObjectInfo:
+    return ObjectInfo(
+        uri=OssUri(bucket, item.key),
+        size=item.size,
+        etag=item.etag,
+        last_modified=datetime.fromtimestamp(item.last_modified, UTC),
+        storage_class=item.storage_class,
+    )
 
 
 def parse_uri(field: str, value: object) -> OssUri:
@@ -287,6 +553,17 @@ def parse_uri(field: str, value: object) -> OssUri:
         return OssUri.parse(value, field)
     except ValueError as error:
         raise PaiConfigError(field, value, str(error).partition("; ")[2]) from None
+
+
+def object_uri(field: str, value: str | OssUri) -> OssUri:
+    """Read the address of an object.
+
+    :raises PaiConfigError: it has no key.
+    """
+    uri = value if isinstance(value, OssUri) else parse_uri(field, value)
+    if not uri.key:
+        raise PaiConfigError(field, str(value), "oss://bucket/key with a key")
+    return uri
 
 
 def _parse(uri: str | OssUri) -> OssUri:

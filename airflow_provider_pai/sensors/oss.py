@@ -1,31 +1,51 @@
-"""Sensors for OSS: objects and complete artifacts."""
+"""Sensors for OSS: objects, prefixes at rest and complete artifacts."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from functools import cached_property
 from typing import Any
 
 from airflow_provider_pai.exceptions import PaiArtifactError, PaiConfigError
-from airflow_provider_pai.hooks.artifacts import read_artifact
+from airflow_provider_pai.hooks.artifacts import check_awaited, read_artifact
 from airflow_provider_pai.hooks.base import Json
-from airflow_provider_pai.hooks.oss import OssHook, parse_uri
+from airflow_provider_pai.hooks.oss import ObjectInfo, OssHook, parse_uri
 from airflow_provider_pai.ledger import Event, EventKind, Ledger
 from airflow_provider_pai.sensors.base import PaiSensor
-from airflow_provider_pai.triggers.oss import OssArtifactTrigger, OssKeyTrigger
+from airflow_provider_pai.triggers.oss import (
+    OssArtifactTrigger,
+    OssKeyTrigger,
+    OssPrefixUnchangedTrigger,
+    sort_found,
+)
+from airflow_provider_pai.triggers.oss_listings import find_now
+from airflow_provider_pai.triggers.oss_quiet import Quiet
 
 
 class OssKeySensor(PaiSensor):
-    """Wait until objects exist; returns their addresses.
+    """Wait until there is an object for every address; returns the addresses of the objects.
 
-    :param uri: `oss://bucket/key`, one or a list. (templated)
+    :param uri: `oss://bucket/key`, one or a list; `*`, `?` and `[…]` are wildcards. (templated)
+    :param min_size: bytes; smaller objects do not count.
+    :param check_fn: called in the worker with the list of `{"uri", "size", "etag", "last_modified"}`; false: wait on.
     """
 
     hook_class = OssHook
     template_fields: Sequence[str] = (*PaiSensor.template_fields, "uri")
 
-    def __init__(self, *, uri: str | list[str], **kwargs: Any) -> None:
+    def __init__(
+        self,
+        *,
+        uri: str | list[str],
+        min_size: int = 0,
+        check_fn: Callable[[list[Json]], bool] | None = None,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(**kwargs)
         self.uri = uri
+        self.min_size = min_size
+        self.check_fn = check_fn
 
     @property
     def uris(self) -> list[str]:
@@ -35,39 +55,112 @@ class OssKeySensor(PaiSensor):
         """
         given = [self.uri] if isinstance(self.uri, str) else list(self.uri)
         parsed = [parse_uri("uri", uri) for uri in given]
-        if not parsed or any(not uri.key for uri in parsed):
-            raise PaiConfigError("uri", self.uri, "at least one oss://bucket/key with a key")
+        if not parsed or any(not uri.key or uri.key.endswith("/") for uri in parsed):
+            raise PaiConfigError("uri", self.uri, "at least one oss://bucket/key with a key, no prefix")
         return [str(uri) for uri in parsed]
 
     def check(self) -> list[str] | None:
         """Look for the objects."""
-        missing = [uri for uri in self.uris if self.hook.head(uri) is None]
+        uris = self.uris
+        found = find_now(self.hook, uris)
+        complete, missing = sort_found({uri: found[uri] for uri in uris}, self.min_size)
         if missing:
             self.log.info("Waiting for %s", ", ".join(missing))
-        return None if missing else self.uris
+        elif self.check_fn is None or self.check_fn(_facts(complete, found)):
+            return complete
+        else:
+            self.log.info("check_fn does not take %s yet", ", ".join(complete))
+        return None
 
-    def make_trigger(self, poll_interval: float, deadline: str) -> OssKeyTrigger:
+    def make_trigger(self, poll_interval: float, deadline: str, delay: float = 0.0) -> OssKeyTrigger:
         """Return the trigger."""
         return OssKeyTrigger(
-            uris=self.uris, hook_arguments=self.hook_arguments, poll_interval=poll_interval, deadline=deadline
-        )
+            uris=self.uris, min_size=self.min_size, delay=delay,
+            hook_arguments=self.hook_arguments, poll_interval=poll_interval, deadline=deadline,
+        )  # fmt: skip
+
+    def execute_complete(self, context: Any, event: Mapping[str, Any]) -> Any:
+        """Go on where the trigger left off; what `check_fn` does not take is waited for anew."""
+        if "found" in event and self.check_fn is not None and self.check() is None:
+            started = context["ti"].start_date or datetime.now(UTC)
+            deadline = (started + timedelta(seconds=self.timeout)).isoformat()
+            interval = float(self.poke_interval)
+            self.defer(trigger=self.make_trigger(interval, deadline, interval), method_name="execute_complete")
+        return super().execute_complete(context, event)
+
+
+class OssPrefixUnchangedSensor(PaiSensor):
+    """Wait until nothing below a prefix has come, changed or gone for some time; returns the objects' addresses.
+
+    Times are OSS's. What has been deleted is noticed from the first look on.
+
+    :param uri: `oss://bucket/prefix/`. (templated)
+    :param quiet_seconds: how long nothing may have changed.
+    :param min_objects: how many objects there must be.
+    """
+
+    hook_class = OssHook
+    template_fields: Sequence[str] = (*PaiSensor.template_fields, "uri")
+
+    def __init__(self, *, uri: str, quiet_seconds: float = 300.0, min_objects: int = 1, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.uri = uri
+        self.quiet_seconds = quiet_seconds
+        self.min_objects = min_objects
+
+    @property
+    def prefix(self) -> str:
+        """Return the prefix.
+
+        :raises PaiConfigError: it is none.
+        """
+        return str(parse_uri("uri", self.uri).folder)
+
+    @cached_property
+    def _quiet(self) -> Quiet:
+        return Quiet(self.quiet_seconds, self.min_objects)
+
+    def check(self) -> list[str] | None:
+        """Look at the whole prefix."""
+        infos = list(self.hook.list_objects(self.prefix))
+        if reason := self._quiet.restless(infos):
+            self.log.info("Waiting for %s to come to rest: %s", self.prefix, reason)
+            return None
+        return [str(info.uri) for info in infos]
+
+    def make_trigger(self, poll_interval: float, deadline: str) -> OssPrefixUnchangedTrigger:
+        """Return the trigger."""
+        return OssPrefixUnchangedTrigger(
+            uri=self.prefix, quiet_seconds=self.quiet_seconds, min_objects=self.min_objects,
+            hook_arguments=self.hook_arguments, poll_interval=poll_interval, deadline=deadline,
+        )  # fmt: skip
 
 
 class OssArtifactSensor(PaiSensor):
     """Wait for a complete artifact: a manifest whose files are all there with their size and CRC64.
 
-    A missing or torn manifest keeps waiting, and the log says what is wrong. Returns the artifact as a dict.
+    A missing, torn or older manifest keeps waiting, and the log says what is wrong. Returns the artifact as a dict.
 
-    :param artifact: a ModelArtifact's dict, as a task's XCom gives it, or its `oss://` prefix. (templated)
+    :param artifact: a ModelArtifact's dict, as a task's XCom gives it (then its digest is waited for), or its `oss://`
+        prefix. (templated)
+    :param newer_than: ISO 8601; the end of its data interval must lie behind, e.g. that of the last model. (templated)
     :param ledger_conn_id: common-sql connection of the audit ledger; by default an SQLite file in AIRFLOW_HOME.
     """
 
     hook_class = OssHook
-    template_fields: Sequence[str] = (*PaiSensor.template_fields, "artifact", "ledger_conn_id")
+    template_fields: Sequence[str] = (*PaiSensor.template_fields, "artifact", "newer_than", "ledger_conn_id")
 
-    def __init__(self, *, artifact: str | Mapping[str, Any], ledger_conn_id: str | None = None, **kwargs: Any) -> None:
+    def __init__(
+        self,
+        *,
+        artifact: str | Mapping[str, Any],
+        newer_than: str | None = None,
+        ledger_conn_id: str | None = None,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(**kwargs)
         self.artifact = artifact
+        self.newer_than = newer_than
         self.ledger_conn_id = ledger_conn_id
 
     @property
@@ -79,10 +172,15 @@ class OssArtifactSensor(PaiSensor):
         given = self.artifact.get("uri") if isinstance(self.artifact, Mapping) else self.artifact
         return str(parse_uri("artifact", given).folder)
 
+    @property
+    def digest(self) -> str:
+        """Return the digest that is waited for; empty: any."""
+        return str(self.artifact.get("digest") or "") if isinstance(self.artifact, Mapping) else ""
+
     def check(self) -> Json | None:
         """Read and verify the manifest."""
         try:
-            return read_artifact(self.hook, self.uri).to_dict()
+            return check_awaited(read_artifact(self.hook, self.uri), self.digest, self.newer_than).to_dict()
         except PaiArtifactError as error:
             self.log.info("Waiting: %s", error)
             return None
@@ -90,8 +188,9 @@ class OssArtifactSensor(PaiSensor):
     def make_trigger(self, poll_interval: float, deadline: str) -> OssArtifactTrigger:
         """Return the trigger."""
         return OssArtifactTrigger(
-            uri=self.uri, hook_arguments=self.hook_arguments, poll_interval=poll_interval, deadline=deadline
-        )
+            uri=self.uri, digest=self.digest, newer_than=self.newer_than,
+            hook_arguments=self.hook_arguments, poll_interval=poll_interval, deadline=deadline,
+        )  # fmt: skip
 
     def result(self, context: Any, found: Any) -> Json:
         """Record that the artifact was verified."""
@@ -102,3 +201,13 @@ class OssArtifactSensor(PaiSensor):
                   version=artifact["version"], digest=artifact["digest"], payload={"uri": artifact["uri"]})
         )  # fmt: skip
         return artifact
+
+
+def _facts(uris: list[str], found: Mapping[str, list[ObjectInfo]]) -> list[Json]:
+    """Return what is known of objects as plain JSON."""
+    infos = {str(info.uri): info for group in found.values() for info in group}
+    return [
+        {"uri": uri, "size": info.size, "etag": info.etag, "last_modified": info.last_modified.isoformat()}
+        for uri in uris
+        if (info := infos.get(uri))
+    ]

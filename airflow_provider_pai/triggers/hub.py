@@ -11,10 +11,10 @@ import contextvars
 import weakref
 from collections.abc import Coroutine
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from typing import Any, TypeVar, cast
 
 from airflow_provider_pai.exceptions import PaiNotFoundError
-from airflow_provider_pai.hooks.base import JobHook, RemoteJob
+from airflow_provider_pai.hooks.base import PaiHook, RemoteJob
 
 # Seconds that a question waits for others to go along with it.
 WINDOW = 0.2
@@ -28,19 +28,25 @@ PATIENCE = 1.0
 # Slow pages that may be under way at the same time.
 _THREADS = 8
 
-Question = tuple[str, asyncio.Future[RemoteJob]]
+Question = tuple[str, asyncio.Future[Any]]
+AnyHub = TypeVar("AnyHub", bound="Hub")
 
-_hubs: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, dict[tuple[type, str], Hub]]
+_hubs: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, dict[tuple[type, type, str], Hub]]
 _hubs = weakref.WeakKeyDictionary()
 
 
-def hub_of(hook: JobHook) -> Hub:
+def hub_of(hook: PaiHook) -> Hub:
     """Return the running loop's hub for everything that this hook's connection reaches."""
+    return hub_for(Hub, hook)
+
+
+def hub_for(kind: type[AnyHub], hook: PaiHook) -> AnyHub:
+    """Return the running loop's hub of a kind for everything that this hook's connection reaches."""
     hubs = _hubs.setdefault(asyncio.get_running_loop(), {})
-    key = (type(hook), hook.connection.cache_key)
+    key = (kind, type(hook), hook.connection.cache_key)
     if key not in hubs:
-        hubs[key] = Hub(hook)
-    return hubs[key]
+        hubs[key] = kind(hook)
+    return cast("AnyHub", hubs[key])
 
 
 def next_tick(seconds: float, interval: float) -> float:
@@ -58,7 +64,7 @@ class Hub:
     :param hook: shared by all who wait.
     """
 
-    def __init__(self, hook: JobHook) -> None:
+    def __init__(self, hook: Any) -> None:
         self.hook = hook
         self._rounds: dict[float, list[Question]] = {}
         self._asking: set[asyncio.Task[None]] = set()
@@ -71,8 +77,11 @@ class Hub:
         :raises PaiNotFoundError: there is no such job.
         :raises PaiApiError: the call failed, for everyone on the same page.
         """
-        answer: asyncio.Future[RemoteJob] = asyncio.get_running_loop().create_future()
-        self._round(due).append((job_id, answer))
+        return self._answer(job_id, due)
+
+    def _answer(self, question: str, due: float) -> asyncio.Future[Any]:
+        answer: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+        self._round(due).append((question, answer))
         return answer
 
     def _round(self, due: float) -> list[Question]:
@@ -118,6 +127,6 @@ class Hub:
         return task
 
 
-def _fail(answer: asyncio.Future[RemoteJob], error: Exception) -> None:
+def _fail(answer: asyncio.Future[Any], error: Exception) -> None:
     if not answer.done():
         answer.set_exception(error)

@@ -6,7 +6,7 @@ import asyncio
 from datetime import UTC, datetime, timedelta
 from typing import Any, cast
 
-from airflow_provider_pai.hooks.base import JobHook, PaiHook, Watch
+from airflow_provider_pai.hooks.base import PaiHook, Watch
 from airflow_provider_pai.hooks.logs import LogCopy
 from airflow_provider_pai.triggers.base import Json, OwningTrigger
 from airflow_provider_pai.triggers.hub import hub_of, next_tick
@@ -67,7 +67,7 @@ class PaiJobTrigger(OwningTrigger):
 
     async def connected(self) -> PaiHook:
         """Return the hub's hook, so that all who watch the same account hold but one."""
-        return hub_of(cast("JobHook", await super().connected())).hook
+        return cast("PaiHook", hub_of(await super().connected()).hook)
 
     async def rest(self, seconds: float) -> None:
         """Say when to look next; the hub waits for it and wakes all who are due with their answers."""

@@ -42,7 +42,7 @@ def test_rules_come_and_go(control: str) -> None:
 
 @pytest.mark.parametrize(
     "wrong",
-    [{"match": "("}, {"drop": "x"}, {"status": 99}, {"probability": 2}, {"nonsense": 1}, "text", None],
+    [{"match": "("}, {"drop": "x"}, {"status": 99}, {"probability": 2}, {"rate": 0}, {"nonsense": 1}, "text", None],
 )
 def test_a_wrong_rule_changes_nothing(control: str, wrong: Any) -> None:
     response = requests.post(control, json=[{"match": "oss", "status": 503}, wrong], timeout=10)
@@ -115,3 +115,23 @@ def test_drop_cuts_before_any_byte(pai: Emulator, control: str, drop: str) -> No
 def test_the_control_endpoint_is_spared(control: str) -> None:
     set_faults(control, {"status": 500})
     assert requests.get(control, timeout=10).status_code == 200
+
+
+def test_a_line_that_breaks_and_one_that_is_slow(pai: Emulator, bucket: oss2.Bucket) -> None:
+    content = bytes(3 << 20)
+    bucket.put_object("k", content)
+    pai.cloud.faults.add(match="oss GET", cut_after=2 << 20, times=1)
+    with pytest.raises(requests.exceptions.ChunkedEncodingError):  # oss2 lets it through as it is
+        bucket.get_object("k").read()
+    pai.cloud.faults.add(match="oss PUT", cut_after=2 << 20, times=1)
+    with pytest.raises(oss2.exceptions.RequestError):
+        bucket.put_object("torn", content)
+    assert not bucket.object_exists("torn")
+    pai.cloud.faults.clear()
+    begun = time.monotonic()
+    assert bucket.get_object("k").read() == content
+    fast = time.monotonic() - begun
+    pai.cloud.faults.add(match="oss GET", rate=10 * len(content))
+    begun = time.monotonic()
+    assert bucket.get_object("k").read() == content
+    assert time.monotonic() - begun > max(fast, 0.05)

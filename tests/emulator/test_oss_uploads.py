@@ -8,12 +8,15 @@ import os
 import threading
 import time
 from pathlib import Path
+from typing import Any
 
 import oss2
 import pytest
 import requests
 from oss2.models import PartInfo
 
+from airflow_provider_pai.emulator import Emulator
+from tests.conftest import oss_bucket
 from tests.emulator.oss_client import MIB, code_of
 
 
@@ -127,3 +130,65 @@ class TestLarge:
             bucket.head_object("small")
             slowest = max(slowest, time.perf_counter() - begun)
         assert slowest < 1
+
+
+class TestPlaces:
+    """Parts of one size are written to where they will be; whatever does not fit into that is copied together."""
+
+    def parts(self, bucket: oss2.Bucket, sizes: dict[int, int], order: list[int]) -> tuple[str, list[bytes], list[Any]]:
+        upload = bucket.init_multipart_upload("k").upload_id
+        bodies = {number: os.urandom(size) for number, size in sizes.items()}
+        infos = {n: oss2.models.PartInfo(n, bucket.upload_part("k", upload, n, bodies[n]).etag) for n in order}
+        return upload, [bodies[number] for number in sorted(bodies)], [infos[number] for number in sorted(infos)]
+
+    @pytest.mark.parametrize(
+        ("sizes", "order"),
+        [
+            ({1: 200_000, 2: 200_000, 3: 7}, [1, 2, 3]),
+            ({1: 200_000, 2: 200_000, 3: 7}, [2, 3, 1]),
+            ({1: 200_000, 2: 200_000, 3: 150_000}, [3, 1, 2]),
+            ({1: 200_000, 2: 150_000, 3: 200_000}, [1, 2, 3]),
+            ({1: 150_000, 2: 200_000, 3: 300_000}, [1, 2, 3]),
+            ({2: 200_000, 5: 200_000, 9: 3}, [2, 5, 9]),
+        ],
+    )
+    def test_every_order_and_size(self, bucket: oss2.Bucket, sizes: dict[int, int], order: list[int]) -> None:
+        upload, bodies, infos = self.parts(bucket, sizes, order)
+        bucket.complete_multipart_upload("k", upload, infos)
+        got = bucket.get_object("k")
+        assert got.read() == b"".join(bodies)
+        assert got.client_crc == got.server_crc
+
+    def test_a_part_that_comes_again_and_one_that_breaks_off(self, pai: Emulator, bucket: oss2.Bucket) -> None:
+        upload, bodies, infos = self.parts(bucket, {1: 200_000, 2: 200_000, 3: 200_000}, [1, 2])
+        pai.cloud.faults.add(match="oss PUT", cut_after=100_000, times=1)
+        with pytest.raises(oss2.exceptions.RequestError):
+            bucket.upload_part("k", upload, 3, bodies[2])
+        pai.cloud.faults.add(match="oss PUT", cut_after=100_000, times=1)
+        with pytest.raises(oss2.exceptions.RequestError):
+            bucket.upload_part("k", upload, 2, os.urandom(200_000))
+        infos.append(oss2.models.PartInfo(3, bucket.upload_part("k", upload, 3, bodies[2]).etag))
+        other = os.urandom(200_000)
+        again = oss2.models.PartInfo(1, bucket.upload_part("k", upload, 1, other).etag)
+        bucket.complete_multipart_upload("k", upload, [again, *infos[1:]])
+        assert bucket.get_object("k").read() == other + bodies[1] + bodies[2]
+
+    def test_a_completion_that_is_refused_can_be_made_again(self, bucket: oss2.Bucket) -> None:
+        upload, bodies, infos = self.parts(bucket, {1: 200_000, 2: 9}, [1, 2])
+        bucket.put_object("k", b"1")
+        with pytest.raises(oss2.exceptions.ServerError):
+            bucket.complete_multipart_upload("k", upload, infos, headers={"x-oss-forbid-overwrite": "true"})
+        bucket.delete_object("k")
+        bucket.complete_multipart_upload("k", upload, infos)
+        assert bucket.get_object("k").read() == b"".join(bodies)
+
+    def test_a_restart_in_the_middle(self, tmp_path: Path) -> None:
+        with Emulator(tmp_path) as pai:
+            bucket = oss_bucket(pai, "again")
+            bucket.create_bucket()
+            upload, bodies, infos = self.parts(bucket, {1: 200_000, 2: 200_000, 3: 9}, [1, 2])
+        with Emulator(tmp_path) as pai:
+            bucket = oss_bucket(pai, "again")
+            infos.append(oss2.models.PartInfo(3, bucket.upload_part("k", upload, 3, bodies[2]).etag))
+            bucket.complete_multipart_upload("k", upload, infos)
+            assert bucket.get_object("k").read() == b"".join(bodies)

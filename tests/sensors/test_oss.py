@@ -11,7 +11,8 @@ from airflow_provider_pai.exceptions import PaiArtifactError, PaiConfigError, Pa
 from airflow_provider_pai.hooks.artifacts import read_artifact, write_artifact
 from airflow_provider_pai.hooks.oss import OssHook
 from airflow_provider_pai.ledger import Ledger
-from airflow_provider_pai.sensors.oss import OssArtifactSensor, OssKeySensor
+from airflow_provider_pai.sensors.oss import OssArtifactSensor, OssKeySensor, OssPrefixUnchangedSensor
+from airflow_provider_pai.triggers.oss_quiet import Quiet
 from tests.task import Task
 
 pytestmark = pytest.mark.usefixtures("connection")
@@ -106,3 +107,68 @@ def test_a_finish_that_is_repeated_changes_nothing(bucket):
     first = make_artifact(bucket)
     time.sleep(0.01)
     assert make_artifact(bucket) == first
+
+
+@both
+def test_wildcards_sizes_and_checks(bucket, deferrable):
+    at = f"oss://{bucket.bucket_name}/in/"
+    seen = []
+
+    def enough(found):
+        seen.append(found)
+        return len(found) == 3
+
+    OssHook().put(at + "1.csv", "1234")
+    OssHook().put(at + "small.csv", "1")
+    OssHook().put(at + "done", "")
+    later(0.15, lambda: OssHook().put(at + "2.csv", "1234"))
+    later(0.3, lambda: OssHook().put(at + "3.csv", "1234"))
+    found = key_sensor(uri=[at + "*.csv"], min_size=2, check_fn=enough, deferrable=deferrable).run()
+    assert found == [at + f"{number}.csv" for number in (1, 2, 3)]
+    assert set(seen[-1][0]) == {"uri", "size", "etag", "last_modified"}
+    assert key_sensor(uri=[at + "done", at + "*.csv"], deferrable=deferrable).run()[0] == at + "done"
+    with pytest.raises(AirflowSensorTimeout):
+        key_sensor(uri=at + "small.*", min_size=2, deferrable=deferrable, timeout=0.1).run()
+
+
+def unchanged_sensor(**changes):
+    given = {"task_id": "task", "poke_interval": 0.05, "timeout": 20, "quiet_seconds": 1.0}
+    return Task(lambda: OssPrefixUnchangedSensor(**{**given, **changes}))
+
+
+@both
+def test_waits_for_a_prefix_to_come_to_rest(bucket, deferrable):
+    at = f"oss://{bucket.bucket_name}/in/"
+    for number in range(4):
+        later(0.3 * number, lambda number=number: OssHook().put(at + str(number), "x"))
+    assert unchanged_sensor(uri=at, deferrable=deferrable).run() == [at + str(number) for number in range(4)]
+    with pytest.raises(AirflowSensorTimeout):
+        unchanged_sensor(uri=at, min_objects=5, deferrable=deferrable, timeout=0.2).run()
+    with pytest.raises(PaiConfigError, match="uri"):
+        unchanged_sensor(uri="in/", deferrable=deferrable).run()
+
+
+def test_what_is_deleted_is_a_change_too(bucket):
+    at = f"oss://{bucket.bucket_name}/in/"
+    for key in "ab":
+        OssHook().put(at + key, "x")
+    quiet = Quiet(0.2, 1)
+    look = lambda: quiet.restless(list(OssHook().list_objects(at)))  # noqa: E731
+    while look():
+        time.sleep(0.05)
+    OssHook().delete(at + "b")
+    assert "last change" in look()
+    time.sleep(0.25)
+    assert not look()
+
+
+@both
+def test_an_older_artifact_keeps_waiting(bucket, deferrable):
+    old = make_artifact(bucket)
+    with pytest.raises(AirflowSensorTimeout):
+        artifact_sensor({**old.to_dict(), "digest": "sha256:new"}, deferrable=deferrable, timeout=0.1).run()
+    with pytest.raises(AirflowSensorTimeout):
+        artifact_sensor(old.uri, newer_than="2026-01-01T00:00:00+00:00", deferrable=deferrable, timeout=0.1).run()
+    assert artifact_sensor(old.uri, newer_than="2025-12-31", deferrable=deferrable).run()["digest"] == old.digest
+    with pytest.raises(PaiConfigError, match="newer_than"):
+        artifact_sensor(old.uri, newer_than="yesterday", deferrable=deferrable).run()

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import importlib.util
+import time
 
 import pytest
 
 from airflow_provider_pai.hooks.oss import OssHook
 from demo.material import load_samples, row
-from tests.system.conftest import EXAMPLES
+from tests.system.conftest import EXAMPLES, Run, unpause
 
 BUCKET = "examples"
 
@@ -51,3 +52,30 @@ def test_pytorch_processes_train_together(run, api):
     assert model["metrics"]["processes"] == 2
     assert model["metrics"]["accuracy"] > 0.85
     assert api.xcom(one.dag_id, one.run_id, "tensorboard")["url"].startswith("http")
+
+
+def test_a_dag_runs_when_data_lands(stack, api, dlc):
+    oss = OssHook()
+    oss.create_bucket("my-team")
+    oss.put("oss://my-team/landing/a.csv", "1\n2\n")
+    oss.put("oss://my-team/landing/other.txt", "x")
+    unpause(api, "pai_oss_landing")
+    first = landed(stack, api, dlc, 1)
+    first.until("the first is verified", lambda: first.task("verified")["state"] == "success", timeout=100)
+    assert api.xcom(first.dag_id, first.run_id, "landed") == ["oss://my-team/landing/a.csv"]
+    assert api.xcom(first.dag_id, first.run_id, "count") == 2
+    assert oss.get(api.xcom(first.dag_id, first.run_id, "manifest")["uri"] + "count.txt") == b"2"
+    oss.put("oss://my-team/landing/b.csv", "3\n")
+    second = landed(stack, api, dlc, 2)
+    second.until("the second is verified", lambda: second.task("verified")["state"] == "success", timeout=100)
+    assert api.xcom(second.dag_id, second.run_id, "landed") == ["oss://my-team/landing/b.csv"]
+
+
+def landed(stack, api, dlc, number, timeout=100):
+    """Wait for a run of the landing DAG and return it."""
+    deadline = time.monotonic() + timeout
+    while len(runs := api.runs("pai_oss_landing")) < number:
+        assert time.monotonic() < deadline, f"no run {number}"
+        time.sleep(0.5)
+    newest = max(runs, key=lambda one: one["run_after"])
+    return Run(stack, api, dlc, "pai_oss_landing", newest["dag_run_id"])

@@ -44,8 +44,8 @@ _V4_MAX_EXPIRES = 604800
 _EXPIRED = "Request has expired."
 
 
-def verify_oss(cloud: Cloud, request: SignedRequest) -> Credential:
-    """Check the signature of a request.
+def verify_oss(cloud: Cloud, request: SignedRequest) -> Credential | None:
+    """Check the signature of a request and return whose it is; None: it has none.
 
     :raises OssError: AccessDenied, InvalidAccessKeyId, InvalidSecurityToken, SecurityTokenExpired,
         RequestTimeTooSkewed, SignatureDoesNotMatch (403) or InvalidArgument (400: another region's scope).
@@ -64,7 +64,7 @@ def verify_oss(cloud: Cloud, request: SignedRequest) -> Credential:
         return _v2_query(cloud, request, query)
     if "OSSAccessKeyId" in query:
         return _v1_query(cloud, request, query)
-    raise OssError(403, "AccessDenied", "You have no right to access this object because of bucket acl.")
+    return None
 
 
 def v1_signature(request: SignedRequest, date: str, secret: str) -> str:

@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import shutil
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path, PurePosixPath
 
 from airflow_provider_pai.emulator.cloud import Cloud, now
-from airflow_provider_pai.emulator.oss.errors import OssError, no_such_bucket, position_not_equal_to_length
+from airflow_provider_pai.emulator.oss.errors import (
+    OssError,
+    another_region,
+    no_such_bucket,
+    position_not_equal_to_length,
+)
 from airflow_provider_pai.emulator.oss.index import Index
 from airflow_provider_pai.emulator.oss.names import check_bucket, check_key, path_of
-from airflow_provider_pai.emulator.oss.objects import Objects, StoredObject
+from airflow_provider_pai.emulator.oss.objects import Objects
+from airflow_provider_pai.emulator.oss.stored import StoredObject
 from airflow_provider_pai.emulator.oss.uploads import Uploads
 
 STORAGE_CLASSES = ("Standard", "IA", "Archive", "ColdArchive", "DeepColdArchive")
@@ -25,6 +31,11 @@ class Bucket:
     """`2026-11-22T06:51:18.000Z`."""
     storage_class: str
     redundancy: str
+    acl: str = "private"
+    group: str = "rg-default"
+    """Its resource group."""
+    region: str = ""
+    """Where it is; empty: in the emulator's own region."""
 
 
 class OssBackend:
@@ -57,20 +68,31 @@ class OssBackend:
     def bucket(self, name: str) -> Bucket:
         """Return a bucket.
 
-        :raises OssError: InvalidBucketName, NoSuchBucket.
+        :raises OssError: InvalidBucketName, NoSuchBucket, AccessDenied (it is in another region).
         """
         body = self._index.bucket(check_bucket(name))
         if body is None:
             raise no_such_bucket()
-        return Bucket(name, **body)
+        bucket = Bucket(name, **body)
+        if bucket.region and bucket.region != self.cloud.settings.region:
+            raise another_region(bucket.region)
+        return bucket
 
     def buckets(self) -> list[Bucket]:
         """Return the account's buckets in the order of their names."""
         return [Bucket(name, **body) for name, body in self._index.buckets()]
 
-    def create_bucket(self, name: str, storage_class: str = "Standard", redundancy: str = "LRS") -> None:
+    def create_bucket(
+        self,
+        name: str,
+        storage_class: str = "Standard",
+        redundancy: str = "LRS",
+        acl: str = "private",
+        region: str = "",
+    ) -> None:
         """Create a bucket; one that exists already is left as it is.
 
+        :param region: another one than the emulator's: then every call is refused as OSS refuses it.
         :raises OssError: InvalidBucketName, InvalidStorageClass.
         """
         check_bucket(name)
@@ -80,8 +102,35 @@ class OssBackend:
             if self._index.bucket(name) is None:
                 (self.root / name).mkdir(exist_ok=True)
                 created = now().strftime("%Y-%m-%dT%H:%M:%S.000Z")
-                body = {"created": created, "storage_class": storage_class, "redundancy": redundancy}
-                self._index.put_bucket(name, body)
+                bucket = Bucket(name, created, storage_class, redundancy, acl, region=region)
+                self._put(bucket)
+
+    def set_acl(self, name: str, acl: str) -> None:
+        """Change who may do what without a signature.
+
+        :raises OssError: NoSuchBucket.
+        """
+        self._put(replace(self.bucket(name), acl=acl))
+
+    def _put(self, bucket: Bucket) -> None:
+        body = asdict(bucket)
+        self._index.put_bucket(body.pop("name"), body)
+
+    def config(self, bucket: str, name: str) -> bytes | None:
+        """Return a configuration of a bucket, None if none was put.
+
+        :raises OssError: NoSuchBucket.
+        """
+        self.bucket(bucket)
+        return self._index.config(bucket, name)
+
+    def put_config(self, bucket: str, name: str, body: bytes | None) -> None:
+        """Keep a configuration of a bucket, or (None) forget it.
+
+        :raises OssError: NoSuchBucket.
+        """
+        self.bucket(bucket)
+        self._index.put_config(bucket, name, body)
 
     def delete_bucket(self, name: str) -> None:
         """Delete a bucket without objects and uploads; empty folders in it go with it.

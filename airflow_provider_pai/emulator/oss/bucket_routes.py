@@ -5,19 +5,25 @@ from __future__ import annotations
 import asyncio
 import base64
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from itertools import islice
 
 from starlette.responses import Response
 
 from airflow_provider_pai.emulator.auth import raw
-from airflow_provider_pai.emulator.oss.backend import Bucket
+from airflow_provider_pai.emulator.cloud import now
+from airflow_provider_pai.emulator.oss.backend import STORAGE_CLASSES, Bucket
+from airflow_provider_pai.emulator.oss.config_routes import checked_acl
+from airflow_provider_pai.emulator.oss.configs import encryption_of, encryption_rule, tags_of
 from airflow_provider_pai.emulator.oss.errors import invalid_argument
 from airflow_provider_pai.emulator.oss.headers import iso_date, quoted
 from airflow_provider_pai.emulator.oss.listing import Cursor, Page
 from airflow_provider_pai.emulator.oss.names import check_key
-from airflow_provider_pai.emulator.oss.objects import StoredObject
-from airflow_provider_pai.emulator.oss.wire import Call, empty, text_xml, xml
-from airflow_provider_pai.emulator.oss.xml import Encoder, Pair, child_text, malformed, parse
+from airflow_provider_pai.emulator.oss.restore import Thaw
+from airflow_provider_pai.emulator.oss.stored import StoredObject
+from airflow_provider_pai.emulator.oss.versions import Deleted, Listed
+from airflow_provider_pai.emulator.oss.wire import Call, empty, owner, text_xml, xml
+from airflow_provider_pai.emulator.oss.xml import Encoder, Pair, child_text, document, malformed, parse
 
 _MAX_DELETED = 1000
 
@@ -26,7 +32,11 @@ async def list_buckets(call: Call) -> Response:
     """GetService."""
     prefix, marker = call.query.get("prefix", ""), call.query.get("marker", "")
     limit = call.integer("max-keys", 100, 1, 1000)
-    wanted = (each for each in call.oss.buckets() if each.name > marker and each.name.startswith(prefix))
+    wanted = (
+        each
+        for each in call.oss.buckets()
+        if each.name > marker and each.name.startswith(prefix) and _has_tag(call, each)
+    )
     found = list(islice(wanted, limit + 1))
     shown = found[:limit]
     pages: list[Pair] = [("Prefix", prefix), ("Marker", marker), ("MaxKeys", limit)]
@@ -34,7 +44,7 @@ async def list_buckets(call: Call) -> Response:
         pages += [("NextMarker", shown[-1].name)]
     return xml(
         "ListAllMyBucketsResult",
-        _owner(call),
+        owner(call),
         *pages,
         ("IsTruncated", len(found) > limit),
         ("Buckets", [("Bucket", _bucket(call, each)) for each in shown]),
@@ -47,7 +57,11 @@ async def put_bucket(call: Call) -> Response:
     root = parse(body, "CreateBucketConfiguration") if body else None
     storage_class = (root.findtext("StorageClass") if root is not None else None) or "Standard"
     redundancy = (root.findtext("DataRedundancyType") if root is not None else None) or "LRS"
-    await asyncio.to_thread(call.oss.create_bucket, call.bucket, storage_class, redundancy)
+    acl = checked_acl(call.headers.get("x-oss-acl", "private"))
+    encryption = _encryption_asked(call)
+    await asyncio.to_thread(call.oss.create_bucket, call.bucket, storage_class, redundancy, acl)
+    if encryption:
+        await asyncio.to_thread(call.oss.put_config, call.bucket, "encryption", encryption)
     return empty(headers={"location": f"/{call.bucket}"})
 
 
@@ -66,14 +80,19 @@ async def delete_bucket(call: Call) -> Response:
 async def get_bucket_info(call: Call) -> Response:
     """GetBucketInfo."""
     bucket = call.oss.bucket(call.bucket)
+    rule = encryption_of(call.oss.config(call.bucket, "encryption")) or {"SSEAlgorithm": "None"}
+    status = call.oss.objects.versions.status(call.bucket)
     details: list[Pair] = [
         *_bucket(call, bucket),
         ("DataRedundancyType", bucket.redundancy),
+        ("Comment", ""),
+        ("ServerSideEncryptionRule", list(rule.items())),
+        *([("Versioning", status)] if status else []),
         ("AccessMonitor", "Disabled"),
         ("CrossRegionReplication", "Disabled"),
         ("TransferAcceleration", "Disabled"),
-        _owner(call),
-        ("AccessControlList", [("Grant", "private")]),
+        owner(call),
+        ("AccessControlList", [("Grant", bucket.acl)]),
     ]
     return xml("BucketInfo", ("Bucket", details))
 
@@ -82,6 +101,54 @@ async def get_bucket_location(call: Call) -> Response:
     """GetBucketLocation."""
     call.oss.bucket(call.bucket)
     return text_xml("LocationConstraint", f"oss-{call.oss.cloud.settings.region}")
+
+
+async def get_bucket_stat(call: Call) -> Response:
+    """GetBucketStat: exact, where OSS's own figures are an hour old."""
+    bucket = call.oss.bucket(call.bucket)
+    objects = await asyncio.to_thread(lambda: list(call.oss.objects.all(call.bucket)))
+    uploads = call.oss.uploads.all(call.bucket)
+    parts = sum(len(call.oss.uploads.parts(each)) for each in uploads)
+    children: list[Pair] = [
+        ("Storage", sum(each.size for each in objects)),
+        ("ObjectCount", len(objects)),
+        ("MultipartUploadCount", len(uploads)),
+        ("MultipartPartCount", parts),
+        ("LiveChannelCount", 0),
+        ("LastModifiedTime", int(now().timestamp())),
+    ]
+    for storage_class in STORAGE_CLASSES:
+        sizes = [each.size for each in objects if each.storage_class(bucket.storage_class) == storage_class]
+        name = "InfrequentAccess" if storage_class == "IA" else storage_class
+        children += [(f"{name}Storage", sum(sizes)), (f"{name}ObjectCount", len(sizes))]
+        if storage_class != "Standard":
+            children.append((f"{name}RealStorage", sum(sizes)))
+    return xml("BucketStat", *children)
+
+
+async def list_object_versions(call: Call) -> Response:
+    """ListObjectVersions."""
+    bucket = call.oss.bucket(call.bucket)
+    prefix, delimiter = call.query.get("prefix", ""), call.query.get("delimiter", "")
+    after = (call.query.get("key-marker", ""), call.query.get("version-id-marker", ""))
+    limit = call.integer("max-keys", 100, 1, 1000)
+    page = await asyncio.to_thread(call.oss.objects.versions.page, call.bucket, prefix, delimiter, limit, after)
+    encode = Encoder(call.query.get("encoding-type"))
+    following: list[Pair] = [("NextKeyMarker", encode(page.next_key)), ("NextVersionIdMarker", page.next_version)]
+    return xml(
+        "ListVersionsResult",
+        ("Name", call.bucket),
+        ("Prefix", encode(prefix)),
+        ("KeyMarker", encode(after[0])),
+        ("VersionIdMarker", after[1]),
+        ("MaxKeys", limit),
+        ("Delimiter", encode(delimiter)),
+        *encode.pairs,
+        ("IsTruncated", page.truncated),
+        *(following if page.truncated else []),
+        *[_version(call, each, encode, bucket) for each in page.entries],
+        *[("CommonPrefixes", [("Prefix", encode(each))]) for each in page.prefixes],
+    )
 
 
 async def list_live_channels(call: Call) -> Response:
@@ -108,7 +175,7 @@ async def list_objects(call: Call) -> Response:
     paging: list[Pair] = [("Marker", encode(marker)), ("MaxKeys", limit), ("IsTruncated", page.truncated)]
     if page.truncated:
         paging.append(("NextMarker", encode(page.last)))
-    return _listing(call, encode, paging, _contents(call, objects, encode, [_owner(call)]), page)
+    return _listing(call, encode, paging, _contents(call, objects, encode, [owner(call)]), page)
 
 
 async def list_objects_v2(call: Call) -> Response:
@@ -125,24 +192,43 @@ async def list_objects_v2(call: Call) -> Response:
     ]
     if page.truncated:
         paging.append(("NextContinuationToken", _token(page.last)))
-    owner = [_owner(call)] if call.query.get("fetch-owner") == "true" else []
-    return _listing(call, encode, paging, _contents(call, objects, encode, owner), page)
+    owners = [owner(call)] if call.query.get("fetch-owner") == "true" else []
+    return _listing(call, encode, paging, _contents(call, objects, encode, owners), page)
 
 
 async def delete_objects(call: Call) -> Response:
     """DeleteMultipleObjects."""
     call.oss.bucket(call.bucket)
     root = parse(await call.document(), "Delete")
-    keys = [check_key(child_text(each, "Key")) for each in root.findall("Object")]
-    if not 1 <= len(keys) <= _MAX_DELETED:
+    wanted = [(check_key(child_text(each, "Key")), each.findtext("VersionId")) for each in root.findall("Object")]
+    if not 1 <= len(wanted) <= _MAX_DELETED:
         raise malformed()
-    for key in keys:
-        await asyncio.to_thread(call.oss.objects.delete, call.bucket, key)
+    delete = call.oss.objects.versions.delete
+    results = [await asyncio.to_thread(delete, call.bucket, key, version) for key, version in wanted]
     if root.findtext("Quiet") == "true":
         return empty()
     encode = Encoder(call.query.get("encoding-type"))
-    deleted: list[Pair] = [("Deleted", [("Key", encode(key))]) for key in keys]
+    deleted = [_deleted(encode(key), given, done) for (key, given), done in zip(wanted, results, strict=True)]
     return xml("DeleteResult", *encode.pairs, *deleted)
+
+
+def _deleted(key: str, given: str | None, done: Deleted) -> Pair:
+    version: list[Pair] = [("VersionId", given)] if given else []
+    marker: list[Pair] = [("DeleteMarker", True), ("DeleteMarkerVersionId", done.version)] if done.marker else []
+    return "Deleted", [("Key", key), *version, *marker]
+
+
+def _version(call: Call, listed: Listed, encode: Encoder, bucket: Bucket) -> Pair:
+    common: list[Pair] = [
+        ("Key", encode(listed.key)),
+        ("VersionId", listed.version),
+        ("IsLatest", listed.latest),
+        ("LastModified", iso_date(datetime.fromtimestamp(listed.mtime_ns // 1_000_000_000, UTC))),
+        owner(call),
+    ]
+    if listed.stored is None:
+        return "DeleteMarker", common
+    return "Version", [*common, *_facts(call, listed.stored, bucket)]
 
 
 async def _page(call: Call, after: str) -> tuple[Page, list[StoredObject], int]:
@@ -169,7 +255,7 @@ def _listing(call: Call, encode: Encoder, paging: list[Pair], contents: list[Pai
     )
 
 
-def _contents(call: Call, objects: Sequence[StoredObject], encode: Encoder, owner: list[Pair]) -> list[Pair]:
+def _contents(call: Call, objects: Sequence[StoredObject], encode: Encoder, owners: list[Pair]) -> list[Pair]:
     bucket = call.oss.bucket(call.bucket)
     return [
         (
@@ -177,14 +263,22 @@ def _contents(call: Call, objects: Sequence[StoredObject], encode: Encoder, owne
             [
                 ("Key", encode(each.key)),
                 ("LastModified", iso_date(each.modified)),
-                ("ETag", quoted(each.etag)),
-                ("Type", each.attributes.kind),
-                ("Size", each.size),
-                ("StorageClass", each.storage_class(bucket.storage_class)),
-                *owner,
+                *_facts(call, each, bucket),
+                *owners,
             ],
         )
         for each in objects
+    ]
+
+
+def _facts(call: Call, stored: StoredObject, bucket: Bucket) -> list[Pair]:
+    thaw = str(Thaw.of(stored.attributes, call.oss.cloud.settings.minute))
+    return [
+        ("ETag", quoted(stored.etag)),
+        ("Type", stored.attributes.kind),
+        ("Size", stored.size),
+        ("StorageClass", stored.storage_class(bucket.storage_class)),
+        *([("RestoreInfo", thaw)] if thaw else []),
     ]
 
 
@@ -198,12 +292,25 @@ def _bucket(call: Call, bucket: Bucket) -> list[Pair]:
         ("ExtranetEndpoint", endpoint),
         ("IntranetEndpoint", endpoint),
         ("StorageClass", bucket.storage_class),
+        ("ResourceGroupId", bucket.group),
     ]
 
 
-def _owner(call: Call) -> Pair:
-    account = call.oss.cloud.settings.account_id
-    return "Owner", [("ID", account), ("DisplayName", account)]
+def _has_tag(call: Call, bucket: Bucket) -> bool:
+    key, value = call.query.get("tag-key"), call.query.get("tag-value")
+    if not key:
+        return True
+    tags = tags_of(call.oss.config(bucket.name, "tagging"))
+    return key in tags and value in (None, "", tags[key])
+
+
+def _encryption_asked(call: Call) -> bytes | None:
+    """Return the encryption that the headers of PutBucket ask for."""
+    name = "x-oss-server-side-encryption"
+    if name not in call.headers:
+        return None
+    texts = (call.headers.get(each, "") for each in (name, f"{name}-key-id", "x-oss-server-side-data-encryption"))
+    return document("ServerSideEncryptionRule", ("ApplyServerSideEncryptionByDefault", encryption_rule(*texts)))
 
 
 def _token(key: str) -> str:

@@ -18,14 +18,22 @@ _EC = {
 
 
 class OssError(ApiError):
-    """A refusal with its OSS error code; `headers` go out with the answer."""
+    """A refusal with its OSS error code; `headers` and further elements, `details`, go out with the answer."""
 
     def __init__(
-        self, status: int, code: str, message: str, *, ec: str = "", headers: Mapping[str, str] | None = None
+        self,
+        status: int,
+        code: str,
+        message: str,
+        *,
+        ec: str = "",
+        headers: Mapping[str, str] | None = None,
+        details: Mapping[str, str] | None = None,
     ) -> None:
         super().__init__(status, code, message)
         self.ec = ec or _EC.get(code, "")
         self.headers = dict(headers or {})
+        self.details = dict(details or {})
 
 
 def no_such_bucket() -> OssError:
@@ -33,14 +41,36 @@ def no_such_bucket() -> OssError:
     return OssError(404, "NoSuchBucket", "The specified bucket does not exist.")
 
 
-def no_such_key() -> OssError:
+def another_region(region: str) -> OssError:
+    """Return the refusal of a call that came to the endpoint of another region than the bucket's."""
+    return OssError(
+        403,
+        "AccessDenied",
+        "The bucket you are attempting to access must be addressed using the specified endpoint. "
+        "Please send all future requests to this endpoint.",
+        details={"Endpoint": f"oss-{region}.aliyuncs.com"},
+    )
+
+
+def no_such_key(headers: Mapping[str, str] | None = None) -> OssError:
     """Return the refusal for an object that does not exist."""
-    return OssError(404, "NoSuchKey", "The specified key does not exist.")
+    return OssError(404, "NoSuchKey", "The specified key does not exist.", headers=headers)
 
 
-def invalid_argument(message: str) -> OssError:
+def no_such_version() -> OssError:
+    """Return the refusal for a version that does not exist."""
+    return OssError(404, "NoSuchVersion", "The specified version does not exist.")
+
+
+def invalid_argument(message: str, name: str = "", value: str = "") -> OssError:
     """Return the refusal for a value out of its range."""
-    return OssError(400, "InvalidArgument", message)
+    details = {"ArgumentName": name, "ArgumentValue": value} if name else {}
+    return OssError(400, "InvalidArgument", message, details=details)
+
+
+def not_implemented(what: str) -> OssError:
+    """Return the refusal of what is not emulated."""
+    return OssError(501, "NotImplemented", f"The emulator has no {what}.")
 
 
 def position_not_equal_to_length(length: int) -> OssError:

@@ -13,6 +13,8 @@ from typing import BinaryIO
 
 from fastcrc import crc64
 
+from airflow_provider_pai.emulator.oss.crc import combine
+
 CHUNK = 1 << 20
 """Bytes that are read, hashed and written at a time."""
 
@@ -70,6 +72,27 @@ class Staged:
         """Append bytes of an open file."""
         for chunk in chunks(file, start, length):
             self.write(chunk)
+
+    @classmethod
+    def adopt(cls, folder: Path, source: Path) -> Staged:
+        """Move a file into the staging folder; what is known of its bytes is told by `note`."""
+        staged = cls(folder)
+        source.replace(staged.path)
+        return staged
+
+    def splice(self, source: Path, start: int, size: int, crc: int) -> None:
+        """Append bytes of a file whose CRC is known: the kernel copies, nothing is hashed; no MD5 after that."""
+        with source.open("rb", buffering=0) as file:
+            file.seek(start)
+            left = size
+            while left and (copied := os.copy_file_range(file.fileno(), self._file.fileno(), left)):
+                left -= copied
+        self.note(size, crc)
+
+    def note(self, size: int, crc: int) -> None:
+        """Count bytes that are there, by their CRC."""
+        self.hash.crc64 = combine(self.hash.crc64, crc, size)
+        self.size += size
 
     def seal(self) -> os.stat_result:
         """Close the file, date it and return its final status.

@@ -10,11 +10,15 @@ from email.utils import format_datetime
 from urllib.parse import parse_qsl
 
 from airflow_provider_pai.emulator.auth import raw
+from airflow_provider_pai.emulator.oss.access import OBJECT_ACLS
 from airflow_provider_pai.emulator.oss.auth import http_time
 from airflow_provider_pai.emulator.oss.backend import STORAGE_CLASSES
+from airflow_provider_pai.emulator.oss.configs import encryption_rule
 from airflow_provider_pai.emulator.oss.errors import OssError, invalid_argument
 from airflow_provider_pai.emulator.oss.index import Attributes
-from airflow_provider_pai.emulator.oss.objects import StoredObject
+from airflow_provider_pai.emulator.oss.stored import StoredObject
+from airflow_provider_pai.emulator.oss.versions import shown
+from airflow_provider_pai.emulator.oss.wire import Call
 
 _KEPT = frozenset(
     {
@@ -24,15 +28,33 @@ _KEPT = frozenset(
         "content-language",
         "content-type",
         "expires",
-        "x-oss-storage-class",
+        "x-oss-server-side-data-encryption",
         "x-oss-server-side-encryption",
+        "x-oss-server-side-encryption-key-id",
+        "x-oss-storage-class",
+        "x-oss-symlink-target",
     }
 )
+_ENCRYPTION = (
+    "x-oss-server-side-encryption",
+    "x-oss-server-side-encryption-key-id",
+    "x-oss-server-side-data-encryption",
+)
+# Of the key that OSS keeps in KMS for whoever names none.
+_DEFAULT_KEY_ID = "00000000-0000-4000-8000-000000000000"
 _MAX_USER_META_BYTES = 8 * 1024
 _MAX_TAGS = 10
 _TAG_TEXT = re.compile(r"[\w\s+\-=.:/]*")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 _RANGE = re.compile(r"bytes=(\d*)-(\d*)(?:,.*)?")
+
+_COMPRESSED = frozenset(
+    {
+        "application/javascript", "application/json", "application/rss+xml", "application/x-javascript",
+        "application/xml", "text/cache-manifest", "text/css", "text/html", "text/javascript", "text/json",
+        "text/plain", "text/x-component", "text/xml",
+    }
+)  # fmt: skip
 
 # Query parameters of GET that replace a header of the answer.
 _OVERRIDES = {
@@ -55,7 +77,39 @@ def attributes_of(headers: Mapping[str, str], kind: str = "Normal") -> Attribute
         raise invalid_argument("The total size of the user meta exceeds 8 KB.")
     if kept.get("x-oss-storage-class", "Standard") not in STORAGE_CLASSES:
         raise OssError(400, "InvalidStorageClass", "The storage class you specified is not valid.")
-    return Attributes(headers=kept, tags=tags_of_header(headers.get("x-oss-tagging", "")), kind=kind)
+    acl = headers.get("x-oss-object-acl", "default")
+    if acl not in OBJECT_ACLS:
+        raise invalid_argument("no such object access control exists", "x-oss-object-acl", acl)
+    if algorithm := kept.get(_ENCRYPTION[0]):
+        encryption_rule(algorithm, *(kept.get(name, "") for name in _ENCRYPTION[1:]))
+        if algorithm == "KMS":
+            kept.setdefault(_ENCRYPTION[1], _DEFAULT_KEY_ID)
+    return Attributes(headers=kept, tags=tags_of_header(headers.get("x-oss-tagging", "")), kind=kind, acl=acl)
+
+
+def default_encryption(rule: Mapping[str, str]) -> dict[str, str]:
+    """Return a bucket's encryption rule as the headers of an upload that says nothing of it."""
+    names = dict(zip(("SSEAlgorithm", "KMSMasterKeyID", "KMSDataEncryption"), _ENCRYPTION, strict=True))
+    return {names[name]: value for name, value in rule.items()}
+
+
+def encryption_headers(attributes: Attributes) -> dict[str, str]:
+    """Return what every answer tells of an object's encryption."""
+    return {name: value for name, value in attributes.headers.items() if name in _ENCRYPTION}
+
+
+def is_compressed(request: Mapping[str, str], answer: Mapping[str, str], size: int) -> bool:
+    """Tell whether a download goes out compressed: a text of 1 KB and more, for whoever takes gzip."""
+    wanted = "gzip" in request.get("accept-encoding", "")
+    kind = answer["content-type"].partition(";")[0].strip().lower()
+    return wanted and size >= 1024 and kind in _COMPRESSED and "content-encoding" not in answer
+
+
+def version_header(call: Call, stored: StoredObject) -> dict[str, str]:
+    """Return the version as an answer tells it: only of a bucket that has or had versioning."""
+    if not call.oss.objects.versions.status(call.bucket):
+        return {}
+    return {"x-oss-version-id": shown(stored.record.version)}
 
 
 def tags_of_header(tagging: str) -> dict[str, str]:
@@ -87,6 +141,7 @@ def described(stored: StoredObject, storage_class: str) -> dict[str, str]:
     """Return the headers of GET and HEAD, without Content-Length."""
     attributes = stored.attributes
     headers = {"content-type": "application/octet-stream", **attributes.headers, **brief(stored)}
+    headers.pop("x-oss-symlink-target", None)
     headers["accept-ranges"] = "bytes"
     headers["x-oss-object-type"] = attributes.kind
     headers["x-oss-storage-class"] = storage_class

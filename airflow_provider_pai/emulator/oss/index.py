@@ -23,6 +23,14 @@ CREATE TABLE IF NOT EXISTS objects (
     PRIMARY KEY (bucket, key, inode)
 ) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS aside_objects ON objects (bucket, key) WHERE aside <> '';
+CREATE TABLE IF NOT EXISTS versions (
+    seq INTEGER PRIMARY KEY AUTOINCREMENT, bucket TEXT, key TEXT, version TEXT, inode INTEGER, size INTEGER,
+    mtime_ns INTEGER, aside TEXT NOT NULL, body TEXT NOT NULL
+);
+CREATE INDEX IF NOT EXISTS versions_of_bucket ON versions (bucket, key, seq);
+CREATE TABLE IF NOT EXISTS configs (
+    bucket TEXT, name TEXT, body BLOB NOT NULL, PRIMARY KEY (bucket, name)
+) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS uploads (
     id TEXT PRIMARY KEY, bucket TEXT, key TEXT, initiated INTEGER, headers TEXT NOT NULL
 ) WITHOUT ROWID;
@@ -42,7 +50,10 @@ class Attributes:
     """Standard and `x-oss-*` headers, lower case, as they go out again."""
     tags: dict[str, str] = field(default_factory=dict)
     kind: str = "Normal"
-    """Normal, Multipart or Appendable."""
+    """Normal, Multipart, Appendable or Symlink."""
+    acl: str = "default"
+    restored: tuple[float, int] | None = None
+    """When a restore was asked for (seconds since 1970), and for how many days."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,15 +67,28 @@ class Record:
     crc64: int
     attributes: Attributes
     aside: str = ""
-    """Name of the file below the private folder, for keys that can't be a path."""
+    """Name of the file below the private folder, for keys that can't be a path and for earlier versions."""
+    version: str = ""
+    """Its version; empty for what OSS calls the null version."""
 
     def describes(self, status: os.stat_result) -> bool:
         """Tell whether the file is still as it was when this was written."""
         return (self.inode, self.size, self.mtime_ns) == (status.st_ino, status.st_size, status.st_mtime_ns)
 
 
+@dataclass(frozen=True)
+class Version:
+    """An earlier version of an object, or a delete marker, which has no record."""
+
+    seq: int
+    key: str
+    id: str
+    mtime_ns: int
+    record: Record | None
+
+
 class Index:
-    """Buckets, records, uploads and parts; calls come from many threads."""
+    """Buckets with their configurations, records, versions, uploads and parts; calls come from many threads."""
 
     def __init__(self, path: Path) -> None:
         self._lock = threading.RLock()
@@ -100,15 +124,26 @@ class Index:
     def drop_bucket(self, name: str) -> None:
         """Forget a bucket and all records below it."""
         self.execute("DELETE FROM buckets WHERE name = ?", name)
-        self.execute("DELETE FROM objects WHERE bucket = ?", name)
+        for table in ("objects", "versions", "configs"):
+            self.execute(f"DELETE FROM {table} WHERE bucket = ?", name)  # noqa: S608 - no name comes from outside
+
+    def config(self, bucket: str, name: str) -> bytes | None:
+        """Return a configuration of a bucket as it was put, None if there is none."""
+        rows = self.execute("SELECT body FROM configs WHERE bucket = ? AND name = ?", bucket, name)
+        return rows[0][0] if rows else None
+
+    def put_config(self, bucket: str, name: str, body: bytes | None) -> None:
+        """Insert, replace or (None) delete a configuration of a bucket."""
+        if body is None:
+            self.execute("DELETE FROM configs WHERE bucket = ? AND name = ?", bucket, name)
+        else:
+            self.execute("INSERT OR REPLACE INTO configs VALUES (?, ?, ?)", bucket, name, body)
 
     def add(self, bucket: str, key: str, record: Record) -> None:
         """Insert a record beside those of other states of this object."""
-        attributes = record.attributes
-        body = [record.etag, str(record.crc64), attributes.kind, attributes.headers, attributes.tags]
         self.execute(
             "INSERT OR REPLACE INTO objects VALUES (?, ?, ?, ?, ?, ?, ?)",
-            bucket, key, record.inode, record.size, record.mtime_ns, record.aside, json.dumps(body),
+            bucket, key, record.inode, record.size, record.mtime_ns, record.aside, _body(record),
         )  # fmt: skip
 
     def records(self, bucket: str, keys: Iterable[str]) -> dict[str, list[Record]]:
@@ -132,12 +167,49 @@ class Index:
             self.execute("DELETE FROM objects WHERE bucket = ? AND key = ? AND inode IS NOT ?", bucket, key, inode)
         return [aside for (aside,) in gone]
 
+    def add_version(self, bucket: str, key: str, version: str, mtime_ns: int, record: Record | None = None) -> None:
+        """Insert an earlier version, or a delete marker, as the newest of them."""
+        kept = (
+            (record.inode, record.size, mtime_ns, record.aside, _body(record)) if record else (0, 0, mtime_ns, "", "")
+        )
+        self.execute(
+            "INSERT INTO versions (bucket, key, version, inode, size, mtime_ns, aside, body)"
+            " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+            bucket, key, version, *kept,
+        )  # fmt: skip
+
+    def put_version(self, version: Version, record: Record) -> None:
+        """Replace the record of an earlier version."""
+        self.execute("UPDATE versions SET body = ? WHERE seq = ?", _body(record), version.seq)
+
+    def versions(self, bucket: str, keys: Iterable[str]) -> dict[str, list[Version]]:
+        """Return the earlier versions of each of these keys that has any, the newest first."""
+        found: dict[str, list[Version]] = {}
+        for seq, key, version, *columns in self.execute(
+            "SELECT seq, key, version, inode, size, mtime_ns, aside, body FROM versions"
+            " WHERE bucket = ? AND key IN (SELECT value FROM json_each(?)) ORDER BY key, seq DESC",
+            bucket, json.dumps(list(keys)),
+        ):  # fmt: skip
+            record = _record(*columns) if columns[-1] else None
+            found.setdefault(key, []).append(Version(seq, key, version, columns[2], record))
+        return found
+
+    def drop_version(self, version: Version) -> None:
+        """Forget an earlier version."""
+        self.execute("DELETE FROM versions WHERE seq = ?", version.seq)
+
+    def versioned_keys(self, bucket: str, after: str, prefix: str) -> Iterator[str]:
+        """Yield the keys that have earlier versions, in byte order, beginning after `after`."""
+        return self._keys("versions WHERE bucket = ?", bucket, after, prefix)
+
     def aside_keys(self, bucket: str, after: str, prefix: str) -> Iterator[str]:
         """Yield the keys that are no paths, in byte order, beginning after `after`."""
+        return self._keys("objects WHERE bucket = ? AND aside <> ''", bucket, after, prefix)
+
+    def _keys(self, source: str, bucket: str, after: str, prefix: str) -> Iterator[str]:
         while True:
             rows = self.execute(
-                "SELECT DISTINCT key FROM objects WHERE bucket = ? AND aside <> '' AND key > ? AND key >= ?"
-                " ORDER BY key LIMIT 1000",
+                f"SELECT DISTINCT key FROM {source} AND key > ? AND key >= ? ORDER BY key LIMIT 1000",  # noqa: S608
                 bucket, after, prefix,
             )  # fmt: skip
             for (key,) in rows:
@@ -150,12 +222,22 @@ class Index:
 
     def aside_files(self) -> set[str]:
         """Return every private file that a record names."""
-        return {aside for (aside,) in self.execute("SELECT aside FROM objects WHERE aside <> ''")}
+        both = "SELECT aside FROM objects WHERE aside <> '' UNION SELECT aside FROM versions WHERE aside <> ''"
+        return {aside for (aside,) in self.execute(both)}
+
+
+def _body(record: Record) -> str:
+    attributes = record.attributes
+    more = {"version": record.version, "acl": attributes.acl, "restored": attributes.restored}
+    return json.dumps([record.etag, str(record.crc64), attributes.kind, attributes.headers, attributes.tags, more])
 
 
 def _record(inode: int, size: int, mtime_ns: int, aside: str, body: str) -> Record:
-    etag, crc64, kind, headers, tags = json.loads(body)
-    attributes = Attributes(headers=headers, tags=tags, kind=kind)
+    # An emulator without versions wrote five values.
+    etag, crc64, kind, headers, tags, more = [*json.loads(body), {}][:6]
+    restored = tuple(more["restored"]) if more.get("restored") else None
+    attributes = Attributes(headers=headers, tags=tags, kind=kind, acl=more.get("acl", "default"), restored=restored)
     return Record(
-        inode=inode, size=size, mtime_ns=mtime_ns, etag=etag, crc64=int(crc64), attributes=attributes, aside=aside
-    )
+        inode=inode, size=size, mtime_ns=mtime_ns, etag=etag, crc64=int(crc64), attributes=attributes, aside=aside,
+        version=more.get("version", ""),
+    )  # fmt: skip

@@ -4,32 +4,39 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import zlib
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import replace
-from typing import BinaryIO
+from typing import Any, BinaryIO
 from urllib.parse import unquote
 
 from starlette.responses import Response, StreamingResponse
 
+from airflow_provider_pai.emulator.oss.callback import call_back, read_callback
+from airflow_provider_pai.emulator.oss.configs import encryption_of
 from airflow_provider_pai.emulator.oss.errors import OssError, invalid_argument
 from airflow_provider_pai.emulator.oss.files import CHUNK
 from airflow_provider_pai.emulator.oss.headers import (
     attributes_of,
     brief,
     check_conditions,
-    checked_tags,
+    default_encryption,
     described,
+    encryption_headers,
+    is_compressed,
     iso_date,
     outgoing,
     overridden,
     quoted,
     requested_range,
     tags_of_header,
+    version_header,
 )
 from airflow_provider_pai.emulator.oss.index import Attributes
-from airflow_provider_pai.emulator.oss.objects import StoredObject
+from airflow_provider_pai.emulator.oss.restore import Thaw, check_readable
+from airflow_provider_pai.emulator.oss.stored import StoredObject
+from airflow_provider_pai.emulator.oss.versions import Deleted
 from airflow_provider_pai.emulator.oss.wire import Call, empty, xml
-from airflow_provider_pai.emulator.oss.xml import Pair, child_text, parse
 
 
 async def put_object(call: Call) -> Response:
@@ -37,14 +44,16 @@ async def put_object(call: Call) -> Response:
     if "x-oss-copy-source" in call.headers:
         return await copy_object(call)
     objects = call.oss.objects
-    attributes = attributes_of(call.headers)
+    attributes = kept(call)
+    callback = read_callback(call.headers, call.query)
     with await asyncio.to_thread(objects.stage) as staged:
         await call.receive(staged)
         call.check_digest(staged.hash.md5)
         stored = await asyncio.to_thread(
             objects.put, call.bucket, call.key, staged, attributes, overwrite=call.overwrite
         )
-    return empty(headers={**written(stored), "content-md5": base64.b64encode(bytes.fromhex(stored.etag)).decode()})
+    headers = {**written(call, stored), "content-md5": base64.b64encode(bytes.fromhex(stored.etag)).decode()}
+    return await answered(call, stored, empty(headers=headers), callback)
 
 
 async def append_object(call: Call) -> Response:
@@ -52,7 +61,7 @@ async def append_object(call: Call) -> Response:
     objects = call.oss.objects
     position = call.integer("position", 0, 0, 5 << 30)
     base = await asyncio.to_thread(call.oss.append_base, call.bucket, call.key, position)
-    attributes = base.attributes if base else attributes_of(call.headers, "Appendable")
+    attributes = base.attributes if base else kept(call, "Appendable")
     with await asyncio.to_thread(objects.stage) as staged:
         if base is not None:
             await asyncio.to_thread(staged.copy, base.path)
@@ -60,7 +69,7 @@ async def append_object(call: Call) -> Response:
         stored = await asyncio.to_thread(
             objects.put, call.bucket, call.key, staged, attributes, overwrite=base is not None, base=base
         )
-    return empty(headers={**written(stored), "x-oss-next-append-position": str(stored.size)})
+    return empty(headers={**written(call, stored), "x-oss-next-append-position": str(stored.size)})
 
 
 async def copy_object(call: Call) -> Response:
@@ -73,13 +82,15 @@ async def copy_object(call: Call) -> Response:
             objects.put, call.bucket, call.key, staged, _copied_attributes(call, source), overwrite=call.overwrite
         )
     response = xml("CopyObjectResult", ("ETag", quoted(stored.etag)), ("LastModified", iso_date(stored.modified)))
-    response.headers.update(written(stored))
+    response.headers.update(written(call, stored))
+    if version := version_header(replace(call, bucket=source_of(call)[0]), source):
+        response.headers["x-oss-copy-source-version-id"] = version["x-oss-version-id"]
     return response
 
 
 async def get_object(call: Call) -> Response:
     """GetObject."""
-    stored, file = await asyncio.to_thread(call.oss.objects.open, call.bucket, call.key)
+    stored, file = await asyncio.to_thread(_open, call)
     try:
         return await _download(call, stored, file)
     except BaseException:
@@ -89,76 +100,138 @@ async def get_object(call: Call) -> Response:
 
 async def head_object(call: Call) -> Response:
     """HeadObject."""
-    stored = await asyncio.to_thread(call.oss.objects.get, call.bucket, call.key)
+    stored, file = await asyncio.to_thread(_open, call)
+    file.close()
     check_conditions(stored, call.headers)
     return empty(headers={**outgoing(_described(call, stored)), "content-length": str(stored.size)})
 
 
 async def get_object_meta(call: Call) -> Response:
     """GetObjectMeta."""
-    stored = await asyncio.to_thread(call.oss.objects.get, call.bucket, call.key)
-    return empty(headers={**brief(stored), "content-length": str(stored.size)})
+    stored = await asyncio.to_thread(call.oss.objects.get, call.bucket, call.key, call.version)
+    headers = {**brief(stored), **version_header(call, stored), "content-length": str(stored.size)}
+    return empty(headers=headers)
 
 
 async def delete_object(call: Call) -> Response:
     """DeleteObject."""
-    await asyncio.to_thread(call.oss.objects.delete, call.bucket, call.key)
-    return empty(204)
-
-
-async def put_object_tagging(call: Call) -> Response:
-    """PutObjectTagging."""
-    root = parse(await call.document(), "Tagging")
-    tags = checked_tags([(child_text(each, "Key"), child_text(each, "Value")) for each in root.iter("Tag")])
-    return await _tag(call, tags)
-
-
-async def get_object_tagging(call: Call) -> Response:
-    """GetObjectTagging."""
-    stored = await asyncio.to_thread(call.oss.objects.get, call.bucket, call.key)
-    tags: list[Pair] = [("Tag", [("Key", key), ("Value", value)]) for key, value in stored.attributes.tags.items()]
-    return xml("Tagging", ("TagSet", tags))
-
-
-async def delete_object_tagging(call: Call) -> Response:
-    """DeleteObjectTagging."""
-    await _tag(call, {})
-    return empty(204)
+    deleted = await asyncio.to_thread(call.oss.objects.versions.delete, call.bucket, call.key, call.version)
+    return empty(204, _deleted_headers(deleted))
 
 
 async def open_source(call: Call) -> tuple[StoredObject, BinaryIO]:
     """Open the object that a copy reads.
 
-    :raises OssError: InvalidArgument, NoSuchBucket, NoSuchKey, PreconditionFailed.
+    :raises OssError: InvalidArgument, NoSuchBucket, NoSuchKey, NoSuchVersion, PreconditionFailed, InvalidObjectState.
     """
-    bucket, _, key = unquote(call.headers["x-oss-copy-source"]).removeprefix("/").partition("/")
-    if not bucket or not key:
-        raise invalid_argument("Copy Source must mention the source bucket and key: /sourcebucket/sourcekey.")
+    bucket, key, version = source_of(call)
     call.oss.check_names(bucket, key)
-    stored, file = await asyncio.to_thread(call.oss.objects.open, bucket, key)
+    stored, file = await asyncio.to_thread(call.oss.objects.open, bucket, key, version)
+    at_source = replace(call, bucket=bucket, key=key)
     try:
         check_conditions(stored, call.headers, "x-oss-copy-source-")
+        check_readable(storage_class_of(at_source, stored), thaw_of(call, stored))
     except OssError:
         file.close()
         raise
     return stored, file
 
 
-def written(stored: StoredObject) -> dict[str, str]:
+def source_of(call: Call) -> tuple[str, str, str | None]:
+    """Return bucket, key and version of the object that a copy reads.
+
+    :raises OssError: InvalidArgument.
+    """
+    path, given, version = call.headers["x-oss-copy-source"].partition("?versionId=")
+    bucket, _, key = unquote(path).removeprefix("/").partition("/")
+    if not bucket or not key or (given and not version):
+        raise invalid_argument("Copy Source must mention the source bucket and key: /sourcebucket/sourcekey.")
+    return bucket, key, version or None
+
+
+def kept(call: Call, kind: str = "Normal") -> Attributes:
+    """Return what is kept of an upload's headers, with its bucket's encryption.
+
+    :raises OssError: as `attributes_of`.
+    """
+    rule = encryption_of(call.oss.config(call.bucket, "encryption"))
+    return attributes_of({**default_encryption(rule), **call.headers}, kind)
+
+
+def written(call: Call, stored: StoredObject) -> dict[str, str]:
     """Return the headers of every answer to a write."""
-    return {"etag": quoted(stored.etag), "x-oss-hash-crc64ecma": str(stored.record.crc64)}
+    crc = {"x-oss-hash-crc64ecma": str(stored.record.crc64)}
+    return {"etag": quoted(stored.etag), **crc, **encryption_headers(stored.attributes), **version_header(call, stored)}
+
+
+async def answered(
+    call: Call, stored: StoredObject, response: Response, callback: tuple[dict[str, Any], dict[str, Any]] | None
+) -> Response:
+    """Return an upload's answer: OSS's own, or that of the server which is called back.
+
+    :raises OssError: CallbackFailed.
+    """
+    if callback is None:
+        return response
+    body = await asyncio.to_thread(call_back, *callback, call.bucket, stored)
+    headers = {
+        name: value for name, value in response.headers.items() if name not in ("content-length", "content-type")
+    }
+    return Response(body, 200, headers, media_type="application/json")
+
+
+def storage_class_of(call: Call, stored: StoredObject) -> str:
+    """Return an object's storage class: its own, else its bucket's."""
+    return stored.storage_class(call.oss.bucket(call.bucket).storage_class)
+
+
+def thaw_of(call: Call, stored: StoredObject) -> Thaw:
+    """Tell how far an object's restore is."""
+    return Thaw.of(stored.attributes, call.oss.cloud.settings.minute)
+
+
+def _open(call: Call) -> tuple[StoredObject, BinaryIO]:
+    """Open an object; a symbolic link's bytes are its target's, what it says of itself goes before.
+
+    :raises OssError: as `Objects.get`; SymlinkTargetNotExist, InvalidTargetType.
+    """
+    stored, file = call.oss.objects.open(call.bucket, call.key, call.version)
+    if stored.attributes.kind != "Symlink":
+        return stored, file
+    file.close()
+    link = stored.attributes
+    if call.oss.objects.find(call.bucket, unquote(link.headers["x-oss-symlink-target"])) is None:
+        raise OssError(404, "SymlinkTargetNotExist", "The symlink target object does not exist.")
+    target, file = call.oss.objects.open(call.bucket, unquote(link.headers["x-oss-symlink-target"]))
+    if target.attributes.kind == "Symlink":
+        file.close()
+        raise OssError(400, "InvalidTargetType", "The symbolic's target object type is invalid.")
+    attributes = replace(link, headers={**target.attributes.headers, **link.headers})
+    return replace(target, key=stored.key, record=replace(target.record, attributes=attributes)), file
 
 
 def _described(call: Call, stored: StoredObject) -> dict[str, str]:
-    return described(stored, stored.storage_class(call.oss.bucket(call.bucket).storage_class))
+    thaw = str(thaw_of(call, stored))
+    restore = {"x-oss-restore": thaw} if thaw else {}
+    return {**described(stored, storage_class_of(call, stored)), **version_header(call, stored), **restore}
+
+
+def _deleted_headers(deleted: Deleted) -> dict[str, str]:
+    version = {"x-oss-version-id": deleted.version} if deleted.version else {}
+    return {**version, **({"x-oss-delete-marker": "true"} if deleted.marker else {})}
 
 
 async def _download(call: Call, stored: StoredObject, file: BinaryIO) -> Response:
     check_conditions(stored, call.headers)
+    check_readable(storage_class_of(call, stored), thaw_of(call, stored))
     headers = overridden(_described(call, stored), call.query)
     standard = call.headers.get("x-oss-range-behavior") == "standard"
     wanted = requested_range(call.headers.get("range"), stored.size, standard=standard)
     start, length = wanted or (0, stored.size)
+    if wanted is None and is_compressed(call.headers, headers, length):
+        del headers["etag"]
+        headers["content-encoding"] = "gzip"
+        return StreamingResponse(_compressed(file), 200, outgoing(headers))
     headers["content-length"] = str(length)
     if wanted:
         headers["content-range"] = f"bytes {start}-{start + length - 1}/{stored.size}"
@@ -180,21 +253,24 @@ async def _stream(file: BinaryIO, length: int) -> AsyncIterator[bytes]:
             yield chunk
 
 
+async def _compressed(file: BinaryIO) -> AsyncIterator[bytes]:
+    packer = zlib.compressobj(wbits=zlib.MAX_WBITS | 16)
+    with file:
+        while chunk := await asyncio.to_thread(file.read, CHUNK):
+            if packed := await asyncio.to_thread(packer.compress, chunk):
+                yield packed
+    yield packer.flush()
+
+
 def _copied_attributes(call: Call, source: StoredObject) -> Attributes:
     """Return the attributes of a copy: the source's, unless the request replaces them."""
-    given = attributes_of(call.headers)
+    given = kept(call)
     headers, tags = source.attributes.headers, source.attributes.tags
     if call.headers.get("x-oss-metadata-directive", "COPY").upper() == "REPLACE":
         headers = given.headers
     elif storage_class := given.headers.get("x-oss-storage-class"):
         headers = {**headers, "x-oss-storage-class": storage_class}
+    headers = {**headers, **encryption_headers(given)}
     if call.headers.get("x-oss-tagging-directive", "COPY").upper() == "REPLACE":
         tags = tags_of_header(call.headers.get("x-oss-tagging", ""))
-    return Attributes(headers=headers, tags=tags)
-
-
-async def _tag(call: Call, tags: dict[str, str]) -> Response:
-    objects = call.oss.objects
-    stored = await asyncio.to_thread(objects.get, call.bucket, call.key)
-    await asyncio.to_thread(objects.update, call.bucket, call.key, replace(stored.attributes, tags=tags))
-    return empty()
+    return Attributes(headers=headers, tags=tags, acl=given.acl)

@@ -7,12 +7,12 @@ only mounts don't show them.
 
 from __future__ import annotations
 
+import heapq
 import os
 import threading
 import time
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from dataclasses import replace
 from itertools import count
 from pathlib import Path
 from typing import BinaryIO
@@ -27,6 +27,8 @@ from airflow_provider_pai.emulator.oss.files import Staged, hash_file
 from airflow_provider_pai.emulator.oss.index import Attributes, Index, Record
 from airflow_provider_pai.emulator.oss.listing import Cursor, Page, page, walk
 from airflow_provider_pai.emulator.oss.names import path_of
+from airflow_provider_pai.emulator.oss.stored import StoredObject
+from airflow_provider_pai.emulator.oss.versions import Versions
 
 # The kernel dates writes by a clock that stands still for some milliseconds: a file younger than this may be
 # written once more without showing it.
@@ -34,39 +36,6 @@ _SETTLED_NS = 50_000_000
 
 # How often a file that changes while it is read is looked at again.
 _PATIENCE = 1
-
-
-@dataclass(frozen=True)
-class StoredObject:
-    """An object, its file and what is known about this state of the file."""
-
-    key: str
-    path: Path
-    record: Record
-
-    @property
-    def size(self) -> int:
-        """Return the size in bytes."""
-        return self.record.size
-
-    @property
-    def etag(self) -> str:
-        """Return the ETag without its quotes."""
-        return self.record.etag
-
-    @property
-    def attributes(self) -> Attributes:
-        """Return headers, tags and kind."""
-        return self.record.attributes
-
-    def storage_class(self, default: str) -> str:
-        """Return the storage class: its own, else its bucket's."""
-        return self.attributes.headers.get("x-oss-storage-class", default)
-
-    @property
-    def modified(self) -> datetime:
-        """Return the time of the last change, in whole seconds as OSS keeps it."""
-        return datetime.fromtimestamp(self.record.mtime_ns // 1_000_000_000, UTC)
 
 
 class Objects:
@@ -82,10 +51,12 @@ class Objects:
         self._pinned: set[Path] = set()
         for folder in (self._staging, self._aside):
             folder.mkdir(parents=True, exist_ok=True)
+        self.versions = Versions(self, index, self._aside)
         self._sweep()
 
     def _sweep(self) -> None:
         """Delete what a killed emulator left half done."""
+        self.versions.sweep()
         for file in self._staging.iterdir():
             file.unlink()
         known = self._index.aside_files()
@@ -96,6 +67,10 @@ class Objects:
     def stage(self) -> Staged:
         """Return a new file to write an object's bytes to."""
         return Staged(self._staging)
+
+    def adopt(self, file: Path) -> Staged:
+        """Return a file that is there as a new object's."""
+        return Staged.adopt(self._staging, file)
 
     def pin(self, folder: Path) -> Path:
         """Keep a folder that is mounted even when its last object is deleted."""
@@ -108,23 +83,26 @@ class Objects:
         records = self._index.records(bucket, [key]).get(key, [])
         return self._describe(bucket, key, path, records) if path else self._set_aside(key, records)
 
-    def get(self, bucket: str, key: str) -> StoredObject:
+    def get(self, bucket: str, key: str, version: str | None = None) -> StoredObject:
         """Return an object.
 
-        :raises OssError: NoSuchKey.
+        :param version: an id, `null`, or None for the newest.
+        :raises OssError: NoSuchKey, NoSuchVersion, MethodNotAllowed (a delete marker), InvalidArgument.
         """
+        if version is not None:
+            return self.versions.get(bucket, key, version)
         found = self.find(bucket, key)
         if found is None:
-            raise no_such_key()
+            raise no_such_key(self.versions.marker_headers(bucket, key))
         return found
 
-    def open(self, bucket: str, key: str) -> tuple[StoredObject, BinaryIO]:
+    def open(self, bucket: str, key: str, version: str | None = None) -> tuple[StoredObject, BinaryIO]:
         """Return an object and its bytes, of one and the same state.
 
-        :raises OssError: NoSuchKey.
+        :raises OssError: as `get`.
         """
         for attempt in count():
-            found = self.get(bucket, key)
+            found = self.get(bucket, key, version)
             try:
                 file = found.path.open("rb", buffering=0)
             except FileNotFoundError:
@@ -139,12 +117,17 @@ class Objects:
 
     def page(self, bucket: str, cursor: Cursor, delimiter: str, limit: int) -> tuple[Page, list[StoredObject]]:
         """Return one page of a bucket's keys and the objects on it."""
-        found = page(self._sources(bucket, cursor), cursor, delimiter, limit)
-        return found, list(self._describe_all(bucket, found.keys))
+        found = page(self.sources(bucket, cursor), cursor, delimiter, limit)
+        return found, list(self.describe_all(bucket, found.keys))
+
+    def all(self, bucket: str) -> Iterator[StoredObject]:
+        """Yield every object of a bucket."""
+        for key in heapq.merge(*self.sources(bucket, Cursor())):
+            yield from self.describe_all(bucket, [key.decode()])
 
     def is_empty(self, bucket: str) -> bool:
-        """Tell whether a bucket has no object."""
-        return not len(page(self._sources(bucket, Cursor()), Cursor(), "", 1))
+        """Tell whether a bucket has no object, earlier version or delete marker."""
+        return not len(page([*self.sources(bucket, Cursor()), self.versions.keys(bucket, Cursor())], Cursor(), "", 1))
 
     def put(
         self,
@@ -172,30 +155,40 @@ class Objects:
             if self._index.bucket(bucket) is None:
                 raise no_such_bucket()
             self._check(bucket, key, overwrite=overwrite, base=base)
-            target = self._place(bucket, key)
-            if target is None:
-                record = replace(record, aside=staged.path.name)
-                target = self._aside / record.aside
-            self._index.add(bucket, key, record)
-            staged.path.replace(target)
-            self._forget(bucket, key, record.inode)
+            # An append goes on with the version that is there.
+            version = base.record.version if base else self.versions.make_room(bucket, key)
+            return self.place(bucket, key, staged.path, replace(record, version=version))
+
+    def place(self, bucket: str, key: str, file: Path, record: Record) -> StoredObject:
+        """Move a file to where its object belongs; the caller holds the lock."""
+        target = self._place(bucket, key)
+        if target is None:
+            record = replace(record, aside=file.name)
+            target = self._aside / file.name
+        self._index.add(bucket, key, record)
+        file.replace(target)
+        self._forget(bucket, key, record.inode)
         return StoredObject(key, target, record)
 
-    def update(self, bucket: str, key: str, attributes: Attributes) -> None:
-        """Replace the attributes of an object; its bytes stay.
+    def update(self, bucket: str, stored: StoredObject, attributes: Attributes) -> None:
+        """Replace the attributes of an object, or of one of its versions; its bytes stay.
 
         :raises OssError: NoSuchKey.
         """
         with self.lock:
-            self._index.add(bucket, key, replace(self.get(bucket, key).record, attributes=attributes))
+            current = self.find(bucket, stored.key)
+            record = replace(stored.record, attributes=attributes)
+            if current is not None and current.record == stored.record:
+                self._index.add(bucket, stored.key, record)
+            else:
+                self.versions.update(bucket, stored, record)
 
-    def delete(self, bucket: str, key: str) -> None:
-        """Delete an object, and folders that it leaves empty; a missing one is no error."""
-        with self.lock:
-            if path := self._file(bucket, key):
-                path.unlink(missing_ok=True)
-                self._prune(self.root / bucket, path.parent)
-            self._forget(bucket, key, None)
+    def remove(self, bucket: str, key: str) -> None:
+        """Delete an object's file, and folders that it leaves empty; the caller holds the lock."""
+        if path := self._file(bucket, key):
+            path.unlink(missing_ok=True)
+            self._prune(self.root / bucket, path.parent)
+        self._forget(bucket, key, None)
 
     def _check(self, bucket: str, key: str, *, overwrite: bool, base: StoredObject | None) -> None:
         if not overwrite and (self._file(bucket, key) or self.find(bucket, key)):
@@ -240,7 +233,8 @@ class Objects:
         except FileNotFoundError:
             return None
 
-    def _describe_all(self, bucket: str, keys: list[str]) -> Iterator[StoredObject]:
+    def describe_all(self, bucket: str, keys: list[str]) -> Iterator[StoredObject]:
+        """Yield the objects with these keys."""
         records = self._index.records(bucket, keys)
         for key in keys:
             relative = path_of(key)
@@ -280,7 +274,7 @@ class Objects:
                 return  # not empty
             folder = folder.parent
 
-    def _sources(self, bucket: str, cursor: Cursor) -> list[Iterator[bytes]]:
+    def sources(self, bucket: str, cursor: Cursor) -> list[Iterator[bytes]]:
         folder = os.fsencode(self.root / bucket)
         files = walk(folder, cursor, lambda entry: _is_object(entry, folder))
         after, prefix = cursor.after.decode(errors="ignore"), cursor.prefix.decode(errors="ignore")

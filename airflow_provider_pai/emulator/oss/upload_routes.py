@@ -7,9 +7,10 @@ from itertools import islice
 
 from starlette.responses import Response
 
+from airflow_provider_pai.emulator.oss.callback import read_callback
 from airflow_provider_pai.emulator.oss.errors import OssError, invalid_argument
-from airflow_provider_pai.emulator.oss.headers import attributes_of, iso_date, quoted, requested_range
-from airflow_provider_pai.emulator.oss.object_routes import open_source, written
+from airflow_provider_pai.emulator.oss.headers import iso_date, quoted, requested_range
+from airflow_provider_pai.emulator.oss.object_routes import answered, kept, open_source, written
 from airflow_provider_pai.emulator.oss.uploads import MAX_PARTS, Part, Upload, check_part_number
 from airflow_provider_pai.emulator.oss.wire import Call, empty, xml
 from airflow_provider_pai.emulator.oss.xml import Encoder, Pair, child_text, malformed, parse
@@ -17,7 +18,9 @@ from airflow_provider_pai.emulator.oss.xml import Encoder, Pair, child_text, mal
 
 async def initiate_upload(call: Call) -> Response:
     """InitiateMultipartUpload."""
-    upload = await asyncio.to_thread(call.oss.uploads.begin, call.bucket, call.key, attributes_of(call.headers))
+    attributes = kept(call, "Multipart")
+    sequential = "sequential" in call.query
+    upload = await asyncio.to_thread(call.oss.uploads.begin, call.bucket, call.key, attributes, sequential=sequential)
     encode = Encoder(call.query.get("encoding-type"))
     return xml(
         "InitiateMultipartUploadResult",
@@ -34,7 +37,8 @@ async def upload_part(call: Call) -> Response:
     number = check_part_number(call.integer("partNumber", 0, 0, 1 << 31))
     if "x-oss-copy-source" in call.headers:
         return await _upload_part_copy(call, upload, number)
-    with await asyncio.to_thread(call.oss.objects.stage) as staged:
+    length = int(call.headers["content-length"]) if "content-length" in call.headers else None
+    with await asyncio.to_thread(call.oss.uploads.stage, upload, number, length) as staged:
         await call.receive(staged)
         call.check_digest(staged.hash.md5)
         part = await asyncio.to_thread(call.oss.uploads.put_part, upload, number, staged)
@@ -56,6 +60,7 @@ async def _upload_part_copy(call: Call, upload: Upload, number: int) -> Response
 async def complete_upload(call: Call) -> Response:
     """CompleteMultipartUpload."""
     upload = _upload(call)
+    callback = read_callback(call.headers, call.query)
     body = await call.document()
     wanted = _wanted_parts(body, complete_all=call.headers.get("x-oss-complete-all", "").lower() == "yes")
     stored = await asyncio.to_thread(call.oss.uploads.complete, upload, wanted, overwrite=call.overwrite)
@@ -68,8 +73,8 @@ async def complete_upload(call: Call) -> Response:
         ("Key", encode(call.key)),
         ("ETag", quoted(stored.etag)),
     )
-    response.headers.update(written(stored))
-    return response
+    response.headers.update(written(call, stored))
+    return await answered(call, stored, response, callback)
 
 
 async def abort_upload(call: Call) -> Response:

@@ -48,6 +48,17 @@ class Call:
         return int(given)
 
     @property
+    def version(self) -> str | None:
+        """Return the version that is asked for.
+
+        :raises OssError: InvalidArgument: an empty one.
+        """
+        version = self.query.get("versionId")
+        if version == "":
+            raise invalid_argument("Version id cannot be the empty string", "versionId", "")
+        return version
+
+    @property
     def overwrite(self) -> bool:
         """Tell whether an object that is there may be overwritten."""
         return self.headers.get("x-oss-forbid-overwrite", "").lower() != "true"
@@ -103,6 +114,12 @@ def text_xml(tag: str, text: str) -> Response:
     return Response(text_document(tag, text), media_type="application/xml")
 
 
+def owner(call: Call) -> Pair:
+    """Return the element that names the account."""
+    account = call.oss.cloud.settings.account_id
+    return "Owner", [("ID", account), ("DisplayName", account)]
+
+
 def empty(status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
     """Return an answer without a body."""
     return Response(status_code=status, headers=headers)
@@ -116,6 +133,7 @@ def refusal(error: ApiError, call: Call) -> Response:
         ("Message", error.message),
         ("RequestId", call.request_id),
         ("HostId", call.headers.get("host", "")),
+        *(error.details.items() if isinstance(error, OssError) else ()),
     ]
     body = document("Error", *children, *([("EC", ec)] if ec else []))
     headers = dict(error.headers) if isinstance(error, OssError) else {}

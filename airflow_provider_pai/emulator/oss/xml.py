@@ -20,12 +20,12 @@ _BACK = {0xF0000 + code: code for code in _CONTROLS}
 
 def document(tag: str, *children: Pair) -> bytes:
     """Return a document; a child is a name with text, a number, a flag or children of its own."""
-    return _serialized(_element(tag, children))
+    return serialized(_element(tag, children))
 
 
 def text_document(tag: str, text: str) -> bytes:
     """Return a document that is one text."""
-    return _serialized(_element(tag, text))
+    return serialized(_element(tag, text))
 
 
 def parse(body: bytes, tag: str) -> ElementTree.Element:
@@ -74,7 +74,8 @@ class Encoder:
         return [("EncodingType", "url")] if self._url else []
 
 
-def _serialized(root: ElementTree.Element) -> bytes:
+def serialized(root: ElementTree.Element) -> bytes:
+    """Return an element as a document."""
     content: bytes = ElementTree.tostring(root, encoding="utf-8")
     return _DECLARATION + content
 

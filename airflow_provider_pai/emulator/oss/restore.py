@@ -1,0 +1,82 @@
+"""Archived objects: readable for some days after a restore, which takes a minute. Rules of RestoreObject."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from email.utils import format_datetime
+from xml.etree import ElementTree
+
+from airflow_provider_pai.emulator.oss.errors import OssError, invalid_argument
+from airflow_provider_pai.emulator.oss.index import Attributes
+from airflow_provider_pai.emulator.oss.xml import malformed
+
+TIERS = ("Expedited", "Standard", "Bulk")
+FROZEN = ("Archive", "ColdArchive", "DeepColdArchive")
+_DAY = 86_400
+
+
+@dataclass(frozen=True)
+class Thaw:
+    """How far a restore is."""
+
+    running: bool = False
+    until: float = 0.0
+    """Seconds since 1970; 0: there is none."""
+
+    @classmethod
+    def of(cls, attributes: Attributes, minute: float) -> Thaw:
+        """Tell how far an object's restore is."""
+        if attributes.restored is None:
+            return cls()
+        asked, days = attributes.restored
+        until = asked + days * _DAY
+        return cls(time.time() < asked + minute, until) if time.time() < until else cls()
+
+    def __str__(self) -> str:
+        """Return the header `x-oss-restore`; empty where there is nothing to tell."""
+        if not self.until:
+            return ""
+        if self.running:
+            return 'ongoing-request="true"'
+        moment = format_datetime(datetime.fromtimestamp(self.until, UTC), usegmt=True)
+        return f'ongoing-request="false", expiry-date="{moment}"'
+
+
+def check_readable(storage_class: str, thaw: Thaw) -> None:
+    """Refuse to read an archived object that is not restored.
+
+    :raises OssError: InvalidObjectState.
+    """
+    if storage_class in FROZEN and (thaw.running or not thaw.until):
+        raise OssError(403, "InvalidObjectState", "The operation is not valid for the object's state")
+
+
+def asked(attributes: Attributes, storage_class: str, thaw: Thaw, days: int) -> Attributes:
+    """Return the attributes of an object that is to be restored; one that is restored is for longer.
+
+    :raises OssError: OperationNotSupported, RestoreAlreadyInProgress.
+    """
+    if storage_class not in FROZEN:
+        raise OssError(400, "OperationNotSupported", "The operation is not supported for this resource")
+    if thaw.running:
+        raise OssError(409, "RestoreAlreadyInProgress", "The restore operation is in progress.")
+    begun = attributes.restored[0] if attributes.restored and thaw.until else time.time()
+    return replace(attributes, restored=(begun, days + int((time.time() - begun) // _DAY)))
+
+
+def read_request(root: ElementTree.Element | None, storage_class: str) -> tuple[int, Mapping[str, str]]:
+    """Return the days of a RestoreRequest, and the headers of the answer.
+
+    :raises OssError: MalformedXML, InvalidArgument.
+    """
+    if root is None:
+        return 1, {}
+    days, tier = root.findtext("Days") or "1", root.findtext("JobParameters/Tier")
+    if not days.isdigit() or not int(days) or (tier is not None and storage_class == "Archive"):
+        raise malformed()
+    if tier is not None and tier not in TIERS:
+        raise invalid_argument(f"Tier must be one of {', '.join(TIERS)}.", "Tier", tier)
+    return int(days), {"x-oss-object-restore-priority": tier or "Standard"} if storage_class != "Archive" else {}

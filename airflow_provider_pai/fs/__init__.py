@@ -1,0 +1,1 @@
+"""File systems for Airflow's ObjectStoragePath."""

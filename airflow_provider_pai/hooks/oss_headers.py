@@ -1,0 +1,56 @@
+"""Headers of a write: what becomes of an object that is there, storage class, tags."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from urllib.parse import urlencode
+
+from airflow_provider_pai.exceptions import PaiConfigError
+
+STORAGE_CLASSES = ("Standard", "IA", "Archive", "ColdArchive", "DeepColdArchive")
+FORBID_OVERWRITE = "x-oss-forbid-overwrite"
+
+
+def write_headers(
+    overwrite: bool = True,
+    storage_class: str | None = None,
+    tags: Mapping[str, str] | None = None,
+    headers: Mapping[str, str] | None = None,
+) -> dict[str, str]:
+    """Return the headers of a write.
+
+    :raises PaiConfigError: a storage class or tags that OSS does not have.
+    """
+    written = dict(headers or {})
+    if not overwrite:
+        written[FORBID_OVERWRITE] = "true"
+    if storage_class is not None:
+        written["x-oss-storage-class"] = one_of("storage_class", storage_class, STORAGE_CLASSES)
+    if tags:
+        written["x-oss-tagging"] = urlencode(check_tags(tags))
+    return written
+
+
+def check_tags(tags: Mapping[str, str]) -> dict[str, str]:
+    """Return an object's tags.
+
+    :raises PaiConfigError: more than ten, or a key or value that is too long.
+    """
+    if len(tags) > 10 or any(not 1 <= len(key) <= 128 or len(value) > 256 for key, value in tags.items()):
+        raise PaiConfigError("tags", dict(tags), "at most 10, keys of 1 to 128 and values of at most 256 characters")
+    return dict(tags)
+
+
+def one_of(field: str, value: str, allowed: tuple[str, ...]) -> str:
+    """Return a value that must be one of some.
+
+    :raises PaiConfigError: it is not.
+    """
+    if value not in allowed:
+        raise PaiConfigError(field, value, f"one of {', '.join(allowed)}")
+    return value
+
+
+def version_of(version: str | None) -> dict[str, str]:
+    """Return the parameters that name a version."""
+    return {"versionId": version} if version else {}

@@ -1,0 +1,155 @@
+"""Asset events from OSS, for Airflow 3: `AssetWatcher(name=…, trigger=OssObjectTrigger(uri="oss://bucket/in/*.csv"))`."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import AsyncIterator, Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+from airflow.providers.common.compat.sdk import Asset
+from airflow.triggers import base
+from airflow.triggers.base import TriggerEvent
+
+from airflow_provider_pai.exceptions import PaiApiError, PaiConfigError
+from airflow_provider_pai.hooks.oss import ObjectInfo, parse_uri
+from airflow_provider_pai.triggers.base import Json
+from airflow_provider_pai.triggers.oss import ListingTrigger
+
+# Airflow 2.11 has no event triggers.
+_Base: Any = getattr(base, "BaseEventTrigger", base.BaseTrigger)
+
+CURSOR = "pai_oss_cursor"
+OVERLAP = 600.0
+"""Seconds by which an object may show later than its own time says."""
+
+
+@dataclass
+class Cursor:
+    """Which objects were reported: everything older than the newest by `OVERLAP`, and of the others those named."""
+
+    newest: float = 0.0
+    """Seconds since 1970, of the newest object that was seen."""
+    seen: dict[str, list[Any]] = field(default_factory=dict)
+    """ETag and time by key."""
+
+    def news(self, infos: Iterable[ObjectInfo]) -> list[ObjectInfo]:
+        """Return the objects that were not reported, the oldest first."""
+        new = [
+            info
+            for info in infos
+            if _time(info) >= self.newest - OVERLAP and self.seen.get(info.uri.key) != _state(info)
+        ]
+        return sorted(new, key=lambda info: (_time(info), info.uri.key))
+
+    def note(self, info: ObjectInfo) -> None:
+        """Count an object as reported."""
+        self.newest = max(self.newest, _time(info))
+        self.seen[info.uri.key] = _state(info)
+        self.seen = {key: state for key, state in self.seen.items() if state[1] >= self.newest - OVERLAP}
+
+    def to_dict(self) -> Json:
+        """Return plain JSON."""
+        return {"newest": self.newest, "seen": self.seen}
+
+
+class OssObjectTrigger(ListingTrigger, _Base):  # type: ignore[misc]
+    """Yields `{"uri", "size", "etag", "last_modified"}` for each object that comes or is overwritten.
+
+    Each is reported once, also when the triggerer starts anew: what was reported is kept in the asset's state store
+    (Airflow 3.3; before it, a new triggerer begins with what comes from then on). Errors are logged and do not end it.
+
+    :param uri: a prefix, or a key with `*`, `?` and `[…]`.
+    :param pai_conn_id: connection of type `pai`.
+    :param region: overrides the connection's region.
+    :param poll_interval: seconds between two looks.
+    :param existing: report what is there already at the very first look.
+    :param asset: name of the asset whose store is used; needed where assets share this very trigger.
+    """
+
+    def __init__(
+        self,
+        *,
+        uri: str,
+        pai_conn_id: str = "pai_default",
+        region: str | None = None,
+        poll_interval: float = 60.0,
+        existing: bool = False,
+        asset: str | None = None,
+    ) -> None:
+        arguments = {"pai_conn_id": pai_conn_id, "region": region}
+        super().__init__(hook_arguments=arguments, poll_interval=poll_interval)
+        self.uri = str(parse_uri("uri", uri))
+        self.existing = existing
+        self.asset = asset
+
+    def arguments(self) -> Json:
+        """Return the constructor's arguments."""
+        own = {"uri": self.uri, "poll_interval": self.poll_interval, "existing": self.existing, "asset": self.asset}
+        return {**self.hook_arguments, **own}
+
+    async def poll(self, hook: Any) -> Json | None:
+        """Not used: this trigger does not end with its first event."""
+        raise NotImplementedError
+
+    async def run(self) -> AsyncIterator[TriggerEvent]:
+        """Yield events for ever."""
+        hook, cursor, pause = await self.connected(), await self._restored(), self.poll_interval
+        while True:
+            try:
+                infos = await self._look(hook)
+            except PaiApiError as error:
+                self.log.warning("No answer, looking again: %s", error)
+                pause = min(pause * random.uniform(1.2, 2), 8 * self.poll_interval)  # noqa: S311 - jitter
+                await self.rest(pause)
+                continue
+            cursor, pause = cursor or await self._first(infos), self.poll_interval
+            for info in cursor.news(infos):
+                yield TriggerEvent(_payload(info))  # type: ignore[no-untyped-call]
+                cursor.note(info)
+                await self._keep(cursor)
+            await self.rest(pause)
+
+    async def _look(self, hook: Any) -> list[ObjectInfo]:
+        (infos,) = await self.find(hook, [self.uri])
+        return [info for info in infos if not info.uri.key.endswith("/")]
+
+    async def _first(self, infos: list[ObjectInfo]) -> Cursor:
+        """Return where to begin when nothing was ever reported."""
+        cursor = Cursor()
+        for info in [] if self.existing else infos:
+            cursor.note(info)
+        await self._keep(cursor)
+        return cursor
+
+    @property
+    def _store(self) -> Any:
+        store = getattr(self, "asset_state_store", None)
+        return store[Asset(name=self.asset)] if store is not None and self.asset else store
+
+    async def _restored(self) -> Cursor | None:
+        if self._store is None:
+            return None
+        try:
+            kept = await self._store.aget(CURSOR)
+        except ValueError as error:
+            raise PaiConfigError("asset", self.asset, f"the name of one of the assets: {error}") from error
+        return Cursor(**kept) if kept else None
+
+    async def _keep(self, cursor: Cursor) -> None:
+        if self._store is not None:
+            await self._store.aset(CURSOR, cursor.to_dict())
+
+
+def _time(info: ObjectInfo) -> float:
+    return info.last_modified.timestamp()
+
+
+def _state(info: ObjectInfo) -> list[Any]:
+    return [info.etag, _time(info)]
+
+
+def _payload(info: ObjectInfo) -> Json:
+    return {
+        "uri": str(info.uri), "size": info.size, "etag": info.etag, "last_modified": info.last_modified.isoformat(),
+    }  # fmt: skip

@@ -1,0 +1,325 @@
+"""What moving bytes to and from OSS costs: our hook, plain oss2, the alibaba provider's OSSHook, and curl as the limit.
+
+Prints one JSON line. The emulator runs in a process of its own and serves everyone; each client is a fresh process per
+measurement, so that its memory is its own. Rounds go through all clients one after the other; figures are medians.
+
+- upload_1g, download_1g: MB/s of one file; `--size` for less. CRC64 is on for everyone but curl, which has none.
+- small_files: files per second of 1,000 files of 64 KiB, up; peers as their users write it, in a loop.
+- list_5000: objects per second of one listing.
+- network: MB/s of a download and an upload on a line with 20 ms and 50 MB/s per connection, ours with one thread
+  (single) and with its usual ones (parallel).
+- peak_mb: what the largest of a client's transfers added to its process at most (MB of RSS).
+
+A peer that is not installed is null. The server makes an honest MD5 of every upload: no upload is faster than that.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import json
+import os
+import resource
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.request
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+Json = dict[str, Any]
+CLIENTS = ("curl", "ours", "oss2", "alibaba")
+BUCKET = "bench"
+SMALL = 64 * 1024
+LINE = {"match": "^oss", "delay": 0.02, "rate": 50e6}
+
+
+# --- clients: each a class whose methods do one thing; constructed before the clock starts
+
+
+class Ours:
+    """OssHook."""
+
+    def __init__(self) -> None:
+        from airflow_provider_pai.hooks.oss import OssHook
+
+        self.hook = OssHook()
+        self.hook.head(f"oss://{BUCKET}/none")
+
+    def upload(self, path: Path, key: str, **options: Any) -> None:
+        self.hook.upload(path, f"oss://{BUCKET}/{key}", **options)
+
+    def download(self, key: str, path: Path, **options: Any) -> None:
+        self.hook.download(f"oss://{BUCKET}/{key}", path, **options)
+
+    def small(self, folder: Path, prefix: str) -> None:
+        self.hook.upload_folder(folder, f"oss://{BUCKET}/{prefix}")
+
+    def list(self, prefix: str) -> int:
+        return sum(1 for _ in self.hook.list_objects(f"oss://{BUCKET}/{prefix}"))
+
+
+class Oss2:
+    """Plain oss2, as its README shows it."""
+
+    def __init__(self) -> None:
+        import oss2
+
+        self.oss2 = oss2
+        at = json.loads(os.environ["BENCH_ACCOUNT"])
+        auth = oss2.AuthV4(at["access_key_id"], at["access_key_secret"])
+        self.bucket = oss2.Bucket(auth, at["oss_endpoint"], BUCKET, region=at["region"])
+        self.bucket.object_exists("none")
+
+    def upload(self, path: Path, key: str) -> None:
+        self.bucket.put_object_from_file(key, str(path))
+
+    def download(self, key: str, path: Path) -> None:
+        self.bucket.get_object_to_file(key, str(path))
+
+    def small(self, folder: Path, prefix: str) -> None:
+        for path in folder.iterdir():
+            self.bucket.put_object_from_file(f"{prefix}{path.name}", str(path))
+
+    def list(self, prefix: str) -> int:
+        return sum(1 for _ in self.oss2.ObjectIteratorV2(self.bucket, prefix=prefix, max_keys=1000))
+
+
+class Alibaba:
+    """OSSHook of apache-airflow-providers-alibaba."""
+
+    def __init__(self) -> None:
+        from airflow.providers.alibaba.cloud.hooks.oss import OSSHook
+
+        self.hook = OSSHook(region=json.loads(os.environ["BENCH_ACCOUNT"])["region"], oss_conn_id="oss_bench")
+        self.hook.object_exists("none", BUCKET)
+
+    def upload(self, path: Path, key: str) -> None:
+        self.hook.upload_local_file(key, str(path), BUCKET)
+
+    def download(self, key: str, path: Path) -> None:
+        self.hook.download_file(key, str(path), BUCKET)
+
+    def small(self, folder: Path, prefix: str) -> None:
+        for path in folder.iterdir():
+            self.hook.upload_local_file(f"{prefix}{path.name}", str(path), BUCKET)
+
+    def list(self, prefix: str) -> int:
+        """Make the SDK's own paginator do it: the hook has no listing."""
+        import alibabacloud_oss_v2 as v2
+
+        client = self.hook.get_client() if hasattr(self.hook, "get_client") else self.hook._get_client()
+        pages = client.list_objects_v2_paginator().iter_page(
+            v2.ListObjectsV2Request(bucket=BUCKET, prefix=prefix, max_keys=1000)
+        )
+        return sum(len(page.contents or []) for page in pages)
+
+
+class Curl:
+    """curl with presigned URLs, which take no time of its own."""
+
+    def __init__(self) -> None:
+        self.sign = Oss2().bucket.sign_url
+
+    def upload(self, path: Path, key: str) -> None:
+        _curl("-T", str(path), "-H", "Content-Type:", "-H", "Expect:", self.sign("PUT", key, 600))
+
+    def download(self, key: str, path: Path) -> None:
+        _curl("-o", str(path), self.sign("GET", key, 600))
+
+    def small(self, folder: Path, prefix: str) -> None:
+        lines = ["-H", "Content-Type:", "-H", "Expect:"]
+        for path in folder.iterdir():
+            lines += ["-T", str(path), self.sign("PUT", f"{prefix}{path.name}", 600)]
+        _curl(*lines)
+
+    def list(self, prefix: str) -> int:
+        """Leave it out: curl parses nothing."""
+        raise NotImplementedError
+
+
+def _curl(*arguments: str) -> None:
+    subprocess.run(["curl", "-sS", "--fail", *arguments], check=True, stdout=subprocess.DEVNULL)
+
+
+MADE: dict[str, Callable[[], Any]] = {"curl": Curl, "ours": Ours, "oss2": Oss2, "alibaba": Alibaba}
+
+
+def be_client(kind: str, work: list[Any]) -> None:
+    """Do one thing and print seconds and the MB that it added to the process; null: not possible."""
+    os.dup2(2, 1)  # Airflow logs to stdout
+    client = MADE[kind]()
+    method, *arguments = work
+    options = arguments.pop() if isinstance(arguments[-1], dict) else {}
+    paths = [Path(each) if str(each).startswith("/") else each for each in arguments]
+    before = _rss()
+    begun = time.perf_counter()
+    getattr(client, method)(*paths, **options)
+    seconds = time.perf_counter() - begun
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024 - before
+    _say({"seconds": seconds, "mb": max(0.0, peak)})
+
+
+def _rss() -> float:
+    pages = int(Path("/proc/self/statm").read_text().split()[1])
+    return pages * resource.getpagesize() / (1 << 20)
+
+
+# --- the process that was called
+
+
+class Bench:
+    """One emulator and a folder."""
+
+    def __init__(self, folder: Path, account: Json, runs: int) -> None:
+        self.folder = folder
+        self.account = account
+        self.runs = runs
+        self.peaks: dict[str, float] = {}
+        extra = {name: account[name] for name in ("region", "workspace_id", "endpoint_url", "oss_endpoint")}
+        keys = {"login": account["access_key_id"], "password": account["access_key_secret"]}
+        peer = {
+            "auth_type": "AK", "region": account["region"], "endpoint": account["oss_endpoint"],
+            "access_key_id": keys["login"], "access_key_secret": keys["password"],
+        }  # fmt: skip
+        self.environment = {
+            **os.environ,
+            "AIRFLOW_HOME": str(folder / "airflow"),
+            "AIRFLOW_CONN_PAI_DEFAULT": json.dumps({"conn_type": "pai", **keys, "extra": extra}),
+            "AIRFLOW_CONN_OSS_BENCH": json.dumps({"conn_type": "oss", "extra": peer}),
+            "BENCH_ACCOUNT": json.dumps(account),
+        }
+
+    def ask(self, kind: str, *work: Any) -> float | None:
+        """Return the seconds that a client took; None: it is not installed, or can't do it."""
+        command = [sys.executable, __file__, "--client", kind, "--work", json.dumps([str_of(each) for each in work])]
+        ended = subprocess.run(command, env=self.environment, capture_output=True, text=True, check=False)
+        if ended.returncode:
+            if "ModuleNotFoundError" in ended.stderr or "NotImplementedError" in ended.stderr:
+                return None
+            raise RuntimeError(f"{kind} {work}: {ended.stderr}")
+        found = json.loads(ended.stdout)
+        self.peaks[kind] = max(self.peaks.get(kind, 0.0), found["mb"])
+        return float(found["seconds"])
+
+    def row(
+        self, amount: float, work: Callable[[str, int], tuple[Any, ...]], clients: tuple[str, ...] = CLIENTS
+    ) -> Json:
+        """Return each client's amount per second: the median of the rounds."""
+        times: dict[str, list[float | None]] = {kind: [] for kind in clients}
+        for number in range(self.runs):
+            for kind in clients:
+                if None not in times[kind]:
+                    times[kind].append(self.ask(kind, *work(kind, number)))
+        return {
+            kind: None if None in found else round(amount / statistics.median(found), 1)
+            for kind, found in times.items()
+        }
+
+    def faults(self, rules: list[Json]) -> None:
+        """Set faults in place of those that are set."""
+        url = f"{self.account['endpoint_url']}/_emulator/faults"
+        for method, body in (("DELETE", None), ("POST", json.dumps(rules).encode())):
+            request = urllib.request.Request(url, body, {"Content-Type": "application/json"}, method=method)
+            urllib.request.urlopen(request, timeout=10).close()
+
+    def network(self, source: Path, size: int) -> Json:
+        """Measure one thread and many on a slow line."""
+        self.faults([LINE])
+        try:
+            found: Json = {}
+            for method, arguments in (("download", ("large-curl", self.folder / "got")), ("upload", (source, "far"))):
+                for name, options in (("single", {"threads": 1}), ("parallel", {})):
+                    seconds = self.ask("ours", method, *arguments, options)
+                    found.setdefault(method, {})[name] = round(size / 1e6 / (seconds or 1), 1)
+            return found
+        finally:
+            self.faults([])
+
+
+def str_of(value: Any) -> Any:
+    """Return a path as text."""
+    return str(value) if isinstance(value, Path) else value
+
+
+def write(path: Path, size: int) -> Path:
+    """Write a file of random blocks."""
+    block = os.urandom(1 << 20)
+    with path.open("wb") as file:
+        for start in range(0, size, len(block)):
+            file.write(block[: min(len(block), size - start)])
+    return path
+
+
+@contextlib.contextmanager
+def emulator(folder: Path) -> Iterator[Json]:
+    """Run the emulator in a process of its own."""
+    command = [sys.executable, "-m", "airflow_provider_pai.emulator", "--data", str(folder)]
+    quiet = subprocess.DEVNULL
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=quiet, text=True) as server:
+        try:
+            yield json.loads(server.stdout.readline())
+        finally:
+            server.terminate()
+
+
+def measure(options: argparse.Namespace) -> Json:
+    """Run all rows."""
+    size = options.size << 20
+    with tempfile.TemporaryDirectory() as name, emulator(Path(name, "data")) as account:
+        folder = Path(name)
+        bench = Bench(folder, account, options.runs)
+        source = write(folder / "source", size)
+        import oss2
+
+        auth = oss2.AuthV4(account["access_key_id"], account["access_key_secret"])
+        bucket = oss2.Bucket(auth, account["oss_endpoint"], BUCKET, region=account["region"])
+        bucket.create_bucket()
+        found: Json = {"mb": round(size / 1e6)}
+        found["upload_1g"] = bench.row(size / 1e6, lambda kind, _: ("upload", source, f"large-{kind}"))
+        found["download_1g"] = bench.row(size / 1e6, lambda kind, _: ("download", "large-curl", folder / "got"))
+        found["peak_mb"] = {kind: round(bench.peaks[kind], 1) for kind in CLIENTS[1:] if kind in bench.peaks}
+        small = folder / "small"
+        small.mkdir()
+        for number in range(options.files):
+            write(small / f"{number:04d}", SMALL)
+        found["small_files"] = bench.row(options.files, lambda kind, n: ("small", small, f"small/{kind}/{n}/"))
+        listed = Path(folder, "data", "oss", BUCKET, "list")
+        listed.mkdir(parents=True)
+        for number in range(options.objects):
+            (listed / f"{number:05d}").touch()
+        bench.ask("oss2", "list", "list/")  # the first look at files that came through a mount makes their digests
+        found["list_5000"] = bench.row(options.objects, lambda *_: ("list", "list/"), CLIENTS[1:])
+        found["network"] = bench.network(source, size)
+    return found
+
+
+def _say(answer: Json) -> None:
+    _answers.write(json.dumps(answer) + "\n")
+    _answers.flush()
+
+
+_answers = os.fdopen(os.dup(1), "w")
+
+
+def main() -> None:
+    """Measure everyone."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--size", type=int, default=1024, help="MiB of the large file (default: %(default)s)")
+    parser.add_argument("--files", type=int, default=1000, help="small files (default: %(default)s)")
+    parser.add_argument("--objects", type=int, default=5000, help="objects that are listed (default: %(default)s)")
+    parser.add_argument("--runs", type=int, default=3, help="rounds (default: %(default)s)")
+    parser.add_argument("--client", choices=CLIENTS, help=argparse.SUPPRESS)
+    parser.add_argument("--work", type=json.loads, help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.client:
+        be_client(options.client, options.work)
+    else:
+        _say(measure(options))
+
+
+if __name__ == "__main__":
+    main()
