@@ -7,66 +7,18 @@ from __future__ import annotations
 
 import hashlib
 import json
-import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from datetime import UTC, datetime
-from typing import Any, NamedTuple
+from typing import Any
+
+from airflow_provider_pai.versions import version_time
 
 SCHEMA_VERSION = 1
 MANIFEST_NAME = "_manifest.json"
 MAX_XCOM_BYTES = 16 * 1024
 
 Json = dict[str, Any]
-
-_BUCKET = r"[a-z0-9][a-z0-9-]{1,61}[a-z0-9]"
-
-
-class OssUri(NamedTuple):
-    """`oss://bucket/key`: the one parser of OSS addresses."""
-
-    bucket: str
-    key: str = ""
-
-    @classmethod
-    def parse(cls, text: object, field: str = "uri") -> OssUri:
-        """Read an address; an endpoint behind the bucket (`oss://bucket.endpoint/key`) is cut.
-
-        :raises ValueError: naming the field, the value and the form that is allowed.
-        """
-        match = re.fullmatch(r"oss://([^/]*)(?:/(.*))?", text, re.DOTALL) if isinstance(text, str) else None
-        bucket = match[1].partition(".")[0] if match else ""
-        key = (match[2] or "") if match else ""
-        size = len(key.encode(errors="replace"))
-        if not re.fullmatch(_BUCKET, bucket) or key.startswith(("/", "\\")) or size > 1023 or not _is_utf8(key):
-            raise ValueError(
-                f"{field}: {text!r} is not allowed; write oss://bucket/key with a bucket of 3 to 63 "
-                "lowercase letters, digits and hyphens, and a key of at most 1,023 bytes in UTF-8 "
-                "that does not begin with / or \\"
-            )
-        return cls(bucket, key)
-
-    @property
-    def folder(self) -> OssUri:
-        """Return this address as a prefix: it ends with `/` unless it is the whole bucket."""
-        return self if not self.key or self.key.endswith("/") else self._replace(key=self.key + "/")
-
-    @property
-    def parent(self) -> OssUri:
-        """Return the prefix that an object lies below."""
-        return self._replace(key=self.key[: self.key.rfind("/") + 1])
-
-    def join(self, *parts: str) -> OssUri:
-        """Return an address below this one."""
-        return self._replace(key=self.folder.key + "/".join(part.strip("/") for part in parts))
-
-    def __str__(self) -> str:
-        """Return `oss://bucket/key`."""
-        return f"oss://{self.bucket}/{self.key}"
-
-
-def _is_utf8(text: str) -> bool:
-    return not any("\ud800" <= character <= "\udfff" for character in text)
 
 
 def _from_dict(cls: type[Any], value: Mapping[str, Any]) -> Any:
@@ -234,21 +186,3 @@ class Manifest:
         except (KeyError, TypeError, AttributeError, UnicodeDecodeError) as error:
             raise ValueError(f"manifest: {error!r}; allowed is what Manifest.to_bytes() writes") from error
         return cls(artifact=artifact, files=files, schema_version=value.get("schema_version", SCHEMA_VERSION))
-
-
-def make_version(moment: datetime, key: str) -> str:
-    """Return a version that sorts by time: `20261121T1800Z-<first 8 of key>`."""
-    return f"{moment.astimezone(UTC):%Y%m%dT%H%MZ}-{key[:8]}"
-
-
-def version_time(version: str) -> datetime:
-    """Return the time in a version.
-
-    :raises ValueError: when it has none.
-    """
-    return datetime.strptime(version.partition("-")[0], "%Y%m%dT%H%MZ").replace(tzinfo=UTC)
-
-
-def utc_text(moment: datetime) -> str:
-    """Return ISO 8601 in UTC with seconds: `2026-11-21T18:00:00Z`."""
-    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -11,8 +11,8 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any, NamedTuple
 
-from airflow_provider_pai.artifact import make_version
 from airflow_provider_pai.states import States, Verdict
+from airflow_provider_pai.versions import make_version
 
 TASK_TAG = "airflow_task"
 CYCLE_TAG = "airflow_cycle"

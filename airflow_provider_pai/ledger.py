@@ -18,8 +18,8 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from airflow_provider_pai.artifact import utc_text
 from airflow_provider_pai.exceptions import PaiError
+from airflow_provider_pai.versions import utc_text
 
 if TYPE_CHECKING:
     from airflow.providers.common.sql.hooks.sql import DbApiHook

@@ -11,11 +11,10 @@ from airflow_provider_pai.artifact import (
     Manifest,
     ManifestFile,
     ModelArtifact,
-    OssUri,
     Producer,
-    make_version,
-    version_time,
 )
+from airflow_provider_pai.uri import OssUri
+from airflow_provider_pai.versions import make_version, version_time
 
 
 def artifact(**changes):

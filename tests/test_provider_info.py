@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import importlib
 import inspect
 import json
@@ -97,3 +98,12 @@ def test_parsing_a_dag_file_imports_no_sdk():
 
 def test_the_version_is_written_once():
     assert airflow_provider_pai.__version__.count(".") == 2
+
+
+def test_what_only_a_running_task_needs_is_not_imported_with_the_operators():
+    late = ("artifact", "canary", "metrics", "hooks.connection", "hooks.artifacts", "hooks.lease", "hooks.oss_folder")
+    names = sorted(set().union(*map(modules, KINDS)))
+    code = f"import sys, importlib; [importlib.import_module(name) for name in {names}]; print(sorted(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    loaded = ast.literal_eval(done.stdout.strip().splitlines()[-1])
+    assert [name for name in late if f"airflow_provider_pai.{name}" in loaded] == []

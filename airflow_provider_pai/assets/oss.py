@@ -7,7 +7,7 @@ from urllib.parse import SplitResult
 
 from airflow.providers.common.compat.sdk import Asset
 
-from airflow_provider_pai.artifact import OssUri
+from airflow_provider_pai.uri import OssUri
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.openlineage.facet import Dataset

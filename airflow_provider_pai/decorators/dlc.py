@@ -8,7 +8,6 @@ from typing import Any
 
 from airflow.providers.common.compat.sdk import DecoratedOperator, TaskDecorator, task_decorator_factory
 
-from airflow_provider_pai.artifact import OssUri
 from airflow_provider_pai.decorators.call import files
 from airflow_provider_pai.exceptions import (
     PaiConfigError,
@@ -22,6 +21,7 @@ from airflow_provider_pai.hooks.oss import parse_uri
 from airflow_provider_pai.identity import TaskIdentity
 from airflow_provider_pai.operators.dlc import DlcSubmitJobOperator
 from airflow_provider_pai.operators.workload import MOUNT_ROOT, Mount
+from airflow_provider_pai.uri import OssUri
 
 CALL_PATH = f"{MOUNT_ROOT}/call"
 RETURN_PATH = f"{MOUNT_ROOT}/return"

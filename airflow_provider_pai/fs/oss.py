@@ -17,11 +17,11 @@ from fsspec import AbstractFileSystem
 from fsspec.core import has_magic
 from fsspec.spec import AbstractBufferedFile
 
-from airflow_provider_pai.artifact import OssUri
 from airflow_provider_pai.exceptions import PaiConfigError, PaiNotFoundError
 from airflow_provider_pai.hooks.oss import ObjectInfo, OssHook
 from airflow_provider_pai.hooks.oss_headers import write_headers
 from airflow_provider_pai.hooks.oss_stream import ObjectWriter
+from airflow_provider_pai.uri import OssUri
 
 schemes = ["oss"]
 Json = dict[str, Any]

@@ -9,9 +9,10 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
-from airflow_provider_pai.artifact import MANIFEST_NAME, Manifest, ManifestFile, ModelArtifact, OssUri
+from airflow_provider_pai.artifact import MANIFEST_NAME, Manifest, ManifestFile, ModelArtifact
 from airflow_provider_pai.exceptions import PaiArtifactError, PaiConfigError, PaiNotFoundError
 from airflow_provider_pai.hooks.oss import ObjectInfo, OssHook
+from airflow_provider_pai.uri import OssUri
 
 METRICS_NAME = "metrics.json"
 PARAMS_NAME = "params.json"

@@ -6,11 +6,11 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from airflow_provider_pai.artifact import utc_text
 from airflow_provider_pai.exceptions import PaiApiError, PaiConfigError, PaiNotFoundError
 from airflow_provider_pai.hooks.base import JobHook, Json, RemoteJob
 from airflow_provider_pai.hooks.logs import Cursor, advance
 from airflow_provider_pai.states import DLC_JOB
+from airflow_provider_pai.versions import utc_text
 
 # Lists look back 7 days unless they are told otherwise; a job of an older cycle may run for weeks.
 LOOK_BACK = timedelta(days=90)

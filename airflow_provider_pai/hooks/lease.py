@@ -11,9 +11,9 @@ import json
 import time
 from dataclasses import asdict, dataclass
 
-from airflow_provider_pai.artifact import OssUri
 from airflow_provider_pai.exceptions import PaiError, PaiNotFoundError
 from airflow_provider_pai.hooks.oss import OssHook
+from airflow_provider_pai.uri import OssUri
 
 DEFAULT_TTL = 300.0
 

@@ -14,24 +14,24 @@ from email.utils import parsedate_to_datetime
 from functools import cached_property, partial
 from itertools import groupby, islice
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from airflow_provider_pai.artifact import DatasetRef, OssUri
 from airflow_provider_pai.exceptions import (
     PaiConfigError,
     PaiConflictError,
     PaiNotFoundError,
     PaiTransferError,
 )
-from airflow_provider_pai.hooks import oss_copy, oss_download, oss_folder, oss_upload
 from airflow_provider_pai.hooks.base import PaiHook
 from airflow_provider_pai.hooks.oss_client import CONNECT_SECONDS, Provider, blocks, new_session, sdk
-from airflow_provider_pai.hooks.oss_copy import pinned
 from airflow_provider_pai.hooks.oss_crc import crc_of
-from airflow_provider_pai.hooks.oss_folder import FolderReport
 from airflow_provider_pai.hooks.oss_headers import STORAGE_CLASSES, check_tags, one_of, version_of, write_headers
-from airflow_provider_pai.hooks.oss_patterns import Patterns, fixed_prefix
-from airflow_provider_pai.hooks.oss_stream import ObjectWriter, read_blocks
+from airflow_provider_pai.uri import OssUri
+
+if TYPE_CHECKING:
+    from airflow_provider_pai.artifact import DatasetRef
+    from airflow_provider_pai.hooks.oss_folder import FolderReport
+    from airflow_provider_pai.hooks.oss_stream import ObjectWriter
 
 _DELETED_AT_ONCE = 1000
 
@@ -202,6 +202,8 @@ class OssHook(PaiHook):
         :raises PaiNotFoundError: there is no such object.
         :raises PaiTransferError: it has another ETag, or what came is twice not what OSS has.
         """
+        from airflow_provider_pai.hooks.oss_copy import pinned
+
         at = object_uri("uri", uri)
         whole = not start and size is None
         span = None if whole else (start, None if size is None else start + size - 1)
@@ -240,6 +242,8 @@ class OssHook(PaiHook):
         :param options: of `oss_upload.upload`: `threads`, `part_size`, `checkpoint`, `progress`.
         :raises PaiTransferError: the file changed meanwhile.
         """
+        from airflow_provider_pai.hooks import oss_upload
+
         sent = write_headers(overwrite, storage_class, tags, headers)
         return oss_upload.upload(self, Path(path), object_uri("uri", uri), headers=sent, **options)
 
@@ -248,6 +252,8 @@ class OssHook(PaiHook):
 
         :param options: of `oss_download.download`: `threads`, `part_size`, `checkpoint`, `progress`.
         """
+        from airflow_provider_pai.hooks import oss_download
+
         return oss_download.download(self, object_uri("uri", uri), Path(path), version=version, **options)
 
     def writer(self, uri: str | OssUri, **options: Any) -> ObjectWriter:
@@ -255,6 +261,8 @@ class OssHook(PaiHook):
 
         :param options: `overwrite`, `storage_class`, `tags`, `headers`, as `put` takes them.
         """
+        from airflow_provider_pai.hooks.oss_stream import ObjectWriter
+
         return ObjectWriter(self, object_uri("uri", uri), write_headers(**options))
 
     def read_blocks(self, uri: str | OssUri) -> Iterator[bytes]:
@@ -262,6 +270,8 @@ class OssHook(PaiHook):
 
         :raises PaiTransferError: the object was replaced meanwhile.
         """
+        from airflow_provider_pai.hooks.oss_stream import read_blocks
+
         return read_blocks(self, object_uri("uri", uri))
 
     def lines(self, uri: str | OssUri) -> Iterator[str]:
@@ -282,6 +292,8 @@ class OssHook(PaiHook):
 
         :param options: of `oss_folder.upload_folder`: `include`, `exclude`, `delete`, `threads`.
         """
+        from airflow_provider_pai.hooks import oss_folder
+
         return oss_folder.upload_folder(self, Path(folder), _parse(uri).folder, **options)
 
     def download_folder(self, uri: str | OssUri, folder: str | Path, **options: Any) -> FolderReport:
@@ -289,6 +301,8 @@ class OssHook(PaiHook):
 
         :param options: of `oss_folder.download_folder`: `include`, `exclude`, `delete`, `threads`.
         """
+        from airflow_provider_pai.hooks import oss_folder
+
         return oss_folder.download_folder(self, _parse(uri).folder, Path(folder), **options)
 
     def copy_folder(self, source: str | OssUri, target: str | OssUri, **options: Any) -> FolderReport:
@@ -296,6 +310,8 @@ class OssHook(PaiHook):
 
         :param options: of `oss_folder.copy_folder`: `include`, `exclude`, `delete`, `threads`.
         """
+        from airflow_provider_pai.hooks import oss_folder
+
         return oss_folder.copy_folder(self, _parse(source).folder, _parse(target).folder, **options)
 
     def delete_folder(self, uri: str | OssUri, *, include: Iterable[str] = (), exclude: Iterable[str] = ()) -> int:
@@ -303,6 +319,8 @@ class OssHook(PaiHook):
 
         :raises PaiConfigError: the prefix is the whole bucket.
         """
+        from airflow_provider_pai.hooks.oss_patterns import Patterns
+
         prefix = object_uri("uri", uri).folder
         patterns = Patterns(tuple(include), tuple(exclude))
         found = (info.uri for info in self.list_objects(prefix) if patterns.match(info.uri.key[len(prefix.key) :]))
@@ -353,6 +371,8 @@ class OssHook(PaiHook):
 
     def find(self, uri: str | OssUri) -> Iterator[ObjectInfo]:
         """Yield the objects whose keys fit a pattern with `*`, `?` and `[…]`; `*` stands for `/` too."""
+        from airflow_provider_pai.hooks.oss_patterns import Patterns, fixed_prefix
+
         at = object_uri("uri", uri)
         patterns = Patterns((at.key,))
         found = self.list_objects(OssUri(at.bucket, fixed_prefix(at.key)))
@@ -395,6 +415,8 @@ class OssHook(PaiHook):
         :raises PaiNotFoundError: there is no source.
         :raises PaiTransferError: the source was replaced meanwhile, or the copy differs.
         """
+        from airflow_provider_pai.hooks import oss_copy
+
         here, there = object_uri("source", source), object_uri("target", target)
         headers = write_headers(overwrite, storage_class)
         return oss_copy.copy(self, here, there, version=version, headers=headers)
@@ -459,6 +481,8 @@ class OssHook(PaiHook):
 
         :raises PaiConfigError: there is not one object.
         """
+        from airflow_provider_pai.artifact import DatasetRef
+
         prefix = _parse(uri).folder
         digest, size, files = self.digest(prefix)
         if not files:

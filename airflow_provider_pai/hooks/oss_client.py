@@ -6,10 +6,12 @@ import http.client
 import logging
 from collections.abc import Iterator
 from functools import cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from airflow_provider_pai.exceptions import PaiTransientError
-from airflow_provider_pai.hooks.connection import CredentialClient
+
+if TYPE_CHECKING:
+    from airflow_provider_pai.hooks.connection import CredentialClient
 
 BLOCK = 1 << 20
 """Bytes that go to or come from a socket at a time: oss2's 8 KiB cost six times the CPU."""

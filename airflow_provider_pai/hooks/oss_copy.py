@@ -8,11 +8,11 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
-from airflow_provider_pai.artifact import OssUri
 from airflow_provider_pai.exceptions import PaiApiError, PaiNotFoundError, PaiTransferError
 from airflow_provider_pai.hooks.oss_client import sdk
 from airflow_provider_pai.hooks.oss_headers import FORBID_OVERWRITE, version_of
 from airflow_provider_pai.hooks.parallel import in_parallel
+from airflow_provider_pai.uri import OssUri
 
 if TYPE_CHECKING:
     from airflow_provider_pai.hooks.oss import ObjectInfo, OssHook

@@ -17,7 +17,6 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from airflow_provider_pai.artifact import OssUri
 from airflow_provider_pai.exceptions import PaiNotFoundError, PaiTransferError, PaiTransientError
 from airflow_provider_pai.hooks import oss_checkpoints as checkpoints
 from airflow_provider_pai.hooks.oss_client import blocks, sdk
@@ -25,6 +24,7 @@ from airflow_provider_pai.hooks.oss_crc import combined, crc_of
 from airflow_provider_pai.hooks.oss_headers import version_of
 from airflow_provider_pai.hooks.parallel import fitting, in_parallel
 from airflow_provider_pai.hooks.progress import Progress
+from airflow_provider_pai.uri import OssUri
 
 if TYPE_CHECKING:
     from airflow_provider_pai.hooks.oss import OssHook

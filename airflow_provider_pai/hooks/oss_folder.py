@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
-from airflow_provider_pai.artifact import OssUri
 from airflow_provider_pai.exceptions import PaiConfigError
 from airflow_provider_pai.hooks.oss_crc import crc_of_file
 from airflow_provider_pai.hooks.oss_patterns import Patterns
 from airflow_provider_pai.hooks.parallel import in_parallel
 from airflow_provider_pai.hooks.progress import Progress
+from airflow_provider_pai.uri import OssUri
 
 if TYPE_CHECKING:
     from airflow_provider_pai.hooks.oss import ObjectInfo, OssHook

@@ -4,19 +4,18 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
 from fnmatch import translate
 from functools import cached_property
 
-_WILD = re.compile(r"[*?\[]")
+_WILD = r"[*?\[]"
 
 
-@dataclass(frozen=True)
 class Patterns:
     """Keys that fit one of `include` (none given: every key) and none of `exclude`."""
 
-    include: tuple[str, ...] = ()
-    exclude: tuple[str, ...] = ()
+    def __init__(self, include: tuple[str, ...] = (), exclude: tuple[str, ...] = ()) -> None:
+        self.include = include
+        self.exclude = exclude
 
     def match(self, key: str) -> bool:
         """Tell whether a key is meant."""
@@ -33,12 +32,12 @@ class Patterns:
 
 def is_pattern(key: str) -> bool:
     """Tell whether a key has a wildcard."""
-    return bool(_WILD.search(key))
+    return bool(re.search(_WILD, key))
 
 
 def fixed_prefix(pattern: str) -> str:
     """Return what every key that fits a pattern begins with."""
-    return _WILD.split(pattern, maxsplit=1)[0]
+    return re.split(_WILD, pattern, maxsplit=1)[0]
 
 
 def _any_of(patterns: Iterable[str]) -> re.Pattern[str]:

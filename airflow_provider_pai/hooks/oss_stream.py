@@ -10,12 +10,12 @@ from functools import partial
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
-from airflow_provider_pai.artifact import OssUri
 from airflow_provider_pai.exceptions import PaiApiError, PaiTransferError, PaiTransientError
 from airflow_provider_pai.hooks.oss_client import blocks, sdk
 from airflow_provider_pai.hooks.oss_crc import combined, crc_of
 from airflow_provider_pai.hooks.oss_headers import FORBID_OVERWRITE
 from airflow_provider_pai.hooks.oss_upload import PART
+from airflow_provider_pai.uri import OssUri
 
 if TYPE_CHECKING:
     from airflow_provider_pai.hooks.oss import OssHook

@@ -15,7 +15,6 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from airflow_provider_pai.artifact import OssUri
 from airflow_provider_pai.exceptions import PaiApiError, PaiConfigError, PaiNotFoundError, PaiTransferError
 from airflow_provider_pai.hooks import oss_checkpoints as checkpoints
 from airflow_provider_pai.hooks.oss_client import BLOCK, sdk
@@ -23,6 +22,7 @@ from airflow_provider_pai.hooks.oss_crc import combined, crc_of
 from airflow_provider_pai.hooks.oss_headers import FORBID_OVERWRITE
 from airflow_provider_pai.hooks.parallel import fitting, in_parallel
 from airflow_provider_pai.hooks.progress import Progress
+from airflow_provider_pai.uri import OssUri
 
 if TYPE_CHECKING:
     from airflow_provider_pai.hooks.oss import OssHook

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
-from typing import Any, NamedTuple, TypedDict
+from typing import TYPE_CHECKING, Any, NamedTuple, TypedDict
 
-from airflow_provider_pai.artifact import Code, OssUri
 from airflow_provider_pai.exceptions import PaiConfigError
 from airflow_provider_pai.hooks.git import GitError, full_commit
 from airflow_provider_pai.hooks.oss import OssHook, parse_uri
+from airflow_provider_pai.uri import OssUri
+
+if TYPE_CHECKING:
+    from airflow_provider_pai.artifact import Code
 
 log = logging.getLogger(__name__)
 
@@ -55,6 +58,8 @@ class Source(NamedTuple):
 
     def record(self, entry: str) -> Code:
         """Return what an artifact tells of it."""
+        from airflow_provider_pai.artifact import Code
+
         return Code(repo=self.repo, commit=self.commit, branch=self.branch, entry=entry)
 
 

@@ -9,10 +9,8 @@ from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import Any
 
-from airflow_provider_pai.artifact import JobRef, ModelArtifact
 from airflow_provider_pai.exceptions import PaiConfigError
 from airflow_provider_pai.hooks.aiworkspace import AIWorkspaceHook
-from airflow_provider_pai.hooks.artifacts import write_artifact
 from airflow_provider_pai.hooks.base import Json, RemoteJob
 from airflow_provider_pai.hooks.dlc import DlcHook
 from airflow_provider_pai.identity import TaskIdentity
@@ -191,6 +189,9 @@ class DlcSubmitJobOperator(WorkloadOperator):
 
     def result(self, context: Any, identity: TaskIdentity, generation: int, job: RemoteJob) -> Json:
         """Return the artifact, or the job's facts."""
+        from airflow_provider_pai.artifact import JobRef, ModelArtifact
+        from airflow_provider_pai.hooks.artifacts import write_artifact
+
         url = self.hook.console_url(job.job_id)
         skeleton = (self.hook.describe(job.job_id).get("Envs") or {}).get(ARTIFACT_VARIABLE)
         if skeleton is None:

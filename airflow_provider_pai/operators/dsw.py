@@ -7,7 +7,6 @@ from collections.abc import Mapping, Sequence
 from string import Template
 from typing import Any, ClassVar
 
-from airflow_provider_pai.artifact import OssUri
 from airflow_provider_pai.exceptions import PaiConfigError, PaiError
 from airflow_provider_pai.hooks.base import Json, RemoteJob
 from airflow_provider_pai.hooks.dsw import LOG_NAME, RESULT_NAME, RUN_URI, DswHook, DswRunHook
@@ -19,6 +18,7 @@ from airflow_provider_pai.operators.base import PaiOperator
 from airflow_provider_pai.operators.dlc import merged
 from airflow_provider_pai.operators.workload import CODE_PATH, MOUNT_ROOT, Mount, WorkloadOperator, required
 from airflow_provider_pai.states import DSW_INSTANCE, Verdict
+from airflow_provider_pai.uri import OssUri
 
 RUN_PATH = f"{MOUNT_ROOT}/run"
 

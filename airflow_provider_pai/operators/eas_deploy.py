@@ -6,9 +6,8 @@ import hashlib
 import json
 import time
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from airflow_provider_pai.artifact import ModelArtifact
 from airflow_provider_pai.exceptions import PaiConfigError, PaiConflictError, PaiError, PaiTransientError
 from airflow_provider_pai.hooks.base import Json, RemoteJob
 from airflow_provider_pai.hooks.eas import EasHook
@@ -17,6 +16,9 @@ from airflow_provider_pai.identity import TASK_TAG, TaskIdentity
 from airflow_provider_pai.ledger import Event, EventKind
 from airflow_provider_pai.operators.eas_wait import WaitingOperator, seconds
 from airflow_provider_pai.operators.service import ServiceOperator, artifact_labels, checked_name, who
+
+if TYPE_CHECKING:
+    from airflow_provider_pai.artifact import ModelArtifact
 
 ON_FAILURE = ("rollback", "keep")
 RESTING = ("Stopped", "Failed")

@@ -8,13 +8,13 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
-from airflow_provider_pai.artifact import MAX_XCOM_BYTES, OssUri
 from airflow_provider_pai.exceptions import PaiConfigError, PaiError
 from airflow_provider_pai.hooks.base import Json
 from airflow_provider_pai.hooks.eas import EasHook
 from airflow_provider_pai.hooks.oss import parse_uri
 from airflow_provider_pai.links import EasServiceLink
 from airflow_provider_pai.operators.base import PaiOperator
+from airflow_provider_pai.uri import OssUri
 
 if TYPE_CHECKING:
     from airflow_provider_pai.operators.predictions import Caller
@@ -131,6 +131,7 @@ class EasPredictOperator(PaiOperator):
 
     def _ask_few(self) -> Any:
         """Return the answers themselves."""
+        from airflow_provider_pai.artifact import MAX_XCOM_BYTES
         from airflow_provider_pai.operators.predictions import read_request
 
         given = [self.requests] if isinstance(self.requests, Mapping | str) else list(self.requests)

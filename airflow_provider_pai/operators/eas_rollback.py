@@ -8,9 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from airflow_provider_pai.artifact import OssUri
 from airflow_provider_pai.exceptions import PaiConfigError, PaiConflictError, PaiError, RolloutStoppedError
-from airflow_provider_pai.hooks.artifacts import read_artifact, served_artifact
 from airflow_provider_pai.hooks.base import Json, RemoteJob
 from airflow_provider_pai.hooks.oss import parse_uri
 from airflow_provider_pai.hooks.service import Goal, Undo
@@ -21,6 +19,7 @@ from airflow_provider_pai.operators.eas_wait import WaitingOperator, seconds
 from airflow_provider_pai.operators.history import artifact_uri, chosen_version, serving_member, version_of
 from airflow_provider_pai.operators.service import artifact_labels, checked_name, who
 from airflow_provider_pai.states import Verdict
+from airflow_provider_pai.uri import OssUri
 
 if TYPE_CHECKING:
     from airflow_provider_pai.canary.group import Group, Member
@@ -152,6 +151,8 @@ class EasRollbackOperator(WaitingOperator):
 
         :raises PaiConfigError: there is no such version.
         """
+        from airflow_provider_pai.hooks.artifacts import read_artifact
+
         if not group.members:
             raise PaiConfigError("group", self.group, "a group with at least one service")
         current, rows = serving_member(group), list(self._ledger().rows())
@@ -182,6 +183,7 @@ class EasRollbackOperator(WaitingOperator):
     def _redeploy(self, like: Member, version: str, rows: Sequence[Row], labels: Mapping[str, str]) -> str:
         """Make the version's service again, like the one that serves, without traffic."""
         from airflow_provider_pai.canary.group import Phase, Progress, service_name
+        from airflow_provider_pai.hooks.artifacts import read_artifact, served_artifact
 
         described = self.hook.describe(like.name)
         serving = served_artifact(self.oss, described)

@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from typing import Any
 
 from airflow_provider_pai.exceptions import PaiConfigError
-from airflow_provider_pai.hooks.artifacts import served_artifact
 from airflow_provider_pai.hooks.base import Json, RemoteJob
 from airflow_provider_pai.hooks.eas import EasHook
 from airflow_provider_pai.hooks.service import BEFORE, CONFIG, CONFIG_VERSION, Goal
@@ -55,6 +54,8 @@ class EasRollbackServiceOperator(WaitingOperator):
 
     def finish(self, context: Any, service: RemoteJob) -> Json:
         """Write down what serves again, and return it."""
+        from airflow_provider_pai.hooks.artifacts import served_artifact
+
         hook, identity, name = self.hook, self.identity(context), service.job_id
         artifact = served_artifact(self.oss, hook.describe(name))
         bad = service.tags.get("airflow_version", "")

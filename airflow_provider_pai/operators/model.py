@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from airflow_provider_pai.artifact import ModelArtifact
 from airflow_provider_pai.exceptions import PaiConfigError
-from airflow_provider_pai.hooks.artifacts import served_artifact
 from airflow_provider_pai.hooks.base import Json
 from airflow_provider_pai.hooks.eas import EasHook
 from airflow_provider_pai.ledger import Event, EventKind
 from airflow_provider_pai.operators.base import PaiOperator
 from airflow_provider_pai.operators.service import read_given
+
+if TYPE_CHECKING:
+    from airflow_provider_pai.artifact import ModelArtifact
 
 
 class ModelGateOperator(PaiOperator):
@@ -56,6 +57,8 @@ class ModelGateOperator(PaiOperator):
 
         :raises AirflowSkipException: the model does not get through.
         """
+        from airflow_provider_pai.artifact import ModelArtifact
+
         artifact = ModelArtifact.from_dict(read_given(self.artifact))
         if self.metric not in artifact.metrics:
             raise PaiConfigError(
@@ -80,6 +83,7 @@ class ModelGateOperator(PaiOperator):
     def _serving(self) -> list[ModelArtifact]:
         """Return the artifacts behind the services that carry the group's traffic now."""
         from airflow_provider_pai.canary.weights import carriers
+        from airflow_provider_pai.hooks.artifacts import served_artifact
 
         hook: EasHook = self.hook
         found = [served_artifact(self.oss, hook.describe(member.name)) for member in carriers(hook.group(self.group))]

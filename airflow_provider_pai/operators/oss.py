@@ -6,17 +6,19 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from airflow_provider_pai.artifact import DataInterval, ModelArtifact, OssUri, Producer, utc_text
 from airflow_provider_pai.exceptions import PaiConfigError
-from airflow_provider_pai.hooks.artifacts import write_artifact
 from airflow_provider_pai.hooks.base import Json
 from airflow_provider_pai.hooks.oss import object_uri, parse_uri
-from airflow_provider_pai.hooks.oss_folder import FolderReport
-from airflow_provider_pai.hooks.oss_patterns import Patterns, is_pattern
 from airflow_provider_pai.ledger import Event, EventKind
 from airflow_provider_pai.operators.oss_base import OssOperator
+from airflow_provider_pai.uri import OssUri
+from airflow_provider_pai.versions import utc_text
+
+if TYPE_CHECKING:
+    from airflow_provider_pai.artifact import ModelArtifact
+    from airflow_provider_pai.hooks.oss_folder import FolderReport
 
 
 class OssUploadOperator(OssOperator):
@@ -256,6 +258,8 @@ class OssListOperator(OssOperator):
 
         :raises PaiConfigError: there are more than `limit`.
         """
+        from airflow_provider_pai.hooks.oss_patterns import Patterns, is_pattern
+
         at = parse_uri("uri", self.uri)
         patterns = Patterns(tuple(self.include), tuple(self.exclude))
         infos = self.hook.find(at) if is_pattern(at.key) else self.hook.list_objects(at)
@@ -360,6 +364,8 @@ class OssWriteManifestOperator(OssOperator):
 
         :raises PaiArtifactError: there are no files.
         """
+        from airflow_provider_pai.hooks.artifacts import write_artifact
+
         artifact = write_artifact(self.hook, self._described(context))
         found = artifact.to_dict()
         self.record(
@@ -369,6 +375,8 @@ class OssWriteManifestOperator(OssOperator):
         return found
 
     def _described(self, context: Any) -> ModelArtifact:
+        from airflow_provider_pai.artifact import DataInterval, ModelArtifact, Producer
+
         identity, run = self.identity(context), context["dag_run"]
         known = run.data_interval_start and run.data_interval_end
         start, end = run.data_interval_start, run.data_interval_end

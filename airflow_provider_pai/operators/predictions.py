@@ -11,12 +11,12 @@ from functools import cached_property
 from itertools import islice
 from typing import Any
 
-from airflow_provider_pai.artifact import OssUri
 from airflow_provider_pai.exceptions import PaiConfigError, PaiTransientError
 from airflow_provider_pai.hooks.base import Json
 from airflow_provider_pai.hooks.eas import Endpoint
 from airflow_provider_pai.hooks.oss import OssHook
 from airflow_provider_pai.metrics.probe import GoldenRequest, contains
+from airflow_provider_pai.uri import OssUri
 
 # Too many requests, a full queue (450 is EAS's own), a server that does not know better: ask again.
 _AGAIN = (408, 429, 450, 500, 502, 503, 504)

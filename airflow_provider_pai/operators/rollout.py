@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from airflow.providers.common.compat.sdk import Stats, conf
 from airflow.providers.common.compat.version_compat import AIRFLOW_V_3_1_PLUS
 
-from airflow_provider_pai.artifact import OssUri, utc_text
 from airflow_provider_pai.exceptions import (
     PaiApiError,
     PaiConfigError,
@@ -30,6 +29,8 @@ from airflow_provider_pai.operators.base import deadline_of, task_key
 from airflow_provider_pai.operators.service import ServiceOperator
 from airflow_provider_pai.triggers.approval import gate_of
 from airflow_provider_pai.triggers.canary import CanaryTrigger
+from airflow_provider_pai.uri import OssUri
+from airflow_provider_pai.versions import utc_text
 
 if TYPE_CHECKING:
     from airflow_provider_pai.canary.plan import RolloutPlan

@@ -7,11 +7,9 @@ import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from airflow_provider_pai.artifact import ModelArtifact, OssUri, utc_text
 from airflow_provider_pai.exceptions import PaiArtifactError, PaiConfigError, PaiPermissionError
-from airflow_provider_pai.hooks.artifacts import read_artifact
 from airflow_provider_pai.hooks.base import Json
 from airflow_provider_pai.hooks.eas import EasHook
 from airflow_provider_pai.hooks.oss import parse_uri
@@ -19,8 +17,13 @@ from airflow_provider_pai.identity import GENERATION_TAG, TaskIdentity
 from airflow_provider_pai.operators.base import PaiOperator
 from airflow_provider_pai.operators.service_json import merged, service_json, typed_json
 from airflow_provider_pai.operators.variables import mask_secrets
+from airflow_provider_pai.uri import OssUri
+from airflow_provider_pai.versions import utc_text
 
-_HOST_REGION = re.compile(r"oss://[^./]+\.oss-([a-z0-9-]+?)(?:-internal)?\.aliyuncs\.com(?:/|$)")
+if TYPE_CHECKING:
+    from airflow_provider_pai.artifact import ModelArtifact
+
+_HOST_REGION = r"oss://[^./]+\.oss-([a-z0-9-]+?)(?:-internal)?\.aliyuncs\.com(?:/|$)"
 _TYPED = (
     "image", "command", "port", "instances", "instance_type", "cpu", "memory", "gpu", "resource_group", "env",
     "health_check",
@@ -127,6 +130,9 @@ class ServiceOperator(PaiOperator):
         :raises PaiArtifactError: it has no valid manifest, or is not the one that was meant.
         :raises PaiConfigError: it is none, or lies in another region.
         """
+        from airflow_provider_pai.artifact import ModelArtifact
+        from airflow_provider_pai.hooks.artifacts import read_artifact
+
         given = read_given(self.artifact)
         if not isinstance(given, Mapping):
             self._check_region("artifact", given)
@@ -145,7 +151,7 @@ class ServiceOperator(PaiOperator):
     def _check_region(self, field: str, uri: Any) -> None:
         """Refuse what a service can't mount: EAS reads OSS of its own region only."""
         bucket: OssUri = parse_uri(field, uri)
-        host = _HOST_REGION.match(uri)
+        host = re.match(_HOST_REGION, uri)
         try:
             region = host[1] if host else self.oss.bucket_region(bucket.bucket)
         except PaiPermissionError as error:

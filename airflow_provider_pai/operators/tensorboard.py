@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from airflow_provider_pai.artifact import OssUri
 from airflow_provider_pai.exceptions import PaiConfigError
 from airflow_provider_pai.hooks.base import Json
 from airflow_provider_pai.hooks.oss import parse_uri
@@ -16,6 +15,7 @@ from airflow_provider_pai.links import TensorBoardLink
 from airflow_provider_pai.operators.base import PaiOperator
 from airflow_provider_pai.operators.workload import required
 from airflow_provider_pai.states import Verdict
+from airflow_provider_pai.uri import OssUri
 
 _PATIENCE = timedelta(minutes=10)
 

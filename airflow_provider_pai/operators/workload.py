@@ -7,16 +7,8 @@ import re
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from functools import cached_property
-from typing import Any, ClassVar, NamedTuple
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
-from airflow_provider_pai.artifact import (
-    DataInterval,
-    DatasetRef,
-    ModelArtifact,
-    OssUri,
-    Producer,
-    utc_text,
-)
 from airflow_provider_pai.exceptions import PaiConfigError
 from airflow_provider_pai.hooks.base import Json
 from airflow_provider_pai.hooks.oss import parse_uri
@@ -24,6 +16,11 @@ from airflow_provider_pai.identity import TaskIdentity
 from airflow_provider_pai.operators.base import PaiJobOperator, PaiOperator
 from airflow_provider_pai.operators.code import GitCode, OssCode, Source, check_code, find_code
 from airflow_provider_pai.operators.variables import check_environment, mask_secrets
+from airflow_provider_pai.uri import OssUri
+from airflow_provider_pai.versions import utc_text
+
+if TYPE_CHECKING:
+    from airflow_provider_pai.artifact import DatasetRef, ModelArtifact
 
 MOUNT_ROOT = "/mnt/pai"
 OUTPUT_PATH = f"{MOUNT_ROOT}/output"
@@ -172,6 +169,8 @@ class WorkloadOperator(PaiJobOperator):
         self, context: Any, identity: TaskIdentity, output: OssUri, *, name: str, version: str, **facts: Any
     ) -> ModelArtifact:
         """Return the artifact as far as it is known at the submit."""
+        from airflow_provider_pai.artifact import DataInterval, ModelArtifact, Producer
+
         run = context["dag_run"]
         interval = (
             DataInterval(start=utc_text(run.data_interval_start), end=utc_text(run.data_interval_end))

@@ -8,7 +8,6 @@ from functools import cached_property
 from typing import Any
 
 from airflow_provider_pai.exceptions import PaiArtifactError, PaiConfigError
-from airflow_provider_pai.hooks.artifacts import check_awaited, read_artifact
 from airflow_provider_pai.hooks.base import Json
 from airflow_provider_pai.hooks.oss import ObjectInfo, OssHook, parse_uri
 from airflow_provider_pai.ledger import Event, EventKind, Ledger
@@ -179,6 +178,8 @@ class OssArtifactSensor(PaiSensor):
 
     def check(self) -> Json | None:
         """Read and verify the manifest."""
+        from airflow_provider_pai.hooks.artifacts import check_awaited, read_artifact
+
         try:
             return check_awaited(read_artifact(self.hook, self.uri), self.digest, self.newer_than).to_dict()
         except PaiArtifactError as error:

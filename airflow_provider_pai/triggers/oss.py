@@ -6,7 +6,6 @@ import asyncio
 from typing import Any, cast
 
 from airflow_provider_pai.exceptions import PaiArtifactError
-from airflow_provider_pai.hooks.artifacts import check_awaited, read_artifact
 from airflow_provider_pai.hooks.base import PaiHook
 from airflow_provider_pai.hooks.oss import ObjectInfo
 from airflow_provider_pai.triggers.base import Json, PollTrigger
@@ -120,6 +119,8 @@ class OssArtifactTrigger(PollTrigger):
 
     async def poll(self, hook: Any) -> Json | None:
         """Read and verify the manifest."""
+        from airflow_provider_pai.hooks.artifacts import check_awaited, read_artifact
+
         try:
             artifact = await asyncio.to_thread(read_artifact, hook, self.uri)
             check_awaited(artifact, self.digest, self.newer_than)

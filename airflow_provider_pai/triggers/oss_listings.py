@@ -8,14 +8,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from itertools import groupby, islice, takewhile
-from typing import cast
+from typing import NamedTuple, cast
 
-from airflow_provider_pai.artifact import OssUri
 from airflow_provider_pai.hooks.oss import ObjectInfo, OssHook
 from airflow_provider_pai.hooks.oss_patterns import Patterns, fixed_prefix, is_pattern
 from airflow_provider_pai.triggers.hub import Hub, Question
+from airflow_provider_pai.uri import OssUri
 
 Found = dict[str, list[ObjectInfo]]
 _PAGE = 1000
@@ -48,8 +47,7 @@ class ListingHub(Hub):
                 answer.set_result(found[uri])
 
 
-@dataclass(frozen=True)
-class Look:
+class Look(NamedTuple):
     """One listing, or one HEAD, and the addresses that it answers."""
 
     bucket: str

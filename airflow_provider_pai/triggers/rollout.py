@@ -15,7 +15,6 @@ from typing import Any
 
 from airflow.providers.common.compat.sdk import Stats
 
-from airflow_provider_pai.artifact import OssUri
 from airflow_provider_pai.canary import actions
 from airflow_provider_pai.canary.analysis import Verdict, judge, source_error
 from airflow_provider_pai.canary.goal import guard
@@ -32,6 +31,7 @@ from airflow_provider_pai.metrics.look import Lookout
 from airflow_provider_pai.metrics.probe import make_probe
 from airflow_provider_pai.metrics.record import Record
 from airflow_provider_pai.triggers.spec import RolloutSpec
+from airflow_provider_pai.uri import OssUri
 
 Json = dict[str, Any]
 

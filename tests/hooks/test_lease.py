@@ -5,10 +5,10 @@ from datetime import timedelta
 
 import pytest
 
-from airflow_provider_pai.artifact import OssUri
 from airflow_provider_pai.hooks import lease as lease_module
 from airflow_provider_pai.hooks.lease import Holder, Lease, LeaseLostError
 from airflow_provider_pai.hooks.oss import OssHook
+from airflow_provider_pai.uri import OssUri
 
 pytestmark = pytest.mark.usefixtures("connection")
 

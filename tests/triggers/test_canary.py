@@ -13,7 +13,6 @@ from dataclasses import replace
 import pytest
 from airflow.providers.common.compat.sdk import TaskDeferred
 
-from airflow_provider_pai.artifact import OssUri
 from airflow_provider_pai.canary.group import UNDER_WAY
 from airflow_provider_pai.exceptions import RolloutRolledBackError
 from airflow_provider_pai.hooks.eas import EasHook
@@ -24,6 +23,7 @@ from airflow_provider_pai.triggers import rollout as rollout_module
 from airflow_provider_pai.triggers.canary import CanaryTrigger
 from airflow_provider_pai.triggers.rollout import RolloutDriver
 from airflow_provider_pai.triggers.spec import RolloutSpec
+from airflow_provider_pai.uri import OssUri
 from tests.group import People, ServiceGroup
 from tests.task import Task, fire
 
