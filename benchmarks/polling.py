@@ -136,7 +136,7 @@ class Watcher:
     async def _warm_up(self) -> None:
         """Import and call everything once: a triggerer has done so long ago."""
         task = asyncio.create_task(self._watch(self.jobs[0]))
-        await asyncio.sleep(2)
+        await asyncio.sleep(5)
         task.cancel()
         gc.collect()
 

@@ -90,11 +90,13 @@ class AirflowApi:
 
     def xcom(self, dag_id: str, run_id: str, task_id: str, key: str = "return_value") -> Any:
         """Return an XCom as JSON, None if the task left none."""
-        path = f"/dags/{dag_id}/dagRuns/{quote(run_id)}/taskInstances/{task_id}/xcomEntries"
-        entries = self.request("GET", path)["xcom_entries"]
-        if key not in {entry["key"] for entry in entries}:
+        path = f"/dags/{dag_id}/dagRuns/{quote(run_id)}/taskInstances/{task_id}/xcomEntries/{key}"
+        try:
+            return self.request("GET", path, params={"deserialize": False})["value"]
+        except AirflowApiError as error:
+            if error.status != 404:
+                raise
             return None
-        return self.request("GET", f"{path}/{key}", params={"deserialize": False})["value"]
 
     def log(self, dag_id: str, run_id: str, task_id: str, try_number: int) -> list[str]:
         """Return the messages of a task try's log; an exception is a message of its own."""

@@ -7,7 +7,7 @@ import json
 import pytest
 
 from airflow_provider_pai.exceptions import PaiConfigError, PaiError, PaiNotFoundError, PaiTransientError
-from airflow_provider_pai.hooks import oss
+from airflow_provider_pai.hooks import oss_client
 from airflow_provider_pai.operators import eas_predict
 from airflow_provider_pai.operators.eas import EasPredictOperator
 from tests.group import ServiceGroup
@@ -102,7 +102,7 @@ def kept(group, end):
 
 def test_a_file_is_answered_in_order_on_oss(group, name, monkeypatch, capsys):
     monkeypatch.setattr(eas_predict, "PART", 30)
-    monkeypatch.setattr(oss, "_RANGE", 100)
+    monkeypatch.setattr(oss_client, "BLOCK", 100)
     end = predict(name, file(group, 100, expect={"answer": 42}), output=f"oss://{group.bucket}/answers").run()
     assert (end["requests"], end["wrong"], end["first_wrong"]) == (100, 0, None)
     assert end["output"].startswith(f"oss://{group.bucket}/answers/20261121T1800Z-")

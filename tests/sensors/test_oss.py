@@ -132,7 +132,7 @@ def test_wildcards_sizes_and_checks(bucket, deferrable):
 
 
 def unchanged_sensor(**changes):
-    given = {"task_id": "task", "poke_interval": 0.05, "timeout": 20, "quiet_seconds": 1.0}
+    given = {"task_id": "task", "poke_interval": 0.05, "timeout": 20, "quiet_seconds": 1.5}
     return Task(lambda: OssPrefixUnchangedSensor(**{**given, **changes}))
 
 
@@ -140,7 +140,7 @@ def unchanged_sensor(**changes):
 def test_waits_for_a_prefix_to_come_to_rest(bucket, deferrable):
     at = f"oss://{bucket.bucket_name}/in/"
     for number in range(4):
-        later(0.3 * number, lambda number=number: OssHook().put(at + str(number), "x"))
+        later(0.1 * number, lambda number=number: OssHook().put(at + str(number), "x"))
     assert unchanged_sensor(uri=at, deferrable=deferrable).run() == [at + str(number) for number in range(4)]
     with pytest.raises(AirflowSensorTimeout):
         unchanged_sensor(uri=at, min_objects=5, deferrable=deferrable, timeout=0.2).run()

@@ -195,12 +195,11 @@ def test_the_cursor_stays_small_and_waits_for_what_shows_late(at):
     base = OssHook()
     base.put(at + "x", "1")
     info = base.head(at + "x")
-    from dataclasses import replace
     from datetime import timedelta
 
     def aged(seconds, key):
         moved = info.last_modified - timedelta(seconds=seconds)
-        return replace(info, uri=info.uri.parent.join(key), last_modified=moved)
+        return info._replace(uri=info.uri.parent.join(key), last_modified=moved)
 
     for each in cursor.news([aged(0, "new"), aged(5000, "ancient")]):
         cursor.note(each)
