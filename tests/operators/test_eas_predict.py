@@ -163,7 +163,7 @@ def test_a_file_that_changed_between_tries_is_refused(group, name, pai):
 
 
 def test_an_answer_too_long_for_an_xcom(name, monkeypatch):
-    monkeypatch.setattr(eas_predict, "MAX_XCOM_BYTES", 10)
+    monkeypatch.setattr("airflow_provider_pai.artifact.MAX_XCOM_BYTES", 10)
     with pytest.raises(PaiError, match=r"bytes, too many for an XCom \(10\): give output"):
         predict(name, {}).run()
 
