@@ -1,4 +1,5 @@
-"""Constant load on one endpoint, in a process of its own: so many requests a second, however slow the answers are.
+"""Constant load on one endpoint, in a process of its own: so many requests a second, however slow the answers are, as
+long as those of two seconds are enough to wait for.
 
 Reads one JSON line, `{"url", "token", "rate", "timeout", "questions": [[pixels, digit], …]}`, and sends until its
 standard input ends. Prints `{"requests", "harmed": {who: how many}, "first": Unix time of the first harmed or null}`;
@@ -33,6 +34,10 @@ class Load:
         async with aiohttp.ClientSession(connector=connector, timeout=self._timeout, headers=self._headers) as session:
             began = time.monotonic()
             while not ended.is_set():
+                if len(asked) >= 2 * self._rate:
+                    # The machine can't keep up: what is sent on top would end every other process of this run too.
+                    await asyncio.wait(asked, return_when=asyncio.FIRST_COMPLETED)
+                    began = time.monotonic() - self.requests / self._rate
                 one = asyncio.create_task(self._ask(session, *next(self._questions)))
                 asked.add(one)
                 one.add_done_callback(asked.discard)
