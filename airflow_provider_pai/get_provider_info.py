@@ -33,6 +33,13 @@ _INTEGRATIONS = {
 
 _LINKS = ("DlcJobLink", "DswInstanceLink", "EasServiceLink", "TensorBoardLink")
 
+_OSS_URIS = {
+    "schemes": ["oss"],
+    "handler": f"{_PACKAGE}.assets.oss.sanitize_uri",
+    "factory": f"{_PACKAGE}.assets.oss.create_asset",
+    "to_openlineage_converter": f"{_PACKAGE}.assets.oss.convert_asset_to_openlineage",
+}
+
 
 def get_provider_info() -> dict[str, Any]:
     """Return the provider's metadata (`provider_info.schema.json` of Airflow)."""
@@ -63,14 +70,8 @@ def get_provider_info() -> dict[str, Any]:
             }
         ],
         "filesystems": [f"{_PACKAGE}.fs.oss"],
-        "asset-uris": [
-            {
-                "schemes": ["oss"],
-                "handler": f"{_PACKAGE}.assets.oss.sanitize_uri",
-                "factory": f"{_PACKAGE}.assets.oss.create_asset",
-                "to_openlineage_converter": f"{_PACKAGE}.assets.oss.convert_asset_to_openlineage",
-            }
-        ],
+        "asset-uris": [_OSS_URIS],
+        "dataset-uris": [_OSS_URIS],  # Airflow 2.11's word for assets
         "cli": [f"{_PACKAGE}.cli.definition.get_pai_commands"],
         "extra-links": [f"{_PACKAGE}.links.{name}" for name in _LINKS],
     }

@@ -116,6 +116,8 @@ def _path(field: str, text: str, conn_id: str | None) -> Any:
     :raises PaiConfigError: nothing here knows its scheme.
     """
     try:
-        return ObjectStoragePath(text, conn_id=conn_id)
+        path = ObjectStoragePath(text, conn_id=conn_id)
+        path.fs  # noqa: B018 - Airflow 2.11 looks for the scheme only here
     except (ValueError, ImportError) as error:
         raise PaiConfigError(field, text, f"a path that ObjectStoragePath knows: {error}") from error
+    return path
