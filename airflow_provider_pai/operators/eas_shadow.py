@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
@@ -12,7 +11,6 @@ from airflow.providers.common.compat.sdk import conf
 from airflow_provider_pai.exceptions import (
     PaiConfigError,
     PaiError,
-    PaiTransientError,
     RolloutRolledBackError,
     RolloutStoppedError,
 )
@@ -25,6 +23,7 @@ from airflow_provider_pai.operators.eas_wait import seconds
 from airflow_provider_pai.operators.history import serving_member
 from airflow_provider_pai.operators.scaling import whole_number
 from airflow_provider_pai.operators.service import ServiceOperator, artifact_labels, checked_name, who
+from airflow_provider_pai.triggers.driver import drive
 from airflow_provider_pai.triggers.shadow import ShadowTrigger
 
 if TYPE_CHECKING:
@@ -32,7 +31,6 @@ if TYPE_CHECKING:
     from airflow_provider_pai.triggers.shadow_run import ShadowDriver, ShadowSpec
 
 ON_INCONCLUSIVE = ("fail", "pass")
-_MAX_BACK_OFF = 15.0
 
 
 class EasShadowOperator(ServiceOperator):
@@ -115,7 +113,7 @@ class EasShadowOperator(ServiceOperator):
             self.defer(trigger=trigger, method_name="execute_complete", kwargs={"shadow": spec.to_dict()})
         driver = self._drive(spec)
         try:
-            end = self._until_end(driver)
+            end = drive(driver, self.log)
         except BaseException:
             driver.kill()
             raise
@@ -230,18 +228,3 @@ class EasShadowOperator(ServiceOperator):
 
         self._driver = ShadowDriver(spec, self.hook, self.log)
         return self._driver
-
-    def _until_end(self, driver: ShadowDriver) -> Json:
-        back_off = 1.0
-        while True:
-            try:
-                step = driver.tick()
-                back_off = 1.0
-            except PaiTransientError as error:
-                self.log.warning("No answer, waiting on: %s", error)
-                time.sleep(back_off)
-                back_off = min(2 * back_off, _MAX_BACK_OFF)
-                continue
-            if step.end is not None:
-                return step.end
-            time.sleep(step.pause)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from datetime import timedelta
@@ -15,7 +14,6 @@ from airflow_provider_pai.exceptions import (
     PaiApiError,
     PaiConfigError,
     PaiError,
-    PaiTransientError,
     RolloutRolledBackError,
     RolloutStoppedError,
     RolloutStuckError,
@@ -29,6 +27,7 @@ from airflow_provider_pai.operators.base import deadline_of, task_key
 from airflow_provider_pai.operators.service import ServiceOperator
 from airflow_provider_pai.triggers.approval import gate_of
 from airflow_provider_pai.triggers.canary import CanaryTrigger
+from airflow_provider_pai.triggers.driver import Tick, drive
 from airflow_provider_pai.uri import OssUri
 from airflow_provider_pai.versions import utc_text
 
@@ -38,7 +37,6 @@ if TYPE_CHECKING:
     from airflow_provider_pai.triggers.spec import RolloutSpec
 
 _KILL_SECONDS = 4.0
-_MAX_BACK_OFF = 15.0
 
 # What of a task's tags a candidate bears for people; the rollout's own labels leave room for no more.
 _READABLE = ("airflow_dag_id", "airflow_run_id", "airflow_task_id", "airflow_map_index")
@@ -106,9 +104,9 @@ class RolloutOperator(ServiceOperator):
         spec = self.rollout(context)
         self.log.info("Rollout of %s to group %s in steps of %s %%", spec.goal.version, self.group, spec.plan.steps)
         EasServiceLink.persist(context, self.hook.console_url(spec.goal.service))
-        self._drive(spec)
+        driver = self._drive(spec)
         try:
-            end = self._until_pause() if self.deferrable else self._until_end()
+            end = self._until_pause(driver) if self.deferrable else drive(driver, self.log)
         except Exception:
             self._leave(context)
             raise
@@ -207,11 +205,12 @@ class RolloutOperator(ServiceOperator):
             self.hook.retry_seconds = 2
             self._driver.kill("the task was ended by hand", _KILL_SECONDS)
 
-    def _drive(self, spec: RolloutSpec) -> None:
+    def _drive(self, spec: RolloutSpec) -> RolloutDriver:
         from airflow_provider_pai.triggers.rollout import RolloutDriver
 
         gate = gate_of(asdict(spec.holder), spec.goal.approval)
         self._driver = RolloutDriver(spec, self.hook, self.log, gate)
+        return self._driver
 
     def _approval(self, identity: TaskIdentity) -> str:
         given = self.approval_task_id
@@ -237,32 +236,12 @@ class RolloutOperator(ServiceOperator):
         except InputError as error:
             raise PaiConfigError(error.field, error.value, error.allowed) from None
 
-    def _until_pause(self) -> Json | None:
+    def _until_pause(self, driver: RolloutDriver) -> Json | None:
         """Go on until there is something to wait for: what ends at once need not be deferred."""
-        from airflow_provider_pai.triggers.rollout import Tick
-
-        assert self._driver is not None
         tick = Tick()
         while tick.end is None and not tick.pause:
-            tick = self._driver.tick()
+            tick = driver.tick()
         return tick.end
-
-    def _until_end(self) -> Json:
-        from airflow_provider_pai.triggers.rollout import Tick
-
-        assert self._driver is not None
-        back_off = 1.0
-        while True:
-            try:
-                tick = self._driver.tick()
-                back_off = 1.0
-            except PaiTransientError as error:
-                self.log.warning("No answer, waiting on: %s", error)
-                tick = Tick(pause=back_off)
-                back_off = min(2 * back_off, _MAX_BACK_OFF)
-            if tick.end is not None:
-                return tick.end
-            time.sleep(tick.pause)
 
     def _defer(self, context: Any, spec: RolloutSpec) -> NoReturn:
         task = task_key(self.identity(context))

@@ -8,7 +8,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from datetime import UTC, datetime
 from functools import cached_property
 from typing import Any
@@ -30,6 +30,7 @@ from airflow_provider_pai.metrics.base import make_source
 from airflow_provider_pai.metrics.look import Lookout
 from airflow_provider_pai.metrics.probe import make_probe
 from airflow_provider_pai.metrics.record import Record
+from airflow_provider_pai.triggers.driver import Tick
 from airflow_provider_pai.triggers.spec import RolloutSpec
 from airflow_provider_pai.uri import OssUri
 
@@ -41,14 +42,6 @@ LEASE_POLL = 5.0
 """Seconds between two looks at a lease that someone else holds."""
 
 _KILLABLE = frozenset({Phase.PREPARE, Phase.SMOKED, Phase.STEP})
-
-
-@dataclass(frozen=True, kw_only=True)
-class Tick:
-    """What one tick came to: an end, or seconds until the next."""
-
-    pause: float = 0.0
-    end: Json | None = field(default=None)
 
 
 class RolloutDriver:

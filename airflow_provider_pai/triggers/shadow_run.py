@@ -8,7 +8,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +18,7 @@ from airflow_provider_pai.hooks.eas import EasHook
 from airflow_provider_pai.hooks.oss import OssHook
 from airflow_provider_pai.hooks.service import Goal
 from airflow_provider_pai.states import Verdict
+from airflow_provider_pai.triggers.driver import Tick
 
 if TYPE_CHECKING:
     from airflow_provider_pai.canary.analysis import Window
@@ -60,14 +61,6 @@ class ShadowSpec:
         return asdict(self)
 
 
-@dataclass(frozen=True, kw_only=True)
-class Step:
-    """What one tick came to: an end, or seconds until the next."""
-
-    pause: float = 0.0
-    end: Json | None = field(default=None)
-
-
 class ShadowDriver:
     """One process's hand on a shadow run."""
 
@@ -86,7 +79,7 @@ class ShadowDriver:
         # A canceled trigger's tick goes on in its thread: what a kill has taken down it must not make again.
         self._turn = threading.RLock()
 
-    def tick(self) -> Step:
+    def tick(self) -> Tick:
         """Look once and do the one next thing.
 
         :raises PaiTransientError: no answer; the next tick goes on.
@@ -100,7 +93,7 @@ class ShadowDriver:
                     return step
                 self._end = step.end
             self.take_down()
-            return Step(end=self._end)
+            return Tick(end=self._end)
 
     def kill(self) -> None:
         """Take everything down, whatever the run was doing."""
@@ -119,7 +112,7 @@ class ShadowDriver:
             self._log.info("Deleting %s", spec.shadow)
             eas.delete(spec.shadow)
 
-    def _tick(self) -> Step:
+    def _tick(self) -> Tick:
         shadow = self._eas.get(self._spec.shadow)
         if self._passed(self._spec.deadline):
             return self._over("stopped", "execution_timeout passed")
@@ -131,7 +124,7 @@ class ShadowDriver:
         if not self._spec.owner.items() <= shadow.tags.items() or shadow.status in self._eas.states.stopping:
             self._log.info("%s is left from an earlier run: deleting it", shadow.job_id)
             self._eas.delete(shadow.job_id)
-            return Step(pause=self._poll)
+            return Tick(pause=self._poll)
         if shadow.tags.get(_SINCE, "-") == "-":
             return self._prepare(shadow)
         if mirror is None:
@@ -142,7 +135,7 @@ class ShadowDriver:
     def _poll(self) -> float:
         return min(_POLL, self._plan.interval)
 
-    def _create(self) -> Step:
+    def _create(self) -> Tick:
         from airflow_provider_pai.metrics.base import make_source
 
         make_source(self._spec.metrics, self._eas).check()
@@ -152,9 +145,9 @@ class ShadowDriver:
         except PaiConflictError:
             # The answer of an earlier try was lost; whose it is, the next look tells.
             self._log.info("%s is there", self._spec.shadow)
-        return Step(pause=self._poll)
+        return Tick(pause=self._poll)
 
-    def _prepare(self, shadow: RemoteJob) -> Step:
+    def _prepare(self, shadow: RemoteJob) -> Tick:
         """Wait until the shadow can answer, ask it golden requests, then begin to copy."""
         from airflow_provider_pai.metrics.probe import make_probe
 
@@ -164,7 +157,7 @@ class ShadowDriver:
         if verdict is Verdict.FAILED or (verdict is not Verdict.SUCCEEDED and self._passed(self._spec.ready_by)):
             return self._over("failed", state)
         if verdict is not Verdict.SUCCEEDED:
-            return Step(pause=self._poll)
+            return Tick(pause=self._poll)
         if self._spec.probe:
             wrong = make_probe(self._spec.probe, self._eas.sibling(OssHook)).run(self._eas.endpoint(shadow.job_id))
             if wrong:
@@ -173,9 +166,9 @@ class ShadowDriver:
         self._eas.set_mirror(self._spec.source, [self._spec.shadow], self._spec.ratio)
         since = datetime.now(UTC).isoformat(timespec="milliseconds")
         self._eas.label(shadow.job_id, {**shadow.tags, _SINCE: since})
-        return Step(pause=self._plan.interval)
+        return Tick(pause=self._plan.interval)
 
-    def _watch(self, shadow: RemoteJob, since: float) -> Step:
+    def _watch(self, shadow: RemoteJob, since: float) -> Tick:
         from airflow_provider_pai.canary.analysis import Result, judge
 
         now = time.time()
@@ -183,7 +176,7 @@ class ShadowDriver:
         if not shadow.facts["running"] or shadow.status == "Failed":
             return self._over("failed", f"broke down: {shadow.job_id} is {shadow.status}")
         if now < since + self._plan.interval:
-            return Step(pause=since + self._plan.interval - now)
+            return Tick(pause=since + self._plan.interval - now)
         try:
             self._window = self._sample(since, now)
             self._source_errors = 0
@@ -194,13 +187,13 @@ class ShadowDriver:
             self._log.warning("The metrics source did not answer: %s", error)
             if self._source_errors > self._plan.max_source_errors:
                 return self._over("inconclusive", f"the metrics source did not answer: {error}")
-            return Step(pause=self._plan.interval)
+            return Tick(pause=self._plan.interval)
         verdict = judge(self._plan, self._window)
         self._log.info("shadow %s: %s", shadow.job_id, verdict)
         if verdict.result is Result.FAIL:
             return self._over("failed", verdict.reason)
         if not ended:
-            return Step(pause=min(self._plan.interval, max(0.05, since + self._spec.duration - now)))
+            return Tick(pause=min(self._plan.interval, max(0.05, since + self._spec.duration - now)))
         if hang := self._hangs(self._window):
             return self._over("failed", hang)
         if verdict.result is Result.PASS:
@@ -226,7 +219,7 @@ class ShadowDriver:
             return ""
         return f"{window.candidate.requests} answers to about {expected:.0f} copies: requests hang"
 
-    def _over(self, outcome: str, reason: str) -> Step:
+    def _over(self, outcome: str, reason: str) -> Tick:
         window = self._window
         candidate, production = (window.candidate, window.production) if window else (None, None)
         end: Json = {
@@ -240,7 +233,7 @@ class ShadowDriver:
             **_numbers(candidate),
             "production": _numbers(production),
         }
-        return Step(end=end)
+        return Tick(end=end)
 
     def _passed(self, moment: str | None) -> bool:
         return moment is not None and datetime.now(UTC) >= datetime.fromisoformat(moment)
