@@ -83,6 +83,9 @@ DSW_RUN = States(
     stopping=DSW_INSTANCE.stopping,
 )
 
+# What a service that is not there has become: EAS itself says 404.
+EAS_GONE = "Deleted"
+
 # alibabacloud_eas20210701 ListServicesRequest.service_status; success is the service that serves.
 EAS_SERVICE = States(
     kind="EAS service",

@@ -10,7 +10,7 @@ from airflow.providers.common.compat.sdk import mask_secret
 
 from airflow_provider_pai.exceptions import PaiApiError, PaiConflictError, PaiNotFoundError
 from airflow_provider_pai.hooks.base import Json, RemoteJob, WatchedHook
-from airflow_provider_pai.states import EAS_SERVICE, States
+from airflow_provider_pai.states import EAS_GONE, EAS_SERVICE, States
 
 if TYPE_CHECKING:
     from airflow_provider_pai.canary.group import Group, Member
@@ -94,7 +94,7 @@ class EasHook(WatchedHook):
         try:
             service = self.describe(job_id)
         except PaiNotFoundError:
-            return RemoteJob(job_id=job_id, status="Deleted", reason="there is no service of this name")
+            return RemoteJob(job_id=job_id, status=EAS_GONE, reason="there is no service of this name")
         return RemoteJob(
             job_id=job_id,
             status=service.get("Status") or "",
@@ -147,7 +147,7 @@ class EasHook(WatchedHook):
         except PaiNotFoundError:
             return
         except PaiApiError:
-            if not self._is(name, "Deleting", "Deleted"):
+            if not self._is(name, "Deleting", EAS_GONE):
                 raise
 
     def start(self, name: str) -> None:

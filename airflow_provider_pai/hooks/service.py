@@ -8,7 +8,7 @@ from typing import NamedTuple
 from airflow_provider_pai.hooks.base import Json, RemoteJob
 from airflow_provider_pai.hooks.eas import EasHook
 from airflow_provider_pai.identity import CYCLE_TAG, TASK_TAG, TaskIdentity
-from airflow_provider_pai.states import EAS_DELETE, EAS_READY, EAS_STOP, States, Verdict
+from airflow_provider_pai.states import EAS_DELETE, EAS_GONE, EAS_READY, EAS_STOP, States, Verdict
 
 
 class Goal(NamedTuple):
@@ -69,7 +69,7 @@ class Undo(NamedTuple):
         What has become ready, and was written down, is no longer undone.
         """
         service = hook.get(name)
-        if service.status == "Deleted" or not self.owns(service.tags):
+        if service.status == EAS_GONE or not self.owns(service.tags):
             return
         if self.version is None:
             if hook.describe(name).get("TrafficState") != "grouping":

@@ -16,6 +16,7 @@ from airflow_provider_pai.identity import TASK_TAG, TaskIdentity
 from airflow_provider_pai.ledger import Event, EventKind
 from airflow_provider_pai.operators.eas_wait import WaitingOperator, seconds
 from airflow_provider_pai.operators.service import ServiceOperator, artifact_labels, checked_name, who
+from airflow_provider_pai.states import EAS_GONE
 
 if TYPE_CHECKING:
     from airflow_provider_pai.artifact import ModelArtifact
@@ -142,7 +143,7 @@ class EasDeployServiceOperator(WaitingOperator, ServiceOperator):
         before = _served_before(found)
         asked |= {BEFORE: str(before), LATEST: str(found.facts.get("latest", 0))}
         self._kill = (name, Undo(version=before, owner=owner_labels(identity)))
-        if found.status == "Deleted":
+        if found.status == EAS_GONE:
             self._create(config, {**asked, **artifact_labels(artifact)})
         elif _is_asked_for(found, asked[CONFIG]):
             self.log.info("Service %s is what is declared, or becomes it", name)

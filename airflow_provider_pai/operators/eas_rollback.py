@@ -18,7 +18,7 @@ from airflow_provider_pai.operators.base import task_key
 from airflow_provider_pai.operators.eas_wait import WaitingOperator, seconds
 from airflow_provider_pai.operators.history import artifact_uri, chosen_version, serving_member, version_of
 from airflow_provider_pai.operators.service import artifact_labels, checked_name, who
-from airflow_provider_pai.states import Verdict
+from airflow_provider_pai.states import EAS_GONE, Verdict
 from airflow_provider_pai.uri import OssUri
 
 if TYPE_CHECKING:
@@ -178,7 +178,7 @@ class EasRollbackOperator(WaitingOperator):
         rested = self.hook.wait(
             member.name, poll_interval=self.poll_interval, until=Goal(until="stopped").is_over
         )  # fmt: skip
-        return self.hook.states.judge(rested.status) is Verdict.FAILED and rested.status != "Deleted"
+        return self.hook.states.judge(rested.status) is Verdict.FAILED and rested.status != EAS_GONE
 
     def _redeploy(self, like: Member, version: str, rows: Sequence[Row], labels: Mapping[str, str]) -> str:
         """Make the version's service again, like the one that serves, without traffic."""

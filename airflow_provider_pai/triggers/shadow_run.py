@@ -17,7 +17,7 @@ from airflow_provider_pai.hooks.base import Json, RemoteJob
 from airflow_provider_pai.hooks.eas import EasHook
 from airflow_provider_pai.hooks.oss import OssHook
 from airflow_provider_pai.hooks.service import Goal
-from airflow_provider_pai.states import Verdict
+from airflow_provider_pai.states import EAS_GONE, Verdict
 from airflow_provider_pai.triggers.driver import Tick
 
 if TYPE_CHECKING:
@@ -108,7 +108,7 @@ class ShadowDriver:
         if mirror is not None and mirror.targets == (spec.shadow,):
             self._log.info("%s: no more copies to %s", spec.source, spec.shadow)
             eas.remove_mirror(spec.source)
-        if eas.get(spec.shadow).status != "Deleted":
+        if eas.get(spec.shadow).status != EAS_GONE:
             self._log.info("Deleting %s", spec.shadow)
             eas.delete(spec.shadow)
 
@@ -119,7 +119,7 @@ class ShadowDriver:
         mirror = self._eas.mirror(self._spec.source)
         if mirror is not None and mirror.targets != (self._spec.shadow,):
             return self._over("stopped", f"{self._spec.source} is mirrored to {', '.join(mirror.targets)} already")
-        if shadow.status == "Deleted":
+        if shadow.status == EAS_GONE:
             return self._create()
         if not self._spec.owner.items() <= shadow.tags.items() or shadow.status in self._eas.states.stopping:
             self._log.info("%s is left from an earlier run: deleting it", shadow.job_id)
