@@ -41,7 +41,7 @@ lint: $(READY)  ## ruff, mypy --strict, import contracts
 
 bench: $(READY)  ## what we cost, beside what peers cost: small runs, one JSON line each (three minutes)
 	@$(BIN)/python benchmarks/parse.py --runs 3
-	@$(BIN)/python benchmarks/polling.py --jobs 100 --interval 2 --seconds 6
+	@$(BIN)/python benchmarks/polling.py --jobs 100 --interval 2 --seconds 8
 	@$(BIN)/python benchmarks/exactly_once.py --kills 10
 	@$(BIN)/python benchmarks/canary.py --only 'bad crash_50' 'bad hang' 'good 1' 'killed 2' 'clean 1' 2> /dev/null
 	@$(BIN)/python benchmarks/oss.py --size 128 --files 200 --runs 1

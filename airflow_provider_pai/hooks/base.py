@@ -147,6 +147,27 @@ class PaiHook(BaseHook):
         )
         return retrying(once)
 
+    def request(
+        self, action: str, version: str, method: str, path: str, *, query: Any = None, body: Any = None
+    ) -> Json:
+        """Make a call in the API's own field names, past the SDK's methods and models, and return the answer's body.
+
+        :param query: what stands in the address.
+        :raises PaiApiError: as `call`.
+        """
+        from alibabacloud_tea_openapi.utils import Utils
+        from alibabacloud_tea_openapi.utils_models import OpenApiRequest, Params
+        from darabonba.runtime import RuntimeOptions
+
+        params = Params(
+            action=action, version=version, protocol="HTTPS", method=method, auth_type="AK", style="ROA", pathname=path,
+            req_body_type="json", body_type="json",
+        )  # fmt: skip
+        request = OpenApiRequest(query=Utils.query(query or {}), body=body)
+        answer = self.call(action, lambda: self.client.call_api(params, request, RuntimeOptions()))
+        found: Json = answer["body"]
+        return found
+
     def test_connection(self) -> tuple[bool, str]:
         """Ask each service for one item and tell which answered; what the connection form's Test button shows."""
         from airflow_provider_pai.hooks.check import check_services

@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, Protocol
 
 from airflow.providers.common.compat.sdk import conf
@@ -121,7 +122,7 @@ class PaiConnection:
             return self.endpoint_url
         return _HOSTS[service][NETWORKS.index(self.network)].format(region=self.region)
 
-    @property
+    @cached_property
     def cache_key(self) -> str:
         """Return what two hooks must share to share a poller: endpoint, credentials and workspace."""
         parts = (self.endpoint_url, sorted(self.endpoints.items()), self.region, self.workspace_id, self.auth,

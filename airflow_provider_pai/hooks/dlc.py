@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -87,17 +88,20 @@ class DlcHook(JobHook):
     def list_jobs(self, **filters: Any) -> Iterator[Json]:
         """Yield jobs in the API's field names, page by page.
 
+        The SDK's method makes a model of every job, which takes as long as all the rest of the call.
+
         :param filters: fields of ListJobsRequest in Python's spelling; `start_time` defaults to 90 days ago.
         """
         from alibabacloud_pai_dlc20201203.models import ListJobsRequest
 
         filters.setdefault("start_time", utc_text(datetime.now(UTC) - LOOK_BACK))
-        filters["workspace_id"] = self.connection.workspace_id
+        query = ListJobsRequest(workspace_id=self.connection.workspace_id, page_size=PAGE_SIZE, **filters).to_map()
+        if "Tags" in query:
+            query["Tags"] = json.dumps(query["Tags"])
 
-        def page(number: int) -> tuple[Sequence[Any] | None, int | None]:
-            request = ListJobsRequest(page_number=number, page_size=PAGE_SIZE, **filters)
-            body = self.call("ListJobs", lambda: self.client.list_jobs(request)).body
-            return body.jobs, body.total_count
+        def page(number: int) -> tuple[list[Json] | None, int | None]:
+            body = self.request("ListJobs", "2020-12-03", "GET", "/api/v1/jobs", query={**query, "PageNumber": number})
+            return body.get("Jobs"), body.get("TotalCount")
 
         return all_pages(page)
 
@@ -108,10 +112,10 @@ class DlcHook(JobHook):
         """
         from alibabacloud_pai_dlc20201203.models import ListEcsSpecsRequest
 
-        def page(number: int) -> tuple[Sequence[Any] | None, int | None]:
+        def page(number: int) -> tuple[list[Json] | None, int | None]:
             request = ListEcsSpecsRequest(page_number=number, page_size=PAGE_SIZE, **filters)
-            body = self.call("ListEcsSpecs", lambda: self.client.list_ecs_specs(request)).body
-            return body.ecs_specs, body.total_count
+            body = self.call("ListEcsSpecs", lambda: self.client.list_ecs_specs(request)).body.to_map()
+            return body.get("EcsSpecs"), body.get("TotalCount")
 
         return all_pages(page)
 
@@ -192,12 +196,12 @@ def _remote(job: Json) -> RemoteJob:
     )
 
 
-def all_pages(page: Callable[[int], tuple[Sequence[Any] | None, int | None]]) -> Iterator[Json]:
+def all_pages(page: Callable[[int], tuple[list[Json] | None, int | None]]) -> Iterator[Json]:
     """Yield the items of all pages; a page is its items and the number of all."""
     number, seen = 1, 0
     while True:
         items, total = page(number)
-        yield from (item.to_map() for item in items or ())
+        yield from items or ()
         number, seen = number + 1, seen + len(items or ())
         if not items or seen >= (total or 0):
             return

@@ -288,15 +288,8 @@ class EasHook(WatchedHook):
 
         API: UpdateGroup, for which the SDK has no method.
         """
-        from alibabacloud_tea_openapi.utils_models import OpenApiRequest, Params
-        from darabonba.runtime import RuntimeOptions
-
-        params = Params(
-            action="UpdateGroup", version="2021-07-01", protocol="HTTPS", method="PUT", auth_type="AK", style="ROA",
-            pathname=f"/api/v2/groups/{self.connection.region}/{group}", req_body_type="json", body_type="json",
-        )  # fmt: skip
-        request = OpenApiRequest(body={"TrafficMode": mode})
-        self.call("UpdateGroup", lambda: self.client.call_api(params, request, RuntimeOptions()))
+        path = f"/api/v2/groups/{self.connection.region}/{group}"
+        self.request("UpdateGroup", "2021-07-01", "PUT", path, body={"TrafficMode": mode})
 
     def group(self, name: str) -> Group:
         """Return a group with all its members as they are now; without members where there is no such group."""

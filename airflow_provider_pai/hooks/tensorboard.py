@@ -58,13 +58,13 @@ class TensorBoardHook(WatchedHook):
         """Return the id of the newest TensorBoard of exactly this name."""
         from alibabacloud_pai_dlc20201203.models import ListTensorboardsRequest
 
-        def page(number: int) -> tuple[Any, int | None]:
+        def page(number: int) -> tuple[list[Json] | None, int | None]:
             request = ListTensorboardsRequest(
                 display_name=name, start_time=utc_text(datetime.now(UTC) - LOOK_BACK), sort_by="GmtCreateTime",
                 order="desc", page_number=number, page_size=PAGE_SIZE, workspace_id=self.connection.workspace_id,
             )  # fmt: skip
-            body = self.call("ListTensorboards", lambda: self.client.list_tensorboards(request)).body
-            return body.tensorboards, body.total_count
+            body = self.call("ListTensorboards", lambda: self.client.list_tensorboards(request)).body.to_map()
+            return body.get("Tensorboards"), body.get("TotalCount")
 
         found = (board for board in all_pages(page) if board.get("DisplayName") == name)
         return next((str(board["TensorboardId"]) for board in found), None)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 from abc import abstractmethod
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable
 from datetime import UTC, datetime
 from typing import Any, cast
 
@@ -31,6 +31,8 @@ class PollTrigger(BaseTrigger):
     """
 
     hook_path: str = ""
+    delay: float = 0.0
+    """Seconds before the first look."""
 
     def __init__(self, *, hook_arguments: Json, poll_interval: float, deadline: str | None = None) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
@@ -70,9 +72,9 @@ class PollTrigger(BaseTrigger):
         """Return what every event of this trigger names."""
         return {}
 
-    async def rest(self, seconds: float) -> None:
-        """Let time pass between two looks."""
-        await asyncio.sleep(seconds)
+    def rest(self, hook: Any, seconds: float) -> Awaitable[Any]:
+        """Let time pass before a look."""
+        return asyncio.sleep(seconds)
 
     async def on_deadline(self, hook: Any) -> Json:
         """Return the event's payload when the deadline passes."""
@@ -81,18 +83,24 @@ class PollTrigger(BaseTrigger):
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """Yield one event."""
         try:
-            yield TriggerEvent(await self.outcome())  # type: ignore[no-untyped-call]
+            payload = await self._wait(await self.connected())
         except PaiApiError as error:
-            yield TriggerEvent({**self.subject(), "error": str(error)})  # type: ignore[no-untyped-call]
+            payload = {**self.subject(), "error": str(error)}
+        except asyncio.CancelledError:
+            await self.on_cancelled()
+            raise
+        yield TriggerEvent(payload)  # type: ignore[no-untyped-call]
 
-    async def outcome(self) -> Json:
-        """Wait for the event's payload."""
-        return await self._wait(await self.connected())
+    async def on_cancelled(self) -> None:
+        """Do what must be done when the wait is cancelled."""
 
     async def _wait(self, hook: Any) -> Json:
+        """Wait for the event's payload. Thousands wait here at the same time: every frame below this one counts."""
         pause = self.poll_interval
+        rest = self.delay
         while True:
             try:
+                await self.rest(hook, rest)
                 payload = await self.poll(hook)
                 pause = self.poll_interval
             except PaiTransientError as error:
@@ -104,7 +112,7 @@ class PollTrigger(BaseTrigger):
             left = self._seconds_left()
             if left <= 0:
                 return await self.on_deadline(hook)
-            await self.rest(min(pause, left))
+            rest = min(pause, left)
 
     def _seconds_left(self) -> float:
         if self.deadline is None:
@@ -135,17 +143,13 @@ class OwningTrigger(PollTrigger):
         """Return the constructor's arguments."""
         return {**super().arguments(), "task": self.task_key}
 
-    async def outcome(self) -> Json:
-        """Wait for the event's payload; a cancellation is the only sign of a kill that Airflow 2.11 gives."""
-        try:
-            return await self._wait(await self.connected())
-        except asyncio.CancelledError:
-            if not _AIRFLOW_CALLS_ON_KILL:
-                await self._try_on_kill()
-            raise
+    async def on_cancelled(self) -> None:
+        """End what is remote where a cancellation is the only sign of a kill, as in Airflow 2.11.
 
-    async def _try_on_kill(self) -> None:
-        """Do what can be done: an error in place of the cancellation would fail a task that waits elsewhere."""
+        An error in place of the cancellation would fail a task that waits elsewhere.
+        """
+        if _AIRFLOW_CALLS_ON_KILL:
+            return
         try:
             await self.on_kill()
         except Exception:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable
 from datetime import UTC, datetime, timedelta
 from typing import Any, cast
 
-from airflow_provider_pai.hooks.base import PaiHook, Watch
+from airflow_provider_pai.hooks.base import PaiHook, RemoteJob, Watch
 from airflow_provider_pai.hooks.logs import LogCopy
 from airflow_provider_pai.triggers.base import Json, OwningTrigger
 from airflow_provider_pai.triggers.hub import hub_of, next_tick
@@ -48,7 +49,7 @@ class PaiJobTrigger(OwningTrigger):
         self.deferred_at = deferred_at
         self._copy: LogCopy | None = None
         self._watch: Watch | None = None
-        self._due = 0.0
+        self._answer: asyncio.Future[RemoteJob]
 
     def arguments(self) -> Json:
         """Return the constructor's arguments."""
@@ -69,13 +70,14 @@ class PaiJobTrigger(OwningTrigger):
         """Return the hub's hook, so that all who watch the same account hold but one."""
         return cast("PaiHook", hub_of(await super().connected()).hook)
 
-    async def rest(self, seconds: float) -> None:
-        """Say when to look next; the hub waits for it and wakes all who are due with their answers."""
-        self._due = next_tick(seconds, self.poll_interval)
+    def rest(self, hook: Any, seconds: float) -> Awaitable[RemoteJob]:
+        """Ask the hub for the job as it will be then; it wakes all who are due with their answers."""
+        self._answer = hub_of(hook).get(self.job_id, next_tick(seconds, self.poll_interval))
+        return self._answer
 
     async def poll(self, hook: Any) -> Json | None:
-        """Ask the hub for the job."""
-        job = await hub_of(hook).get(self.job_id, self._due)
+        """Look at the hub's answer."""
+        job = self._answer.result()
         self._watch = self._watch or Watch(hook, self.job_id)
         self._watch.note(job)
         ended = hook.states.is_final(job.status)

@@ -20,13 +20,12 @@ class ListingTrigger(PollTrigger):
     """Looks through the hub, so that all who watch the same account share their listings."""
 
     hook_path = OSS_HOOK
-    _due = 0.0
 
     async def connected(self) -> PaiHook:
         """Return the hub's hook."""
         return cast("PaiHook", hub_for(ListingHub, await super().connected()).hook)
 
-    async def rest(self, seconds: float) -> None:
+    async def rest(self, hook: Any, seconds: float) -> None:
         """Say when to look next; the hub waits for it."""
         self._due = next_tick(seconds, self.poll_interval)
 
@@ -53,11 +52,6 @@ class OssKeyTrigger(ListingTrigger):
     def arguments(self) -> Json:
         """Return the constructor's arguments."""
         return {**super().arguments(), "uris": self.uris, "min_size": self.min_size, "delay": self.delay}
-
-    async def outcome(self) -> Json:
-        """Wait for the event's payload."""
-        await asyncio.sleep(self.delay)
-        return await super().outcome()
 
     async def poll(self, hook: Any) -> Json | None:
         """Look for all of them."""

@@ -94,21 +94,22 @@ class OssObjectTrigger(ListingTrigger, _Base):  # type: ignore[misc]
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """Yield events for ever."""
-        hook, cursor, pause = await self.connected(), await self._restored(), self.poll_interval
+        hook, cursor = await self.connected(), await self._restored()
+        pause, rest = self.poll_interval, 0.0
         while True:
+            await self.rest(hook, rest)
             try:
                 infos = await self._look(hook)
             except PaiApiError as error:
                 self.log.warning("No answer, looking again: %s", error)
-                pause = min(pause * random.uniform(1.2, 2), 8 * self.poll_interval)  # noqa: S311 - jitter
-                await self.rest(pause)
+                rest = pause = min(pause * random.uniform(1.2, 2), 8 * self.poll_interval)  # noqa: S311 - jitter
                 continue
-            cursor, pause = cursor or await self._first(infos), self.poll_interval
+            cursor = cursor or await self._first(infos)
+            rest = pause = self.poll_interval
             for info in cursor.news(infos):
                 yield TriggerEvent(_payload(info))  # type: ignore[no-untyped-call]
                 cursor.note(info)
                 await self._keep(cursor)
-            await self.rest(pause)
 
     async def _look(self, hook: Any) -> list[ObjectInfo]:
         (infos,) = await self.find(hook, [self.uri])

@@ -73,14 +73,14 @@ async def test_sensors_on_one_bucket_share_their_listings(at, pai):
         OssKeyTrigger(uris=[at + f"{number}.csv"], hook_arguments=HOOK, poll_interval=0.3) for number in range(20)
     ]
     triggers += [OssKeyTrigger(uris=[at + "*"], hook_arguments=HOOK, poll_interval=0.3)]
-    waiting = [asyncio.ensure_future(trigger.outcome()) for trigger in triggers]
+    waiting = [asyncio.ensure_future(anext(trigger.run())) for trigger in triggers]
     await asyncio.sleep(0.7)
     looked = 10_000 - rule.times
     assert 1 <= looked <= 6
     for number in range(20):
         await asyncio.to_thread(hook.put, at + f"{number}.csv", "1")
     found = await asyncio.wait_for(asyncio.gather(*waiting), 10)
-    assert [event["found"] for event in found[:20]] == [[at + f"{number}.csv"] for number in range(20)]
+    assert [event.payload["found"] for event in found[:20]] == [[at + f"{number}.csv"] for number in range(20)]
 
 
 async def test_an_error_belongs_to_those_who_asked(at, bucket):
@@ -89,7 +89,7 @@ async def test_an_error_belongs_to_those_who_asked(at, bucket):
     await asyncio.to_thread(OssHook().put, at + "x", "1")
     events = [event async for event in wrong.run()]
     assert "NoSuchBucket" in events[0].payload["error"]
-    assert (await fine.outcome())["found"] == [at + "x"]
+    assert (await anext(fine.run())).payload["found"] == [at + "x"]
 
 
 def test_triggers_go_to_another_process():
