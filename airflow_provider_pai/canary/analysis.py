@@ -89,6 +89,10 @@ class Result(StrEnum):
     ERROR = "error"
 
 
+# So many times production's requests the candidate has had when all that is uncertain is production's rate.
+_SAID_ALL = 4
+
+
 @dataclass(frozen=True, kw_only=True)
 class Verdict:
     """One look at the candidate.
@@ -196,6 +200,10 @@ def _errors(plan: RolloutPlan, window: Window) -> Iterator[Finding]:
             binomial_tail(candidate.errors, candidate.requests, allowed),
         )
         limit = f"production {production.error_rate:.2%} + max_error_rate_delta {plan.max_error_rate_delta:.2%}"
+        said_all = not window.same_span and candidate.requests >= _SAID_ALL * production.requests
+        if candidate.error_rate > allowed and chance >= plan.significance and said_all:
+            # Production has no traffic any more, and more of the candidate's tells hardly more of the two.
+            return
         yield from _rate(plan, window, allowed, allowed + plan.max_error_rate_delta, chance, limit)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import random
+from dataclasses import replace
 
 import pytest
 
@@ -52,6 +53,20 @@ def test_a_wreck_fails_before_there_are_enough_requests():
 
 def test_production_that_errs_as_much_is_no_reason_to_fail():
     assert look(200, 4, production=(1800, 36)).result is Result.PASS
+
+
+@pytest.mark.parametrize(
+    ("requests", "errors", "result"),
+    [(1000, 12, Result.INCONCLUSIVE), (204_000, 2244, Result.PASS), (204_000, 4080, Result.FAIL)],
+)
+def test_what_may_be_chance_is_chance_once_production_can_say_no_more(requests, errors, result):
+    """At 100 % production's few requests from before the step are all that there will ever be."""
+    plan = replace(PLAN, max_error_rate_delta=0.005)
+    window = Window(
+        candidate=Sample(requests=requests, errors=errors), production=Sample(requests=573, errors=2),
+        same_span=False, share=1,
+    )  # fmt: skip
+    assert judge(plan, window).result is result
 
 
 def test_worse_than_production_fails_below_the_limit():
