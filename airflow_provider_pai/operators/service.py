@@ -6,6 +6,7 @@ import ast
 import json
 import re
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +16,7 @@ from airflow_provider_pai.hooks.eas import EasHook
 from airflow_provider_pai.hooks.oss import parse_uri
 from airflow_provider_pai.identity import GENERATION_TAG, TaskIdentity
 from airflow_provider_pai.operators.base import PaiOperator
-from airflow_provider_pai.operators.service_json import merged, service_json, typed_json
+from airflow_provider_pai.operators.service_json import merged, named_values, service_json, typed_json
 from airflow_provider_pai.operators.variables import mask_secrets
 from airflow_provider_pai.uri import OssUri
 from airflow_provider_pai.versions import utc_text
@@ -100,8 +101,12 @@ class ServiceOperator(PaiOperator):
     def _do_render_template_fields(self, parent: Any, *args: Any, **kwargs: Any) -> None:
         """Mask secrets as soon as they are known: Airflow stores rendered fields before it executes."""
         super()._do_render_template_fields(parent, *args, **kwargs)
-        if parent is self and isinstance(self.env, Mapping):
+        if parent is not self:
+            return
+        if isinstance(self.env, Mapping):
             mask_secrets(self.env)
+        with suppress(PaiConfigError):  # what is no service JSON is refused where the task runs
+            mask_secrets(named_values(merged({}, self.service)))
 
     def described_service(self) -> Json:
         """Return the service JSON as far as the DAG gives it.

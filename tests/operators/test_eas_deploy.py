@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 import requests
+from airflow.providers.common.compat.sdk import redact
 
 from airflow_provider_pai.exceptions import (
     PaiArtifactError,
@@ -287,6 +288,20 @@ def test_secrets_in_the_environment_are_masked(group, monkeypatch):
     operator = EasDeployServiceOperator(**typed(group, env={"DB_PASSWORD": "tiger-and-lion"}))
     operator.render_template_fields({})
     assert seen == ["tiger-and-lion"]
+
+
+@pytest.mark.parametrize("as_text", [False, True])
+def test_secrets_in_the_service_json_are_masked_as_airflow_renders_it(group, as_text):
+    said = {"token": f"own-token-{as_text}", "containers": [{"env": [{"name": "API_TOKEN", "value": "{{ secret }}"}]}]}
+    operator = EasDeployServiceOperator(**typed(group, service=json.dumps(said) if as_text else said))
+    operator.render_template_fields({"secret": f"rendered-token-{as_text}"})
+    assert redact(f"own-token-{as_text} rendered-token-{as_text}") == "*** ***"
+    assert "token-" not in json.dumps(redact(operator.service))
+
+
+@pytest.mark.parametrize("said", ["{", 3, {"containers": "none"}, {"containers": [{"env": "x"}]}])
+def test_what_is_no_service_json_is_refused_where_the_task_runs(group, said):
+    EasDeployServiceOperator(**typed(group, service=said)).render_template_fields({})
 
 
 def early(group):
