@@ -7,16 +7,18 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from airflow_provider_pai.hooks.base import JobHook, RemoteJob
 from airflow_provider_pai.hooks.dlc import DlcHook
 from airflow_provider_pai.hooks.dsw import DswRunHook
+from airflow_provider_pai.hooks.eas_shadow import EasShadowHook
 from airflow_provider_pai.identity import MAX_TAG, TaskName
 from airflow_provider_pai.states import Verdict
 
-HOOKS: tuple[type[JobHook], ...] = (DlcHook, DswRunHook)
+Jobs = JobHook | EasShadowHook
+HOOKS: tuple[type[Jobs], ...] = (DlcHook, DswRunHook, EasShadowHook)
 
 # States in which a task has, or will have, something to do with its job.
 _UNFINISHED = frozenset("running deferred up_for_reschedule up_for_retry queued scheduled restarting".split())
@@ -37,7 +39,7 @@ Tasks = Callable[[TaskName], TaskNow | None]
 class Orphan:
     """A job that runs for nobody."""
 
-    hook: JobHook
+    hook: Jobs
     job: RemoteJob
     task: TaskName
     why: str
@@ -47,7 +49,7 @@ class Orphan:
         return f"{self.hook.states.kind} {self.job.job_id} ({self.job.status}) of {self.task}: {self.why}"
 
 
-def find_orphans(hooks: list[JobHook], tasks: Tasks) -> Iterator[Orphan]:
+def find_orphans(hooks: Sequence[Jobs], tasks: Tasks) -> Iterator[Orphan]:
     """Yield the running jobs of these hooks' deployment whose task is finished, gone or in a later cycle."""
     for hook in hooks:
         for job in hook.tagged({"airflow_deployment": hook.connection.deployment[:MAX_TAG]}):

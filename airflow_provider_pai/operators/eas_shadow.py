@@ -22,7 +22,7 @@ from airflow_provider_pai.operators.base import deadline_of, task_key
 from airflow_provider_pai.operators.eas_wait import seconds
 from airflow_provider_pai.operators.history import serving_member
 from airflow_provider_pai.operators.scaling import whole_number
-from airflow_provider_pai.operators.service import ServiceOperator, artifact_labels, checked_name, who
+from airflow_provider_pai.operators.service import ServiceOperator, artifact_labels, checked_name
 from airflow_provider_pai.triggers.driver import drive
 from airflow_provider_pai.triggers.shadow import ShadowTrigger
 
@@ -166,6 +166,7 @@ class EasShadowOperator(ServiceOperator):
         :raises PaiConfigError: naming field, value and what is allowed.
         :raises PaiArtifactError: the artifact has no valid manifest.
         """
+        from airflow_provider_pai.hooks.eas_shadow import NAME, SOURCE
         from airflow_provider_pai.metrics.base import make_source
         from airflow_provider_pai.metrics.probe import make_probe
         from airflow_provider_pai.triggers.shadow_run import ShadowSpec
@@ -177,12 +178,12 @@ class EasShadowOperator(ServiceOperator):
         metrics = self.metrics or {"kind": "cloudmonitor"}
         make_source(metrics, self.hook)
         source = self._source()
-        name = f"{source[:46]}_shadow_{identity.task[:8]}"
+        name = f"{source[:46]}{NAME}{identity.task[:8]}"
         return ShadowSpec(
             source=source,
             shadow=name,
             config=self.service_json(name, None, artifact.uri if artifact else None),
-            labels={**who(identity), **artifact_labels(artifact)},
+            labels={**identity.tags(1), **artifact_labels(artifact), SOURCE: source},
             owner=owner_labels(identity),
             ratio=whole_number("ratio", self.ratio),
             duration=seconds("duration", self.duration),

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from airflow_provider_pai.exceptions import PaiApiError, PaiConflictError, PaiError, PaiTransientError
 from airflow_provider_pai.hooks.base import Json, RemoteJob
 from airflow_provider_pai.hooks.eas import EasHook
+from airflow_provider_pai.hooks.eas_shadow import take_down
 from airflow_provider_pai.hooks.oss import OssHook
 from airflow_provider_pai.hooks.service import Goal
 from airflow_provider_pai.states import EAS_GONE, Verdict
@@ -92,25 +93,14 @@ class ShadowDriver:
                 if step.end is None:
                     return step
                 self._end = step.end
-            self.take_down()
+            take_down(self._eas, self._spec.source, self._spec.shadow)
             return Tick(end=self._end)
 
     def kill(self) -> None:
         """Take everything down, whatever the run was doing."""
         with self._turn:
             self._killed = True
-            self.take_down()
-
-    def take_down(self) -> None:
-        """End the copying first, then delete the shadow; what is gone already is no error."""
-        spec, eas = self._spec, self._eas
-        mirror = eas.mirror(spec.source)
-        if mirror is not None and mirror.targets == (spec.shadow,):
-            self._log.info("%s: no more copies to %s", spec.source, spec.shadow)
-            eas.remove_mirror(spec.source)
-        if eas.get(spec.shadow).status != EAS_GONE:
-            self._log.info("Deleting %s", spec.shadow)
-            eas.delete(spec.shadow)
+            take_down(self._eas, self._spec.source, self._spec.shadow)
 
     def _tick(self) -> Tick:
         shadow = self._eas.get(self._spec.shadow)

@@ -10,6 +10,7 @@ from datetime import timedelta
 import pytest
 from airflow.providers.common.compat.sdk import TaskDeferred
 
+from airflow_provider_pai.cli.jobs import TaskNow, find_orphans
 from airflow_provider_pai.exceptions import (
     PaiApiError,
     PaiArtifactError,
@@ -18,6 +19,7 @@ from airflow_provider_pai.exceptions import (
     RolloutRolledBackError,
     RolloutStoppedError,
 )
+from airflow_provider_pai.hooks.eas_shadow import EasShadowHook
 from airflow_provider_pai.ledger import Ledger
 from airflow_provider_pai.operators.eas import EasCanaryDeployOperator, EasShadowOperator
 from airflow_provider_pai.triggers import shadow_run
@@ -212,6 +214,20 @@ def test_a_cleared_task_takes_down_what_the_last_cycle_left(group, production, m
     task.max_tries += 2
     with People(group):
         assert task.run()["outcome"] == "passed"
+    nothing_left(group, production)
+
+
+def test_a_shadow_whose_worker_was_lost_for_good_is_an_orphan(group, production, monkeypatch):
+    task = shadow(group, group.model(21))
+    monkeypatch.setattr(shadow_run.ShadowDriver, "_watch", lambda self, *args: setattr(self, "kill", int) or lost_now())
+    with pytest.raises(WorkerLostError):
+        task.run()
+    mine = lambda now: [o for o in find_orphans([EasShadowHook()], lambda _name: now) if group.name in o.job.job_id]  # noqa: E731
+    assert mine(TaskNow("running", task.max_tries)) == []
+    (orphan,) = mine(TaskNow("failed", task.max_tries))
+    assert "EAS shadow" in str(orphan)
+    assert str(orphan).endswith(f"dag.task in {task.run_id}: the task is finished (failed)")
+    orphan.hook.request_stop(orphan.job.job_id)
     nothing_left(group, production)
 
 
