@@ -111,17 +111,18 @@ EAS_STOP = States(
     succeeded=frozenset({"Stopped", "Deleted"}),
     failed=frozenset({"DeleteFailed"}),
 )
-# A shadow is there for one task and is not meant to stay: whatever it does, it runs until it is gone.
-EAS_SHADOW = States(
-    kind="EAS shadow",
-    active=EAS_STOP.active | {"Stopped", "DeleteFailed"},
-    succeeded=frozenset({"Deleted"}),
-    failed=frozenset(),
-    stopping=frozenset({"Deleting"}),
-)
 EAS_DELETE = States(
     kind="EAS service",
     active=EAS_STOP.active | {"Stopped"},
     succeeded=frozenset({"Deleted"}),
     failed=frozenset({"DeleteFailed"}),
+)
+
+# A shadow is there for one task and is not meant to stay: whatever it does, it runs until it is gone.
+EAS_SHADOW = States(
+    kind="EAS shadow",
+    active=EAS_DELETE.active | EAS_DELETE.failed,
+    succeeded=EAS_DELETE.succeeded,
+    failed=frozenset(),
+    stopping=frozenset({"Deleting"}),
 )

@@ -95,17 +95,18 @@ class OssObjectTrigger(ListingTrigger, _Base):  # type: ignore[misc]
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """Yield events for ever."""
         hook, cursor = await self.connected(), await self._restored()
-        pause, rest = self.poll_interval, 0.0
+        rest = 0.0
         while True:
             await self.rest(hook, rest)
             try:
                 infos = await self._look(hook)
             except PaiApiError as error:
                 self.log.warning("No answer, looking again: %s", error)
-                rest = pause = min(pause * random.uniform(1.2, 2), 8 * self.poll_interval)  # noqa: S311 - jitter
+                pause = max(rest, self.poll_interval)
+                rest = min(pause * random.uniform(1.2, 2), 8 * self.poll_interval)  # noqa: S311 - jitter
                 continue
             cursor = cursor or await self._first(infos)
-            rest = pause = self.poll_interval
+            rest = self.poll_interval
             for info in cursor.news(infos):
                 yield TriggerEvent(_payload(info))  # type: ignore[no-untyped-call]
                 cursor.note(info)
