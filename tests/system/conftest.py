@@ -79,6 +79,7 @@ class Run:
         deadline = time.monotonic() + timeout
         while not condition():
             if time.monotonic() > deadline:
+                self.stack.check()
                 tasks = {t["task_id"]: t["state"] for t in self.api.task_instances(self.dag_id, self.run_id)}
                 jobs = [(j["DisplayName"], j["Status"]) for j in self.dlc.list_jobs()]
                 raise AssertionError(f"not within {timeout} s: {told}; tasks {tasks}; jobs {jobs}")

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import random
+import sqlite3
 import time
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 
 import httpx
 import psutil
@@ -177,15 +178,40 @@ def holder(one):
 
 @contextmanager
 def frozen(stack, name):
-    """Let a component stand still: alive for the kernel, dead for Airflow."""
+    """Let a component stand still: alive for the kernel, dead for Airflow.
+
+    SQLite's lock is the file's: whoever is stopped with it in hand stops all of Airflow.
+    """
     processes = list(below(stack, name).values())
-    for process in processes:
-        process.suspend()
+    suspend(processes)
+    while locked(stack):
+        resume(processes)
+        time.sleep(0.3)
+        suspend(processes)
     try:
         yield
     finally:
-        for process in processes[::-1]:
-            process.resume()
+        resume(processes)
+
+
+def suspend(processes):
+    for process in processes:
+        process.suspend()
+
+
+def resume(processes):
+    for process in processes[::-1]:
+        process.resume()
+
+
+def locked(stack):
+    """Tell whether the metadata database stays locked for longer than any statement takes."""
+    with closing(sqlite3.connect(stack.folder / "airflow" / "airflow.db", timeout=3)) as database:
+        try:
+            database.execute("BEGIN EXCLUSIVE")
+        except sqlite3.OperationalError:
+            return True
+    return False
 
 
 @pytest.mark.timeout(300)
