@@ -17,7 +17,7 @@
     ├── PaiMetricsError           a rollout's metrics source did not answer, or not with numbers
     └── PaiRolloutError           a canary release did not reach production; never retried automatically
         ├── RolloutRolledBackError    the candidate was bad and is out of the traffic
-        ├── RolloutStoppedError       someone else moved the traffic, or the rollout cannot go on
+        ├── RolloutStoppedError       someone else intervened, or the rollout cannot go on
         └── RolloutStuckError         the candidate could not be taken out of the traffic
 """
 
@@ -185,7 +185,7 @@ class RolloutRolledBackError(PaiRolloutError):
 
 
 class RolloutStoppedError(PaiRolloutError):
-    """The rollout can't go on: someone else moved the traffic, or the group is not as expected."""
+    """The rollout can't go on: someone else intervened, or the group is not as expected."""
 
 
 class RolloutStuckError(PaiRolloutError):

@@ -31,7 +31,7 @@ _INTEGRATIONS = {
     "PAI": {"triggers": ["triggers.job"], "hooks": ["hooks.base"]},
 }  # fmt: skip
 
-_LINKS = ("DlcJobLink", "DswInstanceLink", "EasServiceLink", "TensorBoardLink")
+_LINKS = ("DlcJobLink", "DswInstanceLink", "EasRolloutLink", "EasServiceLink", "TensorBoardLink")
 
 _OSS_URIS = {
     "schemes": ["oss"],

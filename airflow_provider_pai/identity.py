@@ -57,8 +57,8 @@ class TaskIdentity(NamedTuple):
     @property
     def task(self) -> str:
         """Return the hash that names this task instance in every deployment that shares the workspace."""
-        parts = (self.deployment, self.dag_id, self.run_id, self.task_id, str(self.map_index))
-        return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:32]
+        name = TaskName(dag_id=self.dag_id, run_id=self.run_id, task_id=self.task_id, map_index=self.map_index)
+        return name.hash(self.deployment)
 
     def tags(self, generation: int) -> dict[str, str]:
         """Return the tags of one generation; the readable ones serve people and the orphan search."""
@@ -101,6 +101,11 @@ class TaskName(NamedTuple):
         if not all(0 < len(text) < MAX_TAG for text in texts) or not index.lstrip("-").isdigit():
             return None
         return cls(dag_id=texts[0], run_id=texts[1], task_id=texts[2], map_index=int(index))
+
+    def hash(self, deployment: str) -> str:
+        """Return the hash that names this task instance in every deployment that shares the workspace."""
+        parts = (deployment, self.dag_id, self.run_id, self.task_id, str(self.map_index))
+        return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:32]
 
     def __str__(self) -> str:
         """Return `dag.task[index] of run`."""

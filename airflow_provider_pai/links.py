@@ -57,3 +57,10 @@ class EasServiceLink(PaiLink):
 
     name = "PAI EAS service"
     key = "pai_eas_service_url"
+
+
+class EasRolloutLink(PaiLink):
+    """The folder on OSS where a group's rollouts keep every look's verdict."""
+
+    name = "Rollout record"
+    key = "pai_eas_rollout_url"

@@ -126,3 +126,6 @@ EAS_SHADOW = States(
     failed=frozenset(),
     stopping=frozenset({"Deleting"}),
 )
+
+# A candidate that nobody brings to its end, likewise.
+EAS_CANDIDATE = EAS_SHADOW._replace(kind="EAS candidate", stopping=EAS_SERVICE.stopping)

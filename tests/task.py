@@ -49,7 +49,7 @@ class Task:
         )  # fmt: skip
         run = SimpleNamespace(
             run_id=self.run_id, data_interval_start=START, data_interval_end=END, run_after=END, logical_date=START,
-            run_type=self.run_type, conf={},
+            run_type=self.run_type, conf={}, triggering_user_name="somebody",
         )  # fmt: skip
         store = SimpleNamespace(get=self.store.get, set=lambda key, value: self.store.update({key: value}))
         return {"ti": ti, "dag_run": run, "task_state_store": store, "run_id": self.run_id}

@@ -100,7 +100,7 @@ def promote(plan: RolloutPlan, group: Group, candidate: Member, progress: Progre
 
 def drifted(candidate: Member, progress: Progress, why: str) -> Label:
     """Leave everything as someone else put it, and say so on the candidate."""
-    note = f"someone else moved the traffic: {why}"
+    note = f"someone else intervened: {why}"
     left = replace(progress, phase=Phase.DRIFTED, note=note, outcome="stopped")
     return Label(service=candidate.name, progress=left, why=note)
 

@@ -29,6 +29,8 @@ class Goal:
     """Golden requests are to be answered before any traffic."""
     approval: str = ""
     """Task of the same run that must have succeeded before the rise to 100 %."""
+    skip_analysis: str = ""
+    """Why nobody judges it; empty: it is judged."""
     labels: Mapping[str, str] = field(default_factory=dict)
     """More labels for the candidate, for people."""
 

@@ -19,7 +19,7 @@ _MAX_LABEL = 128
 # A label value takes 128 characters; four results fill at most 112.
 _STEPS_PER_LABEL = 4
 _MAX_REJECTED = 3
-_COUNTS = ("failures", "inconclusive", "source_errors", "consecutive", "golden")
+_COUNTS = ("failures", "inconclusive", "source_errors", "consecutive", "golden", "own_version", "stable_version")
 # A service bears no more labels, so the one time stands in the other's place.
 _SETTLING = "settling "
 
@@ -43,7 +43,7 @@ class Phase(StrEnum):
     FROZEN = "frozen"
     """Left with the share it has, for a person to decide."""
     DRIFTED = "drifted"
-    """Left alone after someone else moved the traffic."""
+    """Left alone after someone else intervened."""
 
 
 UNDER_WAY = frozenset({Phase.PREPARE, Phase.SMOKED, Phase.STEP, Phase.PROMOTING, Phase.WITHDRAWN})
@@ -120,6 +120,9 @@ class Progress:
     """Failures in a row."""
     golden: int = 0
     """Golden requests that the candidate was sent in this step."""
+    own_version: int = 0
+    """EAS's version of the candidate when it got its first traffic, and of the stable service then; 0: unknown."""
+    stable_version: int = 0
     outcome: str = ""
     note: str = ""
     rejected: tuple[str, ...] = ()
@@ -199,6 +202,8 @@ class Member:
     weight: int = 0
     grouping: bool = False
     """It takes part in the group's traffic (TrafficState grouping, not standalone)."""
+    version: int = 0
+    """EAS's number of what it runs, which every change of its service JSON raises; 0: unknown."""
     labels: Mapping[str, str] = field(default_factory=dict)
 
     @property

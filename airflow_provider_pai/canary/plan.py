@@ -12,6 +12,7 @@ from typing import Any, Literal, cast
 
 OnInconclusive = Literal["hold", "rollback", "promote"]
 OnFailure = Literal["rollback", "freeze"]
+OnConflict = Literal["wait", "fail", "skip"]
 
 MAX_STEPS = 10
 """Each step leaves a label on the candidate, and a service bears only so many."""
@@ -78,6 +79,8 @@ class RolloutPlan:
     on_failure: OnFailure = "rollback"
     """Freeze: the candidate keeps the share it has, and a person decides; one that is down or over a hard limit is
     rolled back all the same."""
+    on_conflict: OnConflict = "wait"
+    """What to do before the candidate is made when another rollout holds the group."""
     bake: float = 0.0
     """Time at 100 % in which the old service is kept up to go back to, and the candidate is judged further."""
     ready_timeout: float = 1800.0
@@ -239,6 +242,7 @@ _PARSERS: dict[str, Parser] = {
     "on_inconclusive": _choice("hold", "rollback", "promote"),
     "max_source_errors": _number(low=0, whole=True),
     "on_failure": _choice("rollback", "freeze"),
+    "on_conflict": _choice("wait", "fail", "skip"),
     "bake": _SECONDS,
     "ready_timeout": _SECONDS,
     "drain": _SECONDS,

@@ -17,7 +17,7 @@ from airflow_provider_pai.canary.endings import POLL, drifted, ended, freeze, pr
 from airflow_provider_pai.canary.goal import Goal, guard, rejected_before
 from airflow_provider_pai.canary.group import UNDER_WAY, Group, Member, Phase, Progress, StepResult
 from airflow_provider_pai.canary.plan import RolloutPlan
-from airflow_provider_pai.canary.traffic import drift, toward
+from airflow_provider_pai.canary.traffic import changed, drift, toward
 from airflow_provider_pai.canary.weights import carriers
 
 
@@ -216,7 +216,10 @@ class Rollout:
         gated = self._gated(candidate, progress, 0)
         if gated is not None:
             return gated
-        first = replace(progress, phase=Phase.STEP, step=0, since=None)
+        first = replace(
+            progress, phase=Phase.STEP, step=0, since=None, own_version=candidate.version,
+            stable_version=stable.version if stable else 0,
+        )  # fmt: skip
         return Label(service=candidate.name, progress=first, why=f"first step: {self.plan.steps[0]} %")
 
     def _step(self, candidate: Member, progress: Progress) -> Action:
@@ -228,10 +231,13 @@ class Rollout:
         if candidate.failed or not candidate.running:
             return withdraw(self.group, candidate, progress, "rejected", f"broke down: {candidate}", self.now)
         foreign = drift(self.group, candidate, stable, percent=percent, previous=previous, moving=moving)
+        foreign = foreign or changed(candidate, stable, progress)
         if foreign:
             return drifted(candidate, progress, foreign)
         if progress.since is None:
             return self._move(candidate, stable, progress, percent)
+        if self.goal.skip_analysis:
+            return self._rise(candidate, progress)
         judged_from = progress.since + self.plan.warm_up
         left = judged_from + self.plan.interval - self.now
         if left > 0:
@@ -301,7 +307,7 @@ class Rollout:
         if progress.step + 1 < len(self.plan.steps):
             higher = replace(progress, step=progress.step + 1, since=None)
             return Label(service=candidate.name, progress=higher, why=f"on to {self._percent(higher.step)} %")
-        note = "all steps passed"
+        note = f"not judged: {self.goal.skip_analysis}" if self.goal.skip_analysis else "all steps passed"
         done = replace(progress, phase=Phase.PROMOTING, since=self.now, outcome="promoted", note=note)
         return Label(service=candidate.name, progress=done, why=f"{note}: promoting")
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from airflow_provider_pai.canary.actions import Customize, Release
-from airflow_provider_pai.canary.group import Group, Member
+from airflow_provider_pai.canary.group import Group, Member, Progress
 from airflow_provider_pai.canary.weights import carriers, weights_for
 
 
@@ -57,4 +57,12 @@ def drift(group: Group, candidate: Member, stable: Member | None, *, percent: in
     for member, allowed in ((candidate, candidate_may), (stable, stable_may)):
         if member.weight not in allowed:
             return f"{member.name} has weight {member.weight}, not {' or '.join(map(str, sorted(allowed)))}"
+    return ""
+
+
+def changed(candidate: Member, stable: Member | None, progress: Progress) -> str:
+    """Return what someone else has deployed into the services that are compared, or nothing."""
+    for member, version in ((candidate, progress.own_version), (stable, progress.stable_version)):
+        if member is not None and version and member.version != version:
+            return f"{member.name} runs version {member.version}, not {version}"
     return ""

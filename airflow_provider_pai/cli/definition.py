@@ -16,8 +16,9 @@ def get_pai_commands() -> list[GroupCommand]:
         name="orphans",
         help="List jobs that run although their task is finished, gone or cleared",
         description=(
-            "Lists the DLC jobs, DSW instances and EAS shadows of this deployment that run although their task is "
-            "finished, gone or cleared: after a worker was lost on its last try, say. With --stop they are stopped."
+            "Lists the DLC jobs, DSW instances, EAS shadows and canary candidates of this deployment that run although "
+            "their task is finished, gone or cleared: after a worker was lost on its last try, say. With --stop they "
+            "are stopped."
         ),
         func=lazy_load_command("airflow_provider_pai.cli.jobs.orphans"),
         args=(

@@ -10,6 +10,7 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
+from airflow_provider_pai.cli.candidates import EasCandidateHook
 from airflow_provider_pai.hooks.base import JobHook, RemoteJob
 from airflow_provider_pai.hooks.dlc import DlcHook
 from airflow_provider_pai.hooks.dsw import DswRunHook
@@ -17,8 +18,8 @@ from airflow_provider_pai.hooks.eas_shadow import EasShadowHook
 from airflow_provider_pai.identity import MAX_TAG, TaskName
 from airflow_provider_pai.states import Verdict
 
-Jobs = JobHook | EasShadowHook
-HOOKS: tuple[type[Jobs], ...] = (DlcHook, DswRunHook, EasShadowHook)
+Jobs = JobHook | EasShadowHook | EasCandidateHook
+HOOKS: tuple[type[Jobs], ...] = (DlcHook, DswRunHook, EasShadowHook, EasCandidateHook)
 
 # States in which a task has, or will have, something to do with its job.
 _UNFINISHED = frozenset("running deferred up_for_reschedule up_for_retry queued scheduled restarting".split())

@@ -342,6 +342,7 @@ class EasHook(WatchedHook):
             total=service.get("TotalInstance") or 0,
             weight=service.get("Weight") or 0,
             grouping=service.get("TrafficState") == "grouping",
+            version=service.get("CurrentVersion") or 0,
             labels=labels_of(service),
         )
 

@@ -15,6 +15,7 @@ from functools import cached_property, partial
 from itertools import groupby, islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
+from urllib.parse import quote
 
 from airflow_provider_pai.exceptions import (
     PaiConfigError,
@@ -313,6 +314,12 @@ class OssHook(PaiHook):
         from airflow_provider_pai.hooks import oss_folder
 
         return oss_folder.copy_folder(self, _parse(source).folder, _parse(target).folder, **options)
+
+    def console_url(self, uri: str | OssUri) -> str:
+        """Return the console's page of the objects below a prefix."""
+        prefix = _parse(uri).folder
+        place = f"bucket/oss-{self.connection.region}/{prefix.bucket}/object"
+        return f"https://oss.console.aliyun.com/{place}?path={quote(prefix.key, safe='')}"
 
     def delete_folder(self, uri: str | OssUri, *, include: Iterable[str] = (), exclude: Iterable[str] = ()) -> int:
         """Delete what lies below a prefix and return the number of objects.

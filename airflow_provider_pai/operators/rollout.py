@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -22,7 +23,7 @@ from airflow_provider_pai.hooks.base import Json
 from airflow_provider_pai.hooks.oss import parse_uri
 from airflow_provider_pai.identity import TaskIdentity
 from airflow_provider_pai.ledger import Event, EventKind
-from airflow_provider_pai.links import EasServiceLink
+from airflow_provider_pai.links import EasRolloutLink, EasServiceLink
 from airflow_provider_pai.operators.base import deadline_of, task_key
 from airflow_provider_pai.operators.service import ServiceOperator
 from airflow_provider_pai.triggers.approval import gate_of
@@ -55,6 +56,10 @@ class RolloutOperator(ServiceOperator):
         list: the first counts, the others add values for the plan's `checks`. (templated)
     :param allow_backfill: deploy from a backfill run, too.
     :param allow_older: deploy over a model with a later data interval, too.
+    :param skip_analysis: for an emergency, why nobody is to judge the candidate: once every instance is ready and the
+        golden requests are answered it gets all traffic at once, whatever `steps` say; the reason stands in the
+        ledger. Empty: it is judged. (templated)
+    :param plan_only: log what would be done, create nothing, and end as skipped. (templated)
     :param approval_task_id: a task of this run, not upstream of this one, that must have succeeded before the rise to
         100 %; if it is skipped or fails, the candidate is rolled back. It is judged while it waits. Airflow 3.1+.
     :param lease_uri: prefix on OSS where rollouts of one group take turns; by default
@@ -62,10 +67,11 @@ class RolloutOperator(ServiceOperator):
     :param deferrable: wait in the triggerer.
     """
 
-    operator_extra_links = (EasServiceLink(),)
+    operator_extra_links = (EasServiceLink(), EasRolloutLink())
     ui_color = "#d9f2e3"
     template_fields: Sequence[str] = (
-        *ServiceOperator.template_fields, "group", "plan", "probe", "metrics", "lease_uri",
+        *ServiceOperator.template_fields, "group", "plan", "probe", "metrics", "lease_uri", "skip_analysis",
+        "plan_only",
     )  # fmt: skip
     steps: Sequence[int | str] | str = (100,)
     plan_defaults: Mapping[str, Any] = {}
@@ -82,6 +88,8 @@ class RolloutOperator(ServiceOperator):
         metrics: Mapping[str, Any] | Sequence[Mapping[str, Any]] | None = None,
         allow_backfill: bool = False,
         allow_older: bool = False,
+        skip_analysis: str | None = None,
+        plan_only: bool | str = False,
         approval_task_id: str | None = None,
         lease_uri: str | None = None,
         deferrable: bool = conf.getboolean("operators", "default_deferrable", fallback=False),
@@ -94,6 +102,8 @@ class RolloutOperator(ServiceOperator):
         self.metrics = metrics
         self.allow_backfill = allow_backfill
         self.allow_older = allow_older
+        self.skip_analysis = skip_analysis
+        self.plan_only = plan_only
         self.approval_task_id = approval_task_id
         self.lease_uri = lease_uri
         self.deferrable = deferrable
@@ -103,8 +113,12 @@ class RolloutOperator(ServiceOperator):
         """Check everything, then carry the rollout through, here or in the triggerer."""
         spec = self.rollout(context)
         self.log.info("Rollout of %s to group %s in steps of %s %%", spec.goal.version, self.group, spec.plan.steps)
-        EasServiceLink.persist(context, self.hook.console_url(spec.goal.service))
         driver = self._drive(spec)
+        if self._plan_only():
+            self.log.info("Service JSON:\n%s", json.dumps(spec.config, indent=2))
+            self.skip(f"plan only\n{driver.preview()}")
+        EasServiceLink.persist(context, self.hook.console_url(spec.goal.service))
+        EasRolloutLink.persist(context, self.oss.console_url(spec.lease_uri))
         try:
             end = self._until_pause(driver) if self.deferrable else drive(driver, self.log)
         except Exception:
@@ -159,6 +173,7 @@ class RolloutOperator(ServiceOperator):
             allow_backfill=self.allow_backfill,
             allow_older=self.allow_older,
             smoke=bool(self.probe),
+            skip_analysis=self.skip_analysis or "",
             approval=self._approval(identity),
             labels={tag: tags[tag] for tag in _READABLE},
         )
@@ -186,7 +201,7 @@ class RolloutOperator(ServiceOperator):
         :raises RolloutRolledBackError: it was bad.
         :raises RolloutStoppedError: a person is needed.
         """
-        self._record(self.identity(context), end)
+        self._record(context, end)
         Stats.incr("pai.canary.ended", tags={"outcome": end["outcome"]})
         if page := end["service"] or end["previous"]:
             EasServiceLink.persist(context, self.hook.console_url(page))
@@ -204,6 +219,12 @@ class RolloutOperator(ServiceOperator):
         if self._driver is not None:
             self.hook.retry_seconds = 2
             self._driver.kill("the task was ended by hand", _KILL_SECONDS)
+
+    def _plan_only(self) -> bool:
+        chosen = {"true": True, "false": False}.get(str(self.plan_only).strip().lower())
+        if chosen is None:
+            raise PaiConfigError("plan_only", self.plan_only, "true or false")
+        return chosen
 
     def _drive(self, spec: RolloutSpec) -> RolloutDriver:
         from airflow_provider_pai.triggers.rollout import RolloutDriver
@@ -232,6 +253,8 @@ class RolloutOperator(ServiceOperator):
             raise PaiConfigError("plan", "steps", "a field of its own: steps")
         try:
             plan = RolloutPlan.parse({**self.plan_defaults, **(self.plan or {}), "steps": self.steps})
+            if self.skip_analysis:
+                plan = replace(plan, steps=(100,), bake=0.0)
             return check_group_name("group", self.group), plan
         except InputError as error:
             raise PaiConfigError(error.field, error.value, error.allowed) from None
@@ -261,10 +284,14 @@ class RolloutOperator(ServiceOperator):
             text = f"a candidate of group {self.group} may still have traffic, and nobody goes on with its rollout"
             raise RolloutStuckError(f"{text}: {error}") from error
 
-    def _record(self, identity: TaskIdentity, end: Json) -> None:
+    def _record(self, context: Any, end: Json) -> None:
         """Write a row for each step and one for the end; both bear the task's cycle, so that a retry adds none."""
+        identity = self.identity(context)
         place = f"{end['group']}/{identity.task}/{identity.cycle}"
         made = {"dag_id": identity.dag_id, "run_id": identity.run_id, "task_id": identity.task_id}
+        # Airflow 3.1+; nobody has triggered a scheduled run.
+        if user := getattr(context["dag_run"], "triggering_user_name", None):
+            made["triggered_by"] = user
         common = {"subject": end["group"], "version": end["version"], "digest": end["digest"]}
         for number, step in enumerate(end["steps"]):
             key = f"deployment_step/{place}/{number}"

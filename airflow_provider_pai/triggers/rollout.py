@@ -20,6 +20,7 @@ from airflow_provider_pai.canary.analysis import Verdict, judge, source_error
 from airflow_provider_pai.canary.goal import guard
 from airflow_provider_pai.canary.group import Group, Phase
 from airflow_provider_pai.canary.plan import RolloutPlan
+from airflow_provider_pai.canary.preview import preview
 from airflow_provider_pai.canary.rollout import Rollout
 from airflow_provider_pai.canary.weights import carriers
 from airflow_provider_pai.exceptions import PaiApiError, PaiConflictError, PaiMetricsError, PaiTransientError
@@ -41,7 +42,8 @@ Gate = Callable[[], str]
 LEASE_POLL = 5.0
 """Seconds between two looks at a lease that someone else holds."""
 
-_KILLABLE = frozenset({Phase.PREPARE, Phase.SMOKED, Phase.STEP})
+KILLABLE = frozenset({Phase.PREPARE, Phase.SMOKED, Phase.STEP, Phase.WITHDRAWN})
+"""Phases in which a rollout can be ended without a word to anybody: production still has its place."""
 
 
 class RolloutDriver:
@@ -100,13 +102,17 @@ class RolloutDriver:
             else:
                 holder = self._lease.take()
                 if holder is not None:
-                    return self._wait_for(holder)
+                    return self._wait_for(holder, begun=group.member(self._spec.goal.service) is not None)
                 group = self._eas.group(self._spec.goal.group)
             return self._act(group)
         except LeaseLostError as error:
             self._say(str(error))
             self._lease.number = 0
             return Tick(pause=LEASE_POLL)
+
+    def preview(self) -> str:
+        """Return what would be done now, in words; nothing is changed."""
+        return preview(self._rollout(self._eas.group(self._spec.goal.group)))
 
     def kill(self, why: str, seconds: float) -> None:
         """Take the candidate's traffic away at once, then end the rest if there is time.
@@ -123,7 +129,7 @@ class RolloutDriver:
             group = self._eas.group(self._spec.goal.group)
             member = group.member(self._spec.goal.service)
             progress = member.progress if member else None
-            if progress is None or progress.phase not in {*_KILLABLE, Phase.WITHDRAWN}:
+            if progress is None or progress.phase not in KILLABLE:
                 return
             if (progress.task, progress.cycle) != (self._spec.goal.task, self._spec.goal.cycle):
                 return
@@ -139,10 +145,13 @@ class RolloutDriver:
             return ""
         return guard(self._spec.goal, carriers(group))
 
-    def _wait_for(self, holder: Holder) -> Tick:
-        """Wait while somebody else works on the group."""
-        group, stop = self._spec.goal.group, self._stop_reason()
-        self._say(f"waiting for the rollout of {holder}, which has the lease of group {group}")
+    def _wait_for(self, holder: Holder, *, begun: bool) -> Tick:
+        """Wait while somebody else works on the group, or do what `on_conflict` says where nothing is begun."""
+        stop, why = self._stop_reason(), f"the rollout of {holder} has the lease of group {self._spec.goal.group}"
+        if not begun and self._spec.plan.on_conflict != "wait":
+            outcome = "skipped" if self._spec.plan.on_conflict == "skip" else "stopped"
+            return self._ended(None, actions.Finish(outcome=outcome, why=why))
+        self._say(f"waiting: {why}")
         if stop:
             return self._ended(None, actions.Finish(outcome="stopped", why=f"{stop} while waiting for {holder}"))
         return Tick(pause=LEASE_POLL)
@@ -167,7 +176,8 @@ class RolloutDriver:
 
     def _create(self, rollout: Rollout, action: actions.Create) -> float:
         labels = {**action.progress.labels(), **rollout.goal.labels}
-        make_source(self._spec.metrics, self._eas).check()
+        if not rollout.goal.skip_analysis:
+            make_source(self._spec.metrics, self._eas).check()
         self._say(f"creating {action.service} for version {rollout.goal.version}")
         try:
             self._eas.create(self._spec.config, labels)

@@ -127,7 +127,7 @@ class FakeEas:
                 self.created.append(name)
                 self.born[name] = self.now
                 labels = {**progress.labels(), **rollout.goal.labels}
-                self.members[name] = Member(name=name, status="Creating", running=0, total=1, labels=labels)
+                self.members[name] = Member(name=name, status="Creating", running=0, total=1, version=1, labels=labels)
             case Delete(service=name):
                 self._call(f"delete {name}")
                 assert not self.members[name].grouping

@@ -8,6 +8,8 @@ import pytest
 
 from airflow_provider_pai.canary.actions import Finish, Look
 from airflow_provider_pai.canary.group import Member, Phase
+from airflow_provider_pai.canary.preview import preview
+from airflow_provider_pai.canary.rollout import Rollout
 from tests.canary.fake import PLAN, FakeEas, goal
 
 FIRST, SECOND, THIRD = "20261121T1800Z-aaaaaaaa", "20261122T1800Z-bbbbbbbb", "20261123T1800Z-cccccccc"
@@ -213,12 +215,14 @@ def test_a_cleared_task_whose_model_was_replaced_does_not_go_back(eas):
         lambda eas, c, s: eas.members.update({s: replace(eas.members[s], grouping=False)}),
         lambda eas, c, s: setattr(eas, "customized", False),
         lambda eas, c, s: eas.members.pop(s),
+        lambda eas, c, s: eas.members.update({s: replace(eas.members[s], version=2)}),
+        lambda eas, c, s: eas.members.update({c: replace(eas.members[c], version=2)}),
         lambda eas, c, s: eas.members.update(
             {"other": Member(name="other", status="Running", running=1, total=1, weight=5, grouping=True)}
         ),
     ],
 )
-def test_traffic_moved_by_another_hand_stops_the_rollout(eas, meddle):
+def test_another_hand_stops_the_rollout(eas, meddle):
     candidate, stable = goal(SECOND).service, goal(FIRST).service
     for action in eas.actions(goal(SECOND)):
         if isinstance(action, Look):
@@ -227,7 +231,7 @@ def test_traffic_moved_by_another_hand_stops_the_rollout(eas, meddle):
     before = eas.group()
     finish = eas.run(goal(SECOND))
     assert finish.outcome == "stopped"
-    assert finish.why.startswith("someone else moved the traffic")
+    assert finish.why.startswith("someone else intervened")
     after = eas.group()
     assert [(m.weight, m.grouping) for m in after.members] == [(m.weight, m.grouping) for m in before.members]
 
@@ -374,3 +378,39 @@ def test_an_older_run_does_not_leave_a_newer_rollout_unfinished(eas):
 
 def test_stop_before_anything_was_made(eas):
     assert eas.run(goal(SECOND), stop="the deadline passed") == Finish(outcome="stopped", why="the deadline passed")
+
+
+@pytest.mark.parametrize("gate", ["open", "refused"])
+def test_in_an_emergency_nobody_judges(eas, gate):
+    eas.error_rate, eas.gate = bad(SECOND), gate
+    aim = goal(SECOND, skip_analysis="the old one leaks", approval="ask")
+    plan = replace(PLAN, steps=(100,))
+    actions = list(eas.actions(aim, plan))
+    assert not any(isinstance(action, Look) for action in actions)
+    outcome, why = actions[-1].outcome, actions[-1].why
+    assert (outcome, why) == {
+        "open": ("promoted", "not judged: the old one leaks"),
+        "refused": ("rolled_back", "the promotion was not approved"),
+    }[gate]
+    assert eas.dropped == 0
+
+
+def test_in_an_emergency_it_must_still_be_well(eas):
+    eas.smoke = "wrong answer"
+    finish = eas.run(goal(SECOND, skip_analysis="the old one leaks"), replace(PLAN, steps=(100,)))
+    assert (finish.outcome, finish.why) == ("rolled_back", "smoke test: wrong answer")
+
+
+def test_a_preview_says_what_would_be_done_and_does_nothing(eas):
+    say = lambda aim: preview(Rollout(plan=PLAN, goal=aim, group=eas.group(), now=eas.now)).splitlines()  # noqa: E731
+    before = eas.group()
+    assert say(goal(SECOND)) == [
+        f"group digits: {goal(FIRST).service} serves 100%",
+        f"would create {goal(SECOND).service} for version {SECOND}",
+        "step of 10 %: weights 10 and 90",
+        "step of 50 %: weights 50 and 50",
+        "step of 100 %: weights 100 and 0",
+        "at least 30 s from the first step to the last",
+    ]
+    assert say(goal(SECOND, backfill=True))[1].startswith("would end at once, skipped: a backfill run")
+    assert eas.group() == before

@@ -8,6 +8,8 @@ import pytest
 from airflow.providers.common.compat.sdk import AirflowSkipException
 
 from airflow_provider_pai.canary import actions
+from airflow_provider_pai.cli.candidates import EasCandidateHook
+from airflow_provider_pai.cli.jobs import TaskNow, find_orphans
 from airflow_provider_pai.exceptions import (
     PaiArtifactError,
     PaiConfigError,
@@ -186,10 +188,24 @@ def test_traffic_moved_by_hand_stops_the_rollout(group, first):
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setitem(rollout._HANDLERS, actions.Look, lambda driver, *args: meddle(*args))
-        with pytest.raises(RolloutStoppedError, match=r"someone else moved the traffic: .* has weight 77"):
+        with pytest.raises(RolloutStoppedError, match=r"someone else intervened: .* has weight 77"):
             task.run()
     assert rows(group)[-1][0] == "stopped"
     assert group.state()[task.xcoms["return_value"]["service"]][1:] == (77, True)
+
+
+def test_production_that_is_deployed_anew_by_hand_stops_the_rollout(group, first):
+    production = next(iter(group.state()))
+    task = deploy(group, group.model(21), "drift", deferrable=False)
+
+    def meddle(driver, _rollout, action):
+        group.eas.update(production, {"metadata": {"memory": 1100}})
+        return 0.5
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(rollout._HANDLERS, actions.Look, meddle)
+        with pytest.raises(RolloutStoppedError, match=f"someone else intervened: {production} runs version 2, not 1"):
+            task.run()
 
 
 def test_a_candidate_that_cannot_be_taken_out_is_said_loudly(group, first, pai):
@@ -233,6 +249,8 @@ def test_the_candidate_bears_who_made_it(group):
         ({"service": {"metadata": {"name": "mine"}, "containers": [{"image": "i"}]}}, r"\['name'\]: 'mine'"),
         ({"model_path": "model"}, "model_path: 'model'"),
         ({"lease_uri": "file:///x"}, "lease_uri: 'file:///x'"),
+        ({"plan": {"on_conflict": "queue"}}, "on_conflict: 'queue' is not allowed; wait, fail, skip"),
+        ({"plan_only": "yes"}, "plan_only: 'yes'"),
         ({"artifact": {}}, "artifact: "),
         ({"artifact": "s3://x/y"}, "artifact: 's3://x/y'"),
     ],
@@ -344,3 +362,54 @@ def test_a_frozen_rollout_is_left_to_a_person(group, first):
     ended = task.xcoms["return_value"]
     assert group.state()[ended["service"]] == ("Running", 20, True)
     assert (ended["outcome"], rows(group)[-1][0]) == ("stopped", "stopped")
+
+
+def test_a_plan_is_shown_and_nothing_is_created(group, first, caplog, capsys):
+    caplog.set_level("INFO")
+    before = group.state()
+    shown = deploy(group, group.model(21), "shown", plan_only="True")
+    with pytest.raises(AirflowSkipException, match=r"would create .*\nstep of 20 %: weights 20 and 80"):
+        shown.run()
+    assert (group.state(), shown.xcoms) == (before, {})
+    assert '"script": "python /mnt/code/server.py' in caplog.text + capsys.readouterr().out
+
+
+def test_in_an_emergency_nobody_judges_and_the_ledger_says_why(group, first):
+    model = group.model(21, fail=0.5)
+    task = deploy(group, model, "urgent", skip_analysis="the old one leaks")
+    end = task.run()
+    assert (end["outcome"], end["reason"], end["steps"]) == ("promoted", "not judged: the old one leaks", [])
+    assert group.serving() == model["version"]
+    (row,) = [row for row in Ledger.open().rows() if (row.kind, row.version) == ("promoted", model["version"])]
+    payload = json.loads(row.payload)
+    assert (payload["reason"], payload["triggered_by"]) == (end["reason"], "somebody")
+    folder = f".pai%2Frollouts%2F{group.name}%2F"
+    assert task.xcoms["pai_eas_rollout_url"].endswith(f"/{group.bucket}/object?path={folder}")
+
+
+def test_a_candidate_whose_worker_was_lost_for_good_is_an_orphan(group, first, monkeypatch):
+    lost = group.model(21)
+    task = deploy(group, lost, "lost", deferrable=False)
+    with monkeypatch.context() as patch:
+        patch.setitem(rollout._HANDLERS, actions.Look, lost_now)
+        with pytest.raises(WorkerLostError):
+            task.run()
+    name = next(name for name, (_, weight, _) in group.state().items() if weight == 20)
+    mine = lambda now: [o for o in find_orphans([EasCandidateHook()], lambda _name: now) if o.job.job_id == name]  # noqa: E731
+    assert mine(TaskNow("running", task.max_tries)) == []
+    (orphan,) = mine(TaskNow("failed", task.max_tries))
+    assert str(orphan) == f"EAS candidate {name} (Running) of dag.task in lost: the task is finished (failed)"
+    with People(group) as people:
+        orphan.hook.request_stop(name)
+    assert (people.lost, group.state()[name][1:]) == ([], (0, False))
+    assert group.state()[name][0] in ("Stopping", "Stopped")
+    assert group.serving() == first["version"]
+    assert mine(TaskNow("failed", task.max_tries)) == []
+
+
+def lost_now(*_):
+    raise WorkerLostError
+
+
+class WorkerLostError(BaseException):
+    """What SIGKILL leaves of a worker: nothing of its own runs any more."""

@@ -12,6 +12,7 @@ import pytest
 from airflow_provider_pai.hooks.oss import OssHook
 from airflow_provider_pai.operators.eas import EasCanaryDeployOperator
 from tests.group import METRICS, PLAN, People, ServiceGroup
+from tests.killing import replace_killed
 from tests.task import Task
 
 BUCKET = "canary"
@@ -80,6 +81,26 @@ def test_a_task_that_is_ended_by_hand_takes_its_candidate_along(rollout, group):
     one.until("the candidate has no traffic", lambda: group.traffic()[name] == (0, False))
     one.until("it is stopped", lambda: group.state()[name][0] == "Stopped")
     assert group.serving() == before
+
+
+def looked(group, name):
+    """Return how long the record of looks at a candidate is."""
+    record = group.oss.head(f"oss://{BUCKET}/.pai/rollouts/{group.name}/{name}.jsonl")
+    return record.size if record else 0
+
+
+def test_airflow_itself_is_killed_under_way(rollout, group, api, stack):
+    one, name = rollout(24)
+    for part in ("triggerer", "scheduler"):
+        replace_killed(stack, part)
+        seen = looked(group, name)
+        one.until("it is judged on", lambda seen=seen: looked(group, name) > seen, timeout=60)
+    answer(api, one, "Approve")
+    one.until("it is promoted", lambda: one.task("deploy")["state"] == "success", timeout=90)
+    ended = api.xcom(one.dag_id, one.run_id, "deploy")
+    assert (ended["outcome"], ended["service"]) == ("promoted", name)
+    assert [member for member, (weight, _) in group.traffic().items() if weight] == [name]
+    assert one.task("deploy")["try_number"] == 1
 
 
 @pytest.mark.timeout(200)

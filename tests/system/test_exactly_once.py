@@ -8,10 +8,10 @@ import time
 from contextlib import closing, contextmanager
 
 import httpx
-import psutil
 import pytest
 
 from airflow_provider_pai.hooks.oss import OssHook
+from tests.killing import below, kill, replace_killed
 
 # Thirty calls in a hundred get no proper answer: the first rule that hits decides.
 STUMBLES = [
@@ -38,11 +38,6 @@ def faults(stack, *rules, list_lag=0.0):
         control(stack, "POST", "settings", {"list_lag": 0.0})
 
 
-def below(stack, name):
-    """Return the processes of one of the stack's components, by id."""
-    return {process.pid: process for process in psutil.Process(stack.pid(name)).children(recursive=True)}
-
-
 def running(one):
     """Return the run's task processes that are alive, by task and map index."""
     mine = below(one.stack, "scheduler")
@@ -52,15 +47,6 @@ def running(one):
         for task in tasks
         if task["state"] == "running" and task["pid"] in mine
     }
-
-
-def kill(process):
-    """SIGKILL a process that may just have ended; tell whether it was there."""
-    try:
-        process.kill()
-    except psutil.NoSuchProcess:
-        return False
-    return True
 
 
 def state(one):
@@ -76,14 +62,6 @@ def second_triggerer(stack, api):
     stack.start("triggerer", "second triggerer")
     yield "second triggerer"
     stack.stop("second triggerer")
-
-
-def replace_killed(stack, name):
-    """SIGKILL all of a triggerer and start it anew."""
-    for process in below(stack, name).values():
-        kill(process)
-    stack.stop(name)
-    stack.start("triggerer", name)
 
 
 @pytest.mark.timeout(300)

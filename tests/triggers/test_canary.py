@@ -128,8 +128,23 @@ def test_whoever_waits_is_told_the_holder(group, monkeypatch, caplog):
     while not driver.tick().pause:
         pass
     assert patient.tick().pause == 0.1
-    assert "waiting for the rollout of dag.task of run second" in caplog.text
+    assert "waiting: the rollout of dag.task of run second" in caplog.text
     assert other.take() is not None
+
+
+@pytest.mark.parametrize(("choice", "outcome"), [("fail", "stopped"), ("skip", "skipped")])
+def test_whoever_would_not_wait_ends_before_anything_is_made(group, choice, outcome):
+    spec = RolloutSpec.from_dict(deferred(group, group.model(21)).rollout)
+    first = RolloutDriver(spec, EasHook(), logging.getLogger("rollout"))
+    while not first.tick().pause:
+        pass
+    spec = replace(
+        spec, plan=replace(spec.plan, on_conflict=choice), goal=replace(spec.goal, service=f"{group.name}_another"),
+        holder=replace(spec.holder, key="another"),
+    )  # fmt: skip
+    end = RolloutDriver(spec, EasHook(), logging.getLogger("rollout")).tick().end
+    assert (end["outcome"], "dag.task of run second has the lease" in end["reason"]) == (outcome, True)
+    assert spec.goal.service not in group.state()
 
 
 def test_a_process_that_lost_its_lease_changes_nothing(group, monkeypatch):
