@@ -89,6 +89,7 @@ def looked(group, name):
     return record.size if record else 0
 
 
+@pytest.mark.timeout(200)
 def test_airflow_itself_is_killed_under_way(rollout, group, api, stack):
     one, name = rollout(24)
     for part in ("triggerer", "scheduler"):
