@@ -20,6 +20,8 @@ import pytest
 from alibabacloud_tea_openapi.models import Config
 
 from airflow_provider_pai.emulator import Emulator
+from tests.group import ServiceGroup
+from tests.service import delete_all
 
 
 @pytest.fixture(scope="session")
@@ -119,3 +121,11 @@ def oss_bucket(pai: Emulator, name: str, auth: Any = None, **options: Any) -> os
     """Return a client of one bucket, which need not exist."""
     options = {"region": pai.endpoints.region, **options}
     return oss2.Bucket(auth or oss_auth(pai), pai.endpoints.oss_endpoint, name, **options)
+
+
+@pytest.fixture
+def group(bucket: oss2.Bucket, connection: str) -> Iterator[ServiceGroup]:
+    """A service group of its own; whatever bears its name is gone afterwards."""
+    group = ServiceGroup(bucket.bucket_name)
+    yield group
+    delete_all(group)

@@ -19,7 +19,7 @@ from airflow_provider_pai.exceptions import (
 )
 from airflow_provider_pai.ledger import Ledger
 from airflow_provider_pai.operators.eas import EasDeployServiceOperator
-from tests.group import ServiceGroup, service
+from tests.group import service
 from tests.task import Task
 
 pytestmark = pytest.mark.usefixtures("connection")
@@ -27,14 +27,6 @@ pytestmark = pytest.mark.usefixtures("connection")
 PAST = datetime(2000, 1, 1, tzinfo=UTC)
 
 both = pytest.mark.parametrize("deferrable", [False, True])
-
-
-@pytest.fixture
-def group(bucket, connection):
-    group = ServiceGroup(bucket.bucket_name)
-    yield group
-    for found in list(group.eas.list_services(filter=group.name)):
-        group.eas.delete(found["ServiceName"])
 
 
 def typed(at, **changes):

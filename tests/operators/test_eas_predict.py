@@ -10,18 +10,10 @@ from airflow_provider_pai.exceptions import PaiConfigError, PaiError, PaiNotFoun
 from airflow_provider_pai.hooks import oss_client
 from airflow_provider_pai.operators import eas_predict
 from airflow_provider_pai.operators.eas import EasPredictOperator
-from tests.group import ServiceGroup
-from tests.service import create, delete_all
+from tests.service import create
 from tests.task import Task
 
 pytestmark = pytest.mark.usefixtures("connection")
-
-
-@pytest.fixture
-def group(bucket, connection):
-    group = ServiceGroup(bucket.bucket_name)
-    yield group
-    delete_all(group)
 
 
 @pytest.fixture

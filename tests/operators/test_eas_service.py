@@ -12,8 +12,7 @@ from airflow_provider_pai.operators.eas import (
     EasStartServiceOperator,
     EasStopServiceOperator,
 )
-from tests.group import ServiceGroup
-from tests.service import create, delete_all
+from tests.service import create
 from tests.task import Task
 
 pytestmark = pytest.mark.usefixtures("connection")
@@ -21,13 +20,6 @@ pytestmark = pytest.mark.usefixtures("connection")
 both = pytest.mark.parametrize("deferrable", [False, True])
 
 QPS = [{"metricName": "qps", "threshold": "1000"}]
-
-
-@pytest.fixture
-def group(bucket, connection):
-    group = ServiceGroup(bucket.bucket_name)
-    yield group
-    delete_all(group)
 
 
 @pytest.fixture

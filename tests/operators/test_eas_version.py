@@ -7,21 +7,12 @@ import pytest
 from airflow_provider_pai.exceptions import PaiConfigError, PaiNotFoundError
 from airflow_provider_pai.ledger import Ledger
 from airflow_provider_pai.operators.eas import EasRollbackServiceOperator
-from tests.group import ServiceGroup
 from tests.operators.test_eas_deploy import WorkerLostError, answer, deploy
-from tests.service import delete_all
 from tests.task import Task
 
 pytestmark = pytest.mark.usefixtures("connection")
 
 both = pytest.mark.parametrize("deferrable", [False, True])
-
-
-@pytest.fixture
-def group(bucket, connection):
-    group = ServiceGroup(bucket.bucket_name)
-    yield group
-    delete_all(group)
 
 
 @pytest.fixture

@@ -8,20 +8,12 @@ from airflow.providers.common.compat.sdk import AirflowSensorTimeout, AirflowSki
 
 from airflow_provider_pai.exceptions import PaiConfigError, PaiJobFailedError
 from airflow_provider_pai.sensors.eas import EasServiceSensor
-from tests.group import ServiceGroup
-from tests.service import config, delete_all
+from tests.service import config
 from tests.task import Task
 
 pytestmark = pytest.mark.usefixtures("connection")
 
 both = pytest.mark.parametrize("deferrable", [False, True])
-
-
-@pytest.fixture
-def group(bucket, connection):
-    group = ServiceGroup(bucket.bucket_name)
-    yield group
-    delete_all(group)
 
 
 def sensor(group, **changes):

@@ -8,21 +8,13 @@ import pytest
 
 from airflow_provider_pai.hooks.service import Goal, Undo
 from airflow_provider_pai.triggers.eas import EasServiceTrigger
-from tests.group import ServiceGroup
-from tests.service import config, delete_all
+from tests.service import config
 from tests.task import fire
 
 pytestmark = pytest.mark.usefixtures("connection")
 
 OWNER = {"airflow_task": "t", "airflow_cycle": "1"}
 TASK = {"dag_id": "dag", "run_id": "run", "task_id": "task", "map_index": -1}
-
-
-@pytest.fixture
-def group(bucket, connection):
-    group = ServiceGroup(bucket.bucket_name)
-    yield group
-    delete_all(group)
 
 
 def trigger(name, **changes):
