@@ -76,6 +76,10 @@ class PollTrigger(BaseTrigger):
         """Let time pass before a look."""
         return asyncio.sleep(seconds)
 
+    def longer(self, pause: float) -> float:
+        """Return the pause after one that ended without an answer: longer, with jitter, at most eight intervals."""
+        return min(pause * random.uniform(1.2, 2), 8 * self.poll_interval)  # noqa: S311 - jitter
+
     async def on_deadline(self, hook: Any) -> Json:
         """Return the event's payload when the deadline passes."""
         return {**self.subject(), "timed_out": True}
@@ -106,7 +110,7 @@ class PollTrigger(BaseTrigger):
             except PaiTransientError as error:
                 self.log.warning("No answer, waiting on: %s", error)
                 payload = None
-                pause = error.retry_after or min(pause * random.uniform(1.2, 2), 8 * self.poll_interval)  # noqa: S311 - jitter
+                pause = error.retry_after or self.longer(pause)
             if payload is not None:
                 return payload
             left = self._seconds_left()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random
 from collections.abc import AsyncIterator, Iterable
 from dataclasses import dataclass, field
 from typing import Any
@@ -102,8 +101,7 @@ class OssObjectTrigger(ListingTrigger, _Base):  # type: ignore[misc]
                 infos = await self._look(hook)
             except PaiApiError as error:
                 self.log.warning("No answer, looking again: %s", error)
-                pause = max(rest, self.poll_interval)
-                rest = min(pause * random.uniform(1.2, 2), 8 * self.poll_interval)  # noqa: S311 - jitter
+                rest = self.longer(max(rest, self.poll_interval))
                 continue
             cursor = cursor or await self._first(infos)
             rest = self.poll_interval
