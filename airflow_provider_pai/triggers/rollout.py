@@ -122,6 +122,15 @@ class RolloutDriver:
         with self._turn:
             # What is in flight gets half the time.
             self._kill(why, replace(self._spec.plan, drain=min(self._spec.plan.drain, seconds / 2)), seconds)
+            self._give_back()
+
+    def _give_back(self) -> None:
+        """Let the group's next rollout begin at once: without this it waits until the lease is over."""
+        try:
+            if self._spec.lease_uri and (self._lease.number or self._lease.take() is None):
+                self._lease.release()
+        except PaiApiError as error:
+            self._log.warning("The lease of group %s ends by itself: %s", self._spec.goal.group, error)
 
     def _kill(self, why: str, plan: RolloutPlan, seconds: float) -> None:
         end = time.monotonic() + seconds

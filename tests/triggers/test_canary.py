@@ -147,6 +147,17 @@ def test_whoever_would_not_wait_ends_before_anything_is_made(group, choice, outc
     assert spec.goal.service not in group.state()
 
 
+def test_a_rollout_that_is_killed_gives_the_group_back(group):
+    spec = RolloutSpec.from_dict(deferred(group, group.model(21)).rollout)
+    driver = RolloutDriver(spec, EasHook(), logging.getLogger("rollout"))
+    while not driver.tick().pause:
+        pass
+    driver.kill("ended by hand", 4)
+    assert group.state()[spec.goal.service][1:] == (0, False)
+    other = Lease(group.oss, OssUri.parse(spec.lease_uri), Holder(key="other"))
+    assert other.take() is None
+
+
 def test_a_process_that_lost_its_lease_changes_nothing(group, monkeypatch):
     monkeypatch.setattr(rollout_module, "LEASE_POLL", 0.1)
     spec = RolloutSpec.from_dict(deferred(group, group.model(21)).rollout)
