@@ -51,6 +51,10 @@ class _DlcDecoratedOperator(DecoratedOperator, DlcSubmitJobOperator):
         **DecoratedOperator.template_fields_renderers, **DlcSubmitJobOperator.template_fields_renderers,
     }  # fmt: skip
 
+    if not hasattr(DecoratedOperator, "xcom_push"):
+        # Airflow 3.0 hands it on to where nothing uses it, and operators have it no more.
+        xcom_push = None
+
     def __init__(
         self,
         *,

@@ -9,13 +9,13 @@ from decimal import Decimal
 import pytest
 from airflow.providers.common.compat.module_loading import import_string
 from airflow.providers.common.compat.sdk import task
-from airflow.providers.common.compat.version_compat import AIRFLOW_V_3_0_PLUS
 
 from airflow_provider_pai.decorators import runner
 from airflow_provider_pai.decorators.call import source_of
 from airflow_provider_pai.exceptions import PaiConfigError
 from airflow_provider_pai.hooks.dlc import DlcHook
 from airflow_provider_pai.hooks.oss import OssHook
+from tests.dag_bag import MODULE
 from tests.decorators.functions import facts, run_of
 
 pytestmark = pytest.mark.usefixtures("connection")
@@ -76,8 +76,6 @@ def test_bad_input_is_refused_before_anything_is_created(bucket, function, args,
     assert not list(OssHook().list_objects(f"oss://{bucket.bucket_name}/"))
 
 
-DAG_BAG = "airflow.dag_processing.dagbag.DagBag" if AIRFLOW_V_3_0_PLUS else "airflow.models.dagbag.DagBag"
-
 FILE = """
     from airflow.providers.common.compat.sdk import dag, task
 
@@ -101,7 +99,7 @@ FILE = """
 
 def test_airflow_finds_the_decorator_by_its_name(tmp_path):
     (tmp_path / "functions.py").write_text(textwrap.dedent(FILE))
-    bag = import_string(DAG_BAG)(tmp_path)
+    bag = import_string(f"{MODULE}.DagBag")(tmp_path)
     assert not bag.import_errors
     split, count = (bag.dags["functions"].get_task(name) for name in ("split", "count"))
     assert split.custom_operator_name == "@task.pai_dlc"
