@@ -26,7 +26,7 @@ class Hash:
         self._md5 = hashlib.md5(usedforsecurity=False)
         self.crc64 = 0
 
-    def update(self, data: bytes) -> None:
+    def update(self, data: bytes | bytearray) -> None:
         """Take in more bytes."""
         self._md5.update(data)
         self.crc64 = crc64.xz(data, self.crc64)
@@ -55,7 +55,7 @@ class Staged:
         self.size = 0
         self._file: BinaryIO = self.path.open("xb", buffering=0)
 
-    def write(self, data: bytes) -> None:
+    def write(self, data: bytes | bytearray) -> None:
         """Append bytes."""
         self.hash.update(data)
         view = memoryview(data)

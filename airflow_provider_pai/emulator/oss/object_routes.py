@@ -7,6 +7,7 @@ import base64
 import zlib
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import replace
+from functools import partial
 from typing import Any, BinaryIO
 from urllib.parse import unquote
 
@@ -46,12 +47,13 @@ async def put_object(call: Call) -> Response:
     objects = call.oss.objects
     attributes = kept(call)
     callback = read_callback(call.headers, call.query)
-    with await asyncio.to_thread(objects.stage) as staged:
-        await call.receive(staged)
-        call.check_digest(staged.hash.md5)
-        stored = await asyncio.to_thread(
-            objects.put, call.bucket, call.key, staged, attributes, overwrite=call.overwrite
-        )
+    with objects.stage() as staged:
+
+        def put() -> StoredObject:
+            call.check_digest(staged.hash.md5)
+            return objects.put(call.bucket, call.key, staged, attributes, overwrite=call.overwrite)
+
+        stored = await call.receive(staged, put)
     headers = {**written(call, stored), "content-md5": base64.b64encode(bytes.fromhex(stored.etag)).decode()}
     return await answered(call, stored, empty(headers=headers), callback)
 
@@ -62,13 +64,11 @@ async def append_object(call: Call) -> Response:
     position = call.integer("position", 0, 0, 5 << 30)
     base = await asyncio.to_thread(call.oss.append_base, call.bucket, call.key, position)
     attributes = base.attributes if base else kept(call, "Appendable")
-    with await asyncio.to_thread(objects.stage) as staged:
+    with objects.stage() as staged:
         if base is not None:
             await asyncio.to_thread(staged.copy, base.path)
-        await call.receive(staged)
-        stored = await asyncio.to_thread(
-            objects.put, call.bucket, call.key, staged, attributes, overwrite=base is not None, base=base
-        )
+        put = partial(objects.put, call.bucket, call.key, staged, attributes, overwrite=base is not None, base=base)
+        stored = await call.receive(staged, put)
     return empty(headers={**written(call, stored), "x-oss-next-append-position": str(stored.size)})
 
 
@@ -76,7 +76,7 @@ async def copy_object(call: Call) -> Response:
     """CopyObject."""
     objects = call.oss.objects
     source, file = await open_source(call)
-    with file, await asyncio.to_thread(objects.stage) as staged:
+    with file, objects.stage() as staged:
         await asyncio.to_thread(staged.copy_file, file)
         stored = await asyncio.to_thread(
             objects.put, call.bucket, call.key, staged, _copied_attributes(call, source), overwrite=call.overwrite

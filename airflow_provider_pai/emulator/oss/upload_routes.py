@@ -38,10 +38,13 @@ async def upload_part(call: Call) -> Response:
     if "x-oss-copy-source" in call.headers:
         return await _upload_part_copy(call, upload, number)
     length = int(call.headers["content-length"]) if "content-length" in call.headers else None
-    with await asyncio.to_thread(call.oss.uploads.stage, upload, number, length) as staged:
-        await call.receive(staged)
-        call.check_digest(staged.hash.md5)
-        part = await asyncio.to_thread(call.oss.uploads.put_part, upload, number, staged)
+    with call.oss.uploads.stage(upload, number, length) as staged:
+
+        def put() -> Part:
+            call.check_digest(staged.hash.md5)
+            return call.oss.uploads.put_part(upload, number, staged)
+
+        part = await call.receive(staged, put)
     return empty(headers=_part_headers(part))
 
 
@@ -49,7 +52,7 @@ async def _upload_part_copy(call: Call, upload: Upload, number: int) -> Response
     source, file = await open_source(call)
     wanted = requested_range(call.headers.get("x-oss-copy-source-range"), source.size, standard=True)
     start, length = wanted or (0, source.size)
-    with file, await asyncio.to_thread(call.oss.objects.stage) as staged:
+    with file, call.oss.objects.stage() as staged:
         await asyncio.to_thread(staged.copy_file, file, start, length)
         part = await asyncio.to_thread(call.oss.uploads.put_part, upload, number, staged)
     response = xml("CopyPartResult", ("LastModified", iso_date(part.modified)), ("ETag", quoted(part.etag)))

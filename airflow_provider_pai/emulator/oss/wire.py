@@ -6,9 +6,9 @@ import asyncio
 import base64
 import hashlib
 import secrets
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -23,6 +23,10 @@ if TYPE_CHECKING:
 
 MAX_PUT_BYTES = 5 << 30
 _MAX_DOCUMENT_BYTES = 8 << 20
+_SMALL = 256 * 1024
+"""Bytes that are hashed and written sooner than a thread would wake up for them."""
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -73,19 +77,31 @@ class Call:
         self.check_digest(hashlib.md5(body, usedforsecurity=False).digest())
         return bytes(body)
 
-    async def receive(self, staged: Staged) -> None:
-        """Stream the body to a file, checked against Content-MD5.
+    async def receive(self, staged: Staged, put: Callable[[], T]) -> T:
+        """Stream the body to a file and put it where it belongs: bytes come in while those before them are written.
 
-        :raises OssError: MissingContentLength, EntityTooLarge, InvalidDigest.
+        :param put: called where the last bytes are written: in a thread, unless there are few.
+        :raises OssError: MissingContentLength, EntityTooLarge, and what `put` raises.
         """
         self._check_length()
-        pending = bytearray()
-        async for chunk in self.request.stream():
-            pending += chunk
-            if len(pending) >= CHUNK:
-                await asyncio.to_thread(staged.write, bytes(pending))
-                pending.clear()
-        await asyncio.to_thread(staged.write, bytes(pending))
+        loop, pending, writing = asyncio.get_running_loop(), bytearray(), None
+        try:
+            async for chunk in self.request.stream():
+                pending += chunk
+                if len(pending) >= CHUNK:
+                    if writing:
+                        await writing
+                    writing = loop.run_in_executor(None, staged.write, pending)
+                    pending = bytearray()
+        finally:
+            if writing:
+                await writing
+
+        def finish() -> T:
+            staged.write(pending)
+            return put()
+
+        return finish() if staged.size + len(pending) <= _SMALL else await asyncio.to_thread(finish)
 
     def check_digest(self, md5: bytes) -> None:
         """Compare a body with the request's Content-MD5.
