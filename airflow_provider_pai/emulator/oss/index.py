@@ -11,7 +11,7 @@ import json
 import os
 import sqlite3
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -96,6 +96,9 @@ class Index:
         self._db.execute("PRAGMA journal_mode=WAL")
         self._db.execute("PRAGMA synchronous=NORMAL")
         self._db.executescript(_SCHEMA)
+        # Few, and asked for several times with each request.
+        self._buckets = {name: json.loads(body) for name, body in self.execute("SELECT name, body FROM buckets")}
+        self._configs = {(bucket, name): body for bucket, name, body in self.execute("SELECT * FROM configs")}
 
     def execute(self, statement: str, *values: Any) -> list[tuple[Any, ...]]:
         """Run one statement and return its rows."""
@@ -110,34 +113,38 @@ class Index:
     def put_bucket(self, name: str, body: dict[str, str]) -> None:
         """Insert or replace a bucket."""
         self.execute("INSERT OR REPLACE INTO buckets VALUES (?, ?)", name, json.dumps(body))
+        self._buckets[name] = body
 
-    def bucket(self, name: str) -> dict[str, str] | None:
+    def bucket(self, name: str) -> Mapping[str, str] | None:
         """Return what is known about a bucket, None if there is none."""
-        rows = self.execute("SELECT body FROM buckets WHERE name = ?", name)
-        return json.loads(rows[0][0]) if rows else None
+        return self._buckets.get(name)
 
     def buckets(self) -> list[tuple[str, dict[str, str]]]:
         """Return every bucket in the order of their names."""
-        rows = self.execute("SELECT name, body FROM buckets ORDER BY name")
-        return [(name, json.loads(body)) for name, body in rows]
+        return sorted(self._buckets.items())
 
     def drop_bucket(self, name: str) -> None:
         """Forget a bucket and all records below it."""
-        self.execute("DELETE FROM buckets WHERE name = ?", name)
-        for table in ("objects", "versions", "configs"):
-            self.execute(f"DELETE FROM {table} WHERE bucket = ?", name)  # noqa: S608 - no name comes from outside
+        with self._lock:
+            self.execute("DELETE FROM buckets WHERE name = ?", name)
+            for table in ("objects", "versions", "configs"):
+                self.execute(f"DELETE FROM {table} WHERE bucket = ?", name)  # noqa: S608 - no name comes from outside
+            self._buckets.pop(name, None)
+            self._configs = {key: body for key, body in self._configs.items() if key[0] != name}
 
     def config(self, bucket: str, name: str) -> bytes | None:
         """Return a configuration of a bucket as it was put, None if there is none."""
-        rows = self.execute("SELECT body FROM configs WHERE bucket = ? AND name = ?", bucket, name)
-        return rows[0][0] if rows else None
+        return self._configs.get((bucket, name))
 
     def put_config(self, bucket: str, name: str, body: bytes | None) -> None:
         """Insert, replace or (None) delete a configuration of a bucket."""
-        if body is None:
-            self.execute("DELETE FROM configs WHERE bucket = ? AND name = ?", bucket, name)
-        else:
-            self.execute("INSERT OR REPLACE INTO configs VALUES (?, ?, ?)", bucket, name, body)
+        with self._lock:
+            if body is None:
+                self.execute("DELETE FROM configs WHERE bucket = ? AND name = ?", bucket, name)
+                self._configs.pop((bucket, name), None)
+            else:
+                self.execute("INSERT OR REPLACE INTO configs VALUES (?, ?, ?)", bucket, name, body)
+                self._configs[bucket, name] = body
 
     def add(self, bucket: str, key: str, record: Record) -> None:
         """Insert a record beside those of other states of this object."""
@@ -160,12 +167,11 @@ class Index:
     def keep_only(self, bucket: str, key: str, inode: int | None) -> list[str]:
         """Forget every other state of an object (None: all) and return the private files they had."""
         with self._lock:
-            gone = self.execute(
-                "SELECT aside FROM objects WHERE bucket = ? AND key = ? AND inode IS NOT ? AND aside <> ''",
-                bucket, key, inode,
-            )  # fmt: skip
-            self.execute("DELETE FROM objects WHERE bucket = ? AND key = ? AND inode IS NOT ?", bucket, key, inode)
-        return [aside for (aside,) in gone]
+            others = "FROM objects WHERE bucket = ? AND key = ? AND inode IS NOT ?"
+            gone = self.execute(f"SELECT aside {others}", bucket, key, inode)
+            if gone:
+                self.execute(f"DELETE {others}", bucket, key, inode)
+        return [aside for (aside,) in gone if aside]
 
     def add_version(self, bucket: str, key: str, version: str, mtime_ns: int, record: Record | None = None) -> None:
         """Insert an earlier version, or a delete marker, as the newest of them."""
