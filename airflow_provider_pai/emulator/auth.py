@@ -10,7 +10,7 @@ import hmac
 import re
 from collections.abc import Mapping, MutableMapping
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any
 from urllib.parse import quote, unquote_plus
 
@@ -18,6 +18,7 @@ from airflow_provider_pai.emulator.cloud import MAX_SKEW, Cloud, Credential, now
 from airflow_provider_pai.emulator.errors import ApiError
 
 _AUTHORIZATION = re.compile(r"ACS3-HMAC-SHA256 Credential=([^,]+),SignedHeaders=([^,]+),Signature=([0-9a-f]+)")
+_COMPACT_TIME = re.compile(r"[0-9]{8}T[0-9]{6}Z")
 
 # Public request headers that have to be signed wherever they are sent.
 _MUST_BE_SIGNED = frozenset({"host", "content-type"})
@@ -81,8 +82,9 @@ def acs3_signature(request: SignedRequest, signed_headers: list[str], secret: st
 
 def compact_iso_time(value: str) -> datetime | None:
     """Read `2026-11-22T06:51:18Z` or `20261122T065118Z`; None if it is neither."""
+    compact = re.sub(r"[-:]", "", value)
     try:
-        return datetime.strptime(re.sub(r"[-:]", "", value), "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC)
+        return datetime.fromisoformat(compact) if _COMPACT_TIME.fullmatch(compact) else None
     except ValueError:
         return None
 

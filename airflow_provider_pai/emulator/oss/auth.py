@@ -11,6 +11,7 @@ import hmac
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
+from functools import lru_cache
 from urllib.parse import unquote
 
 from airflow_provider_pai.emulator.auth import SignedRequest, compact_iso_time, encode, is_skewed, raw, sha256
@@ -94,11 +95,17 @@ def v4_signature(
     path = encode(_resource(request), "/")
     headers = _header_lines(request, signed)
     canonical = [request.method, path, _encoded_query(query), headers, ";".join(additional), payload]
+    string_to_sign = "\n".join([_V4, date, scope, sha256("\n".join(canonical))])
+    return hmac.digest(_v4_key(secret, scope), string_to_sign.encode(), "sha256").hex()
+
+
+@lru_cache
+def _v4_key(secret: str, scope: str) -> bytes:
+    """Return the key that signs a day's requests."""
     key = f"aliyun_v4{secret}".encode()
     for part in scope.split("/"):
-        key = hmac.new(key, part.encode(), hashlib.sha256).digest()
-    string_to_sign = "\n".join([_V4, date, scope, sha256("\n".join(canonical))])
-    return hmac.new(key, string_to_sign.encode(), hashlib.sha256).hexdigest()
+        key = hmac.digest(key, part.encode(), "sha256")
+    return key
 
 
 def _v1_header(cloud: Cloud, request: SignedRequest, authorization: str) -> Credential:
