@@ -24,7 +24,7 @@ from airflow_provider_pai.exceptions import (
     PaiTransferError,
 )
 from airflow_provider_pai.hooks.base import PaiHook
-from airflow_provider_pai.hooks.oss_client import CONNECT_SECONDS, Provider, blocks, new_session, sdk
+from airflow_provider_pai.hooks.oss_client import CONNECT_SECONDS, Provider, Session, blocks, sdk
 from airflow_provider_pai.hooks.oss_crc import crc_of
 from airflow_provider_pai.hooks.oss_headers import STORAGE_CLASSES, check_tags, one_of, version_of, write_headers
 from airflow_provider_pai.uri import OssUri
@@ -83,7 +83,7 @@ class OssHook(PaiHook):
 
     @cached_property
     def _session(self) -> Any:
-        return new_session()
+        return Session()
 
     @cached_property
     def _options(self) -> dict[str, Any]:

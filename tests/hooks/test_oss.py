@@ -352,3 +352,20 @@ def test_lines_are_the_same_whatever_blocks_they_come_in(hook, at, monkeypatch, 
 
 def test_the_region_of_a_bucket(hook, bucket):
     assert hook.bucket_region(bucket.bucket_name) == "cn-hangzhou"
+
+
+def test_requests_go_through_the_proxy_of_the_environment(hook, at, monkeypatch):
+    hook.retry_seconds = 0
+    monkeypatch.setenv("http_proxy", "http://127.0.0.1:1")
+    monkeypatch.delenv("no_proxy", raising=False)
+    with pytest.raises(PaiTransientError, match="ProxyError"):
+        hook.head(at + "a")
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
+    assert OssHook().head(at + "a") is None
+
+
+def test_netrc_does_not_sign_for_us(hook, at, tmp_path, monkeypatch):
+    (tmp_path / "netrc").write_text("machine 127.0.0.1 login somebody password secret\n")
+    monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
+    hook.put(at + "a", b"1")
+    assert hook.get(at + "a") == b"1"
