@@ -6,8 +6,8 @@ measurement, so that its memory is its own. Rounds go through all clients one af
 - upload_1g, download_1g: MB/s of one file; `--size` for less. CRC64 is on for everyone but curl, which has none.
 - small_files: files per second of 1,000 files of 64 KiB, up; peers as their users write it, in a loop.
 - list_5000: objects per second of one listing.
-- network: MB/s of a download and an upload on a line with 20 ms and 50 MB/s per connection, ours with one thread
-  (single) and with its usual ones (parallel).
+- network: on a line with 20 ms and 50 MB/s per connection, MB/s of a download and an upload, ours with one thread
+  (single) and with its usual ones (parallel), and files per second of 200 of the small files, ours against oss2's loop.
 - peak_mb: what the largest of a client's transfers added to its process at most (MB of RSS).
 
 A peer that is not installed is null. The server makes an honest MD5 of every upload: no upload is faster than that.
@@ -226,8 +226,8 @@ class Bench:
             request = urllib.request.Request(url, body, {"Content-Type": "application/json"}, method=method)
             urllib.request.urlopen(request, timeout=10).close()
 
-    def network(self, source: Path, size: int) -> Json:
-        """Measure one thread and many on a slow line."""
+    def network(self, source: Path, size: int, small: Path) -> Json:
+        """Measure one thread and many on a slow line, and small files against oss2's loop."""
         self.faults([LINE])
         try:
             found: Json = {}
@@ -235,6 +235,8 @@ class Bench:
                 for name, options in (("single", {"threads": 1}), ("parallel", {})):
                     seconds = self.ask("ours", method, *arguments, options)
                     found.setdefault(method, {})[name] = round(size / 1e6 / (seconds or 1), 1)
+            files = len(list(small.iterdir()))
+            found["small_files"] = self.row(files, lambda kind, n: ("small", small, f"far/{kind}/{n}/"), CLIENTS[1:3])
             return found
         finally:
             self.faults([])
@@ -252,6 +254,14 @@ def write(path: Path, size: int) -> Path:
         for start in range(0, size, len(block)):
             file.write(block[: min(len(block), size - start)])
     return path
+
+
+def write_many(folder: Path, number: int) -> Path:
+    """Write small files."""
+    folder.mkdir()
+    for each in range(number):
+        write(folder / f"{each:04d}", SMALL)
+    return folder
 
 
 @contextlib.contextmanager
@@ -282,10 +292,7 @@ def measure(options: argparse.Namespace) -> Json:
         found["upload_1g"] = bench.row(size / 1e6, lambda kind, _: ("upload", source, f"large-{kind}"))
         found["download_1g"] = bench.row(size / 1e6, lambda kind, _: ("download", "large-curl", folder / "got"))
         found["peak_mb"] = {kind: round(bench.peaks[kind], 1) for kind in CLIENTS[1:] if kind in bench.peaks}
-        small = folder / "small"
-        small.mkdir()
-        for number in range(options.files):
-            write(small / f"{number:04d}", SMALL)
+        small = write_many(folder / "small", options.files)
         found["small_files"] = bench.row(options.files, lambda kind, n: ("small", small, f"small/{kind}/{n}/"))
         listed = Path(folder, "data", "oss", BUCKET, "list")
         listed.mkdir(parents=True)
@@ -293,7 +300,7 @@ def measure(options: argparse.Namespace) -> Json:
             (listed / f"{number:05d}").touch()
         bench.ask("oss2", "list", "list/")  # the first look at files that came through a mount makes their digests
         found["list_5000"] = bench.row(options.objects, lambda *_: ("list", "list/"), CLIENTS[1:])
-        found["network"] = bench.network(source, size)
+        found["network"] = bench.network(source, size, write_many(folder / "few", min(200, options.files)))
     return found
 
 
