@@ -247,6 +247,12 @@ def str_of(value: Any) -> Any:
     return str(value) if isinstance(value, Path) else value
 
 
+def absent(path: Path) -> Path:
+    """Delete what the client before left: who replaces a file when the new one is complete needs room for both."""
+    path.unlink(missing_ok=True)
+    return path
+
+
 def write(path: Path, size: int) -> Path:
     """Write a file of random blocks."""
     block = os.urandom(1 << 20)
@@ -290,7 +296,7 @@ def measure(options: argparse.Namespace) -> Json:
         bucket.create_bucket()
         found: Json = {"mb": round(size / 1e6)}
         found["upload_1g"] = bench.row(size / 1e6, lambda kind, _: ("upload", source, f"large-{kind}"))
-        found["download_1g"] = bench.row(size / 1e6, lambda kind, _: ("download", "large-curl", folder / "got"))
+        found["download_1g"] = bench.row(size / 1e6, lambda kind, _: ("download", "large-curl", absent(folder / "got")))
         found["peak_mb"] = {kind: round(bench.peaks[kind], 1) for kind in CLIENTS[1:] if kind in bench.peaks}
         small = write_many(folder / "small", options.files)
         found["small_files"] = bench.row(options.files, lambda kind, n: ("small", small, f"small/{kind}/{n}/"))
