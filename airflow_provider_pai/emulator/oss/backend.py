@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 from dataclasses import asdict, dataclass, replace
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 from airflow_provider_pai.emulator.cloud import Cloud, now
 from airflow_provider_pai.emulator.oss.errors import (
@@ -60,7 +60,7 @@ class OssBackend:
         :raises OssError: NoSuchBucket, InvalidObjectName (a prefix that can't be a path).
         """
         self.bucket(bucket)
-        relative = path_of(prefix.strip("/")) if prefix.strip("/") else PurePosixPath()
+        relative = path_of(prefix.strip("/")) if prefix.strip("/") else ""
         if relative is None:
             raise OssError(400, "InvalidObjectName", f"The prefix {prefix!r} can't be mounted: it is no path.")
         return self.objects.pin(self.root / bucket / relative)

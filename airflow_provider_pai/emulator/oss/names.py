@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from pathlib import PurePosixPath
 
 from airflow_provider_pai.emulator.oss.errors import OssError
 
@@ -44,13 +43,12 @@ def is_utf8(name: str) -> bool:
     return True
 
 
-def path_of(key: str) -> PurePosixPath | None:
+def path_of(key: str) -> str | None:
     """Return the relative path at which a key can be a file; None if it can't.
 
     No path of a key leaves its bucket: components that are empty, `.` or `..` are no path.
     """
-    components = key.split("/")
-    return PurePosixPath(*components) if all(map(_is_component, components)) else None
+    return key if all(map(_is_component, key.split("/"))) else None
 
 
 def _is_component(name: str) -> bool:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import heapq
 import os
+import stat
 import threading
 import time
 from collections.abc import Iterable, Iterator
@@ -214,7 +215,7 @@ class Objects:
         relative = path_of(key)
         if relative is None:
             return None
-        path = self.root / bucket / relative
+        path = self.root.joinpath(bucket, relative)
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
         except OSError:
@@ -226,20 +227,24 @@ class Objects:
     def _describe(self, bucket: str, key: str, path: Path, records: Iterable[Record]) -> StoredObject | None:
         try:
             status = path.stat()
-            for record in records:
-                if not record.aside and record.describes(status):
-                    return StoredObject(key, path, record)
+        except OSError:
+            return None
+        if not stat.S_ISREG(status.st_mode):
+            return None
+        for record in records:
+            if not record.aside and record.describes(status):
+                return StoredObject(key, path, record)
+        try:
             return StoredObject(key, path, self._measure(bucket, key, path))
         except FileNotFoundError:
             return None
 
     def describe_all(self, bucket: str, keys: list[str]) -> Iterator[StoredObject]:
         """Yield the objects with these keys."""
-        records = self._index.records(bucket, keys)
+        folder, records = self.root / bucket, self._index.records(bucket, keys)
         for key in keys:
             relative = path_of(key)
-            path = self.root / bucket / relative if relative else None
-            found = self._describe(bucket, key, path, records.get(key, [])) if path and path.is_file() else None
+            found = self._describe(bucket, key, folder / relative, records.get(key, [])) if relative else None
             found = found or self._set_aside(key, records.get(key, []))
             if found:
                 yield found
