@@ -1,8 +1,8 @@
 """
 ### A DAG that runs when data lands on OSS
 
-A watcher looks for new files below `oss://my-team/landing/`; each file that comes or is overwritten is an event of the
-asset, once, also when the triggerer starts anew. A run takes all files that came since the last one, reads them through
+A watcher looks for new files below `oss://my-team/landing/`; those that came or were overwritten are an event of
+the asset, each file once, also when the triggerer starts anew. A run takes the files of its events, reads them through
 `ObjectStoragePath`, writes what it made of them below a prefix of its own, and makes an artifact of it with a manifest
 that a sensor or a deployment can trust.
 """
@@ -49,9 +49,9 @@ def pai_oss_landing() -> None:
 
     @task
     def landed(triggering_asset_events: Any = None) -> list[str]:
-        """Return the files that came since the last run."""
+        """Return the files of this run's events."""
         payloads = [event.extra.get("payload", {}) for event in triggering_asset_events[landing]]
-        return sorted({payload["uri"] for payload in payloads if "uri" in payload})
+        return sorted({each["uri"] for payload in payloads for each in payload.get("objects", [])})
 
     @task
     def count(uris: list[str], output: str) -> int:

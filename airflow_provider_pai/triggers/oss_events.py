@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -23,6 +23,10 @@ OVERLAP = 600.0
 """Seconds by which an object may show later than its own time says."""
 
 
+# An event lies in Airflow's database.
+_AT_ONCE = 1000
+
+
 @dataclass
 class Cursor:
     """Which objects were reported: everything older than the newest by `OVERLAP`, and of the others those named."""
@@ -41,10 +45,10 @@ class Cursor:
         ]
         return sorted(new, key=lambda info: (_time(info), info.uri.key))
 
-    def note(self, info: ObjectInfo) -> None:
-        """Count an object as reported."""
-        self.newest = max(self.newest, _time(info))
-        self.seen[info.uri.key] = _state(info)
+    def note(self, infos: Sequence[ObjectInfo]) -> None:
+        """Count objects as reported."""
+        self.newest = max([self.newest, *map(_time, infos)])
+        self.seen |= {info.uri.key: _state(info) for info in infos}
         self.seen = {key: state for key, state in self.seen.items() if state[1] >= self.newest - OVERLAP}
 
     def to_dict(self) -> Json:
@@ -53,10 +57,12 @@ class Cursor:
 
 
 class OssObjectTrigger(ListingTrigger, _Base):  # type: ignore[misc]
-    """Yields `{"uri", "size", "etag", "last_modified"}` for each object that comes or is overwritten.
+    """Yields `{"objects": [{"uri", "size", "etag", "last_modified"}, …]}` when objects have come or been overwritten.
 
-    Each is reported once, also when the triggerer starts anew: what was reported is kept in the asset's state store
-    (Airflow 3.3; before it, a new triggerer begins with what comes from then on). Errors are logged and do not end it.
+    What one look finds is one event (of a thousand objects at most): Airflow makes no run for an event that comes while
+    another one waits for its run, it is left to the next. Each object is reported once, also when the triggerer starts
+    anew: what was reported is kept in the asset's state store (Airflow 3.3; before it, a new triggerer begins with what
+    comes from then on). Errors are logged and do not end it.
 
     :param uri: a prefix, or a key with `*`, `?` and `[…]`.
     :param pai_conn_id: connection of type `pai`.
@@ -105,9 +111,11 @@ class OssObjectTrigger(ListingTrigger, _Base):  # type: ignore[misc]
                 continue
             cursor = cursor or await self._first(infos)
             rest = self.poll_interval
-            for info in cursor.news(infos):
-                yield TriggerEvent(_payload(info))  # type: ignore[no-untyped-call]
-                cursor.note(info)
+            news = cursor.news(infos)
+            for first in range(0, len(news), _AT_ONCE):
+                some = news[first : first + _AT_ONCE]
+                yield TriggerEvent({"objects": [_payload(info) for info in some]})  # type: ignore[no-untyped-call]
+                cursor.note(some)
                 await self._keep(cursor)
 
     async def _look(self, hook: Any) -> list[ObjectInfo]:
@@ -117,8 +125,7 @@ class OssObjectTrigger(ListingTrigger, _Base):  # type: ignore[misc]
     async def _first(self, infos: list[ObjectInfo]) -> Cursor:
         """Return where to begin when nothing was ever reported."""
         cursor = Cursor()
-        for info in [] if self.existing else infos:
-            cursor.note(info)
+        cursor.note([] if self.existing else infos)
         await self._keep(cursor)
         return cursor
 

@@ -12,8 +12,9 @@ URIS = [f"oss://landing/in/{number}.csv" for number in range(5)]
 
 def reported(api):
     """Return the objects of all events; Airflow's answer is an error while an event's run has not started."""
-    events = api.request("GET", "/assets/events")["asset_events"]
-    return sorted(event["extra"]["payload"]["uri"] for event in events if event["extra"].get("from_trigger"))
+    events = api.request("GET", "/assets/events", params={"limit": 100})["asset_events"]
+    payloads = [event["extra"]["payload"] for event in events if event["name"] == "landed"]
+    return sorted(each["uri"] for payload in payloads for each in payload["objects"])
 
 
 def taken(api):

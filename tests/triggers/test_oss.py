@@ -9,7 +9,7 @@ import pytest
 
 from airflow_provider_pai.exceptions import PaiConfigError
 from airflow_provider_pai.hooks.oss import OssHook
-from airflow_provider_pai.triggers import hub
+from airflow_provider_pai.triggers import hub, oss_events
 from airflow_provider_pai.triggers.oss import OssKeyTrigger, OssPrefixUnchangedTrigger
 from airflow_provider_pai.triggers.oss_events import Cursor, OssObjectTrigger
 from airflow_provider_pai.triggers.oss_listings import Look, find_now, looks
@@ -119,12 +119,13 @@ class Store:
 
 
 async def events_of(trigger, number, timeout=10.0):
-    """Return so many events, as the triggerer takes them, and end the trigger then."""
+    """Return so many objects, as the triggerer takes their events, and end the trigger then."""
     found = []
     run = trigger.run()
     try:
         while len(found) < number:
-            found.append((await asyncio.wait_for(anext(run), timeout)).payload["uri"])
+            event = await asyncio.wait_for(anext(run), timeout)
+            found += [each["uri"] for each in event.payload["objects"]]
         # The triggerer asks for the next one before it ends a trigger.
         with pytest.raises(TimeoutError):
             await asyncio.wait_for(anext(run), 0.3)
@@ -161,6 +162,15 @@ async def test_each_object_is_reported_once_also_by_the_next_triggerer(at):
 async def test_what_is_there_already_can_be_reported(at):
     await put(at + "a.csv", at + "b.json")
     assert await events_of(watcher(at + "*.csv", Store(), existing=True), 1) == [at + "a.csv"]
+
+
+async def test_what_one_look_finds_is_one_event(at, monkeypatch):
+    monkeypatch.setattr(oss_events, "_AT_ONCE", 3)
+    await put(*(f"{at}{number}" for number in range(5)))
+    run = watcher(at, Store(), existing=True).run()
+    sizes = [len((await anext(run)).payload["objects"]) for _ in range(2)]
+    await run.aclose()
+    assert sizes == [3, 2]
 
 
 async def test_without_a_store_it_begins_with_what_comes(at):
@@ -201,8 +211,7 @@ def test_the_cursor_stays_small_and_waits_for_what_shows_late(at):
         moved = info.last_modified - timedelta(seconds=seconds)
         return info._replace(uri=info.uri.parent.join(key), last_modified=moved)
 
-    for each in cursor.news([aged(0, "new"), aged(5000, "ancient")]):
-        cursor.note(each)
+    cursor.note(cursor.news([aged(0, "new"), aged(5000, "ancient")]))
     assert list(cursor.seen) == ["in/new"]
     assert [each.uri.key for each in cursor.news([aged(0, "new"), aged(60, "late"), aged(9000, "lost")])] == ["in/late"]
     assert Cursor(**cursor.to_dict()) == cursor

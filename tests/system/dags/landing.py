@@ -13,6 +13,7 @@ with DAG("landing", schedule=[ASSET], start_date=pendulum.datetime(2026, 1, 1), 
 
     @task
     def took(triggering_asset_events=None):
-        return [event.extra["payload"]["uri"] for event in triggering_asset_events[ASSET]]
+        payloads = [event.extra["payload"] for event in triggering_asset_events[ASSET]]
+        return [each["uri"] for payload in payloads for each in payload["objects"]]
 
     took()
