@@ -1,4 +1,4 @@
-"""Statuses of remote resources as data: one row per resource; nothing else in the package spells a status."""
+"""Statuses of remote resources as data: one row per resource says what each of its statuses means to who waits."""
 
 from __future__ import annotations
 
