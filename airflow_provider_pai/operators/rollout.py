@@ -173,7 +173,7 @@ class RolloutOperator(ServiceOperator):
             allow_backfill=self.allow_backfill,
             allow_older=self.allow_older,
             smoke=bool(self.probe),
-            skip_analysis=self.skip_analysis or "",
+            skip_analysis=self._unjudged(),
             approval=self._approval(identity),
             labels={tag: tags[tag] for tag in _READABLE},
         )
@@ -226,6 +226,16 @@ class RolloutOperator(ServiceOperator):
             raise PaiConfigError("plan_only", self.plan_only, "true or false")
         return chosen
 
+    def _unjudged(self) -> str:
+        """Return why nobody is to judge the candidate; a template that renders to nothing is no reason."""
+        given = self.skip_analysis
+        said = given.strip() if isinstance(given, str) else given
+        if said is None or said in ("", "None"):
+            return ""
+        if not isinstance(said, str) or said.lower() in ("true", "false"):
+            raise PaiConfigError("skip_analysis", given, "the reason in words, or none")
+        return said
+
     def _drive(self, spec: RolloutSpec) -> RolloutDriver:
         from airflow_provider_pai.triggers.rollout import RolloutDriver
 
@@ -253,7 +263,7 @@ class RolloutOperator(ServiceOperator):
             raise PaiConfigError("plan", "steps", "a field of its own: steps")
         try:
             plan = RolloutPlan.parse({**self.plan_defaults, **(self.plan or {}), "steps": self.steps})
-            if self.skip_analysis:
+            if self._unjudged():
                 plan = replace(plan, steps=(100,), bake=0.0)
             return check_group_name("group", self.group), plan
         except InputError as error:

@@ -251,6 +251,8 @@ def test_the_candidate_bears_who_made_it(group):
         ({"lease_uri": "file:///x"}, "lease_uri: 'file:///x'"),
         ({"plan": {"on_conflict": "queue"}}, "on_conflict: 'queue' is not allowed; wait, fail, skip"),
         ({"plan_only": "yes"}, "plan_only: 'yes'"),
+        ({"skip_analysis": "False"}, "skip_analysis: 'False'"),
+        ({"skip_analysis": True}, "skip_analysis: True"),
         ({"artifact": {}}, "artifact: "),
         ({"artifact": "s3://x/y"}, "artifact: 's3://x/y'"),
     ],
@@ -367,7 +369,7 @@ def test_a_frozen_rollout_is_left_to_a_person(group, first):
 def test_a_plan_is_shown_and_nothing_is_created(group, first, caplog, capsys):
     caplog.set_level("INFO")
     before = group.state()
-    shown = deploy(group, group.model(21), "shown", plan_only="True")
+    shown = deploy(group, group.model(21), "shown", plan_only="True", skip_analysis="None")
     with pytest.raises(AirflowSkipException, match=r"would create .*\nstep of 20 %: weights 20 and 80"):
         shown.run()
     assert (group.state(), shown.xcoms) == (before, {})
