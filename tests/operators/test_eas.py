@@ -8,6 +8,7 @@ import pytest
 from airflow.providers.common.compat.sdk import AirflowSkipException
 
 from airflow_provider_pai.canary import actions
+from airflow_provider_pai.cli import candidates
 from airflow_provider_pai.cli.candidates import EasCandidateHook
 from airflow_provider_pai.cli.jobs import TaskNow, find_orphans
 from airflow_provider_pai.exceptions import (
@@ -401,6 +402,7 @@ def test_a_candidate_whose_worker_was_lost_for_good_is_an_orphan(group, first, m
     assert mine(TaskNow("running", task.max_tries)) == []
     (orphan,) = mine(TaskNow("failed", task.max_tries))
     assert str(orphan) == f"EAS candidate {name} (Running) of dag.task in lost: the task is finished (failed)"
+    monkeypatch.setattr(candidates, "_SECONDS", 2.0)
     with People(group) as people:
         orphan.hook.request_stop(name)
     assert (people.lost, group.state()[name][1:]) == ([], (0, False))
