@@ -63,6 +63,9 @@ def test_a_person_approves(rollout, group, api):
     ended = api.xcom(one.dag_id, one.run_id, "deploy")
     assert (ended["outcome"], ended["service"]) == ("promoted", name)
     assert group.traffic()[name] == (100, True)
+    links = api.request("GET", one.path("deploy", "links"), params={"map_index": -1})["extra_links"]
+    assert links["PAI EAS service"].endswith(f"/{name}/detail")
+    assert links["Rollout record"].endswith(f"/{BUCKET}/object?path=.pai%2Frollouts%2F{group.name}%2F")
 
 
 def test_a_person_refuses(rollout, group, api):

@@ -137,7 +137,22 @@ async def events_of(trigger, number, timeout=10.0):
 def watcher(at, store, **changes):
     trigger = OssObjectTrigger(uri=at, **{"poll_interval": 0.05, **changes})
     trigger.asset_state_store = store
+    trigger.begun, first = asyncio.Event(), trigger._first
+
+    async def looked(infos):
+        cursor = await first(infos)
+        trigger.begun.set()
+        return cursor
+
+    trigger._first = looked
     return trigger
+
+
+async def watching(trigger, number):
+    """Begin to wait for so many objects, and return once the first look has been."""
+    found = asyncio.ensure_future(events_of(trigger, number))
+    await asyncio.wait_for(trigger.begun.wait(), 20)
+    return found
 
 
 async def put(*uris):
@@ -148,8 +163,7 @@ async def put(*uris):
 async def test_each_object_is_reported_once_also_by_the_next_triggerer(at):
     store = Store()
     await put(at + "old")
-    first = asyncio.ensure_future(events_of(watcher(at, store), 2))
-    await asyncio.sleep(0.5)
+    first = await watching(watcher(at, store), 2)
     await put(at + "a", at + "b")
     assert sorted(await first) == [at + "a", at + "b"]
     await put(at + "c")  # while no triggerer runs
@@ -175,16 +189,14 @@ async def test_what_one_look_finds_is_one_event(at, monkeypatch):
 
 async def test_without_a_store_it_begins_with_what_comes(at):
     await put(at + "old")
-    found = asyncio.ensure_future(events_of(watcher(at, None), 1))
-    await asyncio.sleep(0.5)
+    found = await watching(watcher(at, None), 1)
     await put(at + "new")
     assert await found == [at + "new"]
 
 
 async def test_it_lives_through_errors(at, pai):
     store = Store()
-    found = asyncio.ensure_future(events_of(watcher(at, store), 1))
-    await asyncio.sleep(0.3)
+    found = await watching(watcher(at, store), 1)
     pai.cloud.faults.add(match="oss GET", status=403, code="AccessDenied", times=2)
     await asyncio.sleep(0.3)
     await put(at + "new")
