@@ -81,7 +81,7 @@ class Session:
 
 
 def _prepared(request: Any) -> Any:
-    """Return a request as the adapter wants it; a body has a length."""
+    """Return a request as the adapter wants it: with the length of its body, where it has one."""
     import requests
 
     prepared = requests.PreparedRequest()
@@ -90,8 +90,9 @@ def _prepared(request: Any) -> Any:
     prepared.headers = request.headers
     for name in [name for name, value in request.headers.items() if value is None]:
         del request.headers[name]
-    if request.data is not None or request.method not in ("GET", "HEAD"):
-        request.headers["Content-Length"] = str(len(request.data or b""))
+    body = b"" if request.data is None and request.method not in ("GET", "HEAD") else request.data
+    if hasattr(body, "__len__"):
+        request.headers["Content-Length"] = str(len(body))
     return prepared
 
 

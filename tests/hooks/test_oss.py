@@ -364,6 +364,11 @@ def test_requests_go_through_the_proxy_of_the_environment(hook, at, monkeypatch)
     assert OssHook().head(at + "a") is None
 
 
+def test_a_body_whose_length_nobody_knows(hook, at, bucket):
+    hook.bucket(bucket.bucket_name).put_object("folder/a", iter([b"ab", b"cd"]))
+    assert hook.get(at + "a") == b"abcd"
+
+
 def test_netrc_does_not_sign_for_us(hook, at, tmp_path, monkeypatch):
     (tmp_path / "netrc").write_text("machine 127.0.0.1 login somebody password secret\n")
     monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
