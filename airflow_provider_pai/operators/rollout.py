@@ -112,7 +112,8 @@ class RolloutOperator(ServiceOperator):
     def execute(self, context: Any) -> Json:
         """Check everything, then carry the rollout through, here or in the triggerer."""
         spec = self.rollout(context)
-        self.log.info("Rollout of %s to group %s in steps of %s %%", spec.goal.version, self.group, spec.plan.steps)
+        steps = ", ".join(map(str, spec.plan.steps))
+        self.log.info("Rollout of %s to group %s in steps of %s %%", spec.goal.version, self.group, steps)
         driver = self._drive(spec)
         if self._plan_only():
             self.log.info("Service JSON:\n%s", json.dumps(spec.config, indent=2))
