@@ -77,6 +77,15 @@ class Task:
         return result
 
 
+class WorkerLostError(BaseException):
+    """Ends a worker as SIGKILL does."""
+
+
+def lost_now(*_: Any) -> None:
+    """Lose the worker."""
+    raise WorkerLostError
+
+
 def fire(trigger: Any) -> Any:
     """Run a trigger, as the triggerer rebuilds it from what was serialized, and return its event's payload."""
     path, arguments = trigger.serialize()

@@ -8,8 +8,9 @@ from typing import ClassVar
 from airflow_provider_pai.canary.goal import Goal
 from airflow_provider_pai.canary.group import Progress
 from airflow_provider_pai.canary.plan import RolloutPlan
+from airflow_provider_pai.exceptions import PaiNotFoundError
 from airflow_provider_pai.hooks.base import RemoteJob
-from airflow_provider_pai.hooks.eas import EasHook
+from airflow_provider_pai.hooks.eas import EasHook, labels_of
 from airflow_provider_pai.hooks.lease import Holder
 from airflow_provider_pai.identity import GENERATION_TAG, TASK_TAG, TaskName
 from airflow_provider_pai.states import EAS_CANDIDATE, States
@@ -21,7 +22,7 @@ _SECONDS = 60.0
 
 
 class EasCandidateHook(EasHook):
-    """Candidates before their promotion: one in it serves people, and the group's next rollout brings it to its end.
+    """Candidates before their promotion: one that is in it serves people, and the group's next rollout ends it.
 
     A candidate has no room for a label with the deployment; the hash of its task tells that.
     """
@@ -39,13 +40,16 @@ class EasCandidateHook(EasHook):
         return [job._replace(tags={**job.tags, GENERATION_TAG: "1"}) for job in found if self._is_ours(job)]
 
     def request_stop(self, job_id: str) -> None:
-        """Take a candidate out of its group's traffic, then stop it."""
-        service = self.get(job_id)
-        progress = Progress.of(service.tags)
+        """Take a candidate out of its group's traffic, then stop it; one that is gone is no error."""
+        try:
+            service = self.describe(job_id)
+        except PaiNotFoundError:
+            return
+        progress = Progress.of(labels_of(service))
         if progress is None:
             return
         goal = Goal(
-            group=self.describe(job_id)["ServiceGroup"],
+            group=service["ServiceGroup"],
             service=job_id,
             version=progress.version,
             digest=progress.digest,

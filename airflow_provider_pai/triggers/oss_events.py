@@ -22,9 +22,8 @@ CURSOR = "pai_oss_cursor"
 OVERLAP = 600.0
 """Seconds by which an object may show later than its own time says."""
 
-
-# An event lies in Airflow's database.
 _AT_ONCE = 1000
+"""Objects in an event, which lies in Airflow's database."""
 
 
 @dataclass

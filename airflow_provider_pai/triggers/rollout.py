@@ -18,7 +18,7 @@ from airflow.providers.common.compat.sdk import Stats
 from airflow_provider_pai.canary import actions
 from airflow_provider_pai.canary.analysis import Verdict, judge, source_error
 from airflow_provider_pai.canary.goal import guard
-from airflow_provider_pai.canary.group import Group, Phase
+from airflow_provider_pai.canary.group import UNDER_WAY, Group, Phase
 from airflow_provider_pai.canary.plan import RolloutPlan
 from airflow_provider_pai.canary.preview import preview
 from airflow_provider_pai.canary.rollout import Rollout
@@ -42,7 +42,7 @@ Gate = Callable[[], str]
 LEASE_POLL = 5.0
 """Seconds between two looks at a lease that someone else holds."""
 
-KILLABLE = frozenset({Phase.PREPARE, Phase.SMOKED, Phase.STEP, Phase.WITHDRAWN})
+KILLABLE = UNDER_WAY - {Phase.PROMOTING}
 """Phases in which a rollout can be ended without a word to anybody: production still has its place."""
 
 

@@ -26,7 +26,7 @@ from airflow_provider_pai.operators.eas import (
 )
 from airflow_provider_pai.triggers import rollout
 from tests.group import METRICS, PLAN, People, ServiceGroup
-from tests.task import Task
+from tests.task import Task, WorkerLostError, lost_now
 
 pytestmark = pytest.mark.usefixtures("connection")
 
@@ -409,11 +409,3 @@ def test_a_candidate_whose_worker_was_lost_for_good_is_an_orphan(group, first, m
     assert group.state()[name][0] in ("Stopping", "Stopped")
     assert group.serving() == first["version"]
     assert mine(TaskNow("failed", task.max_tries)) == []
-
-
-def lost_now(*_):
-    raise WorkerLostError
-
-
-class WorkerLostError(BaseException):
-    """What SIGKILL leaves of a worker: nothing of its own runs any more."""

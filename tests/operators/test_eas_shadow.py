@@ -24,7 +24,7 @@ from airflow_provider_pai.ledger import Ledger
 from airflow_provider_pai.operators.eas import EasCanaryDeployOperator, EasShadowOperator
 from airflow_provider_pai.triggers import shadow_run
 from tests.group import METRICS, PLAN, PROBE, People, ServiceGroup, service
-from tests.task import Task
+from tests.task import Task, WorkerLostError, lost_now
 
 pytestmark = pytest.mark.usefixtures("connection")
 
@@ -181,10 +181,6 @@ def test_a_kill_in_the_triggerer_takes_it_down(group, production, monkeypatch):
     nothing_left(group, production)
 
 
-class WorkerLostError(BaseException):
-    """Ends a worker as SIGKILL does."""
-
-
 def test_a_lost_worker_s_retry_goes_on_with_the_same_shadow(group, production, monkeypatch):
     model = group.model(21)
     task = shadow(group, model)
@@ -229,10 +225,6 @@ def test_a_shadow_whose_worker_was_lost_for_good_is_an_orphan(group, production,
     assert str(orphan).endswith(f"dag.task in {task.run_id}: the task is finished (failed)")
     orphan.hook.request_stop(orphan.job.job_id)
     nothing_left(group, production)
-
-
-def lost_now():
-    raise WorkerLostError
 
 
 def test_an_error_on_the_way_takes_it_down(group, production, pai):
