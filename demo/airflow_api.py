@@ -48,7 +48,8 @@ class AirflowApi:
         while True:
             for error in self.request("GET", "/importErrors")["import_errors"]:
                 raise ComponentError(f"{error['filename']} does not import:\n{error['stack_trace']}")
-            if self.request("GET", "/dags", params={"dag_id_pattern": dag_id, "paused": True})["dags"]:
+            found = self.request("GET", "/dags", params={"dag_id_pattern": dag_id})["dags"]
+            if any(dag["dag_id"] == dag_id for dag in found):
                 return
             if time.monotonic() > deadline:
                 raise ComponentError(f"the DAG processor did not find {dag_id} in {timeout:.0f} s")

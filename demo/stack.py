@@ -81,6 +81,7 @@ class Stack:
 
     def __post_init__(self) -> None:
         self.logs = self.folder / "logs"
+        self.database = self.folder / "airflow" / "airflow.db"
         self._lock = FolderLock(self.folder.with_suffix(".lock"))
 
     def __enter__(self) -> Stack:
@@ -222,9 +223,11 @@ class Stack:
             "api__host": HOST,
             "api__port": self.port,
             "api__base_url": self.url,
+            "api__expose_stacktrace": "True",
             "api__secret_key": secrets.token_urlsafe(64),
             "api_auth__jwt_secret": secrets.token_urlsafe(64),
-            "database__sql_alchemy_conn": f"sqlite:///{home / 'airflow.db'}",
+            # SQLite has one writer at a time; on a slow disk it takes longer than the default of five seconds.
+            "database__sql_alchemy_conn": f"sqlite:///{self.database}?timeout=30",
             "logging__colored_console_log": "False",
             "dag_processor__parsing_processes": "1",
             "scheduler__scheduler_idle_sleep_time": "0.5",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import tempfile
 import uuid
@@ -14,6 +15,7 @@ from typing import Any
 # Before anything imports Airflow: no test may touch the home, the configuration or the database of whoever runs it.
 os.environ["AIRFLOW_HOME"] = tempfile.mkdtemp(prefix="airflow-")
 os.environ["AIRFLOW__CORE__LOAD_EXAMPLES"] = "False"
+os.environ["AIRFLOW__DATABASE__SQL_ALCHEMY_CONN"] = f"sqlite:///{os.environ['AIRFLOW_HOME']}/airflow.db?timeout=30"
 
 import oss2
 import pytest
@@ -22,6 +24,10 @@ from alibabacloud_tea_openapi.models import Config
 from airflow_provider_pai.emulator import Emulator
 from tests.group import ServiceGroup
 from tests.service import delete_all
+
+
+def pytest_unconfigure() -> None:
+    shutil.rmtree(os.environ["AIRFLOW_HOME"], ignore_errors=True)
 
 
 @pytest.fixture(scope="session")
@@ -80,10 +86,10 @@ def short_polls(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def connection(pai: Emulator, monkeypatch: pytest.MonkeyPatch) -> str:
+def connection(pai: Emulator, monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> str:
     """The connection `pai_default`, pointed at the emulated account; a fresh ledger in a fresh AIRFLOW_HOME."""
     monkeypatch.setenv("AIRFLOW_CONN_PAI_DEFAULT", json.dumps(airflow_connection(pai)))
-    monkeypatch.setenv("AIRFLOW_HOME", tempfile.mkdtemp(prefix="airflow-"))
+    monkeypatch.setenv("AIRFLOW_HOME", str(tmp_path_factory.mktemp("airflow")))
     return "pai_default"
 
 

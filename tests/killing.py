@@ -1,6 +1,12 @@
-"""SIGKILL for processes of a real Airflow."""
+"""Processes of a real Airflow that are killed, or stand still."""
 
 from __future__ import annotations
+
+import sqlite3
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager
+from pathlib import Path
 
 import psutil
 
@@ -27,3 +33,40 @@ def replace_killed(stack: Stack, part: str) -> None:
         kill(process)
     stack.stop(part)
     stack.start(part)
+
+
+@contextmanager
+def frozen(processes: Sequence[psutil.Process], database: Path) -> Iterator[None]:
+    """Let processes stand still: alive for the kernel, dead for Airflow.
+
+    SQLite's lock is the file's: whoever is stopped with it in hand stops all of Airflow.
+    """
+    suspend(processes)
+    while locked(database):
+        resume(processes)
+        time.sleep(0.3)
+        suspend(processes)
+    try:
+        yield
+    finally:
+        resume(processes)
+
+
+def suspend(processes: Sequence[psutil.Process]) -> None:
+    for process in processes:
+        process.suspend()
+
+
+def resume(processes: Sequence[psutil.Process]) -> None:
+    for process in processes[::-1]:
+        process.resume()
+
+
+def locked(database: Path) -> bool:
+    """Tell whether a SQLite file stays locked for longer than any statement takes."""
+    with closing(sqlite3.connect(database, timeout=3)) as connection:
+        try:
+            connection.execute("BEGIN EXCLUSIVE")
+        except sqlite3.OperationalError:
+            return True
+    return False

@@ -45,6 +45,12 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
         yield stack
 
 
+@pytest.fixture(autouse=True)
+def nothing_has_ended(stack: Stack) -> None:
+    """Tell of a component that ended in an earlier test, with its log, instead of waiting for it in vain."""
+    stack.check()
+
+
 @pytest.fixture(scope="session")
 def api(stack: Stack) -> AirflowApi:
     return stack.start_airflow(lambda: None)

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import random
-import sqlite3
 import time
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 
 import httpx
 import pytest
 
 from airflow_provider_pai.hooks.oss import OssHook
-from tests.killing import below, kill, replace_killed
+from tests.killing import below, frozen, kill, replace_killed
 
 # Thirty calls in a hundred get no proper answer: the first rule that hits decides.
 STUMBLES = [
@@ -154,44 +153,6 @@ def holder(one):
     return (one.task("waiting")["triggerer_job"] or {}).get("id")
 
 
-@contextmanager
-def frozen(stack, name):
-    """Let a component stand still: alive for the kernel, dead for Airflow.
-
-    SQLite's lock is the file's: whoever is stopped with it in hand stops all of Airflow.
-    """
-    processes = list(below(stack, name).values())
-    suspend(processes)
-    while locked(stack):
-        resume(processes)
-        time.sleep(0.3)
-        suspend(processes)
-    try:
-        yield
-    finally:
-        resume(processes)
-
-
-def suspend(processes):
-    for process in processes:
-        process.suspend()
-
-
-def resume(processes):
-    for process in processes[::-1]:
-        process.resume()
-
-
-def locked(stack):
-    """Tell whether the metadata database stays locked for longer than any statement takes."""
-    with closing(sqlite3.connect(stack.folder / "airflow" / "airflow.db", timeout=3)) as database:
-        try:
-            database.execute("BEGIN EXCLUSIVE")
-        except sqlite3.OperationalError:
-            return True
-    return False
-
-
 @pytest.mark.timeout(300)
 def test_lost_workers_and_a_triggerer_that_wakes_up_too_late(run, stack):
     one = run("lost")
@@ -205,7 +166,7 @@ def test_lost_workers_and_a_triggerer_that_wakes_up_too_late(run, stack):
         kill(process)
     stack.start("triggerer", "second triggerer")
     try:
-        with frozen(stack, "triggerer"):
+        with frozen(list(below(stack, "triggerer").values()), stack.database):
             one.until("the other holds it", lambda: holder(one) not in (None, first), timeout=90)
             after_lost_workers(one)
         time.sleep(8)  # the one that woke up finds out what it has lost

@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 from airflow.providers.common.compat.version_compat import AIRFLOW_V_3_0_PLUS
 
@@ -76,13 +77,9 @@ class Airflow:
         send(process.pid, number)
         process.wait(40)
 
-    def suspend(self, name: str) -> None:
-        """Let one part hang until it is resumed."""
-        os.kill(self.running[name].pid, signal.SIGSTOP)
-
-    def resume(self, name: str) -> None:
-        """Let one part go on."""
-        os.kill(self.running[name].pid, signal.SIGCONT)
+    def process(self, name: str) -> psutil.Process:
+        """Return one part's process."""
+        return psutil.Process(self.running[name].pid)
 
     def log(self, name: str) -> str:
         return (HOME / f"{name}.log").read_text(errors="replace")
@@ -116,7 +113,6 @@ def airflow(account: dict[str, Any]) -> Iterator[Airflow]:
         yield airflow
     finally:
         for name in list(airflow.running):
-            airflow.resume(name)
             airflow.stop(name)  # a scheduler that is killed leaves its DAG processor behind
 
 

@@ -7,6 +7,9 @@ import time
 
 import pytest
 
+from tests.killing import frozen
+from tests.system2.conftest import HOME
+
 DEFERRED = ("late", "done", "marked", "cleared", "moved", "kept")
 
 
@@ -62,11 +65,10 @@ def test_a_triggerer_that_restarts_stops_nothing(one, airflow, number):
 
 def test_a_triggerer_that_loses_its_trigger_stops_nothing(one, airflow):
     first = triggerer_of(one, "moved")
-    airflow.suspend("triggerer")
-    airflow.start("triggerer", call_it="second triggerer")
-    one.until("the second triggerer took over", lambda: triggerer_of(one, "moved") not in (None, first), 60)
-    before = airflow.log("triggerer").count("completed")
-    airflow.resume("triggerer")
+    with frozen([airflow.process("triggerer")], HOME / "airflow.db"):
+        airflow.start("triggerer", call_it="second triggerer")
+        one.until("the second triggerer took over", lambda: triggerer_of(one, "moved") not in (None, first), 60)
+        before = airflow.log("triggerer").count("completed")
     one.until("the first gave its triggers up", lambda: airflow.log("triggerer").count("completed") > before, 30)
     time.sleep(3)
     assert (one.state("moved"), one.job_statuses("moved")) == ("deferred", ["Running"])
