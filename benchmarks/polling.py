@@ -163,7 +163,7 @@ def our_trigger(job_id: str, interval: float) -> Any:
     from airflow_provider_pai.triggers.job import PaiJobTrigger
 
     return PaiJobTrigger(
-        hook_class=HOOK, hook_arguments=dict(HOOK_ARGUMENTS), job_id=job_id, poll_interval=interval, task=dict(TASK)
+        hook_path=HOOK, hook_arguments=dict(HOOK_ARGUMENTS), job_id=job_id, poll_interval=interval, task=dict(TASK)
     )
 
 

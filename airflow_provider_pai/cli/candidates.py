@@ -9,10 +9,10 @@ from airflow_provider_pai.canary.goal import Goal
 from airflow_provider_pai.canary.group import Progress
 from airflow_provider_pai.canary.plan import RolloutPlan
 from airflow_provider_pai.exceptions import PaiNotFoundError
-from airflow_provider_pai.hooks.base import RemoteJob
 from airflow_provider_pai.hooks.eas import EasHook, labels_of
 from airflow_provider_pai.hooks.lease import Holder
 from airflow_provider_pai.identity import GENERATION_TAG, TASK_TAG, TaskName
+from airflow_provider_pai.remote import RemoteJob
 from airflow_provider_pai.states import EAS_CANDIDATE, States
 from airflow_provider_pai.triggers.rollout import KILLABLE, RolloutDriver
 from airflow_provider_pai.triggers.spec import RolloutSpec

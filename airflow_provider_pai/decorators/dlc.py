@@ -16,11 +16,11 @@ from airflow_provider_pai.exceptions import (
     PaiJobFailedError,
     PaiNotFoundError,
 )
-from airflow_provider_pai.hooks.base import Json, RemoteJob
-from airflow_provider_pai.hooks.oss import parse_uri
+from airflow_provider_pai.hooks.oss_address import parse_uri
 from airflow_provider_pai.identity import TaskIdentity
 from airflow_provider_pai.operators.dlc import DlcSubmitJobOperator
 from airflow_provider_pai.operators.workload import MOUNT_ROOT, Mount
+from airflow_provider_pai.remote import Json, RemoteJob
 from airflow_provider_pai.uri import OssUri
 
 CALL_PATH = f"{MOUNT_ROOT}/call"

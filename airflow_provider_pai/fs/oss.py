@@ -18,13 +18,14 @@ from fsspec.core import has_magic
 from fsspec.spec import AbstractBufferedFile
 
 from airflow_provider_pai.exceptions import PaiConfigError, PaiNotFoundError
-from airflow_provider_pai.hooks.oss import ObjectInfo, OssHook
+from airflow_provider_pai.hooks.oss import OssHook
 from airflow_provider_pai.hooks.oss_headers import write_headers
+from airflow_provider_pai.hooks.oss_objects import ObjectInfo
 from airflow_provider_pai.hooks.oss_stream import ObjectWriter
+from airflow_provider_pai.remote import Json
 from airflow_provider_pai.uri import OssUri
 
 schemes = ["oss"]
-Json = dict[str, Any]
 
 
 def get_fs(conn_id: str | None, storage_options: Json | None = None) -> OssFileSystem:

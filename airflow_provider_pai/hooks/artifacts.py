@@ -11,7 +11,8 @@ from typing import Any
 
 from airflow_provider_pai.artifact import MANIFEST_NAME, Manifest, ManifestFile, ModelArtifact
 from airflow_provider_pai.exceptions import PaiArtifactError, PaiConfigError, PaiNotFoundError
-from airflow_provider_pai.hooks.oss import ObjectInfo, OssHook
+from airflow_provider_pai.hooks.oss import OssHook
+from airflow_provider_pai.hooks.oss_objects import ObjectInfo
 from airflow_provider_pai.uri import OssUri
 
 METRICS_NAME = "metrics.json"

@@ -7,8 +7,7 @@ from abc import abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import cached_property
-from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 from airflow.providers.common.compat.connection import get_async_connection, get_async_extra_dejson
 from airflow.providers.common.compat.sdk import BaseHook, mask_secret
@@ -23,19 +22,18 @@ from airflow_provider_pai.exceptions import (
 )
 from airflow_provider_pai.hooks.errors import translated
 from airflow_provider_pai.hooks.logs import Cursor, LogCopy
+from airflow_provider_pai.hooks.watch import Watch
 from airflow_provider_pai.identity import TASK_TAG, TaggedJob, TaskIdentity
-from airflow_provider_pai.states import States, Verdict
+from airflow_provider_pai.remote import DEFAULT_CONN_ID, DEFAULT_POLL_INTERVAL, Json, RemoteJob
+from airflow_provider_pai.states import States
 
 if TYPE_CHECKING:
     from airflow_provider_pai.hooks.connection import PaiConnection
 
-Json = dict[str, Any]
 T = TypeVar("T")
 H = TypeVar("H", bound="PaiHook")
 
-DEFAULT_POLL_INTERVAL = 10.0
 _CONNECT_MS, _READ_MS = 5_000, 30_000
-_NOTHING: Mapping[str, Any] = MappingProxyType({})
 
 
 class PaiHook(BaseHook):
@@ -47,7 +45,7 @@ class PaiHook(BaseHook):
     """
 
     conn_name_attr = "pai_conn_id"
-    default_conn_name = "pai_default"
+    default_conn_name = DEFAULT_CONN_ID
     conn_type = "pai"
     hook_name = "Alibaba Cloud PAI"
     service: ClassVar[str] = ""
@@ -175,31 +173,6 @@ class PaiHook(BaseHook):
         return check_services(self.arguments)
 
 
-class RemoteJob(NamedTuple):
-    """A job as a service describes it, in JSON primitives, so that it can cross the trigger's boundary.
-
-    :param tags: the tags of `identity`.
-    :param facts: what the service adds and `finish` needs; small.
-    """
-
-    job_id: str
-    status: str
-    reason_code: str | None = None
-    reason: str | None = None
-    created: str = ""
-    tags: Mapping[str, str] = _NOTHING
-    facts: Mapping[str, Any] = _NOTHING
-
-    def to_dict(self) -> Json:
-        """Return plain JSON."""
-        return {**self._asdict(), "tags": dict(self.tags), "facts": dict(self.facts)}
-
-    @property
-    def tagged(self) -> TaggedJob | None:
-        """Return what the tags say, or None for a job that no task of ours made."""
-        return TaggedJob.read(self.job_id, self.status, self.tags, self.created)
-
-
 class WatchedHook(PaiHook):
     """A hook whose resources go from state to state, and are waited for."""
 
@@ -303,37 +276,3 @@ class JobHook(WatchedHook):
     @abstractmethod
     def request_stop(self, job_id: str) -> None:
         """Ask for a stop and return at once; a job that has ended or is gone is no error."""
-
-
-class Watch:
-    """Tells changes of one job's status in the log, each with how long the last one took; shared by both waits."""
-
-    __slots__ = ("_since", "hook", "job_id", "status")
-
-    def __init__(self, hook: WatchedHook, job_id: str) -> None:
-        self.hook = hook
-        self.job_id = job_id
-        self.status = ""
-        self._since = time.monotonic()
-
-    def read(self) -> RemoteJob | None:
-        """Describe the job; None while the service does not answer."""
-        try:
-            job = self.hook.get(self.job_id)
-        except PaiTransientError as error:
-            self.hook.log.warning("%s: no answer, waiting on: %s", self.job_id, error)
-            return None
-        self.note(job)
-        return job
-
-    def note(self, job: RemoteJob) -> None:
-        """Log a change."""
-        if job.status == self.status:
-            return
-        log, kind = self.hook.log, self.hook.states.kind
-        before = f", {self.status} until now for {time.monotonic() - self._since:.1f} s" if self.status else ""
-        reason = f" ({job.reason_code}: {job.reason})" if job.reason_code else ""
-        log.info("%s %s is %s%s%s", kind, job.job_id, job.status, reason, before)
-        if self.hook.states.judge(job.status) is Verdict.UNKNOWN:
-            log.warning("%s %s: status %r is not known; waiting on", kind, job.job_id, job.status)
-        self.status, self._since = job.status, time.monotonic()

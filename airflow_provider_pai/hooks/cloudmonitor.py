@@ -6,7 +6,8 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from airflow_provider_pai.hooks.base import Json, PaiHook
+from airflow_provider_pai.hooks.base import PaiHook
+from airflow_provider_pai.remote import Json
 
 
 class CloudMonitorHook(PaiHook):

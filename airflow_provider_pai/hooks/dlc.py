@@ -8,8 +8,9 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from airflow_provider_pai.exceptions import PaiApiError, PaiConfigError, PaiNotFoundError
-from airflow_provider_pai.hooks.base import JobHook, Json, RemoteJob
+from airflow_provider_pai.hooks.base import JobHook
 from airflow_provider_pai.hooks.logs import Cursor, advance
+from airflow_provider_pai.remote import Json, RemoteJob
 from airflow_provider_pai.states import DLC_JOB
 from airflow_provider_pai.versions import utc_text
 

@@ -8,17 +8,14 @@ from functools import cached_property
 from typing import Any
 
 from airflow_provider_pai.exceptions import PaiApiError, PaiNotFoundError
-from airflow_provider_pai.hooks.base import JobHook, Json, RemoteJob
+from airflow_provider_pai.hooks.base import JobHook
+from airflow_provider_pai.hooks.dsw_run import LOG_NAME, RESULT_NAME, RUN_URI
 from airflow_provider_pai.hooks.errors import kind_of
 from airflow_provider_pai.hooks.logs import MAX_LINES, Cursor
 from airflow_provider_pai.hooks.oss import OssHook
+from airflow_provider_pai.remote import Json, RemoteJob
 from airflow_provider_pai.states import DSW_INSTANCE, DSW_RUN, Verdict
 from airflow_provider_pai.uri import OssUri
-
-# Where a run's result lies; an environment variable of the instance, so that whoever looks at the instance finds it.
-RUN_URI = "PAI_RUN_URI"
-RESULT_NAME = "_result.json"
-LOG_NAME = "run.log"
 
 
 class DswHook(JobHook):

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 from airflow.providers.common.compat.sdk import mask_secret
 
 from airflow_provider_pai.exceptions import PaiApiError, PaiConflictError, PaiNotFoundError
-from airflow_provider_pai.hooks.base import Json, RemoteJob, WatchedHook
+from airflow_provider_pai.hooks.base import WatchedHook
+from airflow_provider_pai.remote import Json, RemoteJob
 from airflow_provider_pai.states import EAS_GONE, EAS_SERVICE, States
 
 if TYPE_CHECKING:

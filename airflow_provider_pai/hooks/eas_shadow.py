@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import ClassVar
 
-from airflow_provider_pai.hooks.base import RemoteJob
 from airflow_provider_pai.hooks.eas import EasHook
+from airflow_provider_pai.remote import RemoteJob
 from airflow_provider_pai.states import EAS_GONE, EAS_SHADOW, States
 
 SOURCE = "airflow_shadow_of"

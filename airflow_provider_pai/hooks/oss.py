@@ -14,7 +14,7 @@ from email.utils import parsedate_to_datetime
 from functools import cached_property, partial
 from itertools import groupby, islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from airflow_provider_pai.exceptions import (
@@ -24,9 +24,11 @@ from airflow_provider_pai.exceptions import (
     PaiTransferError,
 )
 from airflow_provider_pai.hooks.base import PaiHook
+from airflow_provider_pai.hooks.oss_address import object_uri, parse_uri
 from airflow_provider_pai.hooks.oss_client import CONNECT_SECONDS, Provider, Session, blocks, sdk
 from airflow_provider_pai.hooks.oss_crc import crc_of
 from airflow_provider_pai.hooks.oss_headers import STORAGE_CLASSES, check_tags, one_of, version_of, write_headers
+from airflow_provider_pai.hooks.oss_objects import ObjectInfo, VersionInfo
 from airflow_provider_pai.uri import OssUri
 
 if TYPE_CHECKING:
@@ -35,37 +37,6 @@ if TYPE_CHECKING:
     from airflow_provider_pai.hooks.oss_stream import ObjectWriter
 
 _DELETED_AT_ONCE = 1000
-
-
-class ObjectInfo(NamedTuple):
-    """An object's facts; `crc64` (unsigned decimal) is known from HEAD, not from lists."""
-
-    uri: OssUri
-    size: int
-    etag: str
-    last_modified: datetime
-    crc64: str | None = None
-    storage_class: str = "Standard"
-    version: str | None = None
-    """Its version, in a bucket that has versioning."""
-    server_time: datetime | None = None
-    """OSS's own clock when it answered a HEAD."""
-
-
-class VersionInfo(NamedTuple):
-    """One version of an object, or a delete marker, which has no size."""
-
-    uri: OssUri
-    version: str
-    is_latest: bool
-    last_modified: datetime
-    size: int | None
-    etag: str | None
-
-    @property
-    def is_delete_marker(self) -> bool:
-        """Tell whether this hides the object."""
-        return self.size is None
 
 
 class OssHook(PaiHook):
@@ -573,28 +544,6 @@ def _info(bucket: str, item: Any) -> ObjectInfo:
         last_modified=datetime.fromtimestamp(item.last_modified, UTC),
         storage_class=item.storage_class,
     )
-
-
-def parse_uri(field: str, value: object) -> OssUri:
-    """Read an OSS address given by a user.
-
-    :raises PaiConfigError: naming the field.
-    """
-    try:
-        return OssUri.parse(value, field)
-    except ValueError as error:
-        raise PaiConfigError(field, value, str(error).partition("; ")[2]) from None
-
-
-def object_uri(field: str, value: str | OssUri) -> OssUri:
-    """Read the address of an object.
-
-    :raises PaiConfigError: it has no key.
-    """
-    uri = value if isinstance(value, OssUri) else parse_uri(field, value)
-    if not uri.key:
-        raise PaiConfigError(field, str(value), "oss://bucket/key with a key")
-    return uri
 
 
 def _parse(uri: str | OssUri) -> OssUri:

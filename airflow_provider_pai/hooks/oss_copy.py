@@ -15,7 +15,8 @@ from airflow_provider_pai.hooks.parallel import in_parallel
 from airflow_provider_pai.uri import OssUri
 
 if TYPE_CHECKING:
-    from airflow_provider_pai.hooks.oss import ObjectInfo, OssHook
+    from airflow_provider_pai.hooks.oss import OssHook
+    from airflow_provider_pai.hooks.oss_objects import ObjectInfo
 
 MAX_WHOLE = 1 << 30
 """Bytes that CopyObject takes; what is larger is copied in parts."""

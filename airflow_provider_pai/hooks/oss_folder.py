@@ -16,7 +16,8 @@ from airflow_provider_pai.hooks.progress import Progress
 from airflow_provider_pai.uri import OssUri
 
 if TYPE_CHECKING:
-    from airflow_provider_pai.hooks.oss import ObjectInfo, OssHook
+    from airflow_provider_pai.hooks.oss import OssHook
+    from airflow_provider_pai.hooks.oss_objects import ObjectInfo
 
 THREADS = 16
 _THREADS_OF_A_FILE = 2

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-from airflow_provider_pai.hooks.base import Json, RemoteJob
-from airflow_provider_pai.hooks.eas import EasHook
 from airflow_provider_pai.identity import CYCLE_TAG, TASK_TAG, TaskIdentity
+from airflow_provider_pai.remote import Json, RemoteJob
 from airflow_provider_pai.states import EAS_DELETE, EAS_GONE, EAS_READY, EAS_STOP, States, Verdict
+
+if TYPE_CHECKING:
+    from airflow_provider_pai.hooks.eas import EasHook
 
 
 class Goal(NamedTuple):

@@ -6,8 +6,9 @@ from datetime import UTC, datetime
 from typing import Any
 
 from airflow_provider_pai.exceptions import PaiApiError, PaiNotFoundError
-from airflow_provider_pai.hooks.base import Json, RemoteJob, WatchedHook
+from airflow_provider_pai.hooks.base import WatchedHook
 from airflow_provider_pai.hooks.dlc import LOOK_BACK, PAGE_SIZE, all_pages
+from airflow_provider_pai.remote import Json, RemoteJob
 from airflow_provider_pai.states import DLC_TENSORBOARD
 from airflow_provider_pai.versions import utc_text
 

@@ -15,8 +15,6 @@ from airflow_provider_pai.hooks.oss import OssHook
 from airflow_provider_pai.metrics.base import Declaration, MetricsSource, make_source
 from airflow_provider_pai.metrics.probe import Answers, EndpointProbe, make_probe
 
-Json = dict[str, Any]
-
 
 @dataclass(frozen=True, kw_only=True)
 class Lookout:

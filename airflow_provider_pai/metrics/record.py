@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict
-from typing import Any
 
 from airflow_provider_pai.canary.actions import Look
 from airflow_provider_pai.canary.analysis import Sample, Verdict
 from airflow_provider_pai.canary.group import Progress
 from airflow_provider_pai.exceptions import PaiApiError, PaiNotFoundError
 from airflow_provider_pai.hooks.oss import OssHook
+from airflow_provider_pai.remote import Json
 from airflow_provider_pai.uri import OssUri
-
-Json = dict[str, Any]
 
 
 class Record:

@@ -8,19 +8,23 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
-from typing import Any, ClassVar, NoReturn
+from typing import TYPE_CHECKING, Any, ClassVar, NoReturn
 
+from airflow.providers.common.compat.module_loading import import_string
 from airflow.providers.common.compat.sdk import AirflowSkipException, BaseOperator, Stats, conf
 
 from airflow_provider_pai.exceptions import PaiError, PaiNotFoundError, PaiTimeoutError, PaiTransientError
-from airflow_provider_pai.hooks.base import DEFAULT_POLL_INTERVAL, JobHook, Json, PaiHook, RemoteJob
 from airflow_provider_pai.hooks.logs import LogCopy
-from airflow_provider_pai.hooks.oss import OssHook
 from airflow_provider_pai.identity import Decision, TaggedJob, TaskIdentity, decide
 from airflow_provider_pai.ledger import Event, Ledger
 from airflow_provider_pai.links import PaiLink
+from airflow_provider_pai.remote import DEFAULT_CONN_ID, DEFAULT_POLL_INTERVAL, Json, RemoteJob
 from airflow_provider_pai.states import Verdict
 from airflow_provider_pai.triggers.job import PaiJobTrigger
+
+if TYPE_CHECKING:
+    from airflow_provider_pai.hooks.base import JobHook
+    from airflow_provider_pai.hooks.oss import OssHook
 
 # Key of the task's state store (Airflow 3.3+): the time of a submit before it is made, then the job's id.
 STATE_KEY = "pai_job"
@@ -46,13 +50,14 @@ class PaiOperator(BaseOperator):
         SQLite file in AIRFLOW_HOME. (templated)
     """
 
-    hook_class: ClassVar[type[PaiHook]] = PaiHook
+    hook_path: ClassVar[str] = "airflow_provider_pai.hooks.base.PaiHook"
+    """The hook's class: a path, so that parsing a DAG file imports no hook."""
     template_fields: Sequence[str] = ("pai_conn_id", "region", "workspace_id", "ledger_conn_id")
 
     def __init__(
         self,
         *,
-        pai_conn_id: str = PaiHook.default_conn_name,
+        pai_conn_id: str = DEFAULT_CONN_ID,
         region: str | None = None,
         workspace_id: str | None = None,
         ledger_conn_id: str | None = None,
@@ -72,11 +77,13 @@ class PaiOperator(BaseOperator):
     @cached_property
     def hook(self) -> Any:
         """Return the operator's hook."""
-        return self.hook_class(**self.hook_arguments)
+        return import_string(self.hook_path)(**self.hook_arguments)
 
     @cached_property
     def oss(self) -> OssHook:
         """Return the OSS hook of the same connection."""
+        from airflow_provider_pai.hooks.oss import OssHook
+
         return self.hook.sibling(OssHook)  # type: ignore[no-any-return]
 
     def identity(self, context: Any) -> TaskIdentity:
@@ -105,7 +112,6 @@ class PaiJobOperator(PaiOperator):
     :param log_interval: seconds between two looks at the job's own log, which is copied into the task's; 0: it is not.
     """
 
-    hook_class: ClassVar[type[JobHook]]
     link: ClassVar[type[PaiLink]]
 
     def __init__(
@@ -319,7 +325,7 @@ class PaiJobOperator(PaiOperator):
         self.log.info("%s %s is %s; waiting in the triggerer", self.hook.states.kind, job.job_id, job.status)
         self.defer(
             trigger=PaiJobTrigger(
-                hook_class=f"{self.hook_class.__module__}.{self.hook_class.__qualname__}",
+                hook_path=self.hook_path,
                 hook_arguments=self.hook_arguments,
                 job_id=job.job_id,
                 poll_interval=self.poll_interval,

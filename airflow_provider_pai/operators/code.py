@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypedDict
 
 from airflow_provider_pai.exceptions import PaiConfigError
 from airflow_provider_pai.hooks.git import GitError, full_commit
-from airflow_provider_pai.hooks.oss import OssHook, parse_uri
+from airflow_provider_pai.hooks.oss_address import parse_uri
 from airflow_provider_pai.uri import OssUri
 
 if TYPE_CHECKING:
     from airflow_provider_pai.artifact import Code
+    from airflow_provider_pai.hooks.oss import OssHook
 
 log = logging.getLogger(__name__)
 

@@ -7,12 +7,9 @@ import re
 import shlex
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from airflow_provider_pai.exceptions import PaiConfigError
-from airflow_provider_pai.hooks.aiworkspace import AIWorkspaceHook
-from airflow_provider_pai.hooks.base import Json, RemoteJob
-from airflow_provider_pai.hooks.dlc import DlcHook
 from airflow_provider_pai.identity import TaskIdentity
 from airflow_provider_pai.ledger import Event, EventKind
 from airflow_provider_pai.links import DlcJobLink
@@ -26,6 +23,10 @@ from airflow_provider_pai.operators.frameworks import (
 )
 from airflow_provider_pai.operators.nodes import check_size, spec_with_gpus, spot_spec, user_vpc
 from airflow_provider_pai.operators.workload import ARTIFACT_VARIABLE, CODE_PATH, WorkloadOperator, required
+from airflow_provider_pai.remote import Json, RemoteJob
+
+if TYPE_CHECKING:
+    from airflow_provider_pai.hooks.dlc import DlcHook
 
 MAX_REQUEST_BYTES = 65_536
 
@@ -67,7 +68,7 @@ class DlcSubmitJobOperator(WorkloadOperator):
     :param job: merged over the CreateJob body, in the API's field names. (templated)
     """
 
-    hook_class = DlcHook
+    hook_path = "airflow_provider_pai.hooks.dlc.DlcHook"
     link = DlcJobLink
     operator_extra_links = (DlcJobLink(),)
     ui_color = "#ffe9d6"
@@ -250,6 +251,8 @@ class DlcSubmitJobOperator(WorkloadOperator):
         source = self.source
         if source is None or source.mount:
             return None
+        from airflow_provider_pai.hooks.aiworkspace import AIWorkspaceHook
+
         source_id = AIWorkspaceHook(**self.hook_arguments).code_source(source.repo, source.branch, CODE_PATH)
         return {"CodeSourceId": source_id, "Commit": source.commit, "MountPath": CODE_PATH}
 
@@ -271,7 +274,7 @@ class DlcStopJobOperator(PaiOperator):
     :param wait_for_completion: wait until it has stopped.
     """
 
-    hook_class = DlcHook
+    hook_path = "airflow_provider_pai.hooks.dlc.DlcHook"
     template_fields: Sequence[str] = (*PaiOperator.template_fields, "job_id")
 
     def __init__(

@@ -5,20 +5,23 @@ from __future__ import annotations
 import shlex
 from collections.abc import Mapping, Sequence
 from string import Template
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from airflow_provider_pai.exceptions import PaiConfigError, PaiError
-from airflow_provider_pai.hooks.base import Json, RemoteJob
-from airflow_provider_pai.hooks.dsw import LOG_NAME, RESULT_NAME, RUN_URI, DswHook, DswRunHook
-from airflow_provider_pai.hooks.oss import parse_uri
+from airflow_provider_pai.hooks.dsw_run import LOG_NAME, RESULT_NAME, RUN_URI
+from airflow_provider_pai.hooks.oss_address import parse_uri
 from airflow_provider_pai.identity import TaskIdentity
 from airflow_provider_pai.ledger import Event, EventKind
 from airflow_provider_pai.links import DswInstanceLink
 from airflow_provider_pai.operators.base import PaiOperator
 from airflow_provider_pai.operators.dlc import merged
 from airflow_provider_pai.operators.workload import CODE_PATH, MOUNT_ROOT, Mount, WorkloadOperator, required
+from airflow_provider_pai.remote import Json, RemoteJob
 from airflow_provider_pai.states import DSW_INSTANCE, Verdict
 from airflow_provider_pai.uri import OssUri
+
+if TYPE_CHECKING:
+    from airflow_provider_pai.hooks.dsw import DswHook
 
 RUN_PATH = f"{MOUNT_ROOT}/run"
 
@@ -63,7 +66,7 @@ class DswRunCommandOperator(WorkloadOperator):
     :param instance: merged over the CreateInstance body, in the API's field names. (templated)
     """
 
-    hook_class = DswRunHook
+    hook_path = "airflow_provider_pai.hooks.dsw.DswRunHook"
     link = DswInstanceLink
     operator_extra_links = (DswInstanceLink(),)
     ui_color = "#d6eaff"
@@ -248,7 +251,7 @@ class _InstanceOperator(PaiOperator):
     :param wait_for_completion: wait until it is there.
     """
 
-    hook_class = DswHook
+    hook_path = "airflow_provider_pai.hooks.dsw.DswHook"
     template_fields: Sequence[str] = (*PaiOperator.template_fields, "instance_id")
 
     def __init__(

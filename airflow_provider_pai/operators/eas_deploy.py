@@ -9,17 +9,17 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_pai.exceptions import PaiConfigError, PaiConflictError, PaiError, PaiTransientError
-from airflow_provider_pai.hooks.base import Json, RemoteJob
-from airflow_provider_pai.hooks.eas import EasHook
 from airflow_provider_pai.hooks.service import BEFORE, CONFIG, CONFIG_VERSION, LATEST, Goal, Undo, owner_labels
 from airflow_provider_pai.identity import TASK_TAG, TaskIdentity
 from airflow_provider_pai.ledger import Event, EventKind
 from airflow_provider_pai.operators.eas_wait import WaitingOperator, seconds
 from airflow_provider_pai.operators.service import ServiceOperator, artifact_labels, checked_name, who
+from airflow_provider_pai.remote import Json, RemoteJob
 from airflow_provider_pai.states import EAS_GONE
 
 if TYPE_CHECKING:
     from airflow_provider_pai.artifact import ModelArtifact
+    from airflow_provider_pai.hooks.eas import EasHook
 
 ON_FAILURE = ("rollback", "keep")
 RESTING = ("Stopped", "Failed")

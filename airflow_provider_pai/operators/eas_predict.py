@@ -9,14 +9,14 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_pai.exceptions import PaiConfigError, PaiError
-from airflow_provider_pai.hooks.base import Json
-from airflow_provider_pai.hooks.eas import EasHook
-from airflow_provider_pai.hooks.oss import parse_uri
+from airflow_provider_pai.hooks.oss_address import parse_uri
 from airflow_provider_pai.links import EasServiceLink
 from airflow_provider_pai.operators.base import PaiOperator
+from airflow_provider_pai.remote import Json
 from airflow_provider_pai.uri import OssUri
 
 if TYPE_CHECKING:
+    from airflow_provider_pai.hooks.eas import EasHook
     from airflow_provider_pai.operators.predictions import Caller
 
 PART = 500
@@ -48,7 +48,7 @@ class EasPredictOperator(PaiOperator):
     :param concurrency: requests at once.
     """
 
-    hook_class = EasHook
+    hook_path = "airflow_provider_pai.hooks.eas.EasHook"
     operator_extra_links = (EasServiceLink(),)
     ui_color = "#d9f2e3"
     template_fields: Sequence[str] = (

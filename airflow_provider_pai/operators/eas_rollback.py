@@ -9,8 +9,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_pai.exceptions import PaiConfigError, PaiConflictError, PaiError, RolloutStoppedError
-from airflow_provider_pai.hooks.base import Json, RemoteJob
-from airflow_provider_pai.hooks.oss import parse_uri
+from airflow_provider_pai.hooks.oss_address import parse_uri
 from airflow_provider_pai.hooks.service import Goal, Undo
 from airflow_provider_pai.identity import TaskIdentity
 from airflow_provider_pai.ledger import Event, EventKind, Ledger, Row
@@ -18,6 +17,7 @@ from airflow_provider_pai.operators.base import task_key
 from airflow_provider_pai.operators.eas_wait import WaitingOperator, seconds
 from airflow_provider_pai.operators.history import artifact_uri, chosen_version, serving_member, version_of
 from airflow_provider_pai.operators.service import artifact_labels, checked_name, who
+from airflow_provider_pai.remote import Json, RemoteJob
 from airflow_provider_pai.states import EAS_GONE, Verdict
 from airflow_provider_pai.uri import OssUri
 

@@ -6,13 +6,12 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from airflow_provider_pai.exceptions import PaiConfigError
-from airflow_provider_pai.hooks.base import Json, RemoteJob
-from airflow_provider_pai.hooks.eas import EasHook
 from airflow_provider_pai.hooks.service import Goal
 from airflow_provider_pai.operators.base import PaiOperator
 from airflow_provider_pai.operators.eas_wait import WaitingOperator
 from airflow_provider_pai.operators.scaling import check_autoscaler, whole_number
 from airflow_provider_pai.operators.workload import required
+from airflow_provider_pai.remote import Json, RemoteJob
 from airflow_provider_pai.states import Verdict
 
 LOCKS = ("all", "dangerous", "none")
@@ -88,7 +87,7 @@ class EasSetSafetyLockOperator(PaiOperator):
     :param lock: `dangerous` forbids stop and delete, `all` every change, `none` nothing. (templated)
     """
 
-    hook_class = EasHook
+    hook_path = "airflow_provider_pai.hooks.eas.EasHook"
     template_fields: Sequence[str] = (*PaiOperator.template_fields, "service_name", "lock")
 
     def __init__(self, *, service_name: str, lock: str = "dangerous", **kwargs: Any) -> None:

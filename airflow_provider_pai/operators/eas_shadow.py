@@ -14,7 +14,6 @@ from airflow_provider_pai.exceptions import (
     RolloutRolledBackError,
     RolloutStoppedError,
 )
-from airflow_provider_pai.hooks.base import Json
 from airflow_provider_pai.hooks.service import owner_labels
 from airflow_provider_pai.ledger import Event, EventKind
 from airflow_provider_pai.links import EasServiceLink
@@ -23,6 +22,7 @@ from airflow_provider_pai.operators.eas_wait import seconds
 from airflow_provider_pai.operators.history import serving_member
 from airflow_provider_pai.operators.scaling import whole_number
 from airflow_provider_pai.operators.service import ServiceOperator, artifact_labels, checked_name
+from airflow_provider_pai.remote import Json
 from airflow_provider_pai.triggers.driver import drive
 from airflow_provider_pai.triggers.shadow import ShadowTrigger
 

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from airflow_provider_pai.exceptions import PaiConfigError
-from airflow_provider_pai.hooks.base import Json, RemoteJob
-from airflow_provider_pai.hooks.eas import EasHook
 from airflow_provider_pai.hooks.service import BEFORE, CONFIG, CONFIG_VERSION, Goal
 from airflow_provider_pai.ledger import Event, EventKind
 from airflow_provider_pai.operators.eas_wait import WaitingOperator, seconds
 from airflow_provider_pai.operators.service import artifact_labels, checked_name
+from airflow_provider_pai.remote import Json, RemoteJob
 from airflow_provider_pai.states import Verdict
+
+if TYPE_CHECKING:
+    from airflow_provider_pai.hooks.eas import EasHook
 
 # On the service stands who takes it back, to which version, from which, and how many there were.
 _NOTE = "airflow_note"

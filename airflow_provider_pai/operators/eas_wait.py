@@ -6,18 +6,20 @@ from abc import abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.sdk import conf
 
 from airflow_provider_pai.exceptions import PaiConfigError, PaiError, PaiTimeoutError
-from airflow_provider_pai.hooks.base import DEFAULT_POLL_INTERVAL, RemoteJob
-from airflow_provider_pai.hooks.eas import EasHook
 from airflow_provider_pai.hooks.service import Goal, Undo
 from airflow_provider_pai.links import EasServiceLink
 from airflow_provider_pai.operators.base import PaiOperator, deadline_of, task_key
+from airflow_provider_pai.remote import DEFAULT_POLL_INTERVAL, RemoteJob
 from airflow_provider_pai.states import Verdict
 from airflow_provider_pai.triggers.eas import EasServiceTrigger
+
+if TYPE_CHECKING:
+    from airflow_provider_pai.hooks.eas import EasHook
 
 
 class WaitingOperator(PaiOperator):
@@ -28,7 +30,7 @@ class WaitingOperator(PaiOperator):
     :param wait_timeout: seconds after which the wait is given up; `execution_timeout` may end it sooner.
     """
 
-    hook_class = EasHook
+    hook_path = "airflow_provider_pai.hooks.eas.EasHook"
     operator_extra_links = (EasServiceLink(),)
     ui_color = "#d9f2e3"
     template_fields: Sequence[str] = (*PaiOperator.template_fields, "wait_timeout")

@@ -11,7 +11,7 @@ from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from airflow_provider_pai.exceptions import PaiConfigError
-from airflow_provider_pai.hooks.base import Json
+from airflow_provider_pai.remote import Json
 
 # What DLC sets in pods itself ("General environment variables"), and what the mxnet row sets.
 RESERVED_ENVIRONMENT = frozenset(

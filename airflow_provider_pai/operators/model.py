@@ -6,14 +6,14 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_pai.exceptions import PaiConfigError
-from airflow_provider_pai.hooks.base import Json
-from airflow_provider_pai.hooks.eas import EasHook
 from airflow_provider_pai.ledger import Event, EventKind
 from airflow_provider_pai.operators.base import PaiOperator
 from airflow_provider_pai.operators.service import read_given
+from airflow_provider_pai.remote import Json
 
 if TYPE_CHECKING:
     from airflow_provider_pai.artifact import ModelArtifact
+    from airflow_provider_pai.hooks.eas import EasHook
 
 
 class ModelGateOperator(PaiOperator):
@@ -29,7 +29,7 @@ class ModelGateOperator(PaiOperator):
     :param minimum: what it must reach in any case. (templated)
     """
 
-    hook_class = EasHook
+    hook_path = "airflow_provider_pai.hooks.eas.EasHook"
     ui_color = "#f2ecd9"
     template_fields: Sequence[str] = (
         *PaiOperator.template_fields, "artifact", "group", "metric", "tolerance", "minimum",

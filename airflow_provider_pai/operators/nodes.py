@@ -8,8 +8,8 @@ from ipaddress import ip_network
 from typing import Any
 
 from airflow_provider_pai.exceptions import PaiConfigError
-from airflow_provider_pai.hooks.base import Json
 from airflow_provider_pai.operators.frameworks import whole_number
+from airflow_provider_pai.remote import Json
 
 RESOURCE_NAMES = ("CPU", "GPU", "GPUType", "Memory", "SharedMemory")
 

@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_pai.exceptions import PaiConfigError
-from airflow_provider_pai.hooks.base import Json
-from airflow_provider_pai.hooks.oss import object_uri, parse_uri
+from airflow_provider_pai.hooks.oss_address import object_uri, parse_uri
 from airflow_provider_pai.ledger import Event, EventKind
 from airflow_provider_pai.operators.oss_base import OssOperator
+from airflow_provider_pai.remote import Json
 from airflow_provider_pai.uri import OssUri
 from airflow_provider_pai.versions import utc_text
 

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from airflow_provider_pai.hooks.oss import OssHook
 from airflow_provider_pai.operators.base import PaiOperator
 
 
 class OssOperator(PaiOperator):
     """Base of the operators on OSS."""
 
-    hook_class = OssHook
+    hook_path = "airflow_provider_pai.hooks.oss.OssHook"
     ui_color = "#e2ecf5"

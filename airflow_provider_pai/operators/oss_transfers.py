@@ -9,11 +9,10 @@ from typing import Any
 from airflow.providers.common.compat.sdk import ObjectStoragePath
 
 from airflow_provider_pai.exceptions import PaiConfigError
-from airflow_provider_pai.hooks.base import Json
-from airflow_provider_pai.hooks.oss import object_uri, parse_uri
-from airflow_provider_pai.hooks.oss_client import BLOCK
+from airflow_provider_pai.hooks.oss_address import object_uri, parse_uri
 from airflow_provider_pai.hooks.progress import Progress
 from airflow_provider_pai.operators.oss_base import OssOperator
+from airflow_provider_pai.remote import Json
 
 
 class ObjectStorageToOssOperator(OssOperator):
@@ -49,6 +48,8 @@ class ObjectStorageToOssOperator(OssOperator):
 
     def execute(self, context: Any) -> Json:
         """Move it."""
+        from airflow_provider_pai.hooks.oss_client import BLOCK
+
         source = _path("source", self.source, self.source_conn_id)
         to = parse_uri("uri", self.uri)
         if not to.key or to.key.endswith("/"):

@@ -9,14 +9,16 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, fields
 from functools import cached_property
 from itertools import islice
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from airflow_provider_pai.exceptions import PaiConfigError, PaiTransientError
-from airflow_provider_pai.hooks.base import Json
-from airflow_provider_pai.hooks.eas import Endpoint
-from airflow_provider_pai.hooks.oss import OssHook
 from airflow_provider_pai.metrics.probe import GoldenRequest, contains
+from airflow_provider_pai.remote import Json
 from airflow_provider_pai.uri import OssUri
+
+if TYPE_CHECKING:
+    from airflow_provider_pai.hooks.eas import Endpoint
+    from airflow_provider_pai.hooks.oss import OssHook
 
 # Too many requests, a full queue (450 is EAS's own), a server that does not know better: ask again.
 _AGAIN = (408, 429, 450, 500, 502, 503, 504)

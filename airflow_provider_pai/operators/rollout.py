@@ -19,13 +19,13 @@ from airflow_provider_pai.exceptions import (
     RolloutStoppedError,
     RolloutStuckError,
 )
-from airflow_provider_pai.hooks.base import Json
-from airflow_provider_pai.hooks.oss import parse_uri
+from airflow_provider_pai.hooks.oss_address import parse_uri
 from airflow_provider_pai.identity import TaskIdentity
 from airflow_provider_pai.ledger import Event, EventKind
 from airflow_provider_pai.links import EasRolloutLink, EasServiceLink
 from airflow_provider_pai.operators.base import deadline_of, task_key
 from airflow_provider_pai.operators.service import ServiceOperator
+from airflow_provider_pai.remote import Json
 from airflow_provider_pai.triggers.approval import gate_of
 from airflow_provider_pai.triggers.canary import CanaryTrigger
 from airflow_provider_pai.triggers.driver import Tick, drive

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from airflow_provider_pai.exceptions import PaiConfigError
-from airflow_provider_pai.hooks.base import Json
+from airflow_provider_pai.remote import Json
 
 _FIELDS = ("min", "max", "scaleStrategies", "behavior")
 _STRATEGY = ("metricName", "threshold", "service")

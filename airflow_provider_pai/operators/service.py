@@ -11,13 +11,12 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_pai.exceptions import PaiArtifactError, PaiConfigError, PaiPermissionError
-from airflow_provider_pai.hooks.base import Json
-from airflow_provider_pai.hooks.eas import EasHook
-from airflow_provider_pai.hooks.oss import parse_uri
+from airflow_provider_pai.hooks.oss_address import parse_uri
 from airflow_provider_pai.identity import GENERATION_TAG, TaskIdentity
 from airflow_provider_pai.operators.base import PaiOperator
 from airflow_provider_pai.operators.service_json import merged, named_values, service_json, typed_json
 from airflow_provider_pai.operators.variables import mask_secrets
+from airflow_provider_pai.remote import Json
 from airflow_provider_pai.uri import OssUri
 from airflow_provider_pai.versions import utc_text
 
@@ -57,7 +56,7 @@ class ServiceOperator(PaiOperator):
     :param role_arn: RAM role through which the service reads OSS. (templated)
     """
 
-    hook_class = EasHook
+    hook_path = "airflow_provider_pai.hooks.eas.EasHook"
     template_fields: Sequence[str] = (*PaiOperator.template_fields, "artifact", "service", "role_arn", *_TYPED)
     template_fields_renderers = {"artifact": "json", "service": "json", "env": "json", "health_check": "json"}
 

@@ -10,9 +10,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from airflow_provider_pai.exceptions import PaiConfigError
-from airflow_provider_pai.hooks.base import Json
 from airflow_provider_pai.operators.variables import check_environment
 from airflow_provider_pai.operators.workload import required
+from airflow_provider_pai.remote import Json
 
 RESERVED_PORTS = (8080, 9090)
 DEFAULT_PORT = 8000

@@ -7,10 +7,10 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_pai.exceptions import PaiApiError, RolloutStoppedError
-from airflow_provider_pai.hooks.eas import EasHook
 
 if TYPE_CHECKING:
     from airflow_provider_pai.canary.group import Group, Member
+    from airflow_provider_pai.hooks.eas import EasHook
 
 _MOVES = 50
 

@@ -5,17 +5,19 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from airflow_provider_pai.exceptions import PaiConfigError
-from airflow_provider_pai.hooks.base import Json
-from airflow_provider_pai.hooks.oss import parse_uri
-from airflow_provider_pai.hooks.tensorboard import TensorBoardHook
+from airflow_provider_pai.hooks.oss_address import parse_uri
 from airflow_provider_pai.links import TensorBoardLink
 from airflow_provider_pai.operators.base import PaiOperator
 from airflow_provider_pai.operators.workload import required
+from airflow_provider_pai.remote import Json
 from airflow_provider_pai.states import Verdict
 from airflow_provider_pai.uri import OssUri
+
+if TYPE_CHECKING:
+    from airflow_provider_pai.hooks.tensorboard import TensorBoardHook
 
 _PATIENCE = timedelta(minutes=10)
 
@@ -30,7 +32,7 @@ class DlcStartTensorBoardOperator(PaiOperator):
     :param max_running_time: after this the service itself stops it; whole minutes.
     """
 
-    hook_class = TensorBoardHook
+    hook_path = "airflow_provider_pai.hooks.tensorboard.TensorBoardHook"
     operator_extra_links = (TensorBoardLink(),)
     template_fields: Sequence[str] = (*PaiOperator.template_fields, "log_uri", "job_id")
 
@@ -96,7 +98,7 @@ class DlcStopTensorBoardOperator(PaiOperator):
     :param tensorboard_id: the TensorBoard. (templated)
     """
 
-    hook_class = TensorBoardHook
+    hook_path = "airflow_provider_pai.hooks.tensorboard.TensorBoardHook"
     template_fields: Sequence[str] = (*PaiOperator.template_fields, "tensorboard_id")
 
     def __init__(self, *, tensorboard_id: str, **kwargs: Any) -> None:

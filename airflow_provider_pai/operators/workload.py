@@ -10,12 +10,12 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 from airflow_provider_pai.exceptions import PaiConfigError
-from airflow_provider_pai.hooks.base import Json
-from airflow_provider_pai.hooks.oss import parse_uri
+from airflow_provider_pai.hooks.oss_address import parse_uri
 from airflow_provider_pai.identity import TaskIdentity
 from airflow_provider_pai.operators.base import PaiJobOperator, PaiOperator
 from airflow_provider_pai.operators.code import GitCode, OssCode, Source, check_code, find_code
 from airflow_provider_pai.operators.variables import check_environment, mask_secrets
+from airflow_provider_pai.remote import Json
 from airflow_provider_pai.uri import OssUri
 from airflow_provider_pai.versions import utc_text
 

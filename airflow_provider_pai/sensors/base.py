@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from typing import Any, ClassVar
 
+from airflow.providers.common.compat.module_loading import import_string
 from airflow.providers.common.compat.sdk import (
     AirflowSensorTimeout,
     AirflowSkipException,
@@ -17,7 +18,7 @@ from airflow.providers.common.compat.sdk import (
 )
 
 from airflow_provider_pai.exceptions import PaiError
-from airflow_provider_pai.hooks.base import Json, PaiHook
+from airflow_provider_pai.remote import DEFAULT_CONN_ID, Json
 from airflow_provider_pai.triggers.base import PollTrigger
 
 
@@ -29,13 +30,14 @@ class PaiSensor(BaseSensorOperator):
     :param deferrable: wait in the triggerer.
     """
 
-    hook_class: ClassVar[type[PaiHook]]
+    hook_path: ClassVar[str]
+    """The hook's class: a path, so that parsing a DAG file imports no hook."""
     template_fields: Sequence[str] = ("pai_conn_id", "region")
 
     def __init__(
         self,
         *,
-        pai_conn_id: str = PaiHook.default_conn_name,
+        pai_conn_id: str = DEFAULT_CONN_ID,
         region: str | None = None,
         deferrable: bool = conf.getboolean("operators", "default_deferrable", fallback=False),
         **kwargs: Any,
@@ -53,7 +55,7 @@ class PaiSensor(BaseSensorOperator):
     @cached_property
     def hook(self) -> Any:
         """Return the sensor's hook."""
-        return self.hook_class(**self.hook_arguments)
+        return import_string(self.hook_path)(**self.hook_arguments)
 
     @abstractmethod
     def check(self) -> Any | None:

@@ -6,9 +6,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from airflow_provider_pai.exceptions import PaiConfigError, PaiTransientError
-from airflow_provider_pai.hooks.base import Json, RemoteJob
-from airflow_provider_pai.hooks.dlc import DlcHook
 from airflow_provider_pai.links import DlcJobLink
+from airflow_provider_pai.remote import Json, RemoteJob
 from airflow_provider_pai.sensors.base import PaiSensor
 from airflow_provider_pai.states import Verdict
 from airflow_provider_pai.triggers.job import PaiJobTrigger
@@ -24,7 +23,7 @@ class DlcJobSensor(PaiSensor):
     :param workspace_id: overrides the connection's workspace. (templated)
     """
 
-    hook_class = DlcHook
+    hook_path = "airflow_provider_pai.hooks.dlc.DlcHook"
     operator_extra_links = (DlcJobLink(),)
     template_fields: Sequence[str] = (*PaiSensor.template_fields, "workspace_id", "job_id")
 
@@ -62,7 +61,7 @@ class DlcJobSensor(PaiSensor):
     def make_trigger(self, poll_interval: float, deadline: str) -> PaiJobTrigger:
         """Return the trigger; the job is not the sensor's to stop."""
         return PaiJobTrigger(
-            hook_class=f"{DlcHook.__module__}.{DlcHook.__qualname__}",
+            hook_path=self.hook_path,
             hook_arguments=self.hook_arguments,
             job_id=self.job_id,
             poll_interval=poll_interval,

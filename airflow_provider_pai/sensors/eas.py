@@ -6,10 +6,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from airflow_provider_pai.exceptions import PaiConfigError, PaiTransientError
-from airflow_provider_pai.hooks.base import Json, RemoteJob
-from airflow_provider_pai.hooks.eas import EasHook
 from airflow_provider_pai.hooks.service import GOALS, Goal
 from airflow_provider_pai.links import EasServiceLink
+from airflow_provider_pai.remote import Json, RemoteJob
 from airflow_provider_pai.sensors.base import PaiSensor
 from airflow_provider_pai.states import Verdict
 from airflow_provider_pai.triggers.eas import EasServiceTrigger
@@ -26,7 +25,7 @@ class EasServiceSensor(PaiSensor):
     :param until: `ready`, `stopped` or `deleted`. (templated)
     """
 
-    hook_class = EasHook
+    hook_path = "airflow_provider_pai.hooks.eas.EasHook"
     operator_extra_links = (EasServiceLink(),)
     template_fields: Sequence[str] = (*PaiSensor.template_fields, "service_name", "until")
 

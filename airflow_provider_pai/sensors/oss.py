@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from airflow_provider_pai.exceptions import PaiArtifactError, PaiConfigError
-from airflow_provider_pai.hooks.base import Json
-from airflow_provider_pai.hooks.oss import ObjectInfo, OssHook, parse_uri
+from airflow_provider_pai.hooks.oss_address import parse_uri
 from airflow_provider_pai.ledger import Event, EventKind, Ledger
+from airflow_provider_pai.remote import Json
 from airflow_provider_pai.sensors.base import PaiSensor
 from airflow_provider_pai.triggers.oss import (
     OssArtifactTrigger,
@@ -21,6 +21,9 @@ from airflow_provider_pai.triggers.oss import (
 from airflow_provider_pai.triggers.oss_listings import find_now
 from airflow_provider_pai.triggers.oss_quiet import Quiet
 
+if TYPE_CHECKING:
+    from airflow_provider_pai.hooks.oss_objects import ObjectInfo
+
 
 class OssKeySensor(PaiSensor):
     """Wait until there is an object for every address; returns the addresses of the objects.
@@ -30,7 +33,7 @@ class OssKeySensor(PaiSensor):
     :param check_fn: called in the worker with the list of `{"uri", "size", "etag", "last_modified"}`; false: wait on.
     """
 
-    hook_class = OssHook
+    hook_path = "airflow_provider_pai.hooks.oss.OssHook"
     template_fields: Sequence[str] = (*PaiSensor.template_fields, "uri")
 
     def __init__(
@@ -98,7 +101,7 @@ class OssPrefixUnchangedSensor(PaiSensor):
     :param min_objects: how many objects there must be.
     """
 
-    hook_class = OssHook
+    hook_path = "airflow_provider_pai.hooks.oss.OssHook"
     template_fields: Sequence[str] = (*PaiSensor.template_fields, "uri")
 
     def __init__(self, *, uri: str, quiet_seconds: float = 300.0, min_objects: int = 1, **kwargs: Any) -> None:
@@ -146,7 +149,7 @@ class OssArtifactSensor(PaiSensor):
     :param ledger_conn_id: common-sql connection of the audit ledger; by default an SQLite file in AIRFLOW_HOME.
     """
 
-    hook_class = OssHook
+    hook_path = "airflow_provider_pai.hooks.oss.OssHook"
     template_fields: Sequence[str] = (*PaiSensor.template_fields, "artifact", "newer_than", "ledger_conn_id")
 
     def __init__(

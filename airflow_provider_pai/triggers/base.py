@@ -7,16 +7,17 @@ import random
 from abc import abstractmethod
 from collections.abc import AsyncIterator, Awaitable
 from datetime import UTC, datetime
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from airflow.providers.common.compat.module_loading import import_string
 from airflow.providers.common.compat.version_compat import AIRFLOW_V_3_0_PLUS
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
 from airflow_provider_pai.exceptions import PaiApiError, PaiTransientError
-from airflow_provider_pai.hooks.base import PaiHook
+from airflow_provider_pai.remote import Json
 
-Json = dict[str, Any]
+if TYPE_CHECKING:
+    from airflow_provider_pai.hooks.base import PaiHook
 
 
 class PollTrigger(BaseTrigger):

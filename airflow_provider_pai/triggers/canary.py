@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from airflow_provider_pai.remote import Json
 from airflow_provider_pai.triggers.approval import gate_of
-from airflow_provider_pai.triggers.base import Json
 from airflow_provider_pai.triggers.driver import DriverTrigger
 
 if TYPE_CHECKING:

@@ -5,11 +5,14 @@ from __future__ import annotations
 import asyncio
 import time
 from abc import abstractmethod
-from typing import Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from airflow_provider_pai.exceptions import PaiTransientError
-from airflow_provider_pai.hooks.base import PaiHook
-from airflow_provider_pai.triggers.base import Json, OwningTrigger
+from airflow_provider_pai.remote import Json
+from airflow_provider_pai.triggers.base import OwningTrigger
+
+if TYPE_CHECKING:
+    from airflow_provider_pai.hooks.base import PaiHook
 
 _BACK_OFF, _MAX_BACK_OFF = 1.0, 15.0
 

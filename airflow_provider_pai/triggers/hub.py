@@ -11,10 +11,13 @@ import contextvars
 import weakref
 from collections.abc import Coroutine
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, TypeVar, cast
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from airflow_provider_pai.exceptions import PaiNotFoundError
-from airflow_provider_pai.hooks.base import PaiHook, RemoteJob
+from airflow_provider_pai.remote import RemoteJob
+
+if TYPE_CHECKING:
+    from airflow_provider_pai.hooks.base import PaiHook
 
 # Seconds that a question waits for others to go along with it.
 WINDOW = 0.2

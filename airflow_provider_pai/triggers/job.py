@@ -5,12 +5,16 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable
 from datetime import UTC, datetime, timedelta
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
-from airflow_provider_pai.hooks.base import PaiHook, RemoteJob, Watch
 from airflow_provider_pai.hooks.logs import LogCopy
-from airflow_provider_pai.triggers.base import Json, OwningTrigger
+from airflow_provider_pai.hooks.watch import Watch
+from airflow_provider_pai.remote import Json, RemoteJob
+from airflow_provider_pai.triggers.base import OwningTrigger
 from airflow_provider_pai.triggers.hub import hub_of, next_tick
+
+if TYPE_CHECKING:
+    from airflow_provider_pai.hooks.base import PaiHook
 
 # A triggerer takes up a new trigger within seconds.
 _TAKEN_OVER_AFTER = timedelta(minutes=1)
@@ -22,7 +26,7 @@ class PaiJobTrigger(OwningTrigger):
     At the deadline it asks for the job's stop itself and yields `{"job": …, "timed_out": true}`: the framework's own
     time-out would run neither `execute_complete` nor `on_kill`.
 
-    :param hook_class: path of a `JobHook`.
+    :param hook_path: path of a `JobHook`.
     :param cancel_on_kill: stop the job when the task is marked, cleared or timed out.
     :param log_interval: seconds between two looks at the job's own log; 0: it is not copied.
     :param deferred_at: ISO 8601; tells a trigger that starts from one that another triggerer goes on with.
@@ -31,7 +35,7 @@ class PaiJobTrigger(OwningTrigger):
     def __init__(
         self,
         *,
-        hook_class: str,
+        hook_path: str,
         hook_arguments: Json,
         job_id: str,
         poll_interval: float,
@@ -42,7 +46,7 @@ class PaiJobTrigger(OwningTrigger):
         task: Json,
     ) -> None:
         super().__init__(hook_arguments=hook_arguments, poll_interval=poll_interval, deadline=deadline, task=task)
-        self.hook_path = hook_class
+        self.hook_path = hook_path
         self.job_id = job_id
         self.cancel_on_kill = cancel_on_kill
         self.log_interval = log_interval
@@ -55,7 +59,7 @@ class PaiJobTrigger(OwningTrigger):
         """Return the constructor's arguments."""
         return {
             **super().arguments(),
-            "hook_class": self.hook_path,
+            "hook_path": self.hook_path,
             "job_id": self.job_id,
             "cancel_on_kill": self.cancel_on_kill,
             "log_interval": self.log_interval,

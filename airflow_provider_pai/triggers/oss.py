@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from airflow_provider_pai.exceptions import PaiArtifactError
-from airflow_provider_pai.hooks.base import PaiHook
-from airflow_provider_pai.hooks.oss import ObjectInfo
-from airflow_provider_pai.triggers.base import Json, PollTrigger
+from airflow_provider_pai.remote import Json
+from airflow_provider_pai.triggers.base import PollTrigger
 from airflow_provider_pai.triggers.hub import hub_for, next_tick
 from airflow_provider_pai.triggers.oss_listings import ListingHub
 from airflow_provider_pai.triggers.oss_quiet import Quiet
+
+if TYPE_CHECKING:
+    from airflow_provider_pai.hooks.base import PaiHook
+    from airflow_provider_pai.hooks.oss_objects import ObjectInfo
 
 OSS_HOOK = "airflow_provider_pai.hooks.oss.OssHook"
 

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.sdk import Asset
 from airflow.triggers import base
 from airflow.triggers.base import TriggerEvent
 
 from airflow_provider_pai.exceptions import PaiApiError, PaiConfigError
-from airflow_provider_pai.hooks.oss import ObjectInfo, parse_uri
-from airflow_provider_pai.triggers.base import Json
+from airflow_provider_pai.hooks.oss_address import parse_uri
+from airflow_provider_pai.remote import Json
 from airflow_provider_pai.triggers.oss import ListingTrigger
+
+if TYPE_CHECKING:
+    from airflow_provider_pai.hooks.oss_objects import ObjectInfo
 
 # Airflow 2.11 has no event triggers.
 _Base: Any = getattr(base, "BaseEventTrigger", base.BaseTrigger)

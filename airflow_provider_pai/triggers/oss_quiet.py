@@ -5,8 +5,10 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
 
-from airflow_provider_pai.hooks.oss import ObjectInfo
+if TYPE_CHECKING:
+    from airflow_provider_pai.hooks.oss_objects import ObjectInfo
 
 
 class Quiet:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.sdk import Stats
 
@@ -24,18 +24,19 @@ from airflow_provider_pai.canary.preview import preview
 from airflow_provider_pai.canary.rollout import Rollout
 from airflow_provider_pai.canary.weights import carriers
 from airflow_provider_pai.exceptions import PaiApiError, PaiConflictError, PaiMetricsError, PaiTransientError
-from airflow_provider_pai.hooks.eas import EasHook
 from airflow_provider_pai.hooks.lease import DEFAULT_TTL, Holder, Lease, LeaseLostError
 from airflow_provider_pai.hooks.oss import OssHook
 from airflow_provider_pai.metrics.base import make_source
 from airflow_provider_pai.metrics.look import Lookout
 from airflow_provider_pai.metrics.probe import make_probe
 from airflow_provider_pai.metrics.record import Record
+from airflow_provider_pai.remote import Json
 from airflow_provider_pai.triggers.driver import Tick
 from airflow_provider_pai.triggers.spec import RolloutSpec
 from airflow_provider_pai.uri import OssUri
 
-Json = dict[str, Any]
+if TYPE_CHECKING:
+    from airflow_provider_pai.hooks.eas import EasHook
 
 Gate = Callable[[], str]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from airflow_provider_pai.triggers.base import Json
+from airflow_provider_pai.remote import Json
 from airflow_provider_pai.triggers.driver import DriverTrigger
 
 if TYPE_CHECKING:

@@ -13,16 +13,16 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_pai.exceptions import PaiApiError, PaiConflictError, PaiError, PaiTransientError
-from airflow_provider_pai.hooks.base import Json, RemoteJob
-from airflow_provider_pai.hooks.eas import EasHook
 from airflow_provider_pai.hooks.eas_shadow import take_down
 from airflow_provider_pai.hooks.oss import OssHook
 from airflow_provider_pai.hooks.service import Goal
+from airflow_provider_pai.remote import Json, RemoteJob
 from airflow_provider_pai.states import EAS_GONE, Verdict
 from airflow_provider_pai.triggers.driver import Tick
 
 if TYPE_CHECKING:
     from airflow_provider_pai.canary.analysis import Window
+    from airflow_provider_pai.hooks.eas import EasHook
 
 _POLL = 2.0
 _SINCE = "airflow_since"

@@ -10,8 +10,7 @@ from airflow_provider_pai.canary.goal import Goal
 from airflow_provider_pai.canary.plan import RolloutPlan
 from airflow_provider_pai.hooks.lease import Holder
 from airflow_provider_pai.metrics.base import Declaration
-
-Json = dict[str, Any]
+from airflow_provider_pai.remote import Json
 
 
 @dataclass(frozen=True, kw_only=True)

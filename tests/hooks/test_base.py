@@ -8,8 +8,9 @@ import pytest
 
 from airflow_provider_pai.exceptions import PaiTimeoutError
 from airflow_provider_pai.hooks.aiworkspace import AIWorkspaceHook
-from airflow_provider_pai.hooks.base import JobHook, PaiHook, RemoteJob
+from airflow_provider_pai.hooks.base import JobHook, PaiHook
 from airflow_provider_pai.hooks.dlc import DlcHook
+from airflow_provider_pai.remote import RemoteJob
 from airflow_provider_pai.states import DLC_JOB
 from tests.conftest import airflow_connection
 

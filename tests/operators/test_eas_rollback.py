@@ -9,7 +9,7 @@ from airflow.providers.common.compat.sdk import AirflowSkipException
 
 from airflow_provider_pai.exceptions import PaiConfigError, PaiError, PaiTimeoutError, RolloutStoppedError
 from airflow_provider_pai.hooks.lease import Holder, Lease
-from airflow_provider_pai.hooks.oss import parse_uri
+from airflow_provider_pai.hooks.oss_address import parse_uri
 from airflow_provider_pai.ledger import Event, EventKind, Ledger
 from airflow_provider_pai.operators.eas import EasCanaryDeployOperator, EasRollbackOperator
 from airflow_provider_pai.operators.takeover import Takeover

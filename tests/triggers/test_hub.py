@@ -6,8 +6,8 @@ import threading
 import pytest
 
 from airflow_provider_pai.exceptions import PaiNotFoundError, PaiTransientError
-from airflow_provider_pai.hooks.base import RemoteJob
 from airflow_provider_pai.hooks.dlc import DlcHook
+from airflow_provider_pai.remote import RemoteJob
 from airflow_provider_pai.triggers import hub
 from airflow_provider_pai.triggers.hub import hub_of, next_tick
 

@@ -22,7 +22,7 @@ def submit(command="sleep 60"):
 
 def trigger(job_id, **changes):
     given = {
-        "hook_class": "airflow_provider_pai.hooks.dlc.DlcHook", "hook_arguments": DlcHook().arguments,
+        "hook_path": "airflow_provider_pai.hooks.dlc.DlcHook", "hook_arguments": DlcHook().arguments,
         "job_id": job_id, "poll_interval": 0.02, "task": TASK,
     }  # fmt: skip
     return PaiJobTrigger(**{**given, **changes})

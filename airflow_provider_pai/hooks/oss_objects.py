@@ -1,0 +1,39 @@
+"""What OSS tells of an object."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import NamedTuple
+
+from airflow_provider_pai.uri import OssUri
+
+
+class ObjectInfo(NamedTuple):
+    """An object's facts; `crc64` (unsigned decimal) is known from HEAD, not from lists."""
+
+    uri: OssUri
+    size: int
+    etag: str
+    last_modified: datetime
+    crc64: str | None = None
+    storage_class: str = "Standard"
+    version: str | None = None
+    """Its version, in a bucket that has versioning."""
+    server_time: datetime | None = None
+    """OSS's own clock when it answered a HEAD."""
+
+
+class VersionInfo(NamedTuple):
+    """One version of an object, or a delete marker, which has no size."""
+
+    uri: OssUri
+    version: str
+    is_latest: bool
+    last_modified: datetime
+    size: int | None
+    etag: str | None
+
+    @property
+    def is_delete_marker(self) -> bool:
+        """Tell whether this hides the object."""
+        return self.size is None

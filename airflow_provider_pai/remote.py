@@ -1,0 +1,42 @@
+"""What hooks, operators and triggers say to each other: cheap to import, since every DAG file does."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Any, NamedTuple
+
+from airflow_provider_pai.identity import TaggedJob
+
+Json = dict[str, Any]
+
+DEFAULT_CONN_ID = "pai_default"
+DEFAULT_POLL_INTERVAL = 10.0
+"""Seconds between two looks at something remote."""
+
+_NOTHING: Mapping[str, Any] = MappingProxyType({})
+
+
+class RemoteJob(NamedTuple):
+    """A job as a service describes it, in JSON primitives, so that it can cross the trigger's boundary.
+
+    :param tags: the tags of `identity`.
+    :param facts: what the service adds and `finish` needs; small.
+    """
+
+    job_id: str
+    status: str
+    reason_code: str | None = None
+    reason: str | None = None
+    created: str = ""
+    tags: Mapping[str, str] = _NOTHING
+    facts: Mapping[str, Any] = _NOTHING
+
+    def to_dict(self) -> Json:
+        """Return plain JSON."""
+        return {**self._asdict(), "tags": dict(self.tags), "facts": dict(self.facts)}
+
+    @property
+    def tagged(self) -> TaggedJob | None:
+        """Return what the tags say, or None for a job that no task of ours made."""
+        return TaggedJob.read(self.job_id, self.status, self.tags, self.created)
