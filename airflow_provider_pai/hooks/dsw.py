@@ -100,22 +100,26 @@ class DswHook(JobHook):
         """Ask for a stop; an instance that rests or is gone is no error."""
         try:
             self.stop(job_id)
-        except PaiNotFoundError:
-            return
         except PaiApiError:
-            status = self.get(job_id).status
-            if status not in DSW_INSTANCE.stopping and DSW_INSTANCE.judge(status) is not Verdict.FAILED:
+            status = self._status(job_id)
+            rests = status is None or DSW_INSTANCE.judge(status) is Verdict.FAILED
+            if not rests and status not in DSW_INSTANCE.stopping:
                 raise
 
     def delete(self, instance_id: str) -> None:
         """Delete an instance at rest; one that is gone or going is no error."""
         try:
             self._checked("DeleteInstance", lambda: self.client.delete_instance(instance_id))
-        except PaiNotFoundError:
-            return
         except PaiApiError:
-            if self.get(instance_id).status != "Deleting":
+            if self._status(instance_id) not in (None, "Deleting"):
                 raise
+
+    def _status(self, instance_id: str) -> str | None:
+        """Return an instance's status, None where it is gone."""
+        try:
+            return self.get(instance_id).status
+        except PaiNotFoundError:
+            return None
 
     def console_url(self, job_id: str) -> str:
         """Return the page of the workspace's instances; the address of a single one is not documented."""

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from airflow_provider_pai.exceptions import PaiConfigError, PaiJobFailedError
+from airflow_provider_pai.exceptions import PaiApiError, PaiConfigError, PaiJobFailedError
 from airflow_provider_pai.hooks.dsw import DswHook
 from airflow_provider_pai.hooks.oss import OssHook
 from airflow_provider_pai.operators.dsw import (
@@ -101,6 +101,19 @@ def test_after_delete_leaves_no_instance(bucket):
     delete = DswDeleteInstanceOperator(task_id="t", instance_id=instance_id)
     delete.execute({})
     delete.execute({})
+
+
+@pytest.mark.parametrize("name", ["delete", "request_stop"])
+def test_an_instance_that_goes_between_refusal_and_look_is_no_error(monkeypatch, name):
+    hook, real = DswHook(), DswHook._checked
+
+    def checked(self, action, *arguments, **options):
+        if action in ("DeleteInstance", "StopInstance"):
+            raise PaiApiError("dsw", action, "Instance dsw-gone is Deleting", "ValidationError", 400)
+        return real(self, action, *arguments, **options)
+
+    monkeypatch.setattr(DswHook, "_checked", checked)
+    getattr(hook, name)("dsw-gone")
 
 
 def test_on_kill_stops_the_instance(bucket):

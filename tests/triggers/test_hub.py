@@ -106,7 +106,8 @@ def answer_by_page(hook, monkeypatch, **special):
 
 async def test_one_call_for_each_page_of_fifty(hook, monkeypatch):
     asked = answer_by_page(hook, monkeypatch)
-    await asyncio.gather(*(hub_of(hook).get(job_id) for job_id in ids_of(3)))
+    due = asyncio.get_running_loop().time() + 0.1
+    await asyncio.gather(*(hub_of(hook).get(job_id, due) for job_id in ids_of(3)))
     assert [len(page) for page in asked] == [50, 50, 50]
 
 
