@@ -115,9 +115,9 @@ class DswHook(JobHook):
                 raise
 
     def _status(self, instance_id: str) -> str | None:
-        """Return an instance's status, None where it is gone."""
+        """Return the instance's own status, whatever became of its run; None where it is gone."""
         try:
-            return self.get(instance_id).status
+            return _remote(self.describe(instance_id)).status
         except PaiNotFoundError:
             return None
 

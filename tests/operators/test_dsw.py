@@ -5,7 +5,7 @@ import json
 import pytest
 
 from airflow_provider_pai.exceptions import PaiApiError, PaiConfigError, PaiJobFailedError
-from airflow_provider_pai.hooks.dsw import DswHook
+from airflow_provider_pai.hooks.dsw import DswHook, DswRunHook
 from airflow_provider_pai.hooks.oss import OssHook
 from airflow_provider_pai.operators.dsw import (
     DswDeleteInstanceOperator,
@@ -114,6 +114,12 @@ def test_an_instance_that_goes_between_refusal_and_look_is_no_error(monkeypatch,
 
     monkeypatch.setattr(DswHook, "_checked", checked)
     getattr(hook, name)("dsw-gone")
+
+
+def test_a_run_that_has_ended_may_be_stopped_again(bucket):
+    instance_id = task(bucket, "ended", command="true").run()["instance_id"]
+    assert rest(instance_id) == "Stopped"
+    DswRunHook().request_stop(instance_id)
 
 
 def test_on_kill_stops_the_instance(bucket):
