@@ -81,7 +81,8 @@ class Stack:
 
     def __post_init__(self) -> None:
         self.logs = self.folder / "logs"
-        self.database = self.folder / "airflow" / "airflow.db"
+        self.home = self.folder / "airflow"
+        self.database = self.home / "airflow.db"
         self._lock = FolderLock(self.folder.with_suffix(".lock"))
 
     def __enter__(self) -> Stack:
@@ -117,7 +118,7 @@ class Stack:
 
     def connection_environment(self) -> dict[str, str]:
         """Return what leads Airflow's hooks, in any process, to the emulator and this AIRFLOW_HOME."""
-        return {"AIRFLOW_HOME": str(self.folder / "airflow"), "AIRFLOW_CONN_PAI_DEFAULT": json.dumps(self.connection)}
+        return {"AIRFLOW_HOME": str(self.home), "AIRFLOW_CONN_PAI_DEFAULT": json.dumps(self.connection)}
 
     def start_emulator(self) -> None:
         """Start the emulator and read its endpoints."""
@@ -139,10 +140,10 @@ class Stack:
 
         :param meanwhile: work that is done while Airflow makes its metadata database.
         """
-        home = self.folder / "airflow"
-        home.mkdir()
-        (home / "passwords.json").write_text(json.dumps({USER: self.password}))
-        environment = self._airflow_environment(home)
+        self.home.mkdir()
+        passwords = self.home / "passwords.json"
+        passwords.write_text(json.dumps({USER: self.password}))
+        environment = self._airflow_environment(passwords)
         migrating = self._start("migrate", ["airflow", "db", "migrate"], environment)
         meanwhile()
         migrating.wait(120)
@@ -209,7 +210,7 @@ class Stack:
             return "the API server"
         return ", ".join(name for name, part in health.items() if (part or {}).get("status") != "healthy")
 
-    def _airflow_environment(self, home: Path) -> dict[str, str]:
+    def _airflow_environment(self, passwords: Path) -> dict[str, str]:
         settings = {
             "core__executor": "LocalExecutor",
             "core__parallelism": "4",
@@ -218,7 +219,7 @@ class Stack:
             "core__hostname_callable": "socket.gethostname",
             "core__execution_api_server_url": f"{self.url}/execution/",
             "core__simple_auth_manager_users": f"{USER}:admin",
-            "core__simple_auth_manager_passwords_file": home / "passwords.json",
+            "core__simple_auth_manager_passwords_file": passwords,
             "core__fernet_key": base64.urlsafe_b64encode(secrets.token_bytes(32)).decode(),
             "api__host": HOST,
             "api__port": self.port,

@@ -253,7 +253,8 @@ class DlcSubmitJobOperator(WorkloadOperator):
             return None
         from airflow_provider_pai.hooks.aiworkspace import AIWorkspaceHook
 
-        source_id = AIWorkspaceHook(**self.hook_arguments).code_source(source.repo, source.branch, CODE_PATH)
+        workspace = self.hook.sibling(AIWorkspaceHook)
+        source_id = workspace.code_source(source.repo, source.branch, CODE_PATH)
         return {"CodeSourceId": source_id, "Commit": source.commit, "MountPath": CODE_PATH}
 
     def _credential_config(self) -> Json | None:

@@ -8,7 +8,7 @@ from string import Template
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from airflow_provider_pai.exceptions import PaiConfigError, PaiError
-from airflow_provider_pai.hooks.dsw_run import LOG_NAME, RESULT_NAME, RUN_URI
+from airflow_provider_pai.hooks.dsw_files import LOG_NAME, RESULT_NAME, RUN_URI
 from airflow_provider_pai.hooks.oss_address import parse_uri
 from airflow_provider_pai.identity import TaskIdentity
 from airflow_provider_pai.ledger import Event, EventKind
