@@ -136,8 +136,11 @@ class ModelArtifact:
         if missing:
             raise ValueError(f"artifact: {missing} missing; allowed is what a ModelArtifact's to_dict() returns")
         parts: dict[str, type[Any]] = {
-            "code": Code, "job": JobRef, "data_interval": DataInterval, "produced_by": Producer,
-        }  # fmt: skip
+            "code": Code,
+            "job": JobRef,
+            "data_interval": DataInterval,
+            "produced_by": Producer,
+        }
         nested = {name: _from_dict(part, value[name]) for name, part in parts.items() if value.get(name)}
         inputs = tuple(_from_dict(DatasetRef, item) for item in value.get("inputs") or ())
         artifact: ModelArtifact = _from_dict(cls, {**value, **nested, "inputs": inputs})

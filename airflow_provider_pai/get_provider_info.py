@@ -8,28 +8,23 @@ _PACKAGE = "airflow_provider_pai"
 
 # Integration (as Airflow groups modules in its lists) to the kinds of modules it has.
 _INTEGRATIONS = {
-    "PAI DLC": {
-        "operators": ["operators.dlc", "operators.tensorboard"], "sensors": ["sensors.dlc"],
-        "hooks": ["hooks.dlc", "hooks.tensorboard"],
-    },
+    "PAI DLC": {"operators": ["operators.dlc"], "sensors": ["sensors.dlc"], "hooks": ["hooks.dlc"]},
     "PAI DSW": {"operators": ["operators.dsw"], "hooks": ["hooks.dsw"]},
     "PAI EAS": {
-        "operators": [
-            "operators.eas", "operators.eas_blue_green", "operators.eas_deploy", "operators.eas_predict",
-            "operators.eas_rollback",
-            "operators.eas_service", "operators.eas_shadow", "operators.eas_version",
-            "operators.model",
-        ],
-        "sensors": ["sensors.eas"], "hooks": ["hooks.eas"],
-        "triggers": ["triggers.canary", "triggers.eas", "triggers.shadow"],
+        "operators": ["operators.eas", "operators.model"],
+        "sensors": ["sensors.eas"],
+        "hooks": ["hooks.eas"],
+        "triggers": ["triggers.eas", "triggers.rollout"],
     },
     "PAI OSS": {
-        "operators": ["operators.oss", "operators.oss_transfers"], "sensors": ["sensors.oss"], "hooks": ["hooks.oss"],
+        "operators": ["operators.oss"],
+        "sensors": ["sensors.oss"],
+        "hooks": ["hooks.oss"],
         "triggers": ["triggers.oss", "triggers.oss_events"],
     },
     "PAI AIWorkspace": {"hooks": ["hooks.aiworkspace"]},
     "PAI": {"triggers": ["triggers.job"], "hooks": ["hooks.base"]},
-}  # fmt: skip
+}
 
 _LINKS = ("DlcJobLink", "DswInstanceLink", "EasRolloutLink", "EasServiceLink", "TensorBoardLink")
 

@@ -14,6 +14,11 @@ DEFAULT_CONN_ID = "pai_default"
 DEFAULT_POLL_INTERVAL = 10.0
 """Seconds between two looks at something remote."""
 
+# Where a run's result lies; an environment variable of the instance, so that whoever looks at the instance finds it.
+RUN_URI = "PAI_RUN_URI"
+RESULT_NAME = "_result.json"
+LOG_NAME = "run.log"
+
 _NOTHING: Mapping[str, Any] = MappingProxyType({})
 
 

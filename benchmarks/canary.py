@@ -50,9 +50,9 @@ from airflow_provider_pai.artifact import DataInterval, ModelArtifact  # noqa: E
 from airflow_provider_pai.canary import endings, rollout  # noqa: E402
 from airflow_provider_pai.canary.group import UNDER_WAY  # noqa: E402
 from airflow_provider_pai.exceptions import RolloutRolledBackError  # noqa: E402
-from airflow_provider_pai.hooks.artifacts import write_artifact  # noqa: E402
 from airflow_provider_pai.hooks.eas import EasHook  # noqa: E402
 from airflow_provider_pai.hooks.oss import OssHook  # noqa: E402
+from airflow_provider_pai.manifests import write_artifact  # noqa: E402
 from airflow_provider_pai.metrics.base import make_source  # noqa: E402
 from airflow_provider_pai.operators.eas import EasCanaryDeployOperator  # noqa: E402
 from benchmarks.canary_model import predict, train  # noqa: E402
@@ -63,9 +63,15 @@ Json = dict[str, Any]
 BUCKET = "canaries"
 STEPS = [20, 50, 100]
 PLAN = {
-    "interval": 1, "min_duration": 3, "max_duration": 120, "min_requests": 30, "drain": 1, "ready_timeout": 8,
-    "max_error_rate_delta": 0.005, "hard_error_rate": 0.15,
-}  # fmt: skip
+    "interval": 1,
+    "min_duration": 3,
+    "max_duration": 120,
+    "min_requests": 30,
+    "drain": 1,
+    "ready_timeout": 8,
+    "max_error_rate_delta": 0.005,
+    "hard_error_rate": 0.15,
+}
 METRICS = {"kind": "cloudmonitor", "period": 1, "delay": 0}
 BAD: dict[str, list[Json]] = {
     "errors_2": [{"error_rate": 0.02}],
@@ -79,9 +85,15 @@ BAD: dict[str, list[Json]] = {
     "memory": [{"grow": 3 << 20}],
 }
 GOOD: list[Json] = [
-    {"rate": 12}, {}, {"fault": {"error_rate": 0.01}}, {}, {"fault": {"error_rate": 0.01}}, {"rate": 12}, {},
+    {"rate": 12},
+    {},
     {"fault": {"error_rate": 0.01}},
-]  # fmt: skip
+    {},
+    {"fault": {"error_rate": 0.01}},
+    {"rate": 12},
+    {},
+    {"fault": {"error_rate": 0.01}},
+]
 KILLS, KILL_WITHIN = 3, 9.0
 TIMEOUT = 4.0
 
@@ -149,18 +161,26 @@ class Stage:
     def operator(self, artifact: Json, *, deferrable: bool = False, **plan: Any) -> EasCanaryDeployOperator:
         golden = [{"path": "/predict", "json": {"pixels": p}, "expect": {"digit": d}} for p, d in self._golden]
         container = {
-            "image": "registry.example.com/python:3.11", "port": 8000,
+            "image": "registry.example.com/python:3.11",
+            "port": 8000,
             "script": "python /mnt/code/canary_model.py {model} 8000",
             "startup_check": {"http_get": {"path": "/health", "port": 8000}, "period_seconds": 0.1},
-        }  # fmt: skip
+        }
         return EasCanaryDeployOperator(
-            task_id="task", artifact=artifact, group=self.group, steps=STEPS, metrics=METRICS, deferrable=deferrable,
-            plan={**PLAN, **self.scenario.plan, **plan}, probe={"requests": golden, "timeout": 1},
+            task_id="task",
+            artifact=artifact,
+            group=self.group,
+            steps=STEPS,
+            metrics=METRICS,
+            deferrable=deferrable,
+            plan={**PLAN, **self.scenario.plan, **plan},
+            probe={"requests": golden, "timeout": 1},
             service={
-                "metadata": {"cpu": 1, "memory": 200}, "containers": [container],
+                "metadata": {"cpu": 1, "memory": 200},
+                "containers": [container],
                 "storage": [{"mount_path": "/mnt/code", "oss": {"path": f"oss://{BUCKET}/code/", "readOnly": True}}],
             },
-        )  # fmt: skip
+        )
 
     @property
     def _golden(self) -> list[Any]:
@@ -173,9 +193,12 @@ class Stage:
         command = [sys.executable, str(ROOT / "benchmarks" / "canary_load.py")]
         with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
             told = {
-                "url": endpoint.url, "token": endpoint.token, "rate": self.scenario.rate, "timeout": TIMEOUT,
+                "url": endpoint.url,
+                "token": endpoint.token,
+                "rate": self.scenario.rate,
+                "timeout": TIMEOUT,
                 "questions": self._material["questions"],
-            }  # fmt: skip
+            }
             process.stdin.write(json.dumps(told) + "\n")
             process.stdin.flush()
             try:
@@ -209,12 +232,17 @@ def play(material: Json, scenario: Scenario) -> Json:
             ended = time.time()
             time.sleep(1.5)
         return {
-            "kind": scenario.kind, "index": scenario.index, "rate": scenario.rate, **end,
-            "seconds": round(ended - started, 1), "requests": load["requests"], "harmed": load["harmed"],
+            "kind": scenario.kind,
+            "index": scenario.index,
+            "rate": scenario.rate,
+            **end,
+            "seconds": round(ended - started, 1),
+            "requests": load["requests"],
+            "harmed": load["harmed"],
             "inconsistent": inconsistent(stage, end),
             "rollback_s": None if load["first"] is None else round(ended - load["first"], 2),
             "outside": outside(stage, stable, good["version"], load, began, end),
-        }  # fmt: skip
+        }
     finally:
         stage.clean_up()
 

@@ -182,9 +182,12 @@ class Bench:
         extra = {name: account[name] for name in ("region", "workspace_id", "endpoint_url", "oss_endpoint")}
         keys = {"login": account["access_key_id"], "password": account["access_key_secret"]}
         peer = {
-            "auth_type": "AK", "region": account["region"], "endpoint": account["oss_endpoint"],
-            "access_key_id": keys["login"], "access_key_secret": keys["password"],
-        }  # fmt: skip
+            "auth_type": "AK",
+            "region": account["region"],
+            "endpoint": account["oss_endpoint"],
+            "access_key_id": keys["login"],
+            "access_key_secret": keys["password"],
+        }
         self.environment = {
             **os.environ,
             "AIRFLOW_HOME": str(folder / "airflow"),

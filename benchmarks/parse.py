@@ -45,6 +45,13 @@ def public_modules(package: str, word: str) -> list[str]:
     return sorted({name for name in modules if word in name})
 
 
+def public_classes(name: str) -> list[type]:
+    """Import a module, and what it hands on from others; return the classes."""
+    module = importlib.import_module(name)
+    own = [one for one in vars(module).values() if inspect.isclass(one) and one.__module__ == name]
+    return own or [getattr(module, each) for each in getattr(module, "__all__", ())]
+
+
 def child(modules: list[str]) -> None:
     """Import modules on top of the SDK and print what that cost."""
     import airflow.sdk
@@ -56,7 +63,7 @@ def child(modules: list[str]) -> None:
     process, before = psutil.Process(), set(sys.modules)
     memory, begun = process.memory_info().rss, time.perf_counter()
     for name in modules:
-        importlib.import_module(name)
+        public_classes(name)
     seconds = time.perf_counter() - begun
     added = set(sys.modules) - before
     figures = {
@@ -86,12 +93,7 @@ def measure(modules: list[str], paths: list[str]) -> dict[str, float] | None:
 
 def write_floor(folder: Path, modules: list[str]) -> list[str]:
     """Write the package of empty classes and return its modules."""
-    public = [
-        found
-        for name in modules
-        for found in vars(importlib.import_module(name)).values()
-        if inspect.isclass(found) and found.__module__ == name
-    ]
+    public = [found for name in modules for found in public_classes(name)]
     classes: dict[str, list[type]] = {}
     for found in public:
         for base in reversed(found.__mro__):
@@ -106,7 +108,7 @@ def write_floor(folder: Path, modules: list[str]) -> list[str]:
             if parent.name:
                 (folder / parent / "__init__.py").touch()
         path.write_text(_module_text(module, members))
-    return [_floor_name(name) for name in modules]
+    return sorted({_floor_name(found.__module__) for found in public})
 
 
 def _floor_name(module: str) -> str:

@@ -42,11 +42,15 @@ TASK = {"dag_id": "bench", "run_id": "night", "task_id": "train", "map_index": -
 HOOK = "airflow_provider_pai.hooks.dlc.DlcHook"
 HOOK_ARGUMENTS = {"pai_conn_id": "pai_default", "region": None, "workspace_id": None}
 BODY = {
-    "DisplayName": "bench", "JobType": "PyTorchJob", "UserCommand": "true", "WorkspaceId": "10001", "Priority": 1,
+    "DisplayName": "bench",
+    "JobType": "PyTorchJob",
+    "UserCommand": "true",
+    "WorkspaceId": "10001",
+    "Priority": 1,
     "Accessibility": "PRIVATE",
     "JobSpecs": [{"Type": "Worker", "PodCount": 1, "Image": "image", "EcsSpec": "ecs.g6.large"}],
     "Settings": {"Tags": {"task": "0123456789abcdef0123456789abcdef", "cycle": "1", "generation": "1"}},
-}  # fmt: skip
+}
 ENDING = 10
 """Every tenth job ends while it is measured."""
 SAMPLE = 0.01
@@ -217,8 +221,11 @@ def measure(kind: str, options: argparse.Namespace) -> Json:
 def _connection(account: dict[str, str]) -> Json:
     extra = {name: account[name] for name in ("region", "workspace_id", "endpoint_url", "oss_endpoint")}
     return {
-        "conn_type": "pai", "login": account["access_key_id"], "password": account["access_key_secret"], "extra": extra,
-    }  # fmt: skip
+        "conn_type": "pai",
+        "login": account["access_key_id"],
+        "password": account["access_key_secret"],
+        "extra": extra,
+    }
 
 
 @contextlib.contextmanager

@@ -128,7 +128,7 @@ class Story:
 
     def _verified_model(self, run_id: str) -> Json:
         """Return the run's model after reading its manifest back from OSS."""
-        from airflow_provider_pai.hooks.artifacts import read_artifact
+        from airflow_provider_pai.manifests import read_artifact
 
         model: Json = self._api.xcom(DAG_ID, run_id, "artifact")
         expect(model is not None, "the run has trained a model", self._failures(run_id))

@@ -16,7 +16,7 @@ import pendulum
 from airflow.sdk import Param, dag
 
 from airflow_provider_pai.operators.dlc import DlcSubmitJobOperator
-from airflow_provider_pai.operators.tensorboard import DlcStartTensorBoardOperator
+from airflow_provider_pai.operators.dlc.tensorboards import DlcStartTensorBoardOperator
 
 PARAMS = {
     "bucket": Param("my-team", type="string", description="holds datasets/digits and code/ddp; gets models/ddp"),

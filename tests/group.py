@@ -13,9 +13,9 @@ from typing import Any
 import requests
 
 from airflow_provider_pai.artifact import DataInterval, ModelArtifact
-from airflow_provider_pai.hooks.artifacts import write_artifact
 from airflow_provider_pai.hooks.eas import EasHook
 from airflow_provider_pai.hooks.oss import OssHook
+from airflow_provider_pai.manifests import write_artifact
 
 SERVER = """
 import itertools, json, pathlib, random, sys, time
@@ -52,9 +52,14 @@ ThreadingHTTPServer(("127.0.0.1", int(sys.argv[2])), Handler).serve_forever()
 """
 
 PLAN = {
-    "interval": 0.6, "min_duration": 1, "max_duration": 60, "min_requests": 15, "drain": 0.2, "ready_timeout": 20,
+    "interval": 0.6,
+    "min_duration": 1,
+    "max_duration": 60,
+    "min_requests": 15,
+    "drain": 0.2,
+    "ready_timeout": 20,
     "max_p95_ms": 2000,
-}  # fmt: skip
+}
 METRICS = {"kind": "cloudmonitor", "period": 1, "delay": 0}
 PROBE = {"requests": [{"path": "/predict", "json": {"golden": 1}, "expect": {"answer": 42}}]}
 
@@ -100,9 +105,15 @@ class ServiceGroup:
     def arguments(self, artifact: dict[str, Any] | str, **changes: Any) -> dict[str, Any]:
         """Return the arguments of a deployment."""
         given = {
-            "task_id": "task", "artifact": artifact, "group": self.name, "plan": PLAN, "metrics": METRICS,
-            "probe": PROBE, "service": service(f"oss://{self.bucket}/code/"), "steps": "[20, 60, 100]",
-        }  # fmt: skip
+            "task_id": "task",
+            "artifact": artifact,
+            "group": self.name,
+            "plan": PLAN,
+            "metrics": METRICS,
+            "probe": PROBE,
+            "service": service(f"oss://{self.bucket}/code/"),
+            "steps": "[20, 60, 100]",
+        }
         return {**given, **changes}
 
     def state(self) -> dict[str, tuple[str, int, bool]]:

@@ -43,14 +43,26 @@ class Task:
     def context(self) -> dict[str, Any]:
         """Return a worker's context."""
         ti = SimpleNamespace(
-            dag_id="dag", run_id=self.run_id, task_id="task", map_index=self.map_index, max_tries=self.max_tries,
-            try_number=self.try_number, start_date=self.start_date, xcom_push=self._push,
+            dag_id="dag",
+            run_id=self.run_id,
+            task_id="task",
+            map_index=self.map_index,
+            max_tries=self.max_tries,
+            try_number=self.try_number,
+            start_date=self.start_date,
+            xcom_push=self._push,
             stats_tags={},
-        )  # fmt: skip
+        )
         run = SimpleNamespace(
-            run_id=self.run_id, data_interval_start=START, data_interval_end=END, run_after=END, logical_date=START,
-            run_type=self.run_type, conf={}, triggering_user_name="somebody",
-        )  # fmt: skip
+            run_id=self.run_id,
+            data_interval_start=START,
+            data_interval_end=END,
+            run_after=END,
+            logical_date=START,
+            run_type=self.run_type,
+            conf={},
+            triggering_user_name="somebody",
+        )
         store = SimpleNamespace(get=self.store.get, set=lambda key, value: self.store.update({key: value}))
         return {"ti": ti, "dag_run": run, "task_state_store": store, "run_id": self.run_id}
 

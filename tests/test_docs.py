@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
-import inspect
 from pathlib import Path
 
 import pytest
@@ -11,22 +9,17 @@ from airflow.providers.common.compat.sdk import BaseOperator
 
 from airflow_provider_pai import exceptions
 from airflow_provider_pai.get_provider_info import get_provider_info
+from tests.public import public_classes
 
 ROOT = Path(__file__).parents[1]
 DOCS = "\n".join(path.read_text() for path in [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))])
 INFO = get_provider_info()
 
 
-def public_operators():
-    for kind in ("operators", "sensors"):
-        for entry in INFO[kind]:
-            for module in entry["python-modules"]:
-                for name, one in inspect.getmembers(importlib.import_module(module), inspect.isclass):
-                    if issubclass(one, BaseOperator) and one.__module__ == module and not name.startswith("_"):
-                        yield name
+OPERATORS = [one.__name__ for kind in ("operators", "sensors") for one in public_classes(kind, BaseOperator)]
 
 
-@pytest.mark.parametrize("name", sorted(set(public_operators())))
+@pytest.mark.parametrize("name", OPERATORS)
 def test_every_operator_is_described(name):
     assert f"`{name}`" in DOCS
 

@@ -18,13 +18,16 @@ from airflow.providers.common.compat.sdk import BaseOperator, BaseSensorOperator
 import airflow_provider_pai
 from airflow_provider_pai.get_provider_info import get_provider_info
 from airflow_provider_pai.hooks.connection import AUTH_KINDS, NETWORKS, SERVICES
+from tests.public import named_modules, public_classes
 
 INFO = get_provider_info()
 KINDS = ("operators", "sensors", "hooks", "triggers")
 
 
-def modules(kind):
-    return {module for entry in INFO.get(kind, []) for module in entry["python-modules"]}
+PACKAGES = [f"{kind}.{service}" for kind in ("hooks", "operators") for service in ("dlc", "eas", "oss")]
+
+# A public class is named after its service; what is not is a base.
+PREFIXES = ("Dlc", "Dsw", "Eas", "Model", "ObjectStorage", "Oss")
 
 
 def test_fits_airflows_schema():
@@ -32,7 +35,7 @@ def test_fits_airflows_schema():
     jsonschema.validate(INFO, schema)
 
 
-@pytest.mark.parametrize("module", sorted({module for kind in KINDS for module in modules(kind)}))
+@pytest.mark.parametrize("module", sorted({module for kind in KINDS for module in named_modules(kind)}))
 def test_every_named_module_imports(module):
     importlib.import_module(module)
 
@@ -41,14 +44,23 @@ def test_every_named_module_imports(module):
 def test_every_module_with_a_public_class_is_named(kind, base):
     package = importlib.import_module(f"airflow_provider_pai.{kind}")
     found = set()
-    for module in pkgutil.iter_modules(package.__path__, f"{package.__name__}."):
+    for module in pkgutil.walk_packages(package.__path__, f"{package.__name__}."):
         classes = inspect.getmembers(importlib.import_module(module.name), inspect.isclass)
         own = [one for _, one in classes if one.__module__ == module.name and issubclass(one, base)]
-        if any(not one.__name__.startswith("_") and not inspect.isabstract(one) for one in own):
-            found.add(module.name)
-    bases = ("base", "oss_base", "workload", "rollout", "service", "eas_wait")
-    abstract = {f"airflow_provider_pai.operators.{name}" for name in bases}
-    assert found - abstract == modules(kind)
+        own = [] if module.name.endswith(".base") else own
+        found |= {one for one in own if one.__name__.startswith(PREFIXES) and not inspect.isabstract(one)}
+    assert found == set(public_classes(kind, base))
+
+
+@pytest.mark.parametrize(
+    "package", ["operators.dlc", "operators.eas", "operators.oss", "hooks.dlc", "hooks.eas", "hooks.oss"]
+)
+def test_a_package_hands_on_its_modules_names(package):
+    module = importlib.import_module(f"airflow_provider_pai.{package}")
+    assert module.__all__ == sorted(module.__all__)
+    assert all(getattr(module, name).__module__.startswith(f"{module.__name__}.") for name in module.__all__)
+    with pytest.raises(AttributeError, match="nothing_of_the_kind"):
+        module.nothing_of_the_kind  # noqa: B018
 
 
 def test_the_connections_fields_are_those_that_are_read():
@@ -82,13 +94,14 @@ def test_airflow_finds_the_provider():
 
 def test_parsing_a_dag_file_imports_no_sdk():
     public = sorted(
-        modules("operators")
-        | modules("sensors")
+        named_modules("operators")
+        | named_modules("sensors")
         | {"airflow_provider_pai.links", "airflow_provider_pai.decorators.dlc"}
     )
     code = (
         "import sys, importlib\n"
-        f"[importlib.import_module(m) for m in {public}]\n"
+        f"modules = [importlib.import_module(m) for m in {public}]\n"
+        "[getattr(m, name) for m in modules for name in getattr(m, '__all__', ())]\n"
         "sdks = ('alibabacloud', 'oss2', 'Tea', 'darabonba')\n"
         "print([m for m in sys.modules if m.startswith(sdks)])"
     )
@@ -101,9 +114,13 @@ def test_the_version_is_written_once():
 
 
 def test_what_only_a_running_task_needs_is_not_imported_with_the_operators():
-    late = ("artifact", "canary", "metrics", "hooks.connection", "hooks.artifacts", "hooks.lease", "hooks.oss_folder")
-    names = sorted(set().union(*map(modules, KINDS)))
-    code = f"import sys, importlib; [importlib.import_module(name) for name in {names}]; print(sorted(sys.modules))"
+    late = ("artifact", "canary", "hooks.connection", "hooks.oss.folder", "manifests", "metrics", "rollouts.lease")
+    names = sorted(set().union(*map(named_modules, KINDS)))
+    code = (
+        f"import sys, importlib\nmodules = [importlib.import_module(m) for m in {names}]\n"
+        "[getattr(m, name) for m in modules if 'hooks' not in m.__name__ for name in getattr(m, '__all__', ())]\n"
+        "print(sorted(sys.modules))"
+    )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     loaded = ast.literal_eval(done.stdout.strip().splitlines()[-1])
     assert [name for name in late if f"airflow_provider_pai.{name}" in loaded] == []

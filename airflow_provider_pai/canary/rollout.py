@@ -217,9 +217,13 @@ class Rollout:
         if gated is not None:
             return gated
         first = replace(
-            progress, phase=Phase.STEP, step=0, since=None, own_version=candidate.version,
+            progress,
+            phase=Phase.STEP,
+            step=0,
+            since=None,
+            own_version=candidate.version,
             stable_version=stable.version if stable else 0,
-        )  # fmt: skip
+        )
         return Label(service=candidate.name, progress=first, why=f"first step: {self.plan.steps[0]} %")
 
     def _step(self, candidate: Member, progress: Progress) -> Action:
@@ -264,9 +268,15 @@ class Rollout:
         move = toward(self.group, candidate, stable, percent)
         if move is None:
             there = replace(
-                progress, since=self.now, settling=None, failures=0, inconclusive=0, source_errors=0, consecutive=0,
+                progress,
+                since=self.now,
+                settling=None,
+                failures=0,
+                inconclusive=0,
+                source_errors=0,
+                consecutive=0,
                 golden=0,
-            )  # fmt: skip
+            )
             return Label(service=candidate.name, progress=there, why=f"at {percent} %, read back")
         if isinstance(move, Customize):
             # The gateway must know the weights before it follows them, or nobody has any.

@@ -10,13 +10,13 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
-from airflow_provider_pai.cli.candidates import EasCandidateHook
 from airflow_provider_pai.hooks.base import JobHook
 from airflow_provider_pai.hooks.dlc import DlcHook
 from airflow_provider_pai.hooks.dsw import DswRunHook
-from airflow_provider_pai.hooks.eas_shadow import EasShadowHook
 from airflow_provider_pai.identity import MAX_TAG, TaskName
 from airflow_provider_pai.remote import RemoteJob
+from airflow_provider_pai.rollouts.candidates import EasCandidateHook
+from airflow_provider_pai.rollouts.shadows import EasShadowHook
 from airflow_provider_pai.states import Verdict
 
 Jobs = JobHook | EasShadowHook | EasCandidateHook

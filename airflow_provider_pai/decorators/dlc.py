@@ -16,10 +16,10 @@ from airflow_provider_pai.exceptions import (
     PaiJobFailedError,
     PaiNotFoundError,
 )
-from airflow_provider_pai.hooks.oss_address import parse_uri
 from airflow_provider_pai.identity import TaskIdentity
+from airflow_provider_pai.inputs import parse_uri
 from airflow_provider_pai.operators.dlc import DlcSubmitJobOperator
-from airflow_provider_pai.operators.workload import MOUNT_ROOT, Mount
+from airflow_provider_pai.operators.workload.base import MOUNT_ROOT, Mount
 from airflow_provider_pai.remote import Json, RemoteJob
 from airflow_provider_pai.uri import OssUri
 
@@ -45,11 +45,14 @@ class _DlcDecoratedOperator(DecoratedOperator, DlcSubmitJobOperator):
 
     custom_operator_name = "@task.pai_dlc"
     template_fields: Sequence[str] = (
-        *DecoratedOperator.template_fields, *DlcSubmitJobOperator.template_fields, "staging_uri",
-    )  # fmt: skip
+        *DecoratedOperator.template_fields,
+        *DlcSubmitJobOperator.template_fields,
+        "staging_uri",
+    )
     template_fields_renderers = {
-        **DecoratedOperator.template_fields_renderers, **DlcSubmitJobOperator.template_fields_renderers,
-    }  # fmt: skip
+        **DecoratedOperator.template_fields_renderers,
+        **DlcSubmitJobOperator.template_fields_renderers,
+    }
 
     if not hasattr(DecoratedOperator, "xcom_push"):
         # Airflow 3.0 hands it on to where nothing uses it, and operators have it no more.

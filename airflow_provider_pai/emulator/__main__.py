@@ -23,16 +23,22 @@ def main(arguments: list[str] | None = None) -> int:
     """
     options = _parser().parse_args(arguments)
     logging.basicConfig(
-        level=logging.INFO if options.verbose else logging.WARNING, stream=sys.stderr,
+        level=logging.INFO if options.verbose else logging.WARNING,
+        stream=sys.stderr,
         format="%(asctime)s %(name)s %(message)s",
-    )  # fmt: skip
+    )
     ended = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: ended.set())
     emulator = Emulator(
-        options.data, host=options.host, port=options.port, dwell=options.dwell, list_lag=options.list_lag,
-        region=options.region, quotas=dict(options.quota),
-    )  # fmt: skip
+        options.data,
+        host=options.host,
+        port=options.port,
+        dwell=options.dwell,
+        list_lag=options.list_lag,
+        region=options.region,
+        quotas=dict(options.quota),
+    )
     try:
         emulator.start()
     except StartError as error:
@@ -54,9 +60,13 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--dwell", type=float, default=0.3, help="seconds in each intermediate status")
     parser.add_argument("--list-lag", type=float, default=0.0, help="seconds by which ListJobs is behind")
     parser.add_argument(
-        "--quota", type=_quota, action="append", default=[], metavar="ID:LIMIT=N,...",
+        "--quota",
+        type=_quota,
+        action="append",
+        default=[],
+        metavar="ID:LIMIT=N,...",
         help="limit a resource quota of DLC, e.g. quota1:pods=2,gpu=8 (also cpu, memory in GiB); may be repeated",
-    )  # fmt: skip
+    )
     parser.add_argument("--region", default="cn-hangzhou", help="the account's region (default: %(default)s)")
     parser.add_argument("--verbose", action="store_true", help="log each request to stderr")
     return parser

@@ -14,7 +14,7 @@ from datetime import datetime, timedelta
 from typing import Any
 from urllib.parse import quote, unquote_plus
 
-from airflow_provider_pai.emulator.cloud import MAX_SKEW, Cloud, Credential, now
+from airflow_provider_pai.emulator.account import MAX_SKEW, Cloud, Credential, now
 from airflow_provider_pai.emulator.errors import ApiError
 
 _AUTHORIZATION = re.compile(r"ACS3-HMAC-SHA256 Credential=([^,]+),SignedHeaders=([^,]+),Signature=([0-9a-f]+)")

@@ -13,7 +13,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Route
 
-from airflow_provider_pai.emulator.cloud import FLAGS, TIMES, Cloud
+from airflow_provider_pai.emulator.account import FLAGS, TIMES, Cloud
 from airflow_provider_pai.emulator.errors import ApiError
 
 Handler = Callable[[Request], Awaitable[Any]]

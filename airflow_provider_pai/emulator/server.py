@@ -19,9 +19,9 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute
 
 from airflow_provider_pai.emulator import control
+from airflow_provider_pai.emulator.account import Cloud, Settings
 from airflow_provider_pai.emulator.aiworkspace.backend import AIWorkspaceBackend
 from airflow_provider_pai.emulator.aiworkspace.routes import routes as aiworkspace_routes
-from airflow_provider_pai.emulator.cloud import Cloud, Settings
 from airflow_provider_pai.emulator.cloudmonitor.routes import routes as cloudmonitor_routes
 from airflow_provider_pai.emulator.datafolder import StartError, owned
 from airflow_provider_pai.emulator.dlc.backend import DlcBackend

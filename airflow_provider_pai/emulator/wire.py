@@ -17,8 +17,8 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from airflow_provider_pai.emulator.account import Cloud
 from airflow_provider_pai.emulator.auth import SignedRequest, text, verify_acs3
-from airflow_provider_pai.emulator.cloud import Cloud
 from airflow_provider_pai.emulator.errors import ApiError, InvalidParameterError
 
 Json = dict[str, Any]

@@ -19,9 +19,9 @@ from fsspec.spec import AbstractBufferedFile
 
 from airflow_provider_pai.exceptions import PaiConfigError, PaiNotFoundError
 from airflow_provider_pai.hooks.oss import OssHook
-from airflow_provider_pai.hooks.oss_headers import write_headers
-from airflow_provider_pai.hooks.oss_objects import ObjectInfo
-from airflow_provider_pai.hooks.oss_stream import ObjectWriter
+from airflow_provider_pai.hooks.oss.headers import write_headers
+from airflow_provider_pai.hooks.oss.objects import ObjectInfo
+from airflow_provider_pai.hooks.oss.stream import ObjectWriter
 from airflow_provider_pai.remote import Json
 from airflow_provider_pai.uri import OssUri
 
@@ -286,9 +286,13 @@ def _name(uri: OssUri) -> str:
 
 def _entry(info: ObjectInfo) -> Json:
     return {
-        "name": _name(info.uri), "size": info.size, "type": "file", "etag": info.etag,
-        "last_modified": info.last_modified, "storage_class": info.storage_class,
-    }  # fmt: skip
+        "name": _name(info.uri),
+        "size": info.size,
+        "type": "file",
+        "etag": info.etag,
+        "last_modified": info.last_modified,
+        "storage_class": info.storage_class,
+    }
 
 
 def _is_marker(info: ObjectInfo) -> bool:

@@ -22,7 +22,7 @@ from airflow_provider_pai.exceptions import (
 )
 from airflow_provider_pai.hooks.errors import translated
 from airflow_provider_pai.hooks.logs import Cursor, LogCopy
-from airflow_provider_pai.hooks.watch import Watch
+from airflow_provider_pai.hooks.waiting import Watch
 from airflow_provider_pai.identity import TASK_TAG, TaggedJob, TaskIdentity
 from airflow_provider_pai.remote import DEFAULT_CONN_ID, DEFAULT_POLL_INTERVAL, Json, RemoteJob
 from airflow_provider_pai.states import States
@@ -158,9 +158,16 @@ class PaiHook(BaseHook):
         from darabonba.runtime import RuntimeOptions
 
         params = Params(
-            action=action, version=version, protocol="HTTPS", method=method, auth_type="AK", style="ROA", pathname=path,
-            req_body_type="json", body_type="json",
-        )  # fmt: skip
+            action=action,
+            version=version,
+            protocol="HTTPS",
+            method=method,
+            auth_type="AK",
+            style="ROA",
+            pathname=path,
+            req_body_type="json",
+            body_type="json",
+        )
         request = OpenApiRequest(query=Utils.query(query or {}), body=body)
         answer = self.call(action, lambda: self.client.call_api(params, request, RuntimeOptions()))
         found: Json = answer["body"]
@@ -168,7 +175,7 @@ class PaiHook(BaseHook):
 
     def test_connection(self) -> tuple[bool, str]:
         """Ask each service for one item and tell which answered; what the connection form's Test button shows."""
-        from airflow_provider_pai.hooks.check import check_services
+        from airflow_provider_pai.hooks.pai import check_services
 
         return check_services(self.arguments)
 

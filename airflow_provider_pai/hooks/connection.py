@@ -43,9 +43,21 @@ SERVICES = tuple(_HOSTS)
 
 # Fields of the extra that are taken as they are.
 _TEXTS = (
-    "region", "workspace_id", "auth", "security_token", "role_arn", "role_session_name", "role_name",
-    "oidc_provider_arn", "oidc_token_file", "sts_endpoint", "network", "endpoint_url", "ledger_conn_id", "deployment",
-)  # fmt: skip
+    "region",
+    "workspace_id",
+    "auth",
+    "security_token",
+    "role_arn",
+    "role_session_name",
+    "role_name",
+    "oidc_provider_arn",
+    "oidc_token_file",
+    "sts_endpoint",
+    "network",
+    "endpoint_url",
+    "ledger_conn_id",
+    "deployment",
+)
 
 
 class Credential(Protocol):
@@ -125,9 +137,18 @@ class PaiConnection:
     @cached_property
     def cache_key(self) -> str:
         """Return what two hooks must share to share a poller: endpoint, credentials and workspace."""
-        parts = (self.endpoint_url, sorted(self.endpoints.items()), self.region, self.workspace_id, self.auth,
-                 self.access_key_id, self.access_key_secret, self.security_token, self.role_arn,
-                 self.network)  # fmt: skip
+        parts = (
+            self.endpoint_url,
+            sorted(self.endpoints.items()),
+            self.region,
+            self.workspace_id,
+            self.auth,
+            self.access_key_id,
+            self.access_key_secret,
+            self.security_token,
+            self.role_arn,
+            self.network,
+        )
         return hashlib.sha256(repr(parts).encode()).hexdigest()[:16]
 
     def credential_client(self) -> CredentialClient:

@@ -9,11 +9,10 @@ from typing import Any
 
 from airflow_provider_pai.exceptions import PaiApiError, PaiNotFoundError
 from airflow_provider_pai.hooks.base import JobHook
-from airflow_provider_pai.hooks.dsw_files import LOG_NAME, RESULT_NAME, RUN_URI
 from airflow_provider_pai.hooks.errors import kind_of
 from airflow_provider_pai.hooks.logs import MAX_LINES, Cursor
 from airflow_provider_pai.hooks.oss import OssHook
-from airflow_provider_pai.remote import Json, RemoteJob
+from airflow_provider_pai.remote import LOG_NAME, RESULT_NAME, RUN_URI, Json, RemoteJob
 from airflow_provider_pai.states import DSW_INSTANCE, DSW_RUN, Verdict
 from airflow_provider_pai.uri import OssUri
 

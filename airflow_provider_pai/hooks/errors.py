@@ -15,9 +15,17 @@ from airflow_provider_pai.exceptions import (
 )
 
 _PERMISSION_CODES = (
-    "Forbidden", "InvalidAccessKey", "Signature", "InvalidSecurityToken", "SecurityToken", "MissingAuthorization",
-    "AccessDenied", "NoPermission", "InvalidTimeStamp", "RequestTimeTooSkewed",
-)  # fmt: skip
+    "Forbidden",
+    "InvalidAccessKey",
+    "Signature",
+    "InvalidSecurityToken",
+    "SecurityToken",
+    "MissingAuthorization",
+    "AccessDenied",
+    "NoPermission",
+    "InvalidTimeStamp",
+    "RequestTimeTooSkewed",
+)
 _TRANSIENT_CODES = ("Throttling", "ServiceUnavailable", "InternalError", "SystemBusy", "SignatureNonceUsed")
 
 

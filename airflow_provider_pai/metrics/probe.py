@@ -10,7 +10,7 @@ from dataclasses import dataclass, fields
 from typing import Any, NamedTuple
 
 from airflow_provider_pai.exceptions import PaiConfigError
-from airflow_provider_pai.hooks.eas import Endpoint
+from airflow_provider_pai.hooks.eas.hook import Endpoint
 from airflow_provider_pai.hooks.oss import OssHook
 
 # A gateway may not know a service yet that has just become ready.

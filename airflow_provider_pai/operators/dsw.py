@@ -8,15 +8,14 @@ from string import Template
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from airflow_provider_pai.exceptions import PaiConfigError, PaiError
-from airflow_provider_pai.hooks.dsw_files import LOG_NAME, RESULT_NAME, RUN_URI
-from airflow_provider_pai.hooks.oss_address import parse_uri
 from airflow_provider_pai.identity import TaskIdentity
+from airflow_provider_pai.inputs import parse_uri
 from airflow_provider_pai.ledger import Event, EventKind
 from airflow_provider_pai.links import DswInstanceLink
 from airflow_provider_pai.operators.base import PaiOperator
-from airflow_provider_pai.operators.dlc import merged
-from airflow_provider_pai.operators.workload import CODE_PATH, MOUNT_ROOT, Mount, WorkloadOperator, required
-from airflow_provider_pai.remote import Json, RemoteJob
+from airflow_provider_pai.operators.dlc.jobs import merged
+from airflow_provider_pai.operators.workload.base import CODE_PATH, MOUNT_ROOT, Mount, WorkloadOperator, required
+from airflow_provider_pai.remote import LOG_NAME, RESULT_NAME, RUN_URI, Json, RemoteJob
 from airflow_provider_pai.states import DSW_INSTANCE, Verdict
 from airflow_provider_pai.uri import OssUri
 
@@ -71,8 +70,13 @@ class DswRunCommandOperator(WorkloadOperator):
     operator_extra_links = (DswInstanceLink(),)
     ui_color = "#d6eaff"
     template_fields: Sequence[str] = (
-        *WorkloadOperator.template_fields, "run_uri", "ecs_spec", "resource_config", "resource_id", "instance",
-    )  # fmt: skip
+        *WorkloadOperator.template_fields,
+        "run_uri",
+        "ecs_spec",
+        "resource_config",
+        "resource_id",
+        "instance",
+    )
 
     def __init__(
         self,
@@ -155,10 +159,12 @@ class DswRunCommandOperator(WorkloadOperator):
             **job.facts,
         }
         event = Event(
-            key=f"run/{job.job_id}/{identity.key(generation)}", kind=EventKind.RUN_FINISHED, subject=identity.task_id,
+            key=f"run/{job.job_id}/{identity.key(generation)}",
+            kind=EventKind.RUN_FINISHED,
+            subject=identity.task_id,
             version=identity.version(generation),
             payload={**facts, "dag_id": identity.dag_id, "run_id": identity.run_id},
-        )  # fmt: skip
+        )
         self.record(event)
         return facts
 

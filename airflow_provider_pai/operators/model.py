@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from airflow_provider_pai.exceptions import PaiConfigError
 from airflow_provider_pai.ledger import Event, EventKind
 from airflow_provider_pai.operators.base import PaiOperator
-from airflow_provider_pai.operators.service import read_given
+from airflow_provider_pai.operators.eas.spec import read_given
 from airflow_provider_pai.remote import Json
 
 if TYPE_CHECKING:
@@ -32,8 +32,13 @@ class ModelGateOperator(PaiOperator):
     hook_path = "airflow_provider_pai.hooks.eas.EasHook"
     ui_color = "#f2ecd9"
     template_fields: Sequence[str] = (
-        *PaiOperator.template_fields, "artifact", "group", "metric", "tolerance", "minimum",
-    )  # fmt: skip
+        *PaiOperator.template_fields,
+        "artifact",
+        "group",
+        "metric",
+        "tolerance",
+        "minimum",
+    )
 
     def __init__(
         self,
@@ -83,7 +88,7 @@ class ModelGateOperator(PaiOperator):
     def _serving(self) -> list[ModelArtifact]:
         """Return the artifacts behind the services that carry the group's traffic now."""
         from airflow_provider_pai.canary.weights import carriers
-        from airflow_provider_pai.hooks.artifacts import served_artifact
+        from airflow_provider_pai.manifests import served_artifact
 
         hook: EasHook = self.hook
         found = [served_artifact(self.oss, hook.describe(member.name)) for member in carriers(hook.group(self.group))]
@@ -93,9 +98,15 @@ class ModelGateOperator(PaiOperator):
         identity = self.identity(context)
         kind = EventKind.GATE_PASSED if result["passed"] else EventKind.GATE_FAILED
         self.record(
-            Event(key=f"gate/{identity.task}/{identity.cycle}", kind=kind, subject=self.group,
-                  version=artifact.version, digest=artifact.digest, payload=result)
-        )  # fmt: skip
+            Event(
+                key=f"gate/{identity.task}/{identity.cycle}",
+                kind=kind,
+                subject=self.group,
+                version=artifact.version,
+                digest=artifact.digest,
+                payload=result,
+            )
+        )
 
 
 def number(field: str, value: object) -> float:

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from airflow_provider_pai.exceptions import PaiConfigError, PaiTransientError
-from airflow_provider_pai.hooks.service import GOALS, Goal
+from airflow_provider_pai.hooks.eas.goals import GOALS, Goal
 from airflow_provider_pai.links import EasServiceLink
 from airflow_provider_pai.remote import Json, RemoteJob
 from airflow_provider_pai.sensors.base import PaiSensor

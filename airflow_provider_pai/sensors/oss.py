@@ -8,7 +8,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_pai.exceptions import PaiArtifactError, PaiConfigError
-from airflow_provider_pai.hooks.oss_address import parse_uri
+from airflow_provider_pai.inputs import parse_uri
 from airflow_provider_pai.ledger import Event, EventKind, Ledger
 from airflow_provider_pai.remote import Json
 from airflow_provider_pai.sensors.base import PaiSensor
@@ -22,7 +22,7 @@ from airflow_provider_pai.triggers.oss_listings import find_now
 from airflow_provider_pai.triggers.oss_quiet import Quiet
 
 if TYPE_CHECKING:
-    from airflow_provider_pai.hooks.oss_objects import ObjectInfo
+    from airflow_provider_pai.hooks.oss.objects import ObjectInfo
 
 
 class OssKeySensor(PaiSensor):
@@ -77,9 +77,13 @@ class OssKeySensor(PaiSensor):
     def make_trigger(self, poll_interval: float, deadline: str, delay: float = 0.0) -> OssKeyTrigger:
         """Return the trigger."""
         return OssKeyTrigger(
-            uris=self.uris, min_size=self.min_size, delay=delay,
-            hook_arguments=self.hook_arguments, poll_interval=poll_interval, deadline=deadline,
-        )  # fmt: skip
+            uris=self.uris,
+            min_size=self.min_size,
+            delay=delay,
+            hook_arguments=self.hook_arguments,
+            poll_interval=poll_interval,
+            deadline=deadline,
+        )
 
     def execute_complete(self, context: Any, event: Mapping[str, Any]) -> Any:
         """Go on where the trigger left off; what `check_fn` does not take is waited for anew."""
@@ -133,9 +137,13 @@ class OssPrefixUnchangedSensor(PaiSensor):
     def make_trigger(self, poll_interval: float, deadline: str) -> OssPrefixUnchangedTrigger:
         """Return the trigger."""
         return OssPrefixUnchangedTrigger(
-            uri=self.prefix, quiet_seconds=self.quiet_seconds, min_objects=self.min_objects,
-            hook_arguments=self.hook_arguments, poll_interval=poll_interval, deadline=deadline,
-        )  # fmt: skip
+            uri=self.prefix,
+            quiet_seconds=self.quiet_seconds,
+            min_objects=self.min_objects,
+            hook_arguments=self.hook_arguments,
+            poll_interval=poll_interval,
+            deadline=deadline,
+        )
 
 
 class OssArtifactSensor(PaiSensor):
@@ -181,7 +189,7 @@ class OssArtifactSensor(PaiSensor):
 
     def check(self) -> Json | None:
         """Read and verify the manifest."""
-        from airflow_provider_pai.hooks.artifacts import check_awaited, read_artifact
+        from airflow_provider_pai.manifests import check_awaited, read_artifact
 
         try:
             return check_awaited(read_artifact(self.hook, self.uri), self.digest, self.newer_than).to_dict()
@@ -192,18 +200,28 @@ class OssArtifactSensor(PaiSensor):
     def make_trigger(self, poll_interval: float, deadline: str) -> OssArtifactTrigger:
         """Return the trigger."""
         return OssArtifactTrigger(
-            uri=self.uri, digest=self.digest, newer_than=self.newer_than,
-            hook_arguments=self.hook_arguments, poll_interval=poll_interval, deadline=deadline,
-        )  # fmt: skip
+            uri=self.uri,
+            digest=self.digest,
+            newer_than=self.newer_than,
+            hook_arguments=self.hook_arguments,
+            poll_interval=poll_interval,
+            deadline=deadline,
+        )
 
     def result(self, context: Any, found: Any) -> Json:
         """Record that the artifact was verified."""
         artifact: Json = found
         self.log.info("Artifact %s %s is complete: %s", artifact["name"], artifact["version"], artifact["digest"])
         Ledger.open(self.ledger_conn_id or self.hook.connection.ledger_conn_id).record(
-            Event(key=f"verified/{artifact['digest']}", kind=EventKind.ARTIFACT_VERIFIED, subject=artifact["name"],
-                  version=artifact["version"], digest=artifact["digest"], payload={"uri": artifact["uri"]})
-        )  # fmt: skip
+            Event(
+                key=f"verified/{artifact['digest']}",
+                kind=EventKind.ARTIFACT_VERIFIED,
+                subject=artifact["name"],
+                version=artifact["version"],
+                digest=artifact["digest"],
+                payload={"uri": artifact["uri"]},
+            )
+        )
         return artifact
 
 

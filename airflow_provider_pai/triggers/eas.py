@@ -6,8 +6,8 @@ import asyncio
 from typing import Any
 
 from airflow_provider_pai.exceptions import PaiApiError
-from airflow_provider_pai.hooks.service import Goal, Undo
-from airflow_provider_pai.hooks.watch import Watch
+from airflow_provider_pai.hooks.eas.goals import Goal, Undo
+from airflow_provider_pai.hooks.waiting import Watch
 from airflow_provider_pai.remote import Json
 from airflow_provider_pai.triggers.base import OwningTrigger
 

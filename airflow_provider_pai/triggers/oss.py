@@ -14,7 +14,7 @@ from airflow_provider_pai.triggers.oss_quiet import Quiet
 
 if TYPE_CHECKING:
     from airflow_provider_pai.hooks.base import PaiHook
-    from airflow_provider_pai.hooks.oss_objects import ObjectInfo
+    from airflow_provider_pai.hooks.oss.objects import ObjectInfo
 
 OSS_HOOK = "airflow_provider_pai.hooks.oss.OssHook"
 
@@ -116,7 +116,7 @@ class OssArtifactTrigger(PollTrigger):
 
     async def poll(self, hook: Any) -> Json | None:
         """Read and verify the manifest."""
-        from airflow_provider_pai.hooks.artifacts import check_awaited, read_artifact
+        from airflow_provider_pai.manifests import check_awaited, read_artifact
 
         try:
             artifact = await asyncio.to_thread(read_artifact, hook, self.uri)

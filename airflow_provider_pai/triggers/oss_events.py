@@ -11,12 +11,12 @@ from airflow.triggers import base
 from airflow.triggers.base import TriggerEvent
 
 from airflow_provider_pai.exceptions import PaiApiError, PaiConfigError
-from airflow_provider_pai.hooks.oss_address import parse_uri
+from airflow_provider_pai.inputs import parse_uri
 from airflow_provider_pai.remote import Json
 from airflow_provider_pai.triggers.oss import ListingTrigger
 
 if TYPE_CHECKING:
-    from airflow_provider_pai.hooks.oss_objects import ObjectInfo
+    from airflow_provider_pai.hooks.oss.objects import ObjectInfo
 
 # Airflow 2.11 has no event triggers.
 _Base: Any = getattr(base, "BaseEventTrigger", base.BaseTrigger)
@@ -160,5 +160,8 @@ def _state(info: ObjectInfo) -> list[Any]:
 
 def _payload(info: ObjectInfo) -> Json:
     return {
-        "uri": str(info.uri), "size": info.size, "etag": info.etag, "last_modified": info.last_modified.isoformat(),
-    }  # fmt: skip
+        "uri": str(info.uri),
+        "size": info.size,
+        "etag": info.etag,
+        "last_modified": info.last_modified.isoformat(),
+    }

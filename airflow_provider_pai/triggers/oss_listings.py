@@ -11,13 +11,13 @@ from collections.abc import Iterable, Iterator
 from itertools import groupby, islice, takewhile
 from typing import TYPE_CHECKING, NamedTuple, cast
 
-from airflow_provider_pai.hooks.oss_patterns import Patterns, fixed_prefix, is_pattern
+from airflow_provider_pai.hooks.oss.patterns import Patterns, fixed_prefix, is_pattern
 from airflow_provider_pai.triggers.hub import Hub, Question
 from airflow_provider_pai.uri import OssUri
 
 if TYPE_CHECKING:
     from airflow_provider_pai.hooks.oss import OssHook
-    from airflow_provider_pai.hooks.oss_objects import ObjectInfo
+    from airflow_provider_pai.hooks.oss.objects import ObjectInfo
 
     Found = dict[str, list[ObjectInfo]]
 

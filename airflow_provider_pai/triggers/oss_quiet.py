@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from airflow_provider_pai.hooks.oss_objects import ObjectInfo
+    from airflow_provider_pai.hooks.oss.objects import ObjectInfo
 
 
 class Quiet:

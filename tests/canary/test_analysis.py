@@ -63,9 +63,11 @@ def test_what_may_be_chance_is_chance_once_production_can_say_no_more(requests, 
     """At 100 % production's few requests from before the step are all that there will ever be."""
     plan = replace(PLAN, max_error_rate_delta=0.005)
     window = Window(
-        candidate=Sample(requests=requests, errors=errors), production=Sample(requests=573, errors=2),
-        same_span=False, share=1,
-    )  # fmt: skip
+        candidate=Sample(requests=requests, errors=errors),
+        production=Sample(requests=573, errors=2),
+        same_span=False,
+        share=1,
+    )
     assert judge(plan, window).result is result
 
 

@@ -19,9 +19,12 @@ def facts(first, *rest, scale: Decimal | None = None, **named):
 
 def operator(bucket, function, *args, options=None, **kwargs):
     given = {
-        "task_id": "task", "image": "python:3.12", "ecs_spec": "ecs.g6.large", "poll_interval": 0.02,
+        "task_id": "task",
+        "image": "python:3.12",
+        "ecs_spec": "ecs.g6.large",
+        "poll_interval": 0.02,
         "staging_uri": f"oss://{bucket.bucket_name}/calls",
-    }  # fmt: skip
+    }
     return function.override(**{**given, **(options or {})})(*args, **kwargs).operator
 
 

@@ -211,9 +211,12 @@ def test_mapped_tasks_keep_to_their_own_jobs(bucket, deferrable):
     with DAG("mapped"):
         made = facts.override(image="i", ecs_spec="ecs.g6.large", **options).partial(scale=2).expand(first=[5, 6])
     runs = [
-        Task(lambda first=first: made.operator.unmap({"op_kwargs": {"first": first}}), map_index=index,
-             run_id=bucket.bucket_name)
+        Task(
+            lambda first=first: made.operator.unmap({"op_kwargs": {"first": first}}),
+            map_index=index,
+            run_id=bucket.bucket_name,
+        )
         for index, first in enumerate([5, 6])
-    ]  # fmt: skip
+    ]
     assert [run.run()["first"] for run in runs] == [5, 6]
     assert not set(jobs_of(runs[0])) & set(jobs_of(runs[1]))

@@ -179,9 +179,16 @@ class Eas:
     def traffic_mode(self, group: str, mode: str) -> dict[str, Any]:
         """Set a group's traffic mode, which the SDK has no method for."""
         params = Params(
-            action="UpdateGroup", version="2021-07-01", protocol="HTTP", method="PUT", auth_type="AK", style="ROA",
-            pathname=f"/api/v2/groups/{self.region}/{group}", req_body_type="json", body_type="json",
-        )  # fmt: skip
+            action="UpdateGroup",
+            version="2021-07-01",
+            protocol="HTTP",
+            method="PUT",
+            auth_type="AK",
+            style="ROA",
+            pathname=f"/api/v2/groups/{self.region}/{group}",
+            req_body_type="json",
+            body_type="json",
+        )
         return self.client.call_api(params, OpenApiRequest(body={"TrafficMode": mode}), RuntimeOptions())
 
     def group_pair(self, group: str = "g") -> tuple[str, str, models.Group]:

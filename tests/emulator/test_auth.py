@@ -19,7 +19,7 @@ from alibabacloud_tea_openapi.exceptions import ClientException
 from oss2.credentials import StaticCredentialsProvider
 
 from airflow_provider_pai.emulator import Emulator
-from airflow_provider_pai.emulator.cloud import Credential
+from airflow_provider_pai.emulator.account import Credential
 from airflow_provider_pai.emulator.nonces import Nonces
 from tests.conftest import oss_auth, oss_bucket, sdk_config
 

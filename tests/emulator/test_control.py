@@ -10,9 +10,12 @@ from airflow_provider_pai.emulator import Emulator
 from tests.emulator.pai_sdk import client, control, job_request, run_job, statuses, until, wait_job, wait_running
 
 SPOT = {
-    "Type": "Worker", "PodCount": 2, "EcsSpec": "ecs.g6.large", "Image": "i",
+    "Type": "Worker",
+    "PodCount": 2,
+    "EcsSpec": "ecs.g6.large",
+    "Image": "i",
     "SpotSpec": {"SpotStrategy": "SpotWithPriceLimit", "SpotPriceLimit": 0.1},
-}  # fmt: skip
+}
 
 
 @pytest.fixture(scope="module")

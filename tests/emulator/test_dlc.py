@@ -25,8 +25,12 @@ def test_a_job_runs_through_the_documented_statuses(pai, jobs):
     job = run_job(jobs, job_request("echo hello", Settings={"Tags": {"team": "a"}}, Priority=3))
     history = [(entry.status, bool(entry.end_time)) for entry in job.status_history]
     assert history == [
-        ("Creating", True), ("Queuing", True), ("EnvPreparing", True), ("Running", True), ("Succeeded", False),
-    ]  # fmt: skip
+        ("Creating", True),
+        ("Queuing", True),
+        ("EnvPreparing", True),
+        ("Running", True),
+        ("Succeeded", False),
+    ]
     assert (job.status, job.reason_code, job.restart_times) == ("Succeeded", "JobSucceeded", "0/10")
     assert job.gmt_create_time <= job.gmt_running_time <= job.gmt_successed_time == job.gmt_finish_time
     assert (job.settings.tags, job.priority, job.workspace_id) == ({"team": "a"}, 3, pai.endpoints.workspace_id)
@@ -91,9 +95,11 @@ with xgb.collective.CommunicatorContext(**arguments):
 def test_xgboost_pods_reduce_together(jobs, bucket):
     bucket.put_object("code/collective.py", COLLECTIVE)
     request = job_request(
-        "python /mnt/code/collective.py", pods=2, job_type="XGBoostJob",
+        "python /mnt/code/collective.py",
+        pods=2,
+        job_type="XGBoostJob",
         DataSources=[data_source(bucket, "code/", "/mnt/code", "RO")],
-    )  # fmt: skip
+    )
     job = run_job(jobs, request)
     assert job.status == "Succeeded", [pod_logs(jobs, pod.pod_id) for pod in job.pods]
     assert [pod_logs(jobs, pod.pod_id)[-1] for pod in job.pods] == ["sum 3", "sum 3"]
@@ -192,8 +198,9 @@ def test_a_restart_policy_starts_a_failed_pod_again(jobs, bucket):
     spec = {"Type": "Worker", "PodCount": 1, "EcsSpec": "ecs.g6.large", "Image": "i", "RestartPolicy": "OnFailure"}
     request = job_request(
         "echo try; test -f /mnt/out/seen || { touch /mnt/out/seen; exit 7; }",
-        JobSpecs=[spec], DataSources=[data_source(bucket, "out/", "/mnt/out")],
-    )  # fmt: skip
+        JobSpecs=[spec],
+        DataSources=[data_source(bucket, "out/", "/mnt/out")],
+    )
     job = run_job(jobs, request)
     assert (job.status, job.restart_times, len(job.restart_record)) == ("Succeeded", "1/10", 1)
     (pod,) = job.pods

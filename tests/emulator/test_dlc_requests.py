@@ -24,9 +24,15 @@ def listed(jobs, **query):
 def test_answers_have_only_fields_of_the_sdks_models(pai, jobs, bucket):
     vpc = {"VpcId": "vpc-1", "SecurityGroupId": "sg-1", "ExtendedCIDRs": ["10.0.0.0/8"]}
     request = job_request(
-        "true", pods=2, Envs={"A": "1"}, CustomEnvs=[{"Key": "B", "Value": "2"}], Description="d", UserVpc=vpc,
-        DataSources=[data_source(bucket, "in/", "/mnt/in", "RO")], JobMaxRunningTimeMinutes=5,
-    )  # fmt: skip
+        "true",
+        pods=2,
+        Envs={"A": "1"},
+        CustomEnvs=[{"Key": "B", "Value": "2"}],
+        Description="d",
+        UserVpc=vpc,
+        DataSources=[data_source(bucket, "in/", "/mnt/in", "RO")],
+        JobMaxRunningTimeMinutes=5,
+    )
     job_id = run_job(jobs, request).job_id
     answer = pai.call(lambda: pai.cloud.dlc.get(job_id))
     item = pai.call(lambda: pai.cloud.dlc.list({"JobIds": job_id}, {}, 1, 10))

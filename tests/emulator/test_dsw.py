@@ -77,8 +77,14 @@ def test_an_instance_starts_runs_its_command_and_stops(dsw, bucket):
     stopped = stop_instance(dsw, created.instance_id)
     assert not stopped.instance_url
     assert statuses(dsw, created.instance_id) == [
-        "Creating", "ResourceAllocating", "EnvPreparing", "Starting", "Running", "Stopping", "Stopped",
-    ]  # fmt: skip
+        "Creating",
+        "ResourceAllocating",
+        "EnvPreparing",
+        "Starting",
+        "Running",
+        "Stopping",
+        "Stopped",
+    ]
 
 
 def test_a_stop_ends_the_command(dsw, tmp_path):

@@ -86,9 +86,11 @@ def test_bad_mirrors_are_refused(eas):
 
 def autoscaler(least, most, threshold, down=300):
     settings = {
-        "min": least, "max": most, "scaleStrategies": [{"metricName": "qps", "threshold": threshold}],
+        "min": least,
+        "max": most,
+        "scaleStrategies": [{"metricName": "qps", "threshold": threshold}],
         "behavior": {"scaleDown": {"stabilizationWindowSeconds": down}},
-    }  # fmt: skip
+    }
     return models.CreateServiceAutoScalerRequest().from_map(settings)
 
 

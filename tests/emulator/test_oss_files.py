@@ -16,9 +16,23 @@ from tests.emulator.oss_client import HELLO_CRC, folder_of, keys_of
 
 # Keys that can't be a path, or not beside another one.
 AWKWARD = [
-    "a", "a/b", "a/b/c", "folder/", "x//y", "./z", "../escape", "a/../../etc/passwd", "dots/.", "é/日本 +&%?#",
-    "long/" + "n" * 300, "deep/" + "d/" * 400 + "end", "quote\"'<>", "back\\slash", "tail ", ".pai-emulator/x",
-]  # fmt: skip
+    "a",
+    "a/b",
+    "a/b/c",
+    "folder/",
+    "x//y",
+    "./z",
+    "../escape",
+    "a/../../etc/passwd",
+    "dots/.",
+    "é/日本 +&%?#",
+    "long/" + "n" * 300,
+    "deep/" + "d/" * 400 + "end",
+    "quote\"'<>",
+    "back\\slash",
+    "tail ",
+    ".pai-emulator/x",
+]
 
 
 class TestAwkwardKeys:
@@ -155,8 +169,14 @@ class TestLists:
             below = [each.key for each in iterate(filled, prefix="a/", delimiter="/", max_keys=limit)]
             assert sorted(below) == ["a/1", "a/2/"]
         assert [each.key for each in oss2.ObjectIterator(filled, prefix="a", delimiter="b")] == [
-            "a", "a-b", "a.b", "a/1", "a/2/x", "a/2/y", "a0",
-        ]  # fmt: skip
+            "a",
+            "a-b",
+            "a.b",
+            "a/1",
+            "a/2/x",
+            "a/2/y",
+            "a0",
+        ]
 
     def test_prefix_and_start(self, filled: oss2.Bucket) -> None:
         assert keys_of(filled, prefix="a/2") == ["a/2/x", "a/2/y"]

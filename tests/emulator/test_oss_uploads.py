@@ -83,8 +83,12 @@ class TestUploads:
         for key in ("a/1", "a/2", "b", "b", "c é"):
             bucket.init_multipart_upload(key)
         assert [each.key for each in oss2.MultipartUploadIterator(bucket, max_uploads=2)] == [
-            "a/1", "a/2", "b", "b", "c é",
-        ]  # fmt: skip
+            "a/1",
+            "a/2",
+            "b",
+            "b",
+            "c é",
+        ]
         page = bucket.list_multipart_uploads(delimiter="/")
         assert (page.prefix_list, len(page.upload_list)) == (["a/"], 3)
         assert next(iter(oss2.ObjectUploadIterator(bucket, "c é"))).upload_id

@@ -56,9 +56,16 @@ def client_of(endpoints: dict[str, str], name: str) -> oss2.Bucket:
 def call(pai: Emulator, action: str, version: str, method: str, path: str, body: Any = None) -> Any:
     """Make a signed call that no SDK method makes."""
     params = Params(
-        action=action, version=version, protocol="HTTP", pathname=path, method=method, auth_type="AK",
-        style="ROA", req_body_type="json", body_type="json",
-    )  # fmt: skip
+        action=action,
+        version=version,
+        protocol="HTTP",
+        pathname=path,
+        method=method,
+        auth_type="AK",
+        style="ROA",
+        req_body_type="json",
+        body_type="json",
+    )
     return OpenApiClient(sdk_config(pai)).call_api(params, OpenApiRequest(body=body), RuntimeOptions())
 
 
@@ -172,9 +179,14 @@ class TestCommand:
     def test_one_line_and_a_clean_end(self, tmp_path: Path) -> None:
         with command("--port", "0", "--data", str(tmp_path)) as (process, endpoints):
             assert set(endpoints) == {
-                "endpoint_url", "oss_endpoint", "eas_gateway", "access_key_id", "access_key_secret", "region",
+                "endpoint_url",
+                "oss_endpoint",
+                "eas_gateway",
+                "access_key_id",
+                "access_key_secret",
+                "region",
                 "workspace_id",
-            }  # fmt: skip
+            }
             client_of(endpoints, "some-bucket").create_bucket()
             process.send_signal(signal.SIGTERM)
             out, err = process.communicate(timeout=10)

@@ -69,9 +69,15 @@ def answers(url):
 
 def test_serves_the_log_folder_from_creating_to_stopped_and_again(boards, logs):
     board_id = create(
-        boards, DisplayName="tb", DataSourceType="OSS", Uri=uri(logs, "tb/"), SummaryRelativePath="/run1/",
-        MaxRunningTimeMinutes=60, Cpu=1, Memory=2,
-    )  # fmt: skip
+        boards,
+        DisplayName="tb",
+        DataSourceType="OSS",
+        Uri=uri(logs, "tb/"),
+        SummaryRelativePath="/run1/",
+        MaxRunningTimeMinutes=60,
+        Cpu=1,
+        Memory=2,
+    )
     board = wait(boards, board_id, "Running")
     assert board.tensorboard_url.startswith("http://127.0.0.1:")
     assert answers(board.tensorboard_url)

@@ -13,7 +13,7 @@ from airflow.providers.common.compat.sdk import ObjectStoragePath
 from airflow_provider_pai.exceptions import PaiConfigError, PaiTransferError
 from airflow_provider_pai.fs.oss import OssFileSystem, get_fs
 from airflow_provider_pai.hooks.oss import OssHook
-from airflow_provider_pai.hooks.oss_upload import PART
+from airflow_provider_pai.hooks.oss.upload import PART
 
 pytestmark = pytest.mark.usefixtures("connection")
 

@@ -17,25 +17,44 @@ echo m > $PAI_OUTPUT_DIR/model; echo '{"accuracy": 0.9}' > $PAI_OUTPUT_DIR/metri
 
 def dlc(bucket: str, **arguments):
     return DlcSubmitJobOperator(
-        task_id="task", framework="xgboost", workers=2, ecs_spec="ecs.g6.large", image="train:1", command=TRAIN,
-        inputs={"data": f"oss://{bucket}/in"}, output=f"oss://{bucket}/models/digits", parameters={"depth": 3},
-        poll_interval=0.02, **arguments,
-    )  # fmt: skip
+        task_id="task",
+        framework="xgboost",
+        workers=2,
+        ecs_spec="ecs.g6.large",
+        image="train:1",
+        command=TRAIN,
+        inputs={"data": f"oss://{bucket}/in"},
+        output=f"oss://{bucket}/models/digits",
+        parameters={"depth": 3},
+        poll_interval=0.02,
+        **arguments,
+    )
 
 
 def dsw(bucket: str, **arguments):
     return DswRunCommandOperator(
-        task_id="task", ecs_spec="ecs.g6.large", image="prepare", poll_interval=0.02,
+        task_id="task",
+        ecs_spec="ecs.g6.large",
+        image="prepare",
+        poll_interval=0.02,
         command="cat $PAI_INPUT_DATA_DIR/x.txt > $PAI_OUTPUT_DIR/y.txt",
-        inputs={"data": f"oss://{bucket}/in"}, output=f"oss://{bucket}/data", **arguments,
-    )  # fmt: skip
+        inputs={"data": f"oss://{bucket}/in"},
+        output=f"oss://{bucket}/data",
+        **arguments,
+    )
 
 
 def function(bucket: str, **arguments):
     @task.pai_dlc(
-        task_id="task", workers=2, ecs_spec="ecs.g6.large", image="train:1", output=f"oss://{bucket}/models/digits",
-        inputs={"data": f"oss://{bucket}/in"}, poll_interval=0.02, **arguments,
-    )  # fmt: skip
+        task_id="task",
+        workers=2,
+        ecs_spec="ecs.g6.large",
+        image="train:1",
+        output=f"oss://{bucket}/models/digits",
+        inputs={"data": f"oss://{bucket}/in"},
+        poll_interval=0.02,
+        **arguments,
+    )
     def train(depth: int) -> dict:
         import os
         from pathlib import Path

@@ -22,9 +22,12 @@ pytestmark = pytest.mark.usefixtures("connection")
 
 def operator(bucket, kind=DswRunCommandOperator, **changes):
     given = {
-        "task_id": "task", "image": "cpu", "ecs_spec": "ecs.g6.large", "poll_interval": 0.02,
+        "task_id": "task",
+        "image": "cpu",
+        "ecs_spec": "ecs.g6.large",
+        "poll_interval": 0.02,
         "output": f"oss://{bucket.bucket_name}/out",
-    }  # fmt: skip
+    }
     return kind(**{**given, **changes})
 
 
@@ -43,10 +46,13 @@ def rest(instance_id):
 def test_a_command_reads_writes_and_leaves_a_stopped_instance(bucket, deferrable):
     OssHook().put(f"oss://{bucket.bucket_name}/in/a.txt", "data")
     result = task(
-        bucket, f"run-{deferrable}", deferrable=deferrable, parameters={"n": 1},
+        bucket,
+        f"run-{deferrable}",
+        deferrable=deferrable,
+        parameters={"n": 1},
         command='echo "$PAI_PARAMS"; cp $PAI_INPUT_RAW_DIR/a.txt $PAI_OUTPUT_DIR/b.txt',
         inputs={"raw": f"oss://{bucket.bucket_name}/in"},
-    ).run()  # fmt: skip
+    ).run()
     assert result["exit_code"] == 0
     assert OssHook().get(result["output"] + "b.txt") == b"data"
     assert OssHook().get(result["log_uri"]) == b'{"n": 1}\n'
@@ -139,9 +145,13 @@ def test_a_notebook_is_executed_and_kept(bucket):
     notebook = {"cells": [cell], "metadata": {}, "nbformat": 4, "nbformat_minor": 4}
     OssHook().put(f"oss://{bucket.bucket_name}/nb/a.ipynb", json.dumps(notebook))
     result = task(
-        bucket, "notebook", kind=DswRunNotebookOperator, notebook="/mnt/pai/input/nb/a.ipynb", parameters={"k": 2},
+        bucket,
+        "notebook",
+        kind=DswRunNotebookOperator,
+        notebook="/mnt/pai/input/nb/a.ipynb",
+        parameters={"k": 2},
         inputs={"nb": f"oss://{bucket.bucket_name}/nb"},
-    ).run()  # fmt: skip
+    ).run()
     assert OssHook().get(result["output"] + "n") == b'{"k": 2}'
     executed = json.loads(OssHook().get(result["notebook_uri"]))
     assert executed["cells"][0]["execution_count"] == 1

@@ -26,9 +26,14 @@ class WorkerLostError(BaseException):
 
 def operator(**changes):
     given = {
-        "task_id": "task", "framework": "pytorch", "ecs_spec": "ecs.g6.large", "image": "i", "command": "true",
-        "poll_interval": 0.05, "log_interval": 0,
-    }  # fmt: skip
+        "task_id": "task",
+        "framework": "pytorch",
+        "ecs_spec": "ecs.g6.large",
+        "image": "i",
+        "command": "true",
+        "poll_interval": 0.05,
+        "log_interval": 0,
+    }
     return DlcSubmitJobOperator(**{**given, **changes})
 
 

@@ -7,9 +7,9 @@ from airflow.providers.common.compat.sdk import AirflowSkipException
 
 from airflow_provider_pai.artifact import ModelArtifact
 from airflow_provider_pai.exceptions import PaiConfigError
-from airflow_provider_pai.hooks.artifacts import write_artifact
 from airflow_provider_pai.hooks.oss import OssHook
 from airflow_provider_pai.ledger import Ledger
+from airflow_provider_pai.manifests import write_artifact
 from airflow_provider_pai.operators.model import ModelGateOperator
 from tests.task import Task
 

@@ -8,9 +8,9 @@ from airflow.providers.common.compat.sdk import AirflowSensorTimeout, AirflowSki
 
 from airflow_provider_pai.artifact import MANIFEST_NAME, ModelArtifact
 from airflow_provider_pai.exceptions import PaiArtifactError, PaiConfigError, PaiPermissionError
-from airflow_provider_pai.hooks.artifacts import read_artifact, write_artifact
 from airflow_provider_pai.hooks.oss import OssHook
 from airflow_provider_pai.ledger import Ledger
+from airflow_provider_pai.manifests import read_artifact, write_artifact
 from airflow_provider_pai.sensors.oss import OssArtifactSensor, OssKeySensor, OssPrefixUnchangedSensor
 from airflow_provider_pai.triggers.oss_quiet import Quiet
 from tests.task import Task

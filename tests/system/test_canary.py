@@ -39,9 +39,13 @@ def rollout(run, group):
     def start(day):
         model = group.model(day)
         one = run(
-            "pai_canary_approval", artifact=model["uri"], group=group.name, metrics=METRICS,
-            plan={**PLAN, "min_requests": 10}, command="python {model}/serve.py {model} 8000",
-        )  # fmt: skip
+            "pai_canary_approval",
+            artifact=model["uri"],
+            group=group.name,
+            metrics=METRICS,
+            plan={**PLAN, "min_requests": 10},
+            command="python {model}/serve.py {model} 8000",
+        )
         name = f"{group.name}_{model['version'].lower().replace('-', '_')}"
         one.until("the candidate has traffic", lambda: group.traffic().get(name) == (10, True), timeout=60)
         return one, name

@@ -7,9 +7,9 @@ import json
 import pytest
 
 from airflow_provider_pai.artifact import ModelArtifact
-from airflow_provider_pai.hooks.artifacts import write_artifact
 from airflow_provider_pai.hooks.eas import EasHook
 from airflow_provider_pai.hooks.oss import OssHook
+from airflow_provider_pai.manifests import write_artifact
 from tests.group import SERVER
 
 pytestmark = pytest.mark.timeout(300)
@@ -27,9 +27,11 @@ def params(dlc):
     write_artifact(oss, ModelArtifact(name="digits", version="20261121T1800Z-00000001", uri=uri))
     oss.put(f"oss://{BUCKET}/requests.jsonl", '{"json": {}, "expect": {"answer": 42}}\n' * 700)
     return {
-        "artifact": uri, "command": "python {model}/server.py {model} 8000", "requests": f"oss://{BUCKET}/requests.jsonl",
+        "artifact": uri,
+        "command": "python {model}/server.py {model} 8000",
+        "requests": f"oss://{BUCKET}/requests.jsonl",
         "output": f"oss://{BUCKET}/predictions",
-    }  # fmt: skip
+    }
 
 
 def services(one):

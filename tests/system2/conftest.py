@@ -66,9 +66,12 @@ class Airflow:
         """Start one part; it serves nothing on the network."""
         with (HOME / f"{name}.log").open("ab") as log:
             self.running[call_it or name] = subprocess.Popen(
-                ["airflow", name, "--skip-serve-logs"], env=self.environment, stdout=log, stderr=log,
+                ["airflow", name, "--skip-serve-logs"],
+                env=self.environment,
+                stdout=log,
+                stderr=log,
                 start_new_session=True,
-            )  # fmt: skip
+            )
 
     def stop(self, name: str, number: signal.Signals = signal.SIGTERM) -> None:
         """Send one part a signal and wait for its end; SIGKILL goes to its children too."""

@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from airflow_provider_pai.hooks.service import Goal, Undo
+from airflow_provider_pai.hooks.eas.goals import Goal, Undo
 from airflow_provider_pai.triggers.eas import EasServiceTrigger
 from tests.service import config
 from tests.task import fire
@@ -19,9 +19,14 @@ TASK = {"dag_id": "dag", "run_id": "run", "task_id": "task", "map_index": -1}
 
 def trigger(name, **changes):
     given = {
-        "hook_arguments": {"pai_conn_id": "pai_default"}, "poll_interval": 0.02, "service": name, "task": TASK,
-        "goal": Goal(until="ready").to_dict(), "undo": Undo(version=0, owner=OWNER).to_dict(), **changes,
-    }  # fmt: skip
+        "hook_arguments": {"pai_conn_id": "pai_default"},
+        "poll_interval": 0.02,
+        "service": name,
+        "task": TASK,
+        "goal": Goal(until="ready").to_dict(),
+        "undo": Undo(version=0, owner=OWNER).to_dict(),
+        **changes,
+    }
     return EasServiceTrigger(**given)
 
 

@@ -12,9 +12,11 @@ from airflow_provider_pai.triggers import hub
 from airflow_provider_pai.triggers.hub import hub_of, next_tick
 
 BODY = {
-    "DisplayName": "x", "JobType": "PyTorchJob", "UserCommand": "true",
+    "DisplayName": "x",
+    "JobType": "PyTorchJob",
+    "UserCommand": "true",
     "JobSpecs": [{"Type": "Worker", "PodCount": 1, "Image": "i", "EcsSpec": "ecs.g6.large"}],
-}  # fmt: skip
+}
 
 
 @pytest.fixture

@@ -22,9 +22,12 @@ def submit(command="sleep 60"):
 
 def trigger(job_id, **changes):
     given = {
-        "hook_path": "airflow_provider_pai.hooks.dlc.DlcHook", "hook_arguments": DlcHook().arguments,
-        "job_id": job_id, "poll_interval": 0.02, "task": TASK,
-    }  # fmt: skip
+        "hook_path": "airflow_provider_pai.hooks.dlc.DlcHook",
+        "hook_arguments": DlcHook().arguments,
+        "job_id": job_id,
+        "poll_interval": 0.02,
+        "task": TASK,
+    }
     return PaiJobTrigger(**{**given, **changes})
 
 

@@ -33,8 +33,15 @@ def count(pai, match="oss"):
 
 
 def test_what_is_asked_is_planned_with_the_fewest_looks():
-    uris = ["oss://bbb/in/*.csv", "oss://bbb/in/2026/*", "oss://bbb/in/x", "oss://bbb/other/1", "oss://bbb/other/2",
-            "oss://bbb/z", "oss://ccc/in/x"]  # fmt: skip
+    uris = [
+        "oss://bbb/in/*.csv",
+        "oss://bbb/in/2026/*",
+        "oss://bbb/in/x",
+        "oss://bbb/other/1",
+        "oss://bbb/other/2",
+        "oss://bbb/z",
+        "oss://ccc/in/x",
+    ]
     assert looks(uris) == [
         Look("bbb", "in/", ("oss://bbb/in/*.csv", "oss://bbb/in/2026/*", "oss://bbb/in/x")),
         Look("bbb", "other/", ("oss://bbb/other/1", "oss://bbb/other/2")),
@@ -50,8 +57,11 @@ def test_every_question_has_its_answer(at, bucket, pai):
     rule = count(pai)
     found = find_now(hook, [at + "*.csv", at + "2026/", at + "x", at + "none"])
     assert {uri.removeprefix(at): [str(i.uri).removeprefix(at) for i in infos] for uri, infos in found.items()} == {
-        "*.csv": ["1.csv", "2.csv", "2026/3.csv"], "2026/": ["2026/3.csv"], "x": ["x"], "none": [],
-    }  # fmt: skip
+        "*.csv": ["1.csv", "2.csv", "2026/3.csv"],
+        "2026/": ["2026/3.csv"],
+        "x": ["x"],
+        "none": [],
+    }
     assert 10_000 - rule.times == 1
     found = find_now(hook, [at + "x", at + "y", at + "none"])
     assert [len(found[at + key]) for key in ("x", "y", "none")] == [1, 1, 0]

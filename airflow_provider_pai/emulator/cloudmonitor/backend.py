@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from airflow_provider_pai.emulator.cloud import Cloud
+from airflow_provider_pai.emulator.account import Cloud
 from airflow_provider_pai.emulator.eas.series import KEPT_SECONDS, Bucket, Series
 from airflow_provider_pai.emulator.errors import InvalidParameterError, NotFoundError
 

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
 
-from airflow_provider_pai.emulator.cloud import Cloud, now
-from airflow_provider_pai.emulator.dlc import specs
+from airflow_provider_pai.emulator import ecs as specs
+from airflow_provider_pai.emulator.account import Cloud, now
 from airflow_provider_pai.emulator.dlc.job import KIND, RESERVING, Job
 from airflow_provider_pai.emulator.dlc.life import Life, clean_up, log_file
 from airflow_provider_pai.emulator.dlc.listing import matches, order

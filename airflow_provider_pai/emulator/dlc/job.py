@@ -8,9 +8,9 @@ from collections import deque
 from datetime import datetime
 from typing import Any
 
-from airflow_provider_pai.emulator.cloud import Cloud, now, timestamp
+from airflow_provider_pai.emulator.account import Cloud, now, timestamp
 from airflow_provider_pai.emulator.dlc.pods import plan
-from airflow_provider_pai.emulator.dlc.specs import is_lingjun, requested
+from airflow_provider_pai.emulator.ecs import is_lingjun, requested
 from airflow_provider_pai.emulator.wire import Json
 
 KIND = "dlc-job"
@@ -30,9 +30,21 @@ TIME_FIELDS = {
 
 # What GetJob and ListJobs give back as it was sent.
 _ECHOED = (
-    "Accessibility", "CredentialConfig", "CustomEnvs", "Description", "DisplayName", "Envs", "JobSpecs", "JobType",
-    "Priority", "ResourceId", "Settings", "ThirdpartyLibDir", "ThirdpartyLibs", "UserCommand",
-)  # fmt: skip
+    "Accessibility",
+    "CredentialConfig",
+    "CustomEnvs",
+    "Description",
+    "DisplayName",
+    "Envs",
+    "JobSpecs",
+    "JobType",
+    "Priority",
+    "ResourceId",
+    "Settings",
+    "ThirdpartyLibDir",
+    "ThirdpartyLibs",
+    "UserCommand",
+)
 _DETAILS = ("Pods", "StatusHistory", "JobReplicaStatuses", "RestartRecord")
 _ONLY_GET = ("Description", "CustomEnvs", "RestartRecord")
 

@@ -8,11 +8,11 @@ from collections.abc import Awaitable
 from contextlib import suppress
 from pathlib import Path
 
-from airflow_provider_pai.emulator.cloud import Cloud, timestamp
+from airflow_provider_pai.emulator.account import Cloud, timestamp
 from airflow_provider_pai.emulator.dlc.job import MAX_RESTARTS, RESERVING, Job
 from airflow_provider_pai.emulator.dlc.pods import Pod, deciding, environment, is_retryable, new_uid, plan
 from airflow_provider_pai.emulator.dlc.quotas import Quotas
-from airflow_provider_pai.emulator.dlc.specs import is_lingjun, is_spot
+from airflow_provider_pai.emulator.ecs import is_lingjun, is_spot
 from airflow_provider_pai.emulator.errors import ApiError
 from airflow_provider_pai.emulator.runtime.code import Checkout, CloneError
 from airflow_provider_pai.emulator.runtime.mounts import Mount, mount_all

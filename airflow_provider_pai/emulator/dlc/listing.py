@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 
 from airflow_provider_pai.emulator.dlc.job import Job
-from airflow_provider_pai.emulator.dlc.specs import is_spot
+from airflow_provider_pai.emulator.ecs import is_spot
 from airflow_provider_pai.emulator.errors import InvalidParameterError
 from airflow_provider_pai.emulator.paging import choice, fuzzy
 from airflow_provider_pai.emulator.runtime.logs import time_range

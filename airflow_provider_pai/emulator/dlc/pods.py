@@ -7,8 +7,8 @@ import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from airflow_provider_pai.emulator.cloud import timestamp
-from airflow_provider_pai.emulator.dlc.specs import gpus_of
+from airflow_provider_pai.emulator.account import timestamp
+from airflow_provider_pai.emulator.ecs import gpus_of
 from airflow_provider_pai.emulator.wire import Json
 
 HOST = "127.0.0.1"

@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Iterable, Mapping
 from typing import Any
 
 from airflow_provider_pai.emulator.dlc.job import Job
-from airflow_provider_pai.emulator.dlc.specs import demand
+from airflow_provider_pai.emulator.ecs import demand
 
 LIMITS = ("pods", "cpu", "gpu", "memory")
 

@@ -10,7 +10,7 @@ import re
 from collections.abc import Callable
 from typing import Any
 
-from airflow_provider_pai.emulator.dlc.specs import check_ecs_spec
+from airflow_provider_pai.emulator.ecs import check_ecs_spec
 from airflow_provider_pai.emulator.errors import InvalidParameterError
 from airflow_provider_pai.emulator.runtime.mounts import check_mount_path, parse_oss_uri
 from airflow_provider_pai.emulator.wire import Json

@@ -6,11 +6,11 @@ from collections.abc import Callable, Sequence
 from datetime import datetime
 from pathlib import Path
 
-from airflow_provider_pai.emulator.cloud import Cloud
-from airflow_provider_pai.emulator.dlc.specs import EcsSpec, check_ecs_spec, filter_specs
+from airflow_provider_pai.emulator.account import Cloud
 from airflow_provider_pai.emulator.dsw.instance import KIND, Instance
 from airflow_provider_pai.emulator.dsw.life import Life, erase
 from airflow_provider_pai.emulator.dsw.rules import check_instance, check_labels
+from airflow_provider_pai.emulator.ecs import EcsSpec, check_ecs_spec, filter_specs
 from airflow_provider_pai.emulator.errors import ApiError, InvalidParameterError, NotFoundError
 from airflow_provider_pai.emulator.paging import choice, fuzzy, page
 from airflow_provider_pai.emulator.wire import Json

@@ -6,7 +6,7 @@ import secrets
 from datetime import datetime
 from typing import Any
 
-from airflow_provider_pai.emulator.cloud import Cloud, now, timestamp
+from airflow_provider_pai.emulator.account import Cloud, now, timestamp
 from airflow_provider_pai.emulator.wire import Json
 
 KIND = "dsw-instance"
@@ -14,10 +14,26 @@ RESTING = frozenset({"Stopped", "Failed", "SaveFailed"})
 """Statuses from which an instance can be started, changed and deleted."""
 
 _ECHOED = (
-    "Accessibility", "Affinity", "CloudDisks", "CredentialConfig", "Driver", "DynamicMount", "EcsSpec",
-    "EnvironmentVariables", "ImageAuth", "ImageId", "ImageUrl", "InstanceName", "Labels", "Priority",
-    "RequestedResource", "ResourceId", "UserVpc", "WorkspaceId", "WorkspaceSource",
-)  # fmt: skip
+    "Accessibility",
+    "Affinity",
+    "CloudDisks",
+    "CredentialConfig",
+    "Driver",
+    "DynamicMount",
+    "EcsSpec",
+    "EnvironmentVariables",
+    "ImageAuth",
+    "ImageId",
+    "ImageUrl",
+    "InstanceName",
+    "Labels",
+    "Priority",
+    "RequestedResource",
+    "ResourceId",
+    "UserVpc",
+    "WorkspaceId",
+    "WorkspaceSource",
+)
 _URLS = {"InstanceUrl": "", "JupyterlabUrl": "lab/", "TerminalUrl": "tty/", "WebIDEUrl": "ide/"}
 
 

@@ -7,7 +7,7 @@ from functools import partial
 
 from starlette.routing import BaseRoute, Route
 
-from airflow_provider_pai.emulator.cloud import Cloud
+from airflow_provider_pai.emulator.account import Cloud
 from airflow_provider_pai.emulator.errors import ApiError, InvalidParameterError
 from airflow_provider_pai.emulator.runtime.logs import time_range
 from airflow_provider_pai.emulator.wire import Call, Json, api_route
@@ -71,11 +71,12 @@ def routes(cloud: Cloud) -> list[BaseRoute]:
         route("PUT", instance + "/start", "StartInstance", start),
         route("PUT", instance + "/stop", "StopInstance", stop),
         route("GET", instance + "/events", "GetInstanceEvents", events),
-        route("PUT", instance + "/labels", "UpdateInstanceLabels", update_labels,
-              f"{MODELS}:UpdateInstanceLabelsRequest"),
+        route(
+            "PUT", instance + "/labels", "UpdateInstanceLabels", update_labels, f"{MODELS}:UpdateInstanceLabelsRequest"
+        ),
         route("DELETE", instance + "/labels", "DeleteInstanceLabels", delete_labels),
         route("GET", "/api/v2/ecsspecs", "ListEcsSpecs", ecs_specs),
-    ]  # fmt: skip
+    ]
 
 
 def _route(

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from airflow_provider_pai.emulator.cloud import Cloud
+from airflow_provider_pai.emulator.account import Cloud
 from airflow_provider_pai.emulator.eas import autoscaler
 from airflow_provider_pai.emulator.eas import config as service_json
 from airflow_provider_pai.emulator.eas.groups import Groups

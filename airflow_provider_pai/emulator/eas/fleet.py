@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable, Collection
 from pathlib import Path
 
-from airflow_provider_pai.emulator.cloud import Cloud
+from airflow_provider_pai.emulator.account import Cloud
 from airflow_provider_pai.emulator.eas.config import ServiceSpec
 from airflow_provider_pai.emulator.eas.instance import Instance
 

@@ -19,7 +19,7 @@ from starlette.routing import BaseRoute, Route
 from starlette.types import Message, Receive, Scope, Send
 from yarl import URL
 
-from airflow_provider_pai.emulator.cloud import Cloud
+from airflow_provider_pai.emulator.account import Cloud
 from airflow_provider_pai.emulator.eas.instance import Instance
 from airflow_provider_pai.emulator.eas.mirror import next_targets
 from airflow_provider_pai.emulator.eas.service import Service

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
-from airflow_provider_pai.emulator.cloud import Cloud, timestamp
+from airflow_provider_pai.emulator.account import Cloud, timestamp
 from airflow_provider_pai.emulator.eas.service import Service
 from airflow_provider_pai.emulator.eas.state import TRAFFIC_MODES, GroupRecord
 from airflow_provider_pai.emulator.eas.traffic import Split

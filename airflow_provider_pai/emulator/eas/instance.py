@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
-from airflow_provider_pai.emulator.cloud import Cloud, timestamp
+from airflow_provider_pai.emulator.account import Cloud, timestamp
 from airflow_provider_pai.emulator.eas.config import Check, ServiceSpec
 from airflow_provider_pai.emulator.eas.probe import Prober
 from airflow_provider_pai.emulator.errors import ApiError

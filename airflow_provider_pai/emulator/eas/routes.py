@@ -10,7 +10,7 @@ from typing import Any
 
 from starlette.routing import BaseRoute
 
-from airflow_provider_pai.emulator.cloud import Cloud
+from airflow_provider_pai.emulator.account import Cloud
 from airflow_provider_pai.emulator.eas import autoscaler, mirror
 from airflow_provider_pai.emulator.eas.logs import moment, numbered_page, read_lines
 from airflow_provider_pai.emulator.eas.service import Service

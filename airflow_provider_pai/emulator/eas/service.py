@@ -7,7 +7,7 @@ import shutil
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
-from airflow_provider_pai.emulator.cloud import Cloud, timestamp
+from airflow_provider_pai.emulator.account import Cloud, timestamp
 from airflow_provider_pai.emulator.eas.config import ServiceSpec, parse
 from airflow_provider_pai.emulator.eas.fleet import Fleet, StartError
 from airflow_provider_pai.emulator.eas.series import Series

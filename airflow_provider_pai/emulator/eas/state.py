@@ -7,7 +7,7 @@ import uuid
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from airflow_provider_pai.emulator.cloud import timestamp
+from airflow_provider_pai.emulator.account import timestamp
 
 Json = dict[str, Any]
 

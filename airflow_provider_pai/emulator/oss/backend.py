@@ -6,7 +6,7 @@ import shutil
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
-from airflow_provider_pai.emulator.cloud import Cloud, now
+from airflow_provider_pai.emulator.account import Cloud, now
 from airflow_provider_pai.emulator.oss.errors import (
     OssError,
     another_region,

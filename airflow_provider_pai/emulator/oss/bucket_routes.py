@@ -10,8 +10,8 @@ from itertools import islice
 
 from starlette.responses import Response
 
+from airflow_provider_pai.emulator.account import now
 from airflow_provider_pai.emulator.auth import raw
-from airflow_provider_pai.emulator.cloud import now
 from airflow_provider_pai.emulator.oss.backend import STORAGE_CLASSES, Bucket
 from airflow_provider_pai.emulator.oss.config_routes import checked_acl
 from airflow_provider_pai.emulator.oss.configs import encryption_of, encryption_rule, tags_of

@@ -58,9 +58,13 @@ def call_back(callback: dict[str, Any], variables: dict[str, Any], bucket: str, 
 def _facts(bucket: str, stored: StoredObject) -> dict[str, object]:
     kind = stored.attributes.headers.get("content-type", "")
     return {
-        "bucket": bucket, "object": stored.key, "etag": stored.etag, "size": stored.size, "mimeType": kind,
+        "bucket": bucket,
+        "object": stored.key,
+        "etag": stored.etag,
+        "size": stored.size,
+        "mimeType": kind,
         "crc64": stored.record.crc64,
-    }  # fmt: skip
+    }
 
 
 def _filled(body: str, values: Mapping[str, object], kind: str) -> str:

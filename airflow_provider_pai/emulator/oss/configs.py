@@ -179,11 +179,14 @@ def _check_overlap(left: ElementTree.Element, right: ElementTree.Element) -> Non
 
 CONFIGS: Mapping[str, Config] = {
     "cors": Config(
-        "CORSConfiguration", _check_cors, ("NoSuchCORSConfiguration", "The CORS Configuration does not exist."),
+        "CORSConfiguration",
+        _check_cors,
+        ("NoSuchCORSConfiguration", "The CORS Configuration does not exist."),
         filled=(("ResponseVary", "false"),),
     ),
     "encryption": Config(
-        "ServerSideEncryptionRule", _check_encryption,
+        "ServerSideEncryptionRule",
+        _check_encryption,
         ("NoSuchServerSideEncryptionRule", "The server side encryption rule does not exist."),
     ),
     "lifecycle": Config(
@@ -195,9 +198,10 @@ CONFIGS: Mapping[str, Config] = {
     ),
     "qos": Config("BucketUserQos", _check_capacity, default=(("StorageCapacity", -1),)),
     "referer": Config(
-        "RefererConfiguration", default=(("AllowEmptyReferer", True), ("RefererList", [])),
+        "RefererConfiguration",
+        default=(("AllowEmptyReferer", True), ("RefererList", [])),
         filled=(("AllowTruncateQueryString", "true"),),
     ),
     "tagging": Config("Tagging", default=(("TagSet", []),)),
     "versioning": Config("VersioningConfiguration", _check_versioning),
-}  # fmt: skip
+}

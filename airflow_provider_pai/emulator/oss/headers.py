@@ -50,19 +50,34 @@ _RANGE = re.compile(r"bytes=(\d*)-(\d*)(?:,.*)?")
 
 _COMPRESSED = frozenset(
     {
-        "application/javascript", "application/json", "application/rss+xml", "application/x-javascript",
-        "application/xml", "text/cache-manifest", "text/css", "text/html", "text/javascript", "text/json",
-        "text/plain", "text/x-component", "text/xml",
+        "application/javascript",
+        "application/json",
+        "application/rss+xml",
+        "application/x-javascript",
+        "application/xml",
+        "text/cache-manifest",
+        "text/css",
+        "text/html",
+        "text/javascript",
+        "text/json",
+        "text/plain",
+        "text/x-component",
+        "text/xml",
     }
-)  # fmt: skip
+)
 
 # Query parameters of GET that replace a header of the answer.
 _OVERRIDES = {
     f"response-{name}": name
     for name in (
-        "cache-control", "content-disposition", "content-encoding", "content-language", "content-type", "expires",
+        "cache-control",
+        "content-disposition",
+        "content-encoding",
+        "content-language",
+        "content-type",
+        "expires",
     )
-}  # fmt: skip
+}
 
 
 def attributes_of(headers: Mapping[str, str], kind: str = "Normal") -> Attributes:

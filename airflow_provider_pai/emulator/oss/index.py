@@ -150,8 +150,14 @@ class Index:
         """Insert a record beside those of other states of this object."""
         self.execute(
             "INSERT OR REPLACE INTO objects VALUES (?, ?, ?, ?, ?, ?, ?)",
-            bucket, key, record.inode, record.size, record.mtime_ns, record.aside, _body(record),
-        )  # fmt: skip
+            bucket,
+            key,
+            record.inode,
+            record.size,
+            record.mtime_ns,
+            record.aside,
+            _body(record),
+        )
 
     def records(self, bucket: str, keys: Iterable[str]) -> dict[str, list[Record]]:
         """Return the records of each of these keys that has any."""
@@ -159,8 +165,9 @@ class Index:
         for key, *columns in self.execute(
             "SELECT key, inode, size, mtime_ns, aside, body FROM objects"
             " WHERE bucket = ? AND key IN (SELECT value FROM json_each(?))",
-            bucket, json.dumps(list(keys)),
-        ):  # fmt: skip
+            bucket,
+            json.dumps(list(keys)),
+        ):
             found.setdefault(key, []).append(_record(*columns))
         return found
 
@@ -181,8 +188,11 @@ class Index:
         self.execute(
             "INSERT INTO versions (bucket, key, version, inode, size, mtime_ns, aside, body)"
             " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-            bucket, key, version, *kept,
-        )  # fmt: skip
+            bucket,
+            key,
+            version,
+            *kept,
+        )
 
     def put_version(self, version: Version, record: Record) -> None:
         """Replace the record of an earlier version."""
@@ -194,8 +204,9 @@ class Index:
         for seq, key, version, *columns in self.execute(
             "SELECT seq, key, version, inode, size, mtime_ns, aside, body FROM versions"
             " WHERE bucket = ? AND key IN (SELECT value FROM json_each(?)) ORDER BY key, seq DESC",
-            bucket, json.dumps(list(keys)),
-        ):  # fmt: skip
+            bucket,
+            json.dumps(list(keys)),
+        ):
             record = _record(*columns) if columns[-1] else None
             found.setdefault(key, []).append(Version(seq, key, version, columns[2], record))
         return found
@@ -216,8 +227,10 @@ class Index:
         while True:
             rows = self.execute(
                 f"SELECT DISTINCT key FROM {source} AND key > ? AND key >= ? ORDER BY key LIMIT 1000",  # noqa: S608
-                bucket, after, prefix,
-            )  # fmt: skip
+                bucket,
+                after,
+                prefix,
+            )
             for (key,) in rows:
                 if not key.startswith(prefix):
                     return
@@ -244,6 +257,12 @@ def _record(inode: int, size: int, mtime_ns: int, aside: str, body: str) -> Reco
     restored = tuple(more["restored"]) if more.get("restored") else None
     attributes = Attributes(headers=headers, tags=tags, kind=kind, acl=more.get("acl", "default"), restored=restored)
     return Record(
-        inode=inode, size=size, mtime_ns=mtime_ns, etag=etag, crc64=int(crc64), attributes=attributes, aside=aside,
+        inode=inode,
+        size=size,
+        mtime_ns=mtime_ns,
+        etag=etag,
+        crc64=int(crc64),
+        attributes=attributes,
+        aside=aside,
         version=more.get("version", ""),
-    )  # fmt: skip
+    )

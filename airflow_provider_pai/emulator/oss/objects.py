@@ -149,9 +149,13 @@ class Objects:
         """
         status = staged.seal()
         record = Record(
-            inode=status.st_ino, size=status.st_size, mtime_ns=status.st_mtime_ns,
-            etag=etag or staged.hash.etag, crc64=staged.hash.crc64, attributes=attributes,
-        )  # fmt: skip
+            inode=status.st_ino,
+            size=status.st_size,
+            mtime_ns=status.st_mtime_ns,
+            etag=etag or staged.hash.etag,
+            crc64=staged.hash.crc64,
+            attributes=attributes,
+        )
         with self.lock:
             if self._index.bucket(bucket) is None:
                 raise no_such_bucket()
@@ -257,9 +261,13 @@ class Objects:
         """Hash a file that was written through a mount, and remember the result."""
         status, digest = hash_file(path)
         record = Record(
-            inode=status.st_ino, size=status.st_size, mtime_ns=status.st_mtime_ns,
-            etag=digest.etag, crc64=digest.crc64, attributes=Attributes(),
-        )  # fmt: skip
+            inode=status.st_ino,
+            size=status.st_size,
+            mtime_ns=status.st_mtime_ns,
+            etag=digest.etag,
+            crc64=digest.crc64,
+            attributes=Attributes(),
+        )
         if time.time_ns() - status.st_mtime_ns > _SETTLED_NS:
             with self.lock:
                 if record.describes(path.stat()):

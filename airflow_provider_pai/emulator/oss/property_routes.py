@@ -78,8 +78,10 @@ async def get_symlink(call: Call) -> Response:
         raise OssError(400, "NotSymlink", "The object is not symlink.")
     headers = {
         "x-oss-symlink-target": stored.attributes.headers["x-oss-symlink-target"],
-        "etag": quoted(stored.etag), "last-modified": http_date(stored.modified), **version_header(call, stored),
-    }  # fmt: skip
+        "etag": quoted(stored.etag),
+        "last-modified": http_date(stored.modified),
+        **version_header(call, stored),
+    }
     return empty(headers=outgoing(headers))
 
 

@@ -11,8 +11,8 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
+from airflow_provider_pai.emulator.account import Cloud
 from airflow_provider_pai.emulator.auth import SignedRequest
-from airflow_provider_pai.emulator.cloud import Cloud
 from airflow_provider_pai.emulator.errors import ApiError
 from airflow_provider_pai.emulator.oss import bucket_routes, object_routes, property_routes, upload_routes
 from airflow_provider_pai.emulator.oss.access import check_anonymous

@@ -150,8 +150,14 @@ class Uploads:
                 raise
         self._index.execute(
             "INSERT OR REPLACE INTO parts VALUES (?, ?, ?, ?, ?, ?, ?)",
-            upload.id, number, part.file, part.size, part.etag, str(part.crc64), part.mtime_ns,
-        )  # fmt: skip
+            upload.id,
+            number,
+            part.file,
+            part.size,
+            part.etag,
+            str(part.crc64),
+            part.mtime_ns,
+        )
         for each in before:
             if each.place[0] != _BODY:
                 (self._folder / upload.id / each.file).unlink(missing_ok=True)
@@ -180,9 +186,13 @@ class Uploads:
                 content_md5 = base64.b64encode(hash_file(staged.path)[1].md5).decode()
                 attributes = replace(attributes, headers={**attributes.headers, "content-md5": content_md5})
             stored = self._objects.put(
-                upload.bucket, upload.key, staged, attributes,
-                overwrite=overwrite, etag=f"{digest.hexdigest().upper()}-{len(parts)}",
-            )  # fmt: skip
+                upload.bucket,
+                upload.key,
+                staged,
+                attributes,
+                overwrite=overwrite,
+                etag=f"{digest.hexdigest().upper()}-{len(parts)}",
+            )
         self.abort(upload)
         return stored
 

@@ -6,7 +6,7 @@ from collections import deque
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from airflow_provider_pai.emulator.cloud import now
+from airflow_provider_pai.emulator.account import now
 from airflow_provider_pai.emulator.errors import InvalidParameterError
 
 KEPT = timedelta(days=7)

@@ -13,9 +13,9 @@ AT_ONCE = {"retry_delay": timedelta(0)}
 
 with DAG("swarm", schedule=None, start_date=START):
     for task_id, deferrable in (("in_worker", False), ("deferred", True)):
-        DlcSubmitJobOperator.partial(
-            task_id=task_id, deferrable=deferrable, retries=20, **AT_ONCE, **COMMON
-        ).expand(command=["sleep 3"] * 4)  # fmt: skip
+        DlcSubmitJobOperator.partial(task_id=task_id, deferrable=deferrable, retries=20, **AT_ONCE, **COMMON).expand(
+            command=["sleep 3"] * 4
+        )
 
 with DAG("windows", schedule=None, start_date=START):
     unread, unstored = (
@@ -27,9 +27,12 @@ with DAG("windows", schedule=None, start_date=START):
 with DAG("again", schedule="@daily", start_date=START, end_date=START, catchup=False):
     DlcSubmitJobOperator(task_id="in_worker", command="true", **COMMON)
     DlcSubmitJobOperator(
-        task_id="trained", command="echo m > $PAI_OUTPUT_DIR/model", output="oss://again/models", deferrable=True,
+        task_id="trained",
+        command="echo m > $PAI_OUTPUT_DIR/model",
+        output="oss://again/models",
+        deferrable=True,
         **COMMON,
-    )  # fmt: skip
+    )
     DlcSubmitJobOperator.partial(task_id="mapped", deferrable=True, **COMMON).expand(command=["true", "sleep 0"])
 
 with DAG("lost", schedule=None, start_date=START):

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
 
-from airflow_provider_pai.emulator.cloud import Cloud
+from airflow_provider_pai.emulator.account import Cloud
 from airflow_provider_pai.emulator.dlc.rules import check_choice, check_number
 from airflow_provider_pai.emulator.dlc.tensorboards.board import KIND, Board
 from airflow_provider_pai.emulator.dlc.tensorboards.folders import find_folders

@@ -5,7 +5,7 @@ from __future__ import annotations
 import secrets
 from datetime import datetime
 
-from airflow_provider_pai.emulator.cloud import Cloud, now, timestamp
+from airflow_provider_pai.emulator.account import Cloud, now, timestamp
 from airflow_provider_pai.emulator.dlc.tensorboards.folders import Folders
 from airflow_provider_pai.emulator.wire import Json
 
@@ -15,9 +15,21 @@ ACTIVE = frozenset({"Creating", "Running"})
 
 # What GetTensorboard gives back as it was sent.
 _ECHOED = (
-    "Accessibility", "Cpu", "DataSourceType", "DisplayName", "MaxRunningTimeMinutes", "Memory", "Options", "Priority",
-    "QuotaId", "SummaryPath", "SummaryRelativePath", "TensorboardDataSources", "TensorboardSpec", "WorkspaceId",
-)  # fmt: skip
+    "Accessibility",
+    "Cpu",
+    "DataSourceType",
+    "DisplayName",
+    "MaxRunningTimeMinutes",
+    "Memory",
+    "Options",
+    "Priority",
+    "QuotaId",
+    "SummaryPath",
+    "SummaryRelativePath",
+    "TensorboardDataSources",
+    "TensorboardSpec",
+    "WorkspaceId",
+)
 
 
 class Board:

@@ -9,7 +9,7 @@ import shutil
 import sys
 from pathlib import Path
 
-from airflow_provider_pai.emulator.cloud import Cloud
+from airflow_provider_pai.emulator.account import Cloud
 from airflow_provider_pai.emulator.dlc.tensorboards.board import Board
 from airflow_provider_pai.emulator.errors import ApiError
 from airflow_provider_pai.emulator.runtime.logs import read_log, time_range

@@ -1,0 +1,103 @@
+"""TensorBoards of DLC 2020-12-03: pages over a log folder on OSS."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+from airflow_provider_pai.exceptions import PaiApiError, PaiNotFoundError
+from airflow_provider_pai.hooks.base import WatchedHook
+from airflow_provider_pai.hooks.dlc.jobs import LOOK_BACK, PAGE_SIZE, all_pages
+from airflow_provider_pai.remote import Json, RemoteJob
+from airflow_provider_pai.states import DLC_TENSORBOARD
+from airflow_provider_pai.versions import utc_text
+
+
+class TensorBoardHook(WatchedHook):
+    """TensorBoards, which the API spells Tensorboards.
+
+    API: alibabacloud_pai_dlc20201203.client.Client.
+    """
+
+    service = "dlc"
+    states = DLC_TENSORBOARD
+
+    def _make_client(self) -> Any:
+        from alibabacloud_pai_dlc20201203.client import Client
+
+        return Client(self.client_config())
+
+    def create(self, body: Json) -> str:
+        """Create a TensorBoard from a CreateTensorboard body in the API's field names and return its id."""
+        from alibabacloud_pai_dlc20201203.models import CreateTensorboardRequest
+
+        request = CreateTensorboardRequest().from_map({"WorkspaceId": self.connection.workspace_id, **body})
+        answer = self.call("CreateTensorboard", lambda: self.client.create_tensorboard(request), repeatable=False)
+        return str(answer.body.tensorboard_id)
+
+    def describe(self, tensorboard_id: str) -> Json:
+        """Return GetTensorboard's answer in the API's field names."""
+        from alibabacloud_pai_dlc20201203.models import GetTensorboardRequest
+
+        request = GetTensorboardRequest(workspace_id=self.connection.workspace_id)
+        answer = self.call("GetTensorboard", lambda: self.client.get_tensorboard(tensorboard_id, request))
+        described: Json = answer.body.to_map()
+        return described
+
+    def get(self, tensorboard_id: str) -> RemoteJob:
+        """Describe one TensorBoard; its page's address is the fact `url`."""
+        found = self.describe(tensorboard_id)
+        return RemoteJob(
+            job_id=tensorboard_id,
+            status=found.get("Status") or "",
+            reason_code=found.get("ReasonCode"),
+            reason=found.get("ReasonMessage"),
+            facts={"url": found.get("TensorboardUrl") or ""},
+        )
+
+    def named(self, name: str) -> str | None:
+        """Return the id of the newest TensorBoard of exactly this name."""
+        from alibabacloud_pai_dlc20201203.models import ListTensorboardsRequest
+
+        def page(number: int) -> tuple[list[Json] | None, int | None]:
+            request = ListTensorboardsRequest(
+                display_name=name,
+                start_time=utc_text(datetime.now(UTC) - LOOK_BACK),
+                sort_by="GmtCreateTime",
+                order="desc",
+                page_number=number,
+                page_size=PAGE_SIZE,
+                workspace_id=self.connection.workspace_id,
+            )
+            body = self.call("ListTensorboards", lambda: self.client.list_tensorboards(request)).body.to_map()
+            return body.get("Tensorboards"), body.get("TotalCount")
+
+        found = (board for board in all_pages(page) if board.get("DisplayName") == name)
+        return next((str(board["TensorboardId"]) for board in found), None)
+
+    def start(self, tensorboard_id: str) -> None:
+        """Start one that has stopped."""
+        from alibabacloud_pai_dlc20201203.models import StartTensorboardRequest
+
+        request = StartTensorboardRequest(workspace_id=self.connection.workspace_id)
+        self.call("StartTensorboard", lambda: self.client.start_tensorboard(tensorboard_id, request))
+
+    def stop(self, tensorboard_id: str) -> None:
+        """Stop one; one that has stopped or is gone is no error."""
+        from alibabacloud_pai_dlc20201203.models import StopTensorboardRequest
+
+        request = StopTensorboardRequest(workspace_id=self.connection.workspace_id)
+        try:
+            self.call("StopTensorboard", lambda: self.client.stop_tensorboard(tensorboard_id, request))
+        except PaiNotFoundError:
+            return
+        except PaiApiError:
+            if self.get(tensorboard_id).status not in self.states.failed:
+                raise
+
+    def console_url(self, tensorboard_id: str) -> str:
+        """Return the console's list of TensorBoards, which has no page for one."""
+        at = self.connection
+        return (
+            f"https://pai.console.aliyun.com/?regionId={at.region}&workspaceId={at.workspace_id or ''}#/dlc/tensorboard"
+        )

@@ -1,0 +1,113 @@
+"""One object to another place within OSS, without its bytes passing by here; the source is pinned by its ETag."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from functools import partial
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlencode
+
+from airflow_provider_pai.exceptions import PaiApiError, PaiNotFoundError, PaiTransferError
+from airflow_provider_pai.hooks.oss.client import sdk
+from airflow_provider_pai.hooks.oss.headers import FORBID_OVERWRITE, version_of
+from airflow_provider_pai.hooks.oss.parallel import in_parallel
+from airflow_provider_pai.uri import OssUri
+
+if TYPE_CHECKING:
+    from airflow_provider_pai.hooks.oss.hook import OssHook
+    from airflow_provider_pai.hooks.oss.objects import ObjectInfo
+
+MAX_WHOLE = 1 << 30
+"""Bytes that CopyObject takes; what is larger is copied in parts."""
+PART = 128 << 20
+THREADS = 8
+_KEPT = ("content-type", "cache-control", "content-disposition", "content-encoding", "expires")
+_IF_MATCH = "x-oss-copy-source-if-match"
+
+
+def copy(hook: OssHook, source: OssUri, to: OssUri, *, version: str | None, headers: Mapping[str, str]) -> str:
+    """Copy an object and return the copy's ETag.
+
+    :raises PaiNotFoundError: there is no source.
+    :raises PaiTransferError: the source was replaced meanwhile, or the copy differs.
+    """
+    info = hook.head(source, version=version)
+    if info is None:
+        raise PaiNotFoundError("oss", f"CopyObject {source}", "there is no such object", "NoSuchKey", 404)
+    with pinned(info.uri, info.etag):
+        return (_in_parts if info.size > MAX_WHOLE else _whole)(hook, info, to, version, headers)
+
+
+def _whole(hook: OssHook, info: ObjectInfo, to: OssUri, version: str | None, headers: Mapping[str, str]) -> str:
+    send = partial(
+        hook.bucket(to.bucket).copy_object,
+        info.uri.bucket,
+        info.uri.key,
+        to.key,
+        headers={**headers, _IF_MATCH: info.etag},
+        params=version_of(version),
+    )
+    repeatable = FORBID_OVERWRITE not in headers
+    return str(hook.verified("CopyObject", to, send, lambda: int(info.crc64 or 0), repeatable=repeatable).etag)
+
+
+def _in_parts(hook: OssHook, info: ObjectInfo, to: OssUri, version: str | None, headers: Mapping[str, str]) -> str:
+    bucket = hook.bucket(to.bucket)
+    kept = {name: value for name, value in headers.items() if name != FORBID_OVERWRITE}
+    forbid = {name: value for name, value in headers.items() if name == FORBID_OVERWRITE}
+    begin = partial(bucket.init_multipart_upload, to.key, headers={**_described(hook, info, version), **kept})
+    upload = hook.call_for("InitiateMultipartUpload", to, begin).upload_id
+
+    def part(number: int) -> Any:
+        first = (number - 1) * PART
+        send = partial(
+            bucket.upload_part_copy,
+            info.uri.bucket,
+            info.uri.key,
+            (first, min(first + PART, info.size) - 1),
+            to.key,
+            upload,
+            number,
+            headers={_IF_MATCH: info.etag},
+            params=version_of(version),
+        )
+        return sdk().models.PartInfo(number, hook.call_for("UploadPartCopy", to, send).etag)
+
+    try:
+        numbers = range(1, -(-info.size // PART) + 1)
+        parts = sorted(in_parallel(part, numbers, THREADS), key=lambda each: each.part_number)
+        complete = partial(bucket.complete_multipart_upload, to.key, upload, parts, headers=forbid)
+        answer = hook.call_for("CompleteMultipartUpload", to, complete, repeatable=False)
+    except BaseException:
+        with suppress(PaiApiError):
+            hook.call_for("AbortMultipartUpload", to, lambda: bucket.abort_multipart_upload(to.key, upload))
+        raise
+    if info.crc64 and answer.crc is not None and int(answer.crc) != int(info.crc64):
+        hook.discard(to, answer.etag)
+        raise PaiTransferError(f"{to} has CRC64 {answer.crc}, {info.uri} has {info.crc64}")
+    return str(answer.etag)
+
+
+def _described(hook: OssHook, info: ObjectInfo, version: str | None) -> dict[str, str]:
+    """Return the headers that a copy in parts must be given: nothing but bytes goes with the parts."""
+    head = partial(hook.bucket(info.uri.bucket).head_object, info.uri.key, params=version_of(version))
+    headers = hook.call_for("HeadObject", info.uri, head).headers
+    kept = {
+        name: value
+        for name, value in headers.items()
+        if name.lower() in _KEPT or name.lower().startswith("x-oss-meta-")
+    }
+    tags = hook.tags(info.uri, version=version)
+    return {**kept, **({"x-oss-tagging": urlencode(tags)} if tags else {})}
+
+
+@contextmanager
+def pinned(uri: OssUri, etag: str | None) -> Iterator[None]:
+    """Turn "precondition failed" into what it means for an object whose ETag is known."""
+    try:
+        yield
+    except PaiApiError as error:
+        if error.status != 412 or etag is None:
+            raise
+        raise PaiTransferError(f"{uri} was replaced meanwhile, it had ETag {etag}: {error}") from error

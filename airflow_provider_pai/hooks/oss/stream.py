@@ -1,0 +1,154 @@
+"""Objects as streams of unknown length: written in parts as bytes come, read block by block across lost connections."""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from functools import partial
+from types import TracebackType
+from typing import TYPE_CHECKING, Any
+
+from airflow_provider_pai.exceptions import PaiApiError, PaiTransferError, PaiTransientError
+from airflow_provider_pai.hooks.oss.client import blocks, sdk
+from airflow_provider_pai.hooks.oss.crc import combined, crc_of
+from airflow_provider_pai.hooks.oss.headers import FORBID_OVERWRITE
+from airflow_provider_pai.hooks.oss.upload import PART
+from airflow_provider_pai.uri import OssUri
+
+if TYPE_CHECKING:
+    from airflow_provider_pai.hooks.oss.hook import OssHook
+
+# Parts grow with their number, so that 10,000 of them hold what an object may hold.
+_GROWS_EVERY = 1000
+
+
+class ObjectWriter:
+    """Writes an object whose length is not known; it is there when `close` returns, or not at all.
+
+    A context manager: an error inside leaves no object and no parts.
+    """
+
+    def __init__(self, hook: OssHook, to: OssUri, headers: Mapping[str, str]) -> None:
+        self._hook = hook
+        self._to = to
+        self._headers = dict(headers)
+        self._buffer = bytearray()
+        self._upload: str | None = None
+        self._parts: list[Any] = []
+        self._crcs: list[tuple[int, int]] = []
+        self.closed = False
+
+    def write(self, data: bytes | memoryview) -> int:
+        """Take bytes; sent in parts as they fill."""
+        self._buffer += data
+        while len(self._buffer) >= self._part_size:
+            self._send(self._part_size)
+        return len(data)
+
+    def close(self) -> None:
+        """Send what is left and put the object in place.
+
+        :raises PaiTransferError: OSS has not what was written.
+        """
+        if self.closed:
+            return
+        if self._upload is None:
+            self._hook.put(self._to, bytes(self._buffer), headers=self._headers)
+        else:
+            self._complete()
+        self.closed = True
+
+    def abort(self) -> None:
+        """Leave nothing behind."""
+        self.closed = True
+        self._buffer.clear()
+        if self._upload is not None:
+            with suppress(PaiApiError):
+                abort = partial(self._bucket.abort_multipart_upload, self._to.key, self._upload)
+                self._hook.call_for("AbortMultipartUpload", self._to, abort)
+
+    def __enter__(self) -> ObjectWriter:
+        """Return this."""
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Close, or after an error abort."""
+        if error is not None:
+            self.abort()
+            return
+        try:
+            self.close()
+        except BaseException:
+            self.abort()
+            raise
+
+    @property
+    def _part_size(self) -> int:
+        return PART * (1 + len(self._parts) // _GROWS_EVERY)
+
+    @property
+    def _bucket(self) -> Any:
+        return self._hook.bucket(self._to.bucket)
+
+    def _send(self, size: int) -> None:
+        if self._upload is None:
+            headers = {name: value for name, value in self._headers.items() if name != FORBID_OVERWRITE}
+            begin = partial(self._bucket.init_multipart_upload, self._to.key, headers=headers)
+            self._upload = self._hook.call_for("InitiateMultipartUpload", self._to, begin).upload_id
+        number, part = len(self._parts) + 1, bytes(self._buffer[:size])
+        crc = crc_of(part)
+        send = partial(self._bucket.upload_part, self._to.key, self._upload, number, part)
+        answer = self._hook.verified(f"UploadPart {number}", self._to, send, lambda: crc)
+        self._parts.append(sdk().models.PartInfo(number, answer.etag))
+        self._crcs.append((crc, size))
+        del self._buffer[:size]
+
+    def _complete(self) -> None:
+        if self._buffer:
+            self._send(len(self._buffer))
+        headers = {name: value for name, value in self._headers.items() if name == FORBID_OVERWRITE}
+        complete = partial(
+            self._bucket.complete_multipart_upload, self._to.key, self._upload, self._parts, headers=headers
+        )
+        answer = self._hook.call_for("CompleteMultipartUpload", self._to, complete, repeatable=False)
+        crc = combined(self._crcs)
+        if answer.crc is not None and int(answer.crc) != crc:
+            self._hook.discard(self._to, answer.etag)
+            raise PaiTransferError(f"{self._to} has CRC64 {answer.crc}, written was {crc}")
+
+
+def read_blocks(hook: OssHook, at: OssUri) -> Iterator[bytes]:
+    """Yield an object's bytes; a connection that is lost goes on where it broke, with the same object.
+
+    :raises PaiTransferError: the object was replaced meanwhile, or what came is not what OSS has.
+    """
+    etag, done, crc, expected, size = "", 0, 0, None, -1
+    give_up = time.monotonic() + hook.retry_seconds
+    while done != size:
+        answer = hook.call_for("GetObject", at, partial(_open, hook, at, etag, done))
+        if not etag:
+            etag, expected, size = answer.etag, answer.server_crc, int(answer.content_length)
+        try:
+            for block in blocks(answer, f"GetObject {at}"):
+                crc, done = crc_of(block, crc), done + len(block)
+                yield block
+                give_up = time.monotonic() + hook.retry_seconds
+        except PaiTransientError as error:
+            if time.monotonic() > give_up:
+                raise
+            hook.log.info("%s; going on behind %d bytes", error, done)
+            time.sleep(random.uniform(0.05, 0.5))  # noqa: S311 - jitter
+    if expected is not None and crc != expected:
+        raise PaiTransferError(f"{at}: what came has CRC64 {crc}, OSS says {expected}")
+
+
+def _open(hook: OssHook, at: OssUri, etag: str, start: int) -> Any:
+    bucket, span = hook.bucket(at.bucket), (start, None) if start else None
+    try:
+        return bucket.get_object(at.key, byte_range=span, headers={"If-Match": f'"{etag}"'} if etag else {})
+    except sdk().exceptions.PreconditionFailed as error:
+        raise PaiTransferError(f"{at} was replaced while it was read, it had ETag {etag}") from error

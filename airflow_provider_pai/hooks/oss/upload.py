@@ -1,0 +1,272 @@
+"""A file up: in parts, side by side, each checked by its CRC64; the object is there when all of it is.
+
+Rules followed: MultipartUpload.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from airflow_provider_pai.exceptions import PaiApiError, PaiConfigError, PaiNotFoundError, PaiTransferError
+from airflow_provider_pai.hooks.oss import checkpoints
+from airflow_provider_pai.hooks.oss.client import BLOCK, sdk
+from airflow_provider_pai.hooks.oss.crc import combined, crc_of
+from airflow_provider_pai.hooks.oss.headers import FORBID_OVERWRITE
+from airflow_provider_pai.hooks.oss.parallel import fitting, in_parallel
+from airflow_provider_pai.hooks.oss.progress import Progress
+from airflow_provider_pai.uri import OssUri
+
+if TYPE_CHECKING:
+    from airflow_provider_pai.hooks.oss.hook import OssHook
+
+MIB = 1 << 20
+PART = 8 * MIB
+"""Bytes of a part at least: what is lost with a connection is sent again. A file that is not larger goes whole."""
+MAX_PARTS = 10_000
+MIN_PART = 100 * 1024
+"""What OSS takes as a part."""
+THREADS = 8
+
+
+def upload(
+    hook: OssHook,
+    path: Path,
+    to: OssUri,
+    *,
+    headers: Mapping[str, str],
+    threads: int = THREADS,
+    part_size: int | None = None,
+    checkpoint: Path | None = None,
+    progress: Progress | None = None,
+) -> str:
+    """Upload a file and return the object's ETag.
+
+    :param part_size: bytes; None: what fits the size.
+    :param checkpoint: file that remembers which parts are there, for the next process to go on; needs no name that
+        says anything. None: an upload that fails leaves nothing behind.
+    :raises PaiTransferError: the file changed meanwhile, or OSS has not got what was sent.
+    """
+    with Source.opened(path) as source:
+        progress = progress or Progress(hook.log, f"{path} to {to}", source.size)
+        if source.size <= (part_size or PART):
+            return _put(hook, source, to, headers, progress)
+        size = _checked_part(part_size, source.size) if part_size else _upload_part(source.size)
+        return _Upload(hook, source, to, dict(headers), threads, size, checkpoint, progress).run()
+
+
+class Source:
+    """A local file that is uploaded, as it was when it was opened."""
+
+    def __init__(self, path: Path, file: int) -> None:
+        self.path = path
+        self.file = file
+        status = os.fstat(file)
+        self.size = status.st_size
+        self.mtime_ns = status.st_mtime_ns
+
+    @classmethod
+    @contextmanager
+    def opened(cls, path: Path) -> Iterator[Source]:
+        """Open a file.
+
+        :raises PaiConfigError: it is no file, or can't be read.
+        """
+        try:
+            file = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        except OSError as error:
+            raise PaiConfigError("path", str(path), f"a file that can be read: {error.strerror}") from error
+        try:
+            if not path.is_file():
+                raise PaiConfigError("path", str(path), "a file; a folder goes by upload_folder")
+            yield cls(path, file)
+        finally:
+            os.close(file)
+
+    def check(self) -> None:
+        """Make sure that the file is as it was.
+
+        :raises PaiTransferError: it has grown, shrunk or been written to.
+        """
+        status = os.fstat(self.file)
+        if (status.st_size, status.st_mtime_ns) != (self.size, self.mtime_ns):
+            raise PaiTransferError(
+                f"{self.path} changed while it was uploaded: it had {self.size} bytes and has {status.st_size} now"
+            )
+
+
+class Region:
+    """Bytes of a source as a body that requests sends: hashed as they go, the last only if the file is as it was."""
+
+    def __init__(self, source: Source, start: int, size: int, progress: Progress) -> None:
+        self._source = source
+        self._at = start
+        self._left = self._size = size
+        self._progress = progress
+        self._buffer = memoryview(bytearray(min(BLOCK, size)))
+        self.crc = 0
+
+    def __len__(self) -> int:
+        return self._size
+
+    def __iter__(self) -> Iterator[memoryview]:
+        return iter(self.read, memoryview(b""))
+
+    def read(self, size: int = -1) -> memoryview:
+        """Return the next bytes; they are overwritten by those that follow."""
+        wanted = min(self._left, len(self._buffer), size if size > 0 else BLOCK)
+        got = os.preadv(self._source.file, [self._buffer[:wanted]], self._at) if wanted else 0
+        self._at, self._left = self._at + got, self._left - got
+        if wanted and (not got or not self._left):
+            self._source.check()
+        if wanted and not got:
+            raise PaiTransferError(f"{self._source.path} ended {self._left} bytes before its size")
+        block = self._buffer[:got]
+        self.crc = crc_of(block, self.crc)
+        self._progress.add(got)
+        return block
+
+
+def _put(hook: OssHook, source: Source, to: OssUri, headers: Mapping[str, str], progress: Progress) -> str:
+    """Upload a file in one request."""
+    regions: list[Region] = []
+
+    def send() -> Any:
+        regions.append(Region(source, 0, source.size, progress))
+        return hook.bucket(to.bucket).put_object(to.key, regions[-1] if source.size else b"", headers=dict(headers))
+
+    overwrite = FORBID_OVERWRITE not in headers
+    answer = hook.verified("PutObject", to, send, lambda: regions[-1].crc, repeatable=overwrite)
+    return str(answer.etag)
+
+
+@dataclass
+class _Upload:
+    """A multipart upload."""
+
+    hook: OssHook
+    source: Source
+    to: OssUri
+    headers: dict[str, str]
+    threads: int
+    part_size: int
+    checkpoint: Path | None
+    progress: Progress
+    upload_id: str = ""
+    parts: dict[int, tuple[str, int]] = field(default_factory=dict)
+    """ETag and CRC of what is there, by number."""
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def run(self) -> str:
+        try:
+            return self._run()
+        except PaiNotFoundError:
+            if not self.parts:
+                raise
+            self.hook.log.info("%s: the upload of the checkpoint is gone; begun anew", self.to)
+            self.parts = {}
+            checkpoints.forget(self.checkpoint)
+            return self._run()
+
+    def _run(self) -> str:
+        self._begin()
+        try:
+            missing = [number for number in self._numbers() if number not in self.parts]
+            begun = time.monotonic()
+            for number in missing[:1]:
+                self._send(number)
+            threads = fitting(self.threads, self.part_size, time.monotonic() - begun, few=4)
+            for _ in in_parallel(self._send, missing[1:], threads):
+                pass
+            self.source.check()
+            etag = self._complete()
+        except BaseException as error:
+            if self.checkpoint is None or isinstance(error, PaiTransferError):
+                self._abort()
+            raise
+        checkpoints.forget(self.checkpoint)
+        return etag
+
+    def _numbers(self) -> range:
+        return range(1, -(-self.source.size // self.part_size) + 1)
+
+    def _begin(self) -> None:
+        found = checkpoints.load(self.checkpoint, self._identity())
+        if found:
+            self.upload_id = found["upload_id"]
+            self.parts = {int(number): (etag, crc) for number, (etag, crc) in found["parts"].items()}
+            self.hook.log.info("%s: going on behind %d parts that are there", self.to, len(self.parts))
+            return
+        headers = {name: value for name, value in self.headers.items() if name != FORBID_OVERWRITE}
+        begin = partial(self._bucket.init_multipart_upload, self.to.key, headers=headers)
+        self.upload_id = self.hook.call_for("InitiateMultipartUpload", self.to, begin).upload_id
+
+    def _send(self, number: int) -> None:
+        start = (number - 1) * self.part_size
+        size = min(self.part_size, self.source.size - start)
+        regions: list[Region] = []
+
+        def send() -> Any:
+            regions.append(Region(self.source, start, size, self.progress))
+            return self._bucket.upload_part(self.to.key, self.upload_id, number, regions[-1])
+
+        answer = self.hook.verified(f"UploadPart {number}", self.to, send, lambda: regions[-1].crc)
+        with self._lock:
+            self.parts[number] = (answer.etag, regions[-1].crc)
+            checkpoints.save(self.checkpoint, {**self._identity(), "upload_id": self.upload_id, "parts": self.parts})
+
+    def _complete(self) -> str:
+        """Put the parts together; an answer that was lost is made up for by the object that is there."""
+        headers = {name: value for name, value in self.headers.items() if name == FORBID_OVERWRITE}
+        infos = [sdk().models.PartInfo(number, self.parts[number][0]) for number in self._numbers()]
+        complete = partial(self._bucket.complete_multipart_upload, self.to.key, self.upload_id, infos, headers=headers)
+        crc = combined(
+            (self.parts[number][1], min(self.part_size, self.source.size - (number - 1) * self.part_size))
+            for number in self._numbers()
+        )
+        try:
+            answer = self.hook.call_for("CompleteMultipartUpload", self.to, complete)
+        except PaiNotFoundError:
+            info = self.hook.head(self.to)
+            if info is None or info.crc64 != str(crc):
+                raise
+            return info.etag
+        if answer.crc is not None and int(answer.crc) != crc:
+            self.hook.discard(self.to, answer.etag)
+            raise PaiTransferError(f"{self.to} has CRC64 {answer.crc}, the file {crc} (request id {answer.request_id})")
+        return str(answer.etag)
+
+    def _abort(self) -> None:
+        with suppress(PaiApiError):
+            abort = partial(self._bucket.abort_multipart_upload, self.to.key, self.upload_id)
+            self.hook.call_for("AbortMultipartUpload", self.to, abort)
+        checkpoints.forget(self.checkpoint)
+
+    def _identity(self) -> dict[str, Any]:
+        source = self.source
+        file = {"path": str(source.path), "size": source.size, "mtime_ns": source.mtime_ns}
+        return {"upload": str(self.to), **file, "part_size": self.part_size}
+
+    @property
+    def _bucket(self) -> Any:
+        return self.hook.bucket(self.to.bucket)
+
+
+def _upload_part(size: int) -> int:
+    """Return the size of the parts of an upload: what is lost with a connection is sent again."""
+    fit = -(-size // MAX_PARTS)
+    return max(PART, -(-fit // MIB) * MIB)
+
+
+def _checked_part(part_size: int, size: int) -> int:
+    least = max(MIN_PART, -(-size // MAX_PARTS))
+    if part_size < least:
+        raise PaiConfigError("part_size", part_size, f"at least {least} bytes for a file of {size}")
+    return part_size

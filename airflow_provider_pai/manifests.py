@@ -1,0 +1,146 @@
+"""Artifacts on OSS: written with a manifest last, believed only with a manifest that fits the files."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Any
+
+from airflow_provider_pai.artifact import MANIFEST_NAME, Manifest, ManifestFile, ModelArtifact
+from airflow_provider_pai.exceptions import PaiArtifactError, PaiConfigError, PaiNotFoundError
+from airflow_provider_pai.hooks.oss import OssHook
+from airflow_provider_pai.hooks.oss.objects import ObjectInfo
+from airflow_provider_pai.uri import OssUri
+
+METRICS_NAME = "metrics.json"
+PARAMS_NAME = "params.json"
+
+_HEADS_AT_ONCE = 16
+
+
+def write_artifact(hook: OssHook, artifact: ModelArtifact) -> ModelArtifact:
+    """Describe the files below the artifact's prefix in a manifest, written last, and return the finished artifact.
+
+    Metrics and params are read from `metrics.json` (name to number) and `params.json` beside the model. A manifest
+    that is already there and fits is returned as it is: a repeated finish changes nothing.
+
+    :raises PaiArtifactError: no files, or a metrics or params file that is not a JSON object.
+    """
+    try:
+        return read_artifact(hook, artifact.uri)
+    except PaiArtifactError:
+        hook.log.info("Writing the manifest of %s", artifact.uri)
+    prefix = OssUri.parse(artifact.uri).folder
+    infos = [info for info in hook.list_objects(prefix) if _is_file(info, prefix)]
+    if not infos:
+        raise PaiArtifactError(f"{artifact.uri}: the job left no file there")
+    files = tuple(
+        ManifestFile(key=info.uri.key.removeprefix(prefix.key), size=info.size, crc64=info.crc64 or "")
+        for info in _heads(hook, infos)
+    )
+    names = {file.key for file in files}
+    described = replace(
+        artifact,
+        metrics=_read_json(hook, prefix, METRICS_NAME) if METRICS_NAME in names else artifact.metrics,
+        params={**artifact.params, **(_read_json(hook, prefix, PARAMS_NAME) if PARAMS_NAME in names else {})},
+        size=sum(file.size for file in files),
+        files=len(files),
+    )
+    manifest = Manifest(artifact=described, files=files)
+    hook.put(prefix.join(MANIFEST_NAME), manifest.to_bytes())
+    return replace(described, digest=manifest.digest)
+
+
+def read_artifact(hook: OssHook, uri: str) -> ModelArtifact:
+    """Return the artifact at a prefix after checking every file of its manifest against OSS.
+
+    :raises PaiArtifactError: no manifest, a torn one, or a file that is missing or differs in size or CRC64.
+    """
+    prefix = OssUri.parse(uri).folder
+    try:
+        manifest = Manifest.from_bytes(hook.get(prefix.join(MANIFEST_NAME)))
+    except PaiNotFoundError:
+        raise PaiArtifactError(f"{prefix}: no {MANIFEST_NAME}") from None
+    except ValueError as error:
+        raise PaiArtifactError(f"{prefix}{MANIFEST_NAME} is torn: {error}") from error
+    with ThreadPoolExecutor(_HEADS_AT_ONCE) as pool:
+        found = list(pool.map(lambda file: hook.head(prefix.join(file.key)), manifest.files))
+    for file, info in zip(manifest.files, found, strict=True):
+        if info is None:
+            raise PaiArtifactError(f"{prefix}{file.key} is in the manifest but not there")
+        if info.size != file.size or (file.crc64 and info.crc64 != file.crc64):
+            raise PaiArtifactError(
+                f"{prefix}{file.key} has {info.size} bytes and CRC64 {info.crc64}; "
+                f"the manifest says {file.size} and {file.crc64}"
+            )
+    return manifest.artifact
+
+
+def served_artifact(hook: OssHook, service: Mapping[str, Any]) -> ModelArtifact | None:
+    """Return the artifact that a service mounts; None where it mounts none.
+
+    :param service: as DescribeService gives it.
+    """
+    config = json.loads(service.get("ServiceConfig") or "{}")
+    for storage in config.get("storage") or []:
+        path = (storage.get("oss") or {}).get("path")
+        try:
+            if path:
+                return replace(read_artifact(hook, path), uri=str(OssUri.parse(path).folder))
+        except PaiArtifactError as error:
+            hook.log.info("%s mounts %s, which is no artifact: %s", service["ServiceName"], path, error)
+    hook.log.warning("%s mounts no artifact", service["ServiceName"])
+    return None
+
+
+def check_awaited(artifact: ModelArtifact, digest: str = "", newer_than: str | None = None) -> ModelArtifact:
+    """Return an artifact that is the one that is waited for.
+
+    :param digest: that it must have; empty: any.
+    :param newer_than: ISO 8601; the end of its data interval must lie behind.
+    :raises PaiArtifactError: it is another one, or older.
+    """
+    if digest and artifact.digest != digest:
+        raise PaiArtifactError(f"{artifact.uri}: {artifact.version} is there ({artifact.digest}), not yet {digest}")
+    if newer_than and artifact.interval_end <= _moment(newer_than):
+        raise PaiArtifactError(
+            f"{artifact.uri}: {artifact.version} is there, whose data ends {artifact.interval_end}; "
+            f"it must be newer than {newer_than}"
+        )
+    return artifact
+
+
+def _moment(text: str) -> datetime:
+    """Read a time; one without a zone is UTC.
+
+    :raises PaiConfigError: it is none.
+    """
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        raise PaiConfigError("newer_than", text, "a time in ISO 8601") from None
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+
+
+def _heads(hook: OssHook, infos: list[ObjectInfo]) -> list[ObjectInfo]:
+    with ThreadPoolExecutor(_HEADS_AT_ONCE) as pool:
+        heads = list(pool.map(lambda info: hook.head(info.uri), infos))
+    return [head or info for head, info in zip(heads, infos, strict=True)]
+
+
+def _is_file(info: ObjectInfo, prefix: OssUri) -> bool:
+    return not info.uri.key.endswith("/") and info.uri.key != prefix.join(MANIFEST_NAME).key
+
+
+def _read_json(hook: OssHook, prefix: OssUri, name: str) -> Mapping[str, Any]:
+    data = hook.get(prefix.join(name))
+    try:
+        value = json.loads(data)
+    except ValueError as error:
+        raise PaiArtifactError(f"{prefix}{name} is not JSON: {error}") from error
+    if not isinstance(value, dict):
+        raise PaiArtifactError(f"{prefix}{name} must be a JSON object, not {type(value).__name__}")
+    return value

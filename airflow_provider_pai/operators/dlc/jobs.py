@@ -1,0 +1,339 @@
+"""Operators for DLC: distributed training jobs."""
+
+from __future__ import annotations
+
+import json
+import re
+import shlex
+from collections.abc import Mapping, Sequence
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+from airflow_provider_pai.exceptions import PaiConfigError
+from airflow_provider_pai.identity import TaskIdentity
+from airflow_provider_pai.ledger import Event, EventKind
+from airflow_provider_pai.links import DlcJobLink
+from airflow_provider_pai.operators.base import PaiOperator
+from airflow_provider_pai.operators.dlc.frameworks import (
+    RESERVED_ENVIRONMENT,
+    check_success_policy,
+    framework_named,
+    job_specs,
+    replicas,
+)
+from airflow_provider_pai.operators.dlc.nodes import check_size, spec_with_gpus, spot_spec, user_vpc
+from airflow_provider_pai.operators.workload.base import ARTIFACT_VARIABLE, CODE_PATH, WorkloadOperator, required
+from airflow_provider_pai.remote import Json, RemoteJob
+
+if TYPE_CHECKING:
+    from airflow_provider_pai.hooks.dlc import DlcHook
+
+MAX_REQUEST_BYTES = 65_536
+
+# What a display name may not hold (CreateJobRequest.display_name).
+_NOT_IN_NAMES = r"[^A-Za-z0-9_.-]"
+
+
+class DlcSubmitJobOperator(WorkloadOperator):
+    """Train on DLC; exactly one job, whatever happens to the worker.
+
+    Returns a `ModelArtifact` as a dict when `output` is given, else `{"job_id", "status", "url"}`. The command
+    writes its model, `metrics.json` (name to number) and, if it likes, `params.json` into `PAI_OUTPUT_DIR`.
+
+    API: CreateJob. See the base classes for the arguments that all workloads have.
+
+    What runs is `command`, or `entry_script` of `code`. The size of a node is one of `ecs_spec`, `resource_config` and
+    `gpu_type` with `gpus`; all nodes have the same.
+
+    :param framework: tensorflow, pytorch, xgboost, mpi, ray, elastic_batch or mxnet. (templated)
+    :param workers: number of worker nodes, by default 1. (templated)
+    :param roles: instead of `workers`, number of nodes by role, e.g. `{"Chief": 1, "PS": 2, "Worker": 4}`. (templated)
+    :param entry_script: instead of `command`, a Python (or .sh) script, relative to the code's folder. (templated)
+    :param success_policy: tensorflow: AllWorkers (the service's default) or ChiefWorker. (templated)
+    :param ecs_spec: instance type of the public pool, e.g. `ecs.g6.xlarge`. (templated)
+    :param gpu_type: GPU by name, e.g. `A10`: of the quota `resource_id`, else of the public pool, where the smallest
+        instance type that has it is taken. (templated)
+    :param gpus: GPUs of a node, by default 1. (templated)
+    :param resource_config: with `resource_id`: CPU, GPU, GPUType, Memory, SharedMemory of a worker. (templated)
+    :param resource_id: quota to run in; without one the public pool is used. (templated)
+    :param spot: `{"discount_limit": 0.8}` (part of the full price) or `{"price_limit": 1.5}` (per minute): spot
+        instances up to it. (templated)
+    :param vpc: `vpc_id`, `security_group_id` and, if need be, `switch_id` with `extended_cidrs`, `default_route`.
+        (templated)
+    :param settings: further Settings in the API's field names. (templated)
+    :param model_name: name of the artifact; by default the last part of `output`. (templated)
+    :param job_name: display name; by default made of DAG and task. (templated)
+    :param priority: 1 to 9.
+    :param max_running_time: after this the service itself ends the job; whole minutes.
+    :param job: merged over the CreateJob body, in the API's field names. (templated)
+    """
+
+    hook_path = "airflow_provider_pai.hooks.dlc.DlcHook"
+    link = DlcJobLink
+    operator_extra_links = (DlcJobLink(),)
+    ui_color = "#ffe9d6"
+    reserved_environment = RESERVED_ENVIRONMENT
+    template_fields: Sequence[str] = (
+        *WorkloadOperator.template_fields,
+        "framework",
+        "workers",
+        "roles",
+        "entry_script",
+        "success_policy",
+        "ecs_spec",
+        "resource_config",
+        "gpu_type",
+        "gpus",
+        "resource_id",
+        "spot",
+        "vpc",
+        "settings",
+        "model_name",
+        "job_name",
+        "job",
+    )
+    template_fields_renderers = {
+        **WorkloadOperator.template_fields_renderers,
+        "command": "bash",
+        **dict.fromkeys(("roles", "resource_config", "spot", "vpc", "settings", "job"), "json"),
+    }
+
+    def __init__(
+        self,
+        *,
+        framework: str,
+        workers: int | str | None = None,
+        roles: Mapping[str, int | str] | None = None,
+        entry_script: str | None = None,
+        success_policy: str | None = None,
+        ecs_spec: str | None = None,
+        resource_config: Mapping[str, str] | None = None,
+        gpu_type: str | None = None,
+        gpus: int | str | None = None,
+        resource_id: str | None = None,
+        spot: Mapping[str, float | str] | None = None,
+        vpc: Mapping[str, Any] | None = None,
+        settings: Mapping[str, Any] | None = None,
+        model_name: str | None = None,
+        job_name: str | None = None,
+        priority: int | None = None,
+        max_running_time: timedelta | None = None,
+        job: Mapping[str, Any] | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.framework = framework
+        self.workers = workers
+        self.roles = roles
+        self.entry_script = entry_script
+        self.success_policy = success_policy
+        self.ecs_spec = ecs_spec
+        self.resource_config = resource_config
+        self.gpu_type = gpu_type
+        self.gpus = gpus
+        self.resource_id = resource_id
+        self.spot = spot
+        self.vpc = vpc
+        self.settings = settings
+        self.model_name = model_name
+        self.job_name = job_name
+        self.priority = priority
+        self.max_running_time = max_running_time
+        self.job = job
+
+    def check(self) -> None:
+        """Refuse bad input."""
+        if self.entry_script and (self.command or not self.code):
+            raise PaiConfigError("entry_script", self.entry_script, "it goes with code and without command")
+        super().check()
+        replicas(self.framework, self.workers, self.roles)
+        check_success_policy(self.framework, self.success_policy)
+        check_size(self.ecs_spec, self.resource_config, self.gpu_type, self.gpus, self.resource_id)
+        spot_spec(self.spot)
+        user_vpc(self.vpc)
+        if self.job_name and (len(self.job_name) > 256 or re.search(_NOT_IN_NAMES, self.job_name)):
+            raise PaiConfigError("job_name", self.job_name, "1 to 256 letters, digits, '_', '.' and '-'")
+        if self.priority is not None and not 1 <= self.priority <= 9:
+            raise PaiConfigError("priority", self.priority, "a whole number from 1 to 9")
+        if self.max_running_time is not None and self.max_running_time < timedelta(minutes=1):
+            raise PaiConfigError("max_running_time", self.max_running_time, "at least one minute")
+
+    def script(self) -> str:
+        """Return the command, made of `entry_script` where that is given."""
+        if not self.entry_script:
+            return self.command
+        shell = "bash" if self.entry_script.endswith(".sh") else "python"
+        return f'{shell} "$PAI_CODE_DIR"/{shlex.quote(self.entry_script)}'
+
+    def build(self, context: Any, identity: TaskIdentity, generation: int) -> Json:
+        """Return the CreateJob body."""
+        self.check()
+        output = self.version_folder(identity, generation)
+        environment = self.environment(output)
+        if self.source:
+            environment["PAI_CODE_DIR"] = f"{CODE_PATH}/{self.source.path}".rstrip("/")
+        if output:
+            artifact = self.artifact(
+                context,
+                identity,
+                output,
+                name=self.model_name or output.key.rstrip("/").split("/")[-2],
+                version=identity.version(generation),
+                framework=self.framework,
+            )
+            environment[ARTIFACT_VARIABLE] = json.dumps(artifact.to_dict())
+        elif self.inputs:
+            self.datasets()
+        body: Json = {
+            "DisplayName": self.job_name or re.sub(_NOT_IN_NAMES, "_", f"{identity.dag_id}.{identity.task_id}")[:200],
+            "JobType": framework_named(self.framework).job_type,
+            "JobSpecs": self._job_specs(),
+            "UserCommand": self.script(),
+            "SuccessPolicy": self.success_policy,
+            "Envs": environment,
+            "DataSources": self._data_sources(output),
+            "Settings": merged(self.settings or {}, {"Tags": identity.tags(generation)}),
+            "UserVpc": user_vpc(self.vpc),
+            "CodeSource": self._code_source(),
+            "CredentialConfig": self._credential_config(),
+            "ResourceId": self.resource_id,
+            "Priority": self.priority,
+            "JobMaxRunningTimeMinutes": self.max_running_time and int(self.max_running_time.total_seconds() // 60),
+        }
+        body = merged({name: value for name, value in body.items() if value}, self.job or {})
+        self.hook.check_body(body)
+        if (size := len(json.dumps(body).encode())) > MAX_REQUEST_BYTES:
+            raise PaiConfigError("job", f"{size} bytes", f"a CreateJob request of at most {MAX_REQUEST_BYTES} bytes")
+        return body
+
+    def result(self, context: Any, identity: TaskIdentity, generation: int, job: RemoteJob) -> Json:
+        """Return the artifact, or the job's facts."""
+        from airflow_provider_pai.artifact import JobRef, ModelArtifact
+        from airflow_provider_pai.manifests import write_artifact
+
+        url = self.hook.console_url(job.job_id)
+        skeleton = (self.hook.describe(job.job_id).get("Envs") or {}).get(ARTIFACT_VARIABLE)
+        if skeleton is None:
+            self.record(
+                Event(
+                    key=f"run/{job.job_id}",
+                    kind=EventKind.RUN_FINISHED,
+                    subject=identity.task_id,
+                    payload={"job_id": job.job_id, "url": url, **self._origin(identity)},
+                )
+            )
+            return {"job_id": job.job_id, "status": job.status, "url": url}
+        unfinished = ModelArtifact.from_dict(
+            {**json.loads(skeleton), "job": vars(JobRef(service="dlc", id=job.job_id, url=url))}
+        )
+        artifact = write_artifact(self.oss, unfinished)
+        if not artifact.fits_xcom:
+            self.log.warning(
+                "The artifact is over 16 KiB: its params or metrics are in %s_manifest.json only",
+                artifact.uri,
+            )
+        found = artifact.to_dict()
+        self.record(
+            Event(
+                key=f"artifact/{artifact.uri}"[-191:],
+                kind=EventKind.ARTIFACT_PRODUCED,
+                subject=artifact.name,
+                version=artifact.version,
+                digest=artifact.digest,
+                payload=found,
+            )
+        )
+        self.log.info(
+            "Artifact %s %s: %d files, %d bytes, metrics %s",
+            artifact.name,
+            artifact.version,
+            artifact.files,
+            artifact.size,
+            dict(artifact.metrics),
+        )
+        return found
+
+    def _origin(self, identity: TaskIdentity) -> Json:
+        return {"dag_id": identity.dag_id, "run_id": identity.run_id, "task_id": identity.task_id}
+
+    def _job_specs(self) -> list[Json]:
+        counts = replicas(self.framework, self.workers, self.roles)
+        common = {"Image": self.image, **self._size(), **spot_spec(self.spot)}
+        return job_specs(self.framework, counts, self.script(), common)
+
+    def _size(self) -> Json:
+        if not self.gpu_type:
+            return {"EcsSpec": self.ecs_spec} if self.ecs_spec else {"ResourceConfig": dict(self.resource_config or {})}
+        gpus = int(self.gpus or 1)
+        if self.resource_id:
+            return {"ResourceConfig": {"GPU": str(gpus), "GPUType": self.gpu_type}}
+        specs = self.hook.ecs_specs(accelerator_type="GPU", resource_type="ECS")
+        return {"EcsSpec": spec_with_gpus(specs, self.gpu_type, gpus)}
+
+    def _data_sources(self, output: Any) -> list[Json]:
+        return [
+            {
+                "Uri": self.oss.mount_uri(mount.uri),
+                "MountPath": mount.path,
+                "MountAccess": "RO" if mount.read_only else "RW",
+                **({"RoleArn": self.role_arn} if self.role_arn else {}),
+            }
+            for mount in self.mounts(output)
+        ]
+
+    def _code_source(self) -> Json | None:
+        source = self.source
+        if source is None or source.mount:
+            return None
+        from airflow_provider_pai.hooks.aiworkspace import AIWorkspaceHook
+
+        workspace = self.hook.sibling(AIWorkspaceHook)
+        source_id = workspace.code_source(source.repo, source.branch, CODE_PATH)
+        return {"CodeSourceId": source_id, "Commit": source.commit, "MountPath": CODE_PATH}
+
+    def _credential_config(self) -> Json | None:
+        if not self.role_arn:
+            return None
+        role = {"RoleArn": self.role_arn, "RoleType": "service"}
+        return {
+            "EnableCredentialInject": True,
+            "AliyunEnvRoleKey": "0",
+            "CredentialConfigItems": [{"Key": "0", "Type": "Role", "Roles": [role]}],
+        }
+
+
+class DlcStopJobOperator(PaiOperator):
+    """Stop a job; one that has ended is no error.
+
+    :param job_id: the job. (templated)
+    :param wait_for_completion: wait until it has stopped.
+    """
+
+    hook_path = "airflow_provider_pai.hooks.dlc.DlcHook"
+    template_fields: Sequence[str] = (*PaiOperator.template_fields, "job_id")
+
+    def __init__(
+        self, *, job_id: str, wait_for_completion: bool = True, poll_interval: float = 5, **kwargs: Any
+    ) -> None:
+        super().__init__(**kwargs)
+        self.job_id = job_id
+        self.wait_for_completion = wait_for_completion
+        self.poll_interval = poll_interval
+
+    def execute(self, context: Any) -> str:
+        """Stop the job and return its last status."""
+        required("job_id", self.job_id, "the id of a DLC job")
+        hook: DlcHook = self.hook
+        hook.request_stop(self.job_id)
+        if self.wait_for_completion:
+            return hook.wait(self.job_id, poll_interval=self.poll_interval).status
+        return hook.get(self.job_id).status
+
+
+def merged(base: Mapping[str, Any], over: Mapping[str, Any]) -> Json:
+    """Lay one JSON object over another: objects are merged, everything else is replaced."""
+    result = dict(base)
+    for name, value in over.items():
+        old = result.get(name)
+        result[name] = merged(old, value) if isinstance(old, Mapping) and isinstance(value, Mapping) else value
+    return result

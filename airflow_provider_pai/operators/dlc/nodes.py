@@ -1,0 +1,124 @@
+"""What a DLC node is and where it stands: its size, spot limits and network, from arguments to the API's fields."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from ipaddress import ip_network
+from typing import Any
+
+from airflow_provider_pai.exceptions import PaiConfigError
+from airflow_provider_pai.operators.dlc.frameworks import whole_number
+from airflow_provider_pai.remote import Json
+
+RESOURCE_NAMES = ("CPU", "GPU", "GPUType", "Memory", "SharedMemory")
+
+_SPOT_LIMITS = {"discount_limit": "SpotDiscountLimit", "price_limit": "SpotPriceLimit"}
+
+_VPC_NAMES = {
+    "vpc_id": "VpcId",
+    "switch_id": "SwitchId",
+    "security_group_id": "SecurityGroupId",
+    "extended_cidrs": "ExtendedCIDRs",
+    "default_route": "DefaultRoute",
+}
+_VPC_REQUIRED = ("vpc_id", "security_group_id")
+_ROUTES = ("eth0", "eth1")
+
+
+def check_size(
+    ecs_spec: str | None, config: Mapping[str, str] | None, gpu_type: str | None, gpus: Any, resource_id: str | None
+) -> None:
+    """Refuse a node of no size, of two, or of one that its pool does not have.
+
+    :raises PaiConfigError: naming the arguments.
+    """
+    given = {"ecs_spec": ecs_spec, "resource_config": config, "gpu_type": gpu_type}
+    if sum(map(bool, given.values())) != 1:
+        raise PaiConfigError(", ".join(given), given, "exactly one of the three")
+    if gpus is not None and not gpu_type:
+        raise PaiConfigError("gpus", gpus, "it goes with gpu_type")
+    if gpu_type:
+        whole_number("gpus", 1 if gpus is None else gpus)
+    if config:
+        if not resource_id:
+            raise PaiConfigError("resource_id", resource_id, "resource_config needs the id of a quota")
+        _only("resource_config", config, RESOURCE_NAMES)
+
+
+def spec_with_gpus(specs: Iterable[Json], gpu_type: str, gpus: int) -> str:
+    """Return the smallest instance type, by cores and memory, that has exactly these GPUs.
+
+    :param specs: ListEcsSpecs' items.
+    :raises PaiConfigError: none has; naming GPU types and counts that can be had.
+    """
+    with_gpus = [spec for spec in specs if spec.get("Gpu") and spec.get("IsAvailable") is not False]
+    fitting = [spec for spec in with_gpus if _plain(spec["GpuType"]) == _plain(gpu_type) and spec["Gpu"] == gpus]
+    if not fitting:
+        allowed = sorted({(spec["GpuType"], spec["Gpu"]) for spec in with_gpus})
+        listed = ", ".join(f"{count} x {kind}" for kind, count in allowed) or "none"
+        raise PaiConfigError("gpu_type", f"{gpus} x {gpu_type}", f"the public pool has {listed}")
+    smallest = min(fitting, key=lambda spec: (spec["Cpu"], spec["Memory"], spec["InstanceType"]))
+    return str(smallest["InstanceType"])
+
+
+def spot_spec(spot: Mapping[str, Any] | None) -> Json:
+    """Return the part of a JobSpec that asks for spot instances.
+
+    :raises PaiConfigError: not exactly one limit, or one that is out of range.
+    """
+    if not spot:
+        return {}
+    _only("spot", spot, tuple(_SPOT_LIMITS))
+    if len(spot) != 1:
+        raise PaiConfigError("spot", dict(spot), f"exactly one of {', '.join(_SPOT_LIMITS)}")
+    ((name, value),) = spot.items()
+    highest = 1.0 if name == "discount_limit" else float("inf")
+    try:
+        limit = float(value)
+    except (TypeError, ValueError):
+        limit = 0.0
+    if isinstance(value, bool) or not 0 < limit <= highest:
+        allowed = "a part of the full price, over 0 and at most 1" if highest == 1 else "a price per minute over 0"
+        raise PaiConfigError(f"spot[{name!r}]", value, allowed)
+    return {"SpotSpec": {"SpotStrategy": "SpotWithPriceLimit", _SPOT_LIMITS[name]: limit}}
+
+
+def user_vpc(vpc: Mapping[str, Any] | None) -> Json | None:
+    """Return UserVpc.
+
+    :raises PaiConfigError: an unknown or missing name, a switch without the CIDR blocks, or what is no such block.
+    """
+    if not vpc:
+        return None
+    _only("vpc", vpc, tuple(_VPC_NAMES))
+    for name in _VPC_REQUIRED:
+        if not vpc.get(name):
+            raise PaiConfigError(f"vpc[{name!r}]", vpc.get(name), "it must be an id")
+    blocks = vpc.get("extended_cidrs") or []
+    if vpc.get("switch_id") and not blocks:
+        raise PaiConfigError("vpc['extended_cidrs']", blocks, "with switch_id, all CIDR blocks of the VPC")
+    if isinstance(blocks, str) or not all(_is_network(block) for block in blocks):
+        raise PaiConfigError("vpc['extended_cidrs']", blocks, "a list of CIDR blocks, e.g. ['192.168.0.0/16']")
+    if vpc.get("default_route") not in (None, *_ROUTES):
+        raise PaiConfigError("vpc['default_route']", vpc["default_route"], f"one of {', '.join(_ROUTES)}")
+    return {_VPC_NAMES[name]: value for name, value in vpc.items() if value}
+
+
+def _only(field: str, given: Mapping[str, Any], allowed: tuple[str, ...]) -> None:
+    for name in given:
+        if name not in allowed:
+            raise PaiConfigError(field, name, f"it has {', '.join(allowed)}")
+
+
+def _plain(gpu_type: str) -> str:
+    """Return a GPU type as people and lists both spell it: `NVIDIA v100` and `V100` are one."""
+    return re.sub(r"[\s_-]", "", gpu_type.casefold().removeprefix("nvidia"))
+
+
+def _is_network(text: Any) -> bool:
+    try:
+        ip_network(text)
+    except ValueError:
+        return False
+    return True

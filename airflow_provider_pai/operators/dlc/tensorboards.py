@@ -1,0 +1,111 @@
+"""Operators for TensorBoards of DLC."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+from airflow_provider_pai.exceptions import PaiConfigError
+from airflow_provider_pai.inputs import parse_uri
+from airflow_provider_pai.links import TensorBoardLink
+from airflow_provider_pai.operators.base import PaiOperator
+from airflow_provider_pai.operators.workload.base import required
+from airflow_provider_pai.remote import Json
+from airflow_provider_pai.states import Verdict
+from airflow_provider_pai.uri import OssUri
+
+if TYPE_CHECKING:
+    from airflow_provider_pai.hooks.dlc.tensorboards import TensorBoardHook
+
+_PATIENCE = timedelta(minutes=10)
+
+
+class DlcStartTensorBoardOperator(PaiOperator):
+    """Start a TensorBoard over a log folder; a folder has one, which is found again and started again.
+
+    Returns `{"tensorboard_id", "status", "url"}`. API: CreateTensorboard, StartTensorboard.
+
+    :param log_uri: `oss://bucket/prefix` that a job writes its events to. (templated)
+    :param job_id: the DLC job that it shows. (templated)
+    :param max_running_time: after this the service itself stops it; whole minutes.
+    """
+
+    hook_path = "airflow_provider_pai.hooks.dlc.tensorboards.TensorBoardHook"
+    operator_extra_links = (TensorBoardLink(),)
+    template_fields: Sequence[str] = (*PaiOperator.template_fields, "log_uri", "job_id")
+
+    def __init__(
+        self,
+        *,
+        log_uri: str,
+        job_id: str | None = None,
+        max_running_time: timedelta = timedelta(hours=4),
+        poll_interval: float = 5,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.log_uri = log_uri
+        self.job_id = job_id
+        self.max_running_time = max_running_time
+        self.poll_interval = poll_interval
+
+    def execute(self, context: Any) -> Json:
+        """Start it and wait until it is up."""
+        hook: TensorBoardHook = self.hook
+        tensorboard_id = self._started(parse_uri("log_uri", self.log_uri).folder)
+        board = hook.wait(
+            tensorboard_id,
+            poll_interval=self.poll_interval,
+            deadline=datetime.now(UTC) + _PATIENCE,
+            # One that was just started may be told as Stopped for a moment.
+            until=lambda board: hook.states.judge(board.status) is Verdict.SUCCEEDED or board.status == "Failed",
+        )
+        if hook.states.judge(board.status) is not Verdict.SUCCEEDED:
+            raise hook.failure(board)
+        TensorBoardLink.persist(context, board.facts["url"])
+        return {"tensorboard_id": tensorboard_id, "status": board.status, "url": board.facts["url"]}
+
+    def _started(self, logs: OssUri) -> str:
+        """Return the id of the folder's TensorBoard, which is up or on its way."""
+        if self.max_running_time < timedelta(minutes=1):
+            raise PaiConfigError("max_running_time", self.max_running_time, "at least one minute")
+        hook: TensorBoardHook = self.hook
+        name = "airflow-" + hashlib.sha256(f"{hook.connection.deployment}\0{logs}".encode()).hexdigest()[:24]
+        known = hook.named(name)
+        if known is None:
+            return hook.create(self._body(name, logs))
+        if hook.get(known).status in hook.states.failed:
+            hook.start(known)
+        self.log.info("Going on with TensorBoard %s of this folder", known)
+        return known
+
+    def _body(self, name: str, logs: OssUri) -> Json:
+        body: Json = {
+            "DisplayName": name,
+            "DataSourceType": "OSS",
+            "Uri": self.oss.mount_uri(logs),
+            "SummaryRelativePath": "/",
+            "MaxRunningTimeMinutes": int(self.max_running_time.total_seconds() // 60),
+        }
+        return {**body, "JobId": self.job_id, "SourceType": "job", "SourceId": self.job_id} if self.job_id else body
+
+
+class DlcStopTensorBoardOperator(PaiOperator):
+    """Stop a TensorBoard; one that has stopped or is gone is no error. API: StopTensorboard.
+
+    :param tensorboard_id: the TensorBoard. (templated)
+    """
+
+    hook_path = "airflow_provider_pai.hooks.dlc.tensorboards.TensorBoardHook"
+    template_fields: Sequence[str] = (*PaiOperator.template_fields, "tensorboard_id")
+
+    def __init__(self, *, tensorboard_id: str, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.tensorboard_id = tensorboard_id
+
+    def execute(self, context: Any) -> None:
+        """Stop it."""
+        required("tensorboard_id", self.tensorboard_id, "the id of a TensorBoard")
+        self.hook.stop(self.tensorboard_id)

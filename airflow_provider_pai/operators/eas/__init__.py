@@ -1,0 +1,55 @@
+"""Operators for EAS: rollouts to service groups, services and predictions."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from airflow_provider_pai.lazy import late_names
+
+if TYPE_CHECKING:
+    from airflow_provider_pai.operators.eas.deploy import EasDeployServiceOperator
+    from airflow_provider_pai.operators.eas.predict import EasPredictOperator
+    from airflow_provider_pai.operators.eas.rollback import EasRollbackOperator
+    from airflow_provider_pai.operators.eas.rollout import EasBlueGreenDeployOperator, EasCanaryDeployOperator
+    from airflow_provider_pai.operators.eas.services import (
+        EasDeleteServiceOperator,
+        EasScaleServiceOperator,
+        EasSetSafetyLockOperator,
+        EasStartServiceOperator,
+        EasStopServiceOperator,
+    )
+    from airflow_provider_pai.operators.eas.shadow import EasShadowOperator
+    from airflow_provider_pai.operators.eas.versions import EasRollbackServiceOperator
+
+__all__ = [
+    "EasBlueGreenDeployOperator",
+    "EasCanaryDeployOperator",
+    "EasDeleteServiceOperator",
+    "EasDeployServiceOperator",
+    "EasPredictOperator",
+    "EasRollbackOperator",
+    "EasRollbackServiceOperator",
+    "EasScaleServiceOperator",
+    "EasSetSafetyLockOperator",
+    "EasShadowOperator",
+    "EasStartServiceOperator",
+    "EasStopServiceOperator",
+]
+
+__getattr__ = late_names(
+    __name__,
+    {
+        "EasBlueGreenDeployOperator": "rollout",
+        "EasCanaryDeployOperator": "rollout",
+        "EasDeleteServiceOperator": "services",
+        "EasDeployServiceOperator": "deploy",
+        "EasPredictOperator": "predict",
+        "EasRollbackOperator": "rollback",
+        "EasRollbackServiceOperator": "versions",
+        "EasScaleServiceOperator": "services",
+        "EasSetSafetyLockOperator": "services",
+        "EasShadowOperator": "shadow",
+        "EasStartServiceOperator": "services",
+        "EasStopServiceOperator": "services",
+    },
+)

@@ -1,0 +1,227 @@
+"""Operator that brings a service up, or to a new version, in place."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import time
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from airflow_provider_pai.exceptions import PaiConfigError, PaiConflictError, PaiError, PaiTransientError
+from airflow_provider_pai.hooks.eas.goals import BEFORE, CONFIG, CONFIG_VERSION, LATEST, Goal, Undo, owner_labels
+from airflow_provider_pai.identity import TASK_TAG, TaskIdentity
+from airflow_provider_pai.ledger import Event, EventKind
+from airflow_provider_pai.operators.eas.base import WaitingOperator, seconds
+from airflow_provider_pai.operators.eas.spec import ServiceOperator, artifact_labels, checked_name, who
+from airflow_provider_pai.remote import Json, RemoteJob
+from airflow_provider_pai.states import EAS_GONE
+
+if TYPE_CHECKING:
+    from airflow_provider_pai.artifact import ModelArtifact
+    from airflow_provider_pai.hooks.eas import EasHook
+
+ON_FAILURE = ("rollback", "keep")
+RESTING = ("Stopped", "Failed")
+_ATTEMPTS = 5
+
+
+class EasDeployServiceOperator(WaitingOperator, ServiceOperator):
+    """Create a service, or update the one of this name, and wait until every instance is ready.
+
+    A service is declared: its JSON takes the place of the one before, which makes a new version, and rolls from
+    instance to instance. Where it is what is declared already nothing is changed. There is one service over all
+    tries: EAS takes a name once a region, and the service bears what was asked for, so that a retry, or a clear,
+    goes on with what an earlier try began.
+
+    What does not become ready in `wait_timeout`, fails, or whose task is killed or timed out, is undone: an updated
+    service goes back to the version that served before, one that was made is deleted (`on_failure`).
+
+    Traffic of a group is none of this operator's: a new member gets none until it is released, which
+    `EasCanaryDeployOperator` does step by step.
+
+    Returns `{"service", "outcome", "version", "digest", "service_version", "previous", "instances", "endpoint"}`;
+    outcome is created, updated or unchanged; version and digest are the artifact's, `service_version` and `previous`
+    EAS's numbers. API: CreateService, UpdateService, UpdateServiceVersion.
+
+    See `ServiceOperator` for the arguments that describe the service.
+
+    :param service_name: 3 to 63 lowercase letters, digits and underscores. (templated)
+    :param group: service group that a new service joins. (templated)
+    :param on_failure: `rollback` undoes what did not become ready, `keep` leaves it for a person to look at.
+    """
+
+    template_fields: Sequence[str] = (
+        *ServiceOperator.template_fields,
+        "service_name",
+        "group",
+        "wait_timeout",
+    )
+
+    def __init__(
+        self, *, service_name: str, group: str | None = None, on_failure: str = "rollback", **kwargs: Any
+    ) -> None:
+        super().__init__(**kwargs)
+        self.service_name = service_name
+        self.group = group
+        self.on_failure = on_failure
+
+    def execute(self, context: Any) -> Json:
+        """Check everything, create or update, wait."""
+        identity = self.identity(context)
+        artifact = self.checked()
+        config = self.service_json(self.service_name, self.group or None, artifact.uri if artifact else None)
+        with self.leaving(context, self.service_name):
+            self._bring_up(identity, config, artifact)
+            return self.wait(context, self.service_name, Goal(until="ready"))  # type: ignore[no-any-return]
+
+    def resume_execution(self, next_method: str, next_kwargs: dict[str, Any] | None, context: Any) -> Any:
+        """Undo before a failure of the trigger itself fails the last try."""
+        with self.leaving(context, self.service_name):
+            return super().resume_execution(next_method, next_kwargs, context)
+
+    def checked(self) -> ModelArtifact | None:
+        """Refuse bad input; return the verified artifact.
+
+        :raises PaiConfigError: naming field, value and what is allowed.
+        :raises PaiArtifactError: the artifact has no valid manifest.
+        """
+        checked_name("service_name", self.service_name)
+        if self.group:
+            checked_name("group", self.group)
+        if self.on_failure not in ON_FAILURE:
+            raise PaiConfigError("on_failure", self.on_failure, f"one of {', '.join(ON_FAILURE)}")
+        seconds("wait_timeout", self.wait_timeout)
+        self.service_json(self.service_name, self.group or None, "oss://unknown/" if self.artifact else None)
+        return self.verified_artifact() if self.artifact else None
+
+    def undo_of(self, context: Any, name: str) -> Undo | None:
+        """Return how to undo what this task has begun, as the service's labels tell."""
+        if self.on_failure != "rollback":
+            return None
+        return Undo.of(self.hook.get(name).tags, self.identity(context))
+
+    def give_up(self, context: Any, name: str, error: PaiError) -> Any:
+        """Undo, and record it."""
+        identity, undo = self.identity(context), self.undo_of(context, name)
+        if undo is not None:
+            payload = {"service": name, "reason": str(error).partition("\n")[0], "service_version": undo.version}
+            self._record(identity, EventKind.ROLLED_BACK, self.hook.get(name).tags, payload)
+        super().give_up(context, name, error)
+
+    def finish(self, context: Any, service: RemoteJob) -> Json:
+        """Write down what serves now, and return it."""
+        hook, identity, name = self.hook, self.identity(context), service.job_id
+        before = int(service.tags.get(BEFORE) or 0)
+        mine = Undo.of(service.tags, identity) is not None
+        outcome = ("updated" if before else "created") if mine else "unchanged"
+        labels = {**service.tags, CONFIG_VERSION: str(service.facts["version"])}
+        if self.artifact:
+            labels |= artifact_labels(self.verified_artifact())
+        if labels != service.tags:
+            hook.label(name, labels)
+        end: Json = {
+            "service": name,
+            "outcome": outcome,
+            "version": labels.get("airflow_version"),
+            "digest": labels.get("airflow_digest"),
+            "service_version": service.facts["version"],
+            "previous": before if mine and before else None,
+            "instances": service.facts["running"],
+            "endpoint": hook.endpoint(name).url,
+        }
+        if mine:
+            self._record(identity, EventKind.DEPLOYED, labels, end)
+        self.log.info("%s: %s, %d instances ready", name, outcome, end["instances"])
+        return end
+
+    def _bring_up(self, identity: TaskIdentity, config: Json, artifact: ModelArtifact | None) -> None:
+        """Create or update the service unless it is what is declared; nothing is waited for."""
+        hook, name = self.hook, self.service_name
+        asked = {**who(identity), CONFIG: _hash(config), CONFIG_VERSION: "-"}
+        found = hook.get(name)
+        if found.status in hook.states.stopping:
+            self.log.info("Service %s is %s: waiting until it rests", name, found.status)
+            found = hook.wait(name, poll_interval=self.poll_interval, until=Goal(until="stopped").is_over)
+        before = _served_before(found)
+        asked |= {BEFORE: str(before), LATEST: str(found.facts.get("latest", 0))}
+        self._kill = (name, Undo(version=before, owner=owner_labels(identity)))
+        if found.status == EAS_GONE:
+            self._create(config, {**asked, **artifact_labels(artifact)})
+        elif _is_asked_for(found, asked[CONFIG]):
+            self.log.info("Service %s is what is declared, or becomes it", name)
+        else:
+            self._refuse_foreign(found)
+            self.log.info("Updating service %s, whose version %d serves", name, found.facts["version"])
+            hook.label(name, {**found.tags, **asked})
+            hook.update(name, config, replace=True)
+        if self._killed:
+            self.on_kill()
+        if hook.get(name).status in RESTING:
+            hook.start(name)
+
+    def _create(self, config: Json, labels: Mapping[str, str]) -> None:
+        """Create the service; a lost answer does no harm, since a name is taken once."""
+        hook: EasHook = self.hook
+        self.log.info("Creating service %s", self.service_name)
+        for attempt in range(_ATTEMPTS):
+            try:
+                hook.create(config, labels)
+                return
+            except PaiTransientError as error:
+                if attempt + 1 == _ATTEMPTS:
+                    raise
+                self.log.warning("No answer to the creation, asking again: %s", error)
+                time.sleep(min(self.poll_interval, attempt + 1.0))
+            except PaiConflictError:
+                if hook.get(self.service_name).tags.get(TASK_TAG) != labels[TASK_TAG]:
+                    raise
+                return
+
+    def _refuse_foreign(self, service: RemoteJob) -> None:
+        """Refuse to change what is not a service of this operator's kind."""
+        from airflow_provider_pai.canary.group import Progress
+
+        if Progress.of(service.tags) is not None:
+            raise PaiConfigError(
+                "service_name", service.job_id, "a service that no rollout has made: it has its group's"
+            )
+        group = self.hook.describe(service.job_id).get("ServiceGroup") or None
+        if group != (self.group or None):
+            raise PaiConfigError("group", self.group, f"{group!r}: {service.job_id} is there, and can't move")
+
+    def _record(self, identity: TaskIdentity, kind: EventKind, labels: Mapping[str, str], payload: Json) -> None:
+        made = {"dag_id": identity.dag_id, "run_id": identity.run_id, "task_id": identity.task_id}
+        key = f"{kind}/{self.service_name}/{identity.task}/{identity.cycle}/{labels.get(BEFORE)}"
+        self.record(
+            Event(
+                key=key,
+                kind=kind,
+                subject=self.group or self.service_name,
+                version=labels.get("airflow_version", ""),
+                digest=labels.get("airflow_digest", ""),
+                payload={**made, **payload},
+            )
+        )
+
+
+def _is_asked_for(service: RemoteJob, config: str) -> bool:
+    """Tell whether a service has this JSON, or rolls to it: nobody has changed it since it was asked for."""
+    version, tags = service.facts["version"], service.tags
+    if tags.get(CONFIG) != config:
+        return False
+    if tags.get(CONFIG_VERSION, "-") != "-":
+        return str(version) == tags[CONFIG_VERSION]
+    return bool(version == service.facts["latest"] > int(tags.get(LATEST) or 0))
+
+
+def _served_before(service: RemoteJob) -> int:
+    """Return the version to go back to: that which serves, or served before a change that nobody has finished."""
+    tags = service.tags
+    if tags.get(CONFIG, "-") != "-" and tags.get(CONFIG_VERSION) == "-":
+        return int(tags.get(BEFORE) or 0)
+    return int(service.facts.get("version", 0))
+
+
+def _hash(config: Json) -> str:
+    return hashlib.sha256(json.dumps(config, sort_keys=True).encode()).hexdigest()[:16]

@@ -1,0 +1,203 @@
+"""Operator that asks a service: one request, a few, or a file full."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any
+
+from airflow_provider_pai.exceptions import PaiConfigError, PaiError
+from airflow_provider_pai.inputs import parse_uri
+from airflow_provider_pai.links import EasServiceLink
+from airflow_provider_pai.operators.base import PaiOperator
+from airflow_provider_pai.remote import Json
+from airflow_provider_pai.uri import OssUri
+
+if TYPE_CHECKING:
+    from airflow_provider_pai.hooks.eas import EasHook
+    from airflow_provider_pai.operators.eas.batches import Caller
+
+PART = 500
+"""Requests whose answers are kept together: what a worker that dies has to ask again at most."""
+_TELL_EVERY = 10.0
+
+
+class EasPredictOperator(PaiOperator):
+    """Ask a service or a group, check the answers, and keep them.
+
+    A request is `{"path", "method", "json", "body", "headers", "status", "expect"}`; all may be left out. It is
+    answered well with `status` (200) and with a body that holds `expect`. It is sent again when no answer comes or
+    one that says 408, 429, 450, 500, 502, 503 or 504.
+
+    Without `output` the answers are the XCom: one for one request, a list for a list, at most 16 KiB. With it they
+    lie in a version folder below `output` as JSON lines `{"number", "status", "answer", "milliseconds", "wrong"}`, in
+    the order of the requests, in parts of 500 that a later try does not ask again. Returns then `{"output",
+    "requests", "wrong", "first_wrong", "seconds"}`; the same lies as `_summary.json` in the folder.
+
+    :param service_name: service whose own endpoint is asked. (templated)
+    :param group: or the group. (templated)
+    :param requests: one request, a list, or the `oss://` address of a file with a JSON object a line. (templated)
+    :param output: `oss://bucket/prefix`; needed for a file. (templated)
+    :param path: path of requests that name none. (templated)
+    :param min_correct: share of answers that must be right; the task fails after all answers are kept. (templated)
+    :param attempts: how often a request is sent at most.
+    :param timeout: seconds for each answer.
+    :param tolerance: relative difference that numbers may have to what is expected.
+    :param concurrency: requests at once.
+    """
+
+    hook_path = "airflow_provider_pai.hooks.eas.EasHook"
+    operator_extra_links = (EasServiceLink(),)
+    ui_color = "#d9f2e3"
+    template_fields: Sequence[str] = (
+        *PaiOperator.template_fields,
+        "service_name",
+        "group",
+        "requests",
+        "output_uri",
+        "path",
+        "min_correct",
+    )
+    template_fields_renderers = {"requests": "json"}
+
+    def __init__(
+        self,
+        *,
+        service_name: str | None = None,
+        group: str | None = None,
+        requests: Mapping[str, Any] | Sequence[Any] | str,
+        output: str | None = None,
+        path: str = "",
+        min_correct: float | str = 1.0,
+        attempts: int = 4,
+        timeout: float = 30.0,
+        tolerance: float = 1e-6,
+        concurrency: int = 8,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.service_name = service_name
+        self.group = group
+        self.requests = requests
+        self.output_uri = output
+        self.path = path
+        self.min_correct = min_correct
+        self.attempts = attempts
+        self.timeout = timeout
+        self.tolerance = tolerance
+        self.concurrency = concurrency
+
+    def execute(self, context: Any) -> Any:
+        """Ask everything.
+
+        :raises PaiError: too many answers are wrong.
+        """
+        self._check()
+        if self.service_name:
+            EasServiceLink.persist(context, self.hook.console_url(self.service_name))
+        return self._ask_few() if self.output_uri is None else self._ask_file(context)
+
+    def _check(self) -> None:
+        """Refuse bad input before anything is sent."""
+        if bool(self.service_name) == bool(self.group):
+            raise PaiConfigError("service_name", self.service_name, "either a service or a group")
+        for name, least in (("attempts", 1), ("concurrency", 1), ("timeout", 0)):
+            if not getattr(self, name) >= least:
+                raise PaiConfigError(name, getattr(self, name), f"at least {least}")
+        self._min_correct()
+        if self.output_uri is not None:
+            parse_uri("output", self.output_uri)
+        elif _is_address(self.requests):
+            raise PaiConfigError("output", None, "a prefix on OSS, where the answers to a file of requests are kept")
+
+    def _min_correct(self) -> float:
+        try:
+            share = float(self.min_correct)
+        except ValueError:
+            share = -1.0
+        if not 0 <= share <= 1:
+            raise PaiConfigError("min_correct", self.min_correct, "a share from 0 to 1")
+        return share
+
+    def _caller(self) -> Caller:
+        from airflow_provider_pai.operators.eas.batches import Caller
+
+        hook: EasHook = self.hook
+        endpoint = hook.endpoint(self.service_name) if self.service_name else hook.group_endpoint(str(self.group))
+        return Caller(
+            endpoint=endpoint,
+            attempts=self.attempts,
+            timeout=self.timeout,
+            tolerance=self.tolerance,
+            path=self.path,
+            concurrency=self.concurrency,
+        )
+
+    def _ask_few(self) -> Any:
+        """Return the answers themselves."""
+        from airflow_provider_pai.artifact import MAX_XCOM_BYTES
+        from airflow_provider_pai.operators.eas.batches import read_request
+
+        given = [self.requests] if isinstance(self.requests, Mapping | str) else list(self.requests)
+        asked = [read_request(f"requests[{number}]", request) for number, request in enumerate(given)]
+        if not asked:
+            raise PaiConfigError("requests", self.requests, "at least one request")
+        caller = self._caller()
+        with ThreadPoolExecutor(self.concurrency) as pool:
+            answers = list(pool.map(caller.ask, range(1, len(asked) + 1), asked))
+        wrong = [answer for answer in answers if answer.wrong]
+        self._judge(len(answers), len(wrong), wrong[0].wrong if wrong else "")
+        found = [answer.answer for answer in answers]
+        size = len(json.dumps(found).encode())
+        if size > MAX_XCOM_BYTES:
+            raise PaiError(f"The answers are {size} bytes, too many for an XCom ({MAX_XCOM_BYTES}): give output")
+        return found if isinstance(self.requests, list | tuple) else found[0]
+
+    def _ask_file(self, context: Any) -> Json:
+        """Keep the answers on OSS and return what they come to."""
+        from airflow_provider_pai.operators.eas.batches import Batch, wrong_ones
+
+        output = parse_uri("output", self.output_uri).join(self.identity(context).version(1)).folder
+        batch = Batch(oss=self.oss, source=self._source(output), output=output, part=PART)
+        total, began, wrong, told = batch.check(), time.monotonic(), [], 0.0
+        self.log.info("%d requests, answers to %s", total, output)
+
+        def tell(answered: int, answers: list[Json]) -> None:
+            nonlocal told
+            wrong.extend(wrong_ones(answers))
+            if answered == total or time.monotonic() - told > _TELL_EVERY:
+                told = time.monotonic()
+                share = 100 * answered // total
+                self.log.info("%d of %d requests answered (%d %%), %d wrong", answered, total, share, len(wrong))
+
+        batch.run(self._caller(), tell)
+        end: Json = {
+            "output": str(output),
+            "requests": total,
+            "wrong": len(wrong),
+            "first_wrong": f"request {wrong[0]['number']}: {wrong[0]['wrong']}" if wrong else None,
+            "seconds": round(time.monotonic() - began, 1),
+        }
+        self.oss.put(output.join("_summary.json"), json.dumps(end))
+        context["ti"].xcom_push(key="return_value", value=end)
+        self._judge(total, len(wrong), end["first_wrong"] or "")
+        return end
+
+    def _source(self, output: OssUri) -> OssUri:
+        """Return the file of requests; those that the DAG lists itself are put beside the answers."""
+        if _is_address(self.requests):
+            return parse_uri("requests", self.requests)
+        given = [self.requests] if isinstance(self.requests, Mapping | str) else self.requests
+        at = output.join("_requests.jsonl")
+        self.oss.put_once(at, "".join(f"{json.dumps(request)}\n" for request in given))
+        return at
+
+    def _judge(self, total: int, wrong: int, first: str) -> None:
+        if wrong and 1 - wrong / total < self._min_correct():
+            raise PaiError(f"{wrong} of {total} answers are wrong; the first: {first}")
+
+
+def _is_address(requests: Any) -> bool:
+    return isinstance(requests, str) and requests.startswith("oss:")

@@ -1,0 +1,288 @@
+"""Operator that goes back to a model that served before."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from airflow_provider_pai.exceptions import PaiConfigError, PaiConflictError, PaiError, RolloutStoppedError
+from airflow_provider_pai.hooks.eas.goals import Goal, Undo
+from airflow_provider_pai.identity import TaskIdentity
+from airflow_provider_pai.inputs import parse_uri
+from airflow_provider_pai.ledger import Event, EventKind, Ledger, Row
+from airflow_provider_pai.operators.base import task_key
+from airflow_provider_pai.operators.eas.base import WaitingOperator, seconds
+from airflow_provider_pai.operators.eas.spec import artifact_labels, checked_name, who
+from airflow_provider_pai.remote import Json, RemoteJob
+from airflow_provider_pai.rollouts.history import artifact_uri, chosen_version, serving_member, version_of
+from airflow_provider_pai.states import EAS_GONE, Verdict
+from airflow_provider_pai.uri import OssUri
+
+if TYPE_CHECKING:
+    from airflow_provider_pai.canary.group import Group, Member
+
+# On the service that was chosen stands who chose it, and what it takes the traffic of.
+_NOTE = "airflow_note"
+
+
+class EasRollbackOperator(WaitingOperator):
+    """Let a service group serve a version that it served before.
+
+    Where the service of that version still stands, it is started if need be and gets the traffic by weight; where
+    not, its artifact is deployed again with the service JSON of what serves now. Traffic is moved only when every
+    instance is ready and the golden requests, if there are any, are answered as expected; at no moment is nobody
+    there to answer. What served until then loses its traffic, is stopped after `drain` seconds, and its digest is
+    not deployed again by an automatic retry.
+
+    A rollout that is under way holds the group: end its task, which takes its candidate out by itself. A retry goes
+    on with the version that the first try chose. Ended before the traffic moves, the task stops what it has started.
+
+    Returns `{"group", "outcome", "service", "version", "digest", "previous", "previous_version"}`; outcome is
+    rolled_back, or unchanged where that version serves already; `previous` is what served until now. API:
+    ReleaseService, UpdateGroup, StartService, CreateService.
+
+    :param group: service group. (templated)
+    :param to: `previous`, the version that served before; `promoted`, the last that a rollout has brought in and
+        that was not bad; or a version. (templated)
+    :param artifact: `oss://` address of the version to go back to, where neither its service nor the ledger tells
+        it; takes the place of `to`. (templated)
+    :param probe: golden requests, as `EasCanaryDeployOperator` has them. (templated)
+    :param drain: seconds between taking the traffic of what served and stopping it. (templated)
+    :param lease_uri: prefix on OSS where changes to one group take turns, as rollouts have it. (templated)
+    """
+
+    template_fields: Sequence[str] = (
+        *WaitingOperator.template_fields,
+        "group",
+        "to",
+        "artifact",
+        "probe",
+        "drain",
+        "lease_uri",
+    )
+    template_fields_renderers = {"probe": "json"}
+
+    def __init__(
+        self,
+        *,
+        group: str,
+        to: str = "previous",
+        artifact: str | None = None,
+        probe: Mapping[str, Any] | None = None,
+        drain: float | str = 30.0,
+        lease_uri: str | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.group = group
+        self.to = to
+        self.artifact = artifact
+        self.probe = probe
+        self.drain = drain
+        self.lease_uri = lease_uri
+
+    def execute(self, context: Any) -> Json:
+        """Choose the version, bring its service up, move the traffic."""
+        self._check()
+        hook, identity = self.hook, self.identity(context)
+        with self._held(identity):
+            group = hook.group(self.group)
+            name = self._marked(group, identity) or self._choose(group, identity)
+            if name is None:
+                return self._unchanged(group)
+            self._kill = (name, undo) if (undo := self.undo_of(context, name)) else None
+            if hook.states.judge(hook.get(name).status) is Verdict.FAILED:
+                self.log.info("Starting %s", name)
+                hook.start(name)
+        return self.wait(context, name, Goal(until="ready"))  # type: ignore[no-any-return]
+
+    def resume_execution(self, next_method: str, next_kwargs: dict[str, Any] | None, context: Any) -> Any:
+        """Stop what was started before a failure of the trigger itself fails the last try: its name is lost."""
+        if next_method == "__fail__" and (name := self._marked(self.hook.group(self.group), self.identity(context))):
+            with self.leaving(context, name):
+                return super().resume_execution(next_method, next_kwargs, context)
+        return super().resume_execution(next_method, next_kwargs, context)
+
+    def undo_of(self, context: Any, name: str) -> Undo | None:
+        """Return how to stop what was started in vain."""
+        note = self.hook.get(name).tags.get(_NOTE, "")
+        mine = note.startswith(_mark(self.identity(context)))
+        return Undo(version=None, owner={_NOTE: note}) if mine else None
+
+    def finish(self, context: Any, service: RemoteJob) -> Json:
+        """Let the service that is ready take the traffic: the one end of every path.
+
+        :raises RolloutStoppedError: its answers are wrong, or someone else moved the traffic.
+        """
+        from airflow_provider_pai.rollouts.takeover import Takeover
+
+        identity, name = self.identity(context), service.job_id
+        replaced = service.tags.get(_NOTE, "").rpartition(" ")[2]
+        takeover = Takeover(hook=self.hook, group=self.group, service=name, replaced=replaced, log=self.log)
+        try:
+            with self._held(identity):
+                self._smoke(name)
+                takeover.move()
+                bad = takeover.settle(time.time(), float(self.drain))
+        except PaiError as error:
+            self.give_up(context, name, error)
+        end = self._end_of("rolled_back", name, service.tags, bad)
+        self._record(identity, end, bad)
+        self.log.info("Group %s serves %s again", self.group, end["version"] or name)
+        return end
+
+    def _check(self) -> None:
+        from airflow_provider_pai.metrics.probe import make_probe
+
+        checked_name("group", self.group)
+        if not isinstance(self.to, str) or not self.to.strip():
+            raise PaiConfigError("to", self.to, "previous, promoted or a version")
+        seconds("wait_timeout", self.wait_timeout)
+        seconds("drain", self.drain, least=0)
+        if self.artifact:
+            parse_uri("artifact", self.artifact)
+        if self.probe:
+            make_probe(self.probe, self.oss)
+
+    def _marked(self, group: Group, identity: TaskIdentity) -> str | None:
+        """Return the service that an earlier try has chosen."""
+        mark = _mark(identity)
+        return next((member.name for member in group.members if member.labels.get(_NOTE, "").startswith(mark)), None)
+
+    def _choose(self, group: Group, identity: TaskIdentity) -> str | None:
+        """Return the service to go back to, marked as this task's choice; None where it serves already.
+
+        :raises PaiConfigError: there is no such version.
+        """
+        from airflow_provider_pai.manifests import read_artifact
+
+        if not group.members:
+            raise PaiConfigError("group", self.group, "a group with at least one service")
+        current, rows = serving_member(group), list(self._ledger().rows())
+        version = read_artifact(self.oss, self.artifact).version if self.artifact else ""
+        version = version or chosen_version(self.to, group, current, rows)
+        if not version:
+            raise PaiConfigError("to", self.to, f"a version; nothing tells what group {self.group} served before")
+        if current is not None and version == version_of(current):
+            return None
+        self.log.info("Group %s goes from %s back to %s", self.group, version_of(current) or "nothing", version)
+        note = f"{_mark(identity)}{current.name if current else '-'}"
+        member = next((member for member in group.members if version_of(member) == version), None)
+        if member is None or not self._stands(member):
+            return self._redeploy(current or group.members[0], version, rows, {**who(identity), _NOTE: note})
+        self.hook.label(member.name, {**member.labels, _NOTE: note})
+        return member.name
+
+    def _stands(self, member: Member) -> bool:
+        """Tell whether a service is there to be started, once what is being done to it is over."""
+        if not member.leaving:
+            return True
+        self.log.info("%s; waiting until it rests", member)
+        rested = self.hook.wait(member.name, poll_interval=self.poll_interval, until=Goal(until="stopped").is_over)
+        return self.hook.states.judge(rested.status) is Verdict.FAILED and rested.status != EAS_GONE
+
+    def _redeploy(self, like: Member, version: str, rows: Sequence[Row], labels: Mapping[str, str]) -> str:
+        """Make the version's service again, like the one that serves, without traffic."""
+        from airflow_provider_pai.canary.group import Phase, Progress, service_name
+        from airflow_provider_pai.manifests import read_artifact, served_artifact
+
+        described = self.hook.describe(like.name)
+        serving = served_artifact(self.oss, described)
+        if serving is None:
+            raise PaiConfigError("to", version, f"a version whose service stands; {like.name} mounts no artifact")
+        beside = OssUri.parse(serving.uri.rstrip("/")).parent.join(version).folder
+        at = OssUri.parse(self.artifact or artifact_uri(rows, version) or str(beside)).folder
+        artifact = read_artifact(self.oss, str(at))
+        if artifact.version != version:
+            raise PaiConfigError("to", version, f"the version of {at}, which is {artifact.version}")
+        name = service_name(self.group, version)
+        # Wherever the JSON speaks of the artifact that serves, it speaks of the other now.
+        text = described["ServiceConfig"].replace(serving.uri.rstrip("/"), str(at).rstrip("/"))
+        if str(at).rstrip("/") not in text:
+            raise PaiConfigError(
+                "to", version, f"a version whose service stands; {like.name}'s JSON has no place for {at}"
+            )
+        config = {key: value for key, value in json.loads(text).items() if key not in ("name", "token")}
+        config["metadata"] = {**config["metadata"], "name": name}
+        interval_end = artifact_labels(artifact)["airflow_interval_end"]
+        progress = Progress(phase=Phase.RETIRED, version=version, digest=artifact.digest, interval_end=interval_end)
+        self.log.info("Creating %s from %s", name, at)
+        try:
+            self.hook.create(config, {**progress.labels(), **labels})
+        except PaiConflictError:  # the answer to a creation was lost
+            if self.hook.get(name).tags.get(_NOTE) != labels[_NOTE]:
+                raise
+        return name
+
+    def _smoke(self, name: str) -> None:
+        from airflow_provider_pai.metrics.probe import make_probe
+
+        if self.probe and (wrong := make_probe(self.probe, self.oss).run(self.hook.endpoint(name))):
+            raise RolloutStoppedError(f"{name} does not answer golden requests as expected: {wrong}")
+
+    def _unchanged(self, group: Group) -> Json:
+        current = serving_member(group)
+        assert current is not None
+        self.log.info("Group %s serves %s already", self.group, version_of(current))
+        return self._end_of("unchanged", current.name, current.labels, None)
+
+    def _end_of(self, outcome: str, name: str, labels: Mapping[str, str], bad: Member | None) -> Json:
+        return {
+            "group": self.group,
+            "outcome": outcome,
+            "service": name,
+            "version": labels.get("airflow_version"),
+            "digest": labels.get("airflow_digest"),
+            "previous": bad.name if bad else None,
+            "previous_version": version_of(bad) or None,
+        }
+
+    @contextmanager
+    def _held(self, identity: TaskIdentity) -> Iterator[None]:
+        """Hold the group, so that no rollout works on it meanwhile.
+
+        :raises PaiError: one does.
+        """
+        from airflow_provider_pai.rollouts.lease import Holder, Lease
+
+        holder = Holder(key=f"{identity.task}/{identity.cycle}", **task_key(identity))
+        lease = Lease(self.oss, parse_uri("lease_uri", self.lease_uri or self._default_lease()), holder)
+        other = lease.take()
+        if other is not None:
+            raise PaiError(f"group {self.group} is held by {other}: end that task first, it takes its candidate out")
+        try:
+            yield
+        finally:
+            lease.release()
+
+    def _default_lease(self) -> str:
+        """Return the place that rollouts of the group have: in the bucket of the artifact that is mounted last."""
+        for member in self.hook.group(self.group).members:
+            config = json.loads(self.hook.describe(member.name).get("ServiceConfig") or "{}")
+            for storage in reversed(config.get("storage") or []):
+                if path := (storage.get("oss") or {}).get("path"):
+                    return f"oss://{OssUri.parse(path).bucket}/.pai/rollouts/{self.group}/"
+        raise PaiConfigError("group", self.group, "a group with a service that mounts OSS, or give lease_uri")
+
+    def _ledger(self) -> Ledger:
+        return Ledger.open(self.ledger_conn_id or self.hook.connection.ledger_conn_id)
+
+    def _record(self, identity: TaskIdentity, end: Json, bad: Member | None) -> None:
+        made = {"dag_id": identity.dag_id, "run_id": identity.run_id, "task_id": identity.task_id}
+        self.record(
+            Event(
+                key=f"rolled_back/{self.group}/{identity.task}/{identity.cycle}",
+                kind=EventKind.ROLLED_BACK,
+                subject=self.group,
+                version=end["previous_version"] or "",
+                digest=bad.labels.get("airflow_digest", "") if bad else "",
+                payload={**made, **end, "serving_version": end["version"]},
+            )
+        )
+
+
+def _mark(identity: TaskIdentity) -> str:
+    return f"rollback {identity.task}.{identity.cycle} "

@@ -1,0 +1,380 @@
+"""What operators that roll a model out share: checked input, one driver, one finish."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, replace
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from airflow.providers.common.compat.sdk import Stats, conf
+from airflow.providers.common.compat.version_compat import AIRFLOW_V_3_1_PLUS
+
+from airflow_provider_pai.exceptions import (
+    PaiApiError,
+    PaiConfigError,
+    PaiError,
+    RolloutRolledBackError,
+    RolloutStoppedError,
+    RolloutStuckError,
+)
+from airflow_provider_pai.identity import TaskIdentity
+from airflow_provider_pai.inputs import parse_uri
+from airflow_provider_pai.ledger import Event, EventKind
+from airflow_provider_pai.links import EasRolloutLink, EasServiceLink
+from airflow_provider_pai.operators.base import deadline_of, task_key
+from airflow_provider_pai.operators.eas.spec import ServiceOperator
+from airflow_provider_pai.remote import Json
+from airflow_provider_pai.rollouts.approval import gate_of
+from airflow_provider_pai.rollouts.driver import Tick, drive
+from airflow_provider_pai.triggers.rollout import CanaryTrigger
+from airflow_provider_pai.uri import OssUri
+from airflow_provider_pai.versions import utc_text
+
+if TYPE_CHECKING:
+    from airflow_provider_pai.canary.plan import RolloutPlan
+    from airflow_provider_pai.rollouts.rollout import RolloutDriver
+    from airflow_provider_pai.rollouts.spec import RolloutSpec
+
+_KILL_SECONDS = 4.0
+
+# What of a task's tags a candidate bears for people; the rollout's own labels leave room for no more.
+_READABLE = ("airflow_dag_id", "airflow_run_id", "airflow_task_id", "airflow_map_index")
+
+
+class RolloutOperator(ServiceOperator):
+    """Base of the operators that bring an artifact into an EAS service group.
+
+    See `ServiceOperator` for the arguments that describe the candidate.
+
+    :param group: service group, 3 to 63 lowercase letters, digits and underscores. (templated)
+    :param plan: further fields of `canary.plan.RolloutPlan`: durations, limits, patience. (templated)
+    :param probe: golden requests: `{"requests": <oss:// address of JSON lines, or a list>, "path", "min_correct",
+        "timeout", "tolerance"}`; each line `{"path", "method", "json", "status", "expect"}`. (templated)
+    :param metrics: source of the counts, `{"kind": "cloudmonitor", "period": 60, …}`, kinds `sql` and `callable`, or a
+        list: the first counts, the others add values for the plan's `checks`. (templated)
+    :param allow_backfill: deploy from a backfill run, too.
+    :param allow_older: deploy over a model with a later data interval, too.
+    :param skip_analysis: for an emergency, why nobody is to judge the candidate: once every instance is ready and the
+        golden requests are answered it gets all traffic at once, whatever `steps` say; the reason stands in the
+        ledger. Empty: it is judged. (templated)
+    :param plan_only: log what would be done, create nothing, and end as skipped. (templated)
+    :param approval_task_id: a task of this run, not upstream of this one, that must have succeeded before the rise to
+        100 %; if it is skipped or fails, the candidate is rolled back. It is judged while it waits. Airflow 3.1+.
+    :param lease_uri: prefix on OSS where rollouts of one group take turns; by default
+        `oss://<artifact's bucket>/.pai/rollouts/<group>/`. (templated)
+    :param deferrable: wait in the triggerer.
+    """
+
+    operator_extra_links = (EasServiceLink(), EasRolloutLink())
+    ui_color = "#d9f2e3"
+    template_fields: Sequence[str] = (
+        *ServiceOperator.template_fields,
+        "group",
+        "plan",
+        "probe",
+        "metrics",
+        "lease_uri",
+        "skip_analysis",
+        "plan_only",
+    )
+    steps: Sequence[int | str] | str = (100,)
+    plan_defaults: Mapping[str, Any] = {}
+    template_fields_renderers = {
+        **ServiceOperator.template_fields_renderers,
+        "plan": "json",
+        "probe": "json",
+        "metrics": "json",
+    }
+
+    def __init__(
+        self,
+        *,
+        group: str,
+        plan: Mapping[str, Any] | None = None,
+        probe: Mapping[str, Any] | None = None,
+        metrics: Mapping[str, Any] | Sequence[Mapping[str, Any]] | None = None,
+        allow_backfill: bool = False,
+        allow_older: bool = False,
+        skip_analysis: str | None = None,
+        plan_only: bool | str = False,
+        approval_task_id: str | None = None,
+        lease_uri: str | None = None,
+        deferrable: bool = conf.getboolean("operators", "default_deferrable", fallback=False),
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.group = group
+        self.plan = plan
+        self.probe = probe
+        self.metrics = metrics
+        self.allow_backfill = allow_backfill
+        self.allow_older = allow_older
+        self.skip_analysis = skip_analysis
+        self.plan_only = plan_only
+        self.approval_task_id = approval_task_id
+        self.lease_uri = lease_uri
+        self.deferrable = deferrable
+        self._driver: RolloutDriver | None = None
+
+    def execute(self, context: Any) -> Json:
+        """Check everything, then carry the rollout through, here or in the triggerer."""
+        spec = self.rollout(context)
+        steps = ", ".join(map(str, spec.plan.steps))
+        self.log.info("Rollout of %s to group %s in steps of %s %%", spec.goal.version, self.group, steps)
+        driver = self._drive(spec)
+        if self._plan_only():
+            self.log.info("Service JSON:\n%s", json.dumps(spec.config, indent=2))
+            self.skip(f"plan only\n{driver.preview()}")
+        EasServiceLink.persist(context, self.hook.console_url(spec.goal.service))
+        EasRolloutLink.persist(context, self.oss.console_url(spec.lease_uri))
+        try:
+            end = self._until_pause(driver) if self.deferrable else drive(driver, self.log)
+        except Exception:
+            self._leave(context)
+            raise
+        if end is not None:
+            return self.finish(context, end)
+        return self._defer(context, spec)
+
+    def execute_complete(self, context: Any, event: Mapping[str, Any]) -> Json:
+        """Go on where the trigger left off."""
+        if "end" in event:
+            return self.finish(context, event["end"])
+        self._drive(self.rollout(context))
+        self._leave(context)
+        raise PaiError(event["error"])
+
+    def resume_execution(self, next_method: str, next_kwargs: dict[str, Any] | None, context: Any) -> Any:
+        """Take the candidate out before a failure of the trigger itself fails the last try."""
+        if next_method == "__fail__":
+            self._drive(self.rollout(context))
+            self._leave(context)
+        return super().resume_execution(next_method, next_kwargs, context)
+
+    def rollout(self, context: Any) -> RolloutSpec:
+        """Return the checked rollout; nothing has been created yet.
+
+        :raises PaiConfigError: naming field, value and what is allowed.
+        :raises PaiArtifactError: the artifact has no valid manifest, or is not the one that was meant.
+        """
+        from airflow_provider_pai.canary.goal import Goal
+        from airflow_provider_pai.canary.group import service_name
+        from airflow_provider_pai.metrics.base import check_names, make_source
+        from airflow_provider_pai.metrics.probe import make_probe
+        from airflow_provider_pai.rollouts.lease import Holder
+        from airflow_provider_pai.rollouts.spec import RolloutSpec
+
+        identity = self.identity(context)
+        group, plan = self._input()
+        artifact = self.verified_artifact()
+        name = service_name(group, artifact.version)
+        tags = identity.tags(1)
+        goal = Goal(
+            group=group,
+            service=name,
+            version=artifact.version,
+            digest=artifact.digest,
+            interval_end=utc_text(artifact.interval_end),
+            task=identity.task,
+            cycle=identity.cycle,
+            backfill=_run_type(context) == "backfill",
+            allow_backfill=self.allow_backfill,
+            allow_older=self.allow_older,
+            smoke=bool(self.probe),
+            skip_analysis=self._unjudged(),
+            approval=self._approval(identity),
+            labels={tag: tags[tag] for tag in _READABLE},
+        )
+        metrics = self.metrics or {"kind": "cloudmonitor"}
+        check_names(make_source(metrics, self.hook), plan.checks)
+        if self.probe:
+            make_probe(self.probe, self.oss)
+        bucket = OssUri.parse(artifact.uri).bucket
+        lease_uri = self.lease_uri or f"oss://{bucket}/.pai/rollouts/{group}/"
+        return RolloutSpec(
+            plan=plan,
+            goal=goal,
+            config=self.service_json(name, group, artifact.uri),
+            metrics=metrics,
+            probe=self.probe,
+            lease_uri=str(parse_uri("lease_uri", lease_uri)),
+            holder=Holder(key=f"{identity.task}/{identity.cycle}", **task_key(identity)),
+            deadline=deadline_of(identity.started, _without_drain(self.execution_timeout, plan.drain)),
+        )
+
+    def finish(self, context: Any, end: Json) -> Json:
+        """Turn a rollout's end into the task's: the one end of every path.
+
+        :raises AirflowSkipException: the artifact must not deploy now.
+        :raises RolloutRolledBackError: it was bad.
+        :raises RolloutStoppedError: a person is needed.
+        """
+        self._record(context, end)
+        Stats.incr("pai.canary.ended", tags={"outcome": end["outcome"]})
+        if page := end["service"] or end["previous"]:
+            EasServiceLink.persist(context, self.hook.console_url(page))
+        if end["outcome"] in ("deployed", "promoted"):
+            self.log.info("%s serves group %s: %s", end["service"], end["group"], end["reason"])
+            return end
+        context["ti"].xcom_push(key="return_value", value=end)
+        if end["outcome"] == "skipped":
+            self.skip(f"{end['version']} is not deployed to {end['group']}: {end['reason']}")
+        error = RolloutRolledBackError if end["outcome"] == "rolled_back" else RolloutStoppedError
+        raise error(f"{end['version']} does not serve {end['group']}: {end['reason']}")
+
+    def on_kill(self) -> None:
+        """Take the candidate's traffic away; Airflow 3 gives five seconds."""
+        if self._driver is not None:
+            self.hook.retry_seconds = 2
+            self._driver.kill("the task was ended by hand", _KILL_SECONDS)
+
+    def _plan_only(self) -> bool:
+        chosen = {"true": True, "false": False}.get(str(self.plan_only).strip().lower())
+        if chosen is None:
+            raise PaiConfigError("plan_only", self.plan_only, "true or false")
+        return chosen
+
+    def _unjudged(self) -> str:
+        """Return why nobody is to judge the candidate; a template that renders to nothing is no reason."""
+        given = self.skip_analysis
+        said = given.strip() if isinstance(given, str) else given
+        if said is None or said in ("", "None"):
+            return ""
+        if not isinstance(said, str) or said.lower() in ("true", "false"):
+            raise PaiConfigError("skip_analysis", given, "the reason in words, or none")
+        return said
+
+    def _drive(self, spec: RolloutSpec) -> RolloutDriver:
+        from airflow_provider_pai.rollouts.rollout import RolloutDriver
+
+        gate = gate_of(asdict(spec.holder), spec.goal.approval)
+        self._driver = RolloutDriver(spec, self.hook, self.log, gate)
+        return self._driver
+
+    def _approval(self, identity: TaskIdentity) -> str:
+        given = self.approval_task_id
+        if given and not AIRFLOW_V_3_1_PLUS:
+            raise PaiConfigError("approval_task_id", given, "none before Airflow 3.1: there nobody can be asked")
+        if given == identity.task_id:
+            raise PaiConfigError("approval_task_id", given, "another task of this run")
+        return given or ""
+
+    def check(self) -> None:
+        """Refuse what this kind of rollout does not take."""
+
+    def _input(self) -> tuple[str, RolloutPlan]:
+        from airflow_provider_pai.canary.group import check_group_name
+        from airflow_provider_pai.canary.plan import InputError, RolloutPlan
+
+        self.check()
+        if "steps" in (self.plan or {}):
+            raise PaiConfigError("plan", "steps", "a field of its own: steps")
+        try:
+            plan = RolloutPlan.parse({**self.plan_defaults, **(self.plan or {}), "steps": self.steps})
+            if self._unjudged():
+                plan = replace(plan, steps=(100,), bake=0.0)
+            return check_group_name("group", self.group), plan
+        except InputError as error:
+            raise PaiConfigError(error.field, error.value, error.allowed) from None
+
+    def _until_pause(self, driver: RolloutDriver) -> Json | None:
+        """Go on until there is something to wait for: what ends at once need not be deferred."""
+        tick = Tick()
+        while tick.end is None and not tick.pause:
+            tick = driver.tick()
+        return tick.end
+
+    def _defer(self, context: Any, spec: RolloutSpec) -> NoReturn:
+        task = task_key(self.identity(context))
+        trigger = CanaryTrigger(hook_arguments=self.hook_arguments, rollout=spec.to_dict(), task=task)
+        self.defer(trigger=trigger, method_name="execute_complete")
+
+    def _leave(self, context: Any) -> None:
+        """Take the candidate out if no later try will go on with the rollout.
+
+        :raises RolloutStuckError: it could not be taken out.
+        """
+        if context["ti"].try_number <= context["ti"].max_tries:
+            return
+        try:
+            self.on_kill()
+        except PaiApiError as error:
+            text = f"a candidate of group {self.group} may still have traffic, and nobody goes on with its rollout"
+            raise RolloutStuckError(f"{text}: {error}") from error
+
+    def _record(self, context: Any, end: Json) -> None:
+        """Write a row for each step and one for the end; both bear the task's cycle, so that a retry adds none."""
+        identity = self.identity(context)
+        place = f"{end['group']}/{identity.task}/{identity.cycle}"
+        made = {"dag_id": identity.dag_id, "run_id": identity.run_id, "task_id": identity.task_id}
+        # Airflow 3.1+; nobody has triggered a scheduled run.
+        if user := getattr(context["dag_run"], "triggering_user_name", None):
+            made["triggered_by"] = user
+        common = {"subject": end["group"], "version": end["version"], "digest": end["digest"]}
+        for number, step in enumerate(end["steps"]):
+            key = f"deployment_step/{place}/{number}"
+            payload = {**made, **step, "service": end["service"]}
+            self.record(Event(key=key, kind=EventKind.DEPLOYMENT_STEP, payload=payload, **common))
+        kind = EventKind(end["outcome"])
+        self.record(Event(key=f"{kind}/{place}", kind=kind, payload={**made, **end}, **common))
+
+
+class EasCanaryDeployOperator(RolloutOperator):
+    """Bring an artifact into an EAS service group by canary; roll back by itself when it is bad.
+
+    The artifact gets a service of its own in the group. It serves no request before every instance is ready and the
+    golden requests are answered as expected; then it gets a growing share of the group's traffic, judged at each step
+    against limits and against what production does in the same time. Production is not touched until the candidate
+    serves 100 %. Where nothing serves yet, it is deployed at once.
+
+    Returns `{"group", "service", "outcome", "reason", "version", "digest", "previous", "steps": [{"percent",
+    "requests", "errors", "p95_ms", "verdict", "reason"}, …], "verdicts"}`; outcome is deployed, promoted, rolled_back
+    or skipped, `verdicts` the address of every look's numbers. The same dict is pushed before the task fails
+    (rolled_back: `RolloutRolledBackError`, never retried automatically) or skips (a backfill run, or data older than
+    what serves).
+
+    API: CreateService, ReleaseService, UpdateGroup.
+
+    See the base class for the arguments that all rollouts have.
+
+    :param steps: percent of the group's traffic, strictly rising, the last one 100. (templated)
+    """
+
+    template_fields: Sequence[str] = (*RolloutOperator.template_fields, "steps")
+
+    def __init__(self, *, steps: Sequence[int | str] | str = (10, 50, 100), **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.steps = steps
+
+
+class EasBlueGreenDeployOperator(RolloutOperator):
+    """Bring an artifact into an EAS service group by switching all its traffic at once, after the checks.
+
+    The new service (green) takes no request before every instance is ready and the golden requests, here required, are
+    answered as expected; then the group's whole traffic goes to it, while the old one (blue) stays up. It is judged at
+    100 % as a canary is at its last step, and for the plan's `bake` after that; where it is bad, or where
+    `max_duration` passes and nothing can be told, the traffic goes back at once.
+
+    Returns, fails and skips as `EasCanaryDeployOperator`. API: CreateService, ReleaseService, UpdateGroup.
+
+    See the base class for the arguments.
+    """
+
+    plan_defaults = {"on_inconclusive": "rollback"}
+
+    def check(self) -> None:
+        """Ask for golden requests: nothing else is checked before the switch."""
+        if not self.probe:
+            raise PaiConfigError("probe", self.probe, "golden requests: nothing else is checked before the switch")
+
+
+def _without_drain(timeout: timedelta | None, drain: float) -> timedelta | None:
+    """Return the time that a rollout has: the candidate must have drained before the task's own time is over."""
+    return None if timeout is None else timeout - min(timedelta(seconds=drain), timeout / 4)
+
+
+def _run_type(context: Any) -> str:
+    run_type = getattr(context["dag_run"], "run_type", "")
+    return str(getattr(run_type, "value", run_type))

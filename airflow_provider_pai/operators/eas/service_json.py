@@ -1,0 +1,207 @@
+"""The service JSON of EAS: typed arguments, what the DAG says in EAS's own words, and what an operator decides.
+
+Follows "Parameters of model services" (help.aliyun.com/zh/pai/parameters-of-model-services).
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from airflow_provider_pai.exceptions import PaiConfigError
+from airflow_provider_pai.operators.environment import check_environment
+from airflow_provider_pai.operators.workload.base import required
+from airflow_provider_pai.remote import Json
+
+RESERVED_PORTS = (8080, 9090)
+DEFAULT_PORT = 8000
+
+
+def typed_json(
+    *,
+    image: str | None = None,
+    command: str | None = None,
+    port: int | str | None = None,
+    instances: int | str | None = None,
+    instance_type: str | None = None,
+    cpu: int | str | None = None,
+    memory: int | str | None = None,
+    gpu: int | str | None = None,
+    resource_group: str | None = None,
+    env: Mapping[str, Any] | None = None,
+    health_check: str | Mapping[str, Any] | None = None,
+) -> Json:
+    """Return the service JSON that typed arguments stand for; what is None is left out.
+
+    :raises PaiConfigError: naming the argument, its value and what is allowed.
+    """
+    sized = {"cpu": cpu, "memory": memory, "gpu": gpu, "resource_group": resource_group}
+    if instance_type and (other := next((name for name, value in sized.items() if value is not None), None)):
+        raise PaiConfigError("instance_type", instance_type, f"either an instance type or {other}, not both")
+    check_environment(env or {}, ())
+    numbers = {"instance": ("instances", instances), "cpu": ("cpu", cpu), "memory": ("memory", memory)}
+    metadata: Json = {key: _count(field, value) for key, (field, value) in numbers.items() if value is not None}
+    if gpu is not None:
+        metadata["gpu"] = _count("gpu", gpu, least=0)
+    if resource_group is not None:
+        metadata["resource"] = resource_group
+    container: Json = {"image": image, "command": command, "port": _port("port", port)}
+    container["env"] = [{"name": name, "value": str(value)} for name, value in (env or {}).items()]
+    container["health_check"] = _health_check(health_check, _port("port", port))
+    return _without_empty(
+        {
+            "metadata": metadata,
+            "cloud": {"computing": {"instance_type": instance_type}} if instance_type else None,
+            "containers": [said] if (said := _without_empty(container)) else None,
+        }
+    )
+
+
+def merged(typed: Json, service: Mapping[str, Any] | str | None) -> Json:
+    """Lay the service JSON of the DAG over that of the typed arguments.
+
+    Objects are merged key by key, containers one by one, environment variables by name; all else is replaced.
+
+    :raises PaiConfigError: it is no object.
+    """
+    try:
+        given = json.loads(service) if isinstance(service, str) else service or {}
+    except ValueError:
+        given = None
+    if not isinstance(given, Mapping):
+        raise PaiConfigError("service", service, "a service JSON of EAS, as an object")
+    laid: Json = _laid_over(typed, given)
+    return laid
+
+
+def named_values(service: Json) -> Json:
+    """Return where a service JSON may hold secrets, by name: its token and the environment of its containers."""
+    containers = [item for item in service.get("containers") or [] if isinstance(item, Mapping)]
+    variables = [item for container in containers for item in container.get("env") or [] if isinstance(item, Mapping)]
+    named = {str(item.get("name")): item.get("value") for item in variables}
+    return {**named, **({"token": service["token"]} if "token" in service else {})}
+
+
+def service_json(
+    given: Mapping[str, Any],
+    *,
+    name: str,
+    group: str | None,
+    artifact_uri: str | None,
+    model_path: str = "/mnt/model",
+    role_arn: str | None = None,
+) -> Json:
+    """Return the whole service JSON: with name and group, the artifact mounted read-only, `{model}` filled in.
+
+    :raises PaiConfigError: naming the key, its value and what is allowed.
+    """
+    if not model_path.startswith("/"):
+        raise PaiConfigError("model_path", model_path, "an absolute path")
+    filled: Json = _replace(given, model_path)
+    metadata = _object(filled, "metadata")
+    _check_ours(filled, metadata, {"name": name, "group": group})
+    if not (filled.get("containers") or filled.get("processor") or filled.get("model_entry")):
+        raise PaiConfigError("service", sorted(filled), "containers, or a processor")
+    containers = [
+        _container(f"service['containers'][{i}]", item) for i, item in enumerate(filled.get("containers") or [])
+    ]
+    mounts = [{"mount_path": model_path, "oss": {"path": artifact_uri, "readOnly": True}}] if artifact_uri else []
+    whole: Json = {
+        **{key: value for key, value in filled.items() if key != "name"},
+        "metadata": {"instance": 1, **metadata, "name": name, **({"group": group} if group else {})},
+        "containers": containers,
+        "storage": [*_storage(filled, model_path if artifact_uri else None), *mounts],
+        "role_arn": role_arn or filled.get("role_arn"),
+    }
+    return _without_empty(whole)
+
+
+def _check_ours(given: Json, metadata: Json, ours: Mapping[str, str | None]) -> None:
+    """Refuse a name or a group in the JSON that is not the operator's."""
+    for key, value in ours.items():
+        said = metadata.get(key, given.get("name") if key == "name" else None)
+        if said is not None and said != value:
+            raise PaiConfigError(f"service['metadata'][{key!r}]", said, f"leave it out: the operator's is {value!r}")
+
+
+def _storage(given: Json, taken: str | None) -> list[Json]:
+    """Return the mounts that the JSON names itself."""
+    for item in given.get("storage") or []:
+        if not isinstance(item, Mapping) or not item.get("mount_path"):
+            raise PaiConfigError("service['storage']", item, "objects with mount_path and oss, nfs or dataset")
+        if item["mount_path"] == taken:
+            raise PaiConfigError(
+                "service['storage']", taken, "another path: the artifact is mounted there (model_path)"
+            )
+    return list(given.get("storage") or [])
+
+
+def _container(place: str, container: Any) -> Json:
+    """Return a checked container; a port that a template gave as text becomes a number."""
+    if not isinstance(container, Mapping):
+        raise PaiConfigError(place, container, "an object with image and command")
+    required(f"{place}['image']", container.get("image"), "a container image")
+    for key in ("script", "command"):
+        words = container.get(key, key)
+        for word in words if isinstance(words, list) and words else [words]:
+            required(f"{place}[{key!r}]", word, "a command that is not empty")
+    port = _port(f"{place}['port']", container.get("port"))
+    return dict(container) if port is None else {**container, "port": port}
+
+
+def _port(field: str, port: Any) -> int | None:
+    if port is None:
+        return None
+    if not str(port).isdigit() or not 0 < int(port) < 65536 or int(port) in RESERVED_PORTS:
+        raise PaiConfigError(field, port, f"a port number; EAS keeps {RESERVED_PORTS} for itself")
+    return int(port)
+
+
+def _count(field: str, value: Any, least: int = 1) -> int:
+    if isinstance(value, bool) or not str(value).isdigit() or int(value) < least:
+        raise PaiConfigError(field, value, f"a whole number from {least}")
+    return int(value)
+
+
+def _health_check(given: str | Mapping[str, Any] | None, port: int | None) -> Any:
+    """Return the check that decides whether an instance takes requests; a path is asked for with GET."""
+    if given is None or isinstance(given, Mapping):
+        return given
+    if not given.startswith("/"):
+        raise PaiConfigError("health_check", given, "a path that begins with /, or EAS's own object")
+    return {"http_get": {"path": given, "port": port or DEFAULT_PORT}}
+
+
+def _object(given: Json, key: str) -> Json:
+    value = given.get(key) or {}
+    if not isinstance(value, Mapping):
+        raise PaiConfigError(f"service[{key!r}]", value, "an object")
+    return dict(value)
+
+
+def _laid_over(under: Any, over: Any, key: str = "") -> Any:
+    if isinstance(under, Mapping) and isinstance(over, Mapping):
+        keys = [*under, *(name for name in over if name not in under)]
+        return {name: _laid_over(under.get(name), over[name], name) if name in over else under[name] for name in keys}
+    if key == "containers" and isinstance(under, list) and isinstance(over, list) and over:
+        return [_laid_over(under[0], over[0]), *over[1:]]
+    if key == "env" and isinstance(under, list) and isinstance(over, list):
+        named = {str(item.get("name")): item for item in [*under, *over] if isinstance(item, Mapping)}
+        return list(named.values())
+    return over
+
+
+def _replace(value: Any, model_path: str) -> Any:
+    """Put the mount path in place of `{model}` in every text."""
+    if isinstance(value, str):
+        return value.replace("{model}", model_path)
+    if isinstance(value, Mapping):
+        return {key: _replace(item, model_path) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_replace(item, model_path) for item in value]
+    return value
+
+
+def _without_empty(value: Json) -> Json:
+    return {key: item for key, item in value.items() if item not in (None, {}, [])}

@@ -1,0 +1,165 @@
+"""Operators on an EAS service that exists: start, stop, delete, lock, scale."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from airflow_provider_pai.exceptions import PaiConfigError
+from airflow_provider_pai.hooks.eas.goals import Goal
+from airflow_provider_pai.operators.base import PaiOperator
+from airflow_provider_pai.operators.eas.base import WaitingOperator
+from airflow_provider_pai.operators.eas.scaling import check_autoscaler, whole_number
+from airflow_provider_pai.operators.workload.base import required
+from airflow_provider_pai.remote import Json, RemoteJob
+from airflow_provider_pai.states import Verdict
+
+LOCKS = ("all", "dangerous", "none")
+
+
+class _ServiceOperator(WaitingOperator):
+    """Base of the operators on one service.
+
+    :param service_name: the service. (templated)
+    """
+
+    template_fields: Sequence[str] = (*WaitingOperator.template_fields, "service_name")
+
+    def __init__(self, *, service_name: str, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.service_name = service_name
+
+    def finish(self, context: Any, service: RemoteJob) -> Json:
+        """Return the service's facts."""
+        return {"service": service.job_id, "status": service.status, "instances": service.facts.get("running", 0)}
+
+    def named(self) -> str:
+        """Return the service's name.
+
+        :raises PaiConfigError: there is none.
+        """
+        required("service_name", self.service_name, "the name of an EAS service")
+        return self.service_name
+
+
+class EasStartServiceOperator(_ServiceOperator):
+    """Start a stopped service and wait until every instance is ready; one that runs is no error. API: StartService.
+
+    Returns `{"service", "status", "instances"}`.
+    """
+
+    def execute(self, context: Any) -> Json:
+        """Start the service."""
+        self.hook.start(self.named())
+        return self.wait(context, self.service_name, Goal(until="ready"))  # type: ignore[no-any-return]
+
+
+class EasStopServiceOperator(_ServiceOperator):
+    """Stop a service and wait until it has stopped; one that rests is no error. API: StopService.
+
+    Requests in flight end first. A service with a safety lock is left alone: `PaiConflictError`. Returns `{"service",
+    "status", "instances"}`.
+    """
+
+    def execute(self, context: Any) -> Json:
+        """Stop the service."""
+        self.hook.stop(self.named())
+        return self.wait(context, self.service_name, Goal(until="stopped"))  # type: ignore[no-any-return]
+
+
+class EasDeleteServiceOperator(_ServiceOperator):
+    """Delete a service and wait until it is gone; one that is gone is no error. API: DeleteService.
+
+    With its last service a group goes too. A service with a safety lock is left alone: `PaiConflictError`.
+    Returns `{"service", "status", "instances"}`.
+    """
+
+    def execute(self, context: Any) -> Json:
+        """Delete the service."""
+        self.hook.delete(self.named())
+        return self.wait(context, self.service_name, Goal(until="deleted"))  # type: ignore[no-any-return]
+
+
+class EasSetSafetyLockOperator(PaiOperator):
+    """Lock a service against mistakes, or lift the lock. API: UpdateServiceSafetyLock.
+
+    :param service_name: the service. (templated)
+    :param lock: `dangerous` forbids stop and delete, `all` every change, `none` nothing. (templated)
+    """
+
+    hook_path = "airflow_provider_pai.hooks.eas.EasHook"
+    template_fields: Sequence[str] = (*PaiOperator.template_fields, "service_name", "lock")
+
+    def __init__(self, *, service_name: str, lock: str = "dangerous", **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.service_name = service_name
+        self.lock = lock
+
+    def execute(self, context: Any) -> None:
+        """Set the lock."""
+        required("service_name", self.service_name, "the name of an EAS service")
+        if self.lock not in LOCKS:
+            raise PaiConfigError("lock", self.lock, f"one of {', '.join(LOCKS)}")
+        self.hook.set_safety_lock(self.service_name, self.lock)
+
+
+class EasScaleServiceOperator(_ServiceOperator):
+    """Give a service a fixed number of instances, or let EAS move it, and wait until every instance is ready.
+
+    With `instances` the task waits for exactly so many. An autoscaler would move a fixed number again, so a service
+    that has one is refused unless `remove_autoscaler` says that it goes first.
+
+    Returns `{"service", "status", "instances"}`. API: UpdateService; CreateServiceAutoScaler,
+    UpdateServiceAutoScaler, DeleteServiceAutoScaler.
+
+    :param instances: fixed number, from 0. (templated)
+    :param autoscaler: `{"min", "max", "scaleStrategies": [{"metricName": "qps", "threshold": 20}], "behavior"}` as the
+        API has it; takes the place of one that is there. (templated)
+    :param remove_autoscaler: take away the service's autoscaler.
+    """
+
+    template_fields: Sequence[str] = (*_ServiceOperator.template_fields, "instances", "autoscaler")
+    template_fields_renderers = {"autoscaler": "json"}
+
+    def __init__(
+        self,
+        *,
+        instances: int | str | None = None,
+        autoscaler: Mapping[str, Any] | None = None,
+        remove_autoscaler: bool = False,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.instances = instances
+        self.autoscaler = autoscaler
+        self.remove_autoscaler = remove_autoscaler
+
+    def execute(self, context: Any) -> Json:
+        """Set the number, or the autoscaler."""
+        name, hook = self.named(), self.hook
+        status = hook.describe(name)["Status"]
+        if hook.states.judge(status) is Verdict.FAILED:
+            raise PaiConfigError("service_name", name, f"a service that runs; it is {status}")
+        given = [self.instances is not None, self.autoscaler is not None]
+        if all(given) or not (any(given) or self.remove_autoscaler):
+            raise PaiConfigError("instances", self.instances, "either instances or autoscaler, not both")
+        count = None if self.instances is None else whole_number("instances", self.instances)
+        if self.autoscaler is not None:
+            hook.set_autoscaler(name, check_autoscaler(self.autoscaler))
+        elif self.remove_autoscaler:
+            hook.remove_autoscaler(name)
+        elif found := hook.autoscaler(name):
+            moved = f"{found['MinReplica']} to {found['MaxReplica']}"
+            raise PaiConfigError("instances", count, f"{name} has an autoscaler ({moved}); remove_autoscaler ends it")
+        if count is not None:
+            hook.update(name, {"metadata": {"instance": count}})
+        return self.wait(context, name, Goal(until="ready", instances=count))  # type: ignore[no-any-return]
+
+
+__all__ = [
+    "EasDeleteServiceOperator",
+    "EasScaleServiceOperator",
+    "EasSetSafetyLockOperator",
+    "EasStartServiceOperator",
+    "EasStopServiceOperator",
+]

@@ -1,0 +1,246 @@
+"""Operator that tries a model on copies of production's requests."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+from airflow.providers.common.compat.sdk import conf
+
+from airflow_provider_pai.exceptions import (
+    PaiConfigError,
+    PaiError,
+    RolloutRolledBackError,
+    RolloutStoppedError,
+)
+from airflow_provider_pai.hooks.eas.goals import owner_labels
+from airflow_provider_pai.ledger import Event, EventKind
+from airflow_provider_pai.links import EasServiceLink
+from airflow_provider_pai.operators.base import deadline_of, task_key
+from airflow_provider_pai.operators.eas.base import seconds
+from airflow_provider_pai.operators.eas.scaling import whole_number
+from airflow_provider_pai.operators.eas.spec import ServiceOperator, artifact_labels, checked_name
+from airflow_provider_pai.remote import Json
+from airflow_provider_pai.rollouts.driver import drive
+from airflow_provider_pai.rollouts.history import serving_member
+from airflow_provider_pai.triggers.rollout import ShadowTrigger
+
+if TYPE_CHECKING:
+    from airflow_provider_pai.canary.plan import RolloutPlan
+    from airflow_provider_pai.rollouts.shadow import ShadowDriver, ShadowSpec
+
+ON_INCONCLUSIVE = ("fail", "pass")
+
+
+class EasShadowOperator(ServiceOperator):
+    """Try a model on copies of production's requests, whose answers nobody gets, and compare it with production.
+
+    The model gets a service of its own, outside any group. When every instance is ready and the golden requests, if
+    there are any, are answered as expected, EAS copies `ratio` percent of production's requests to it for `duration`
+    seconds. Its error rate and latency are judged by the limits of a rollout, every `interval`. Then, and on every
+    other way out (a bad verdict, an error, a kill, a clear, a time-out), the mirror is ended and the service deleted.
+
+    Copies are worked on twice, so what a request changes is changed twice: `requests_are_idempotent` must say that it
+    does no harm.
+
+    Returns `{"source", "shadow", "outcome", "reason", "version", "digest", "ratio", "requests", "errors", "p95_ms",
+    "production": {"requests", "errors", "p95_ms"}}`; outcome is passed, failed, inconclusive or stopped. It is pushed
+    before the task fails, too (failed: `RolloutRolledBackError`, stopped and, unless `on_inconclusive` is `pass`,
+    inconclusive: `RolloutStoppedError`). API: CreateService, CreateServiceMirror, DeleteServiceMirror, DeleteService.
+
+    See `ServiceOperator` for the arguments that describe the service.
+
+    :param source: service whose requests are copied. (templated)
+    :param group: or the group, of which the service that carries most traffic is taken. (templated)
+    :param ratio: percent of the requests, 1 to 100. (templated)
+    :param duration: seconds. (templated)
+    :param requests_are_idempotent: must be True.
+    :param plan: limits and times, fields of `canary.plan.RolloutPlan`: interval, min_requests, max_error_rate,
+        max_error_rate_delta, max_p95_ms, max_p95_ratio, ready_timeout, … (templated)
+    :param probe: golden requests, as `EasCanaryDeployOperator` has them. (templated)
+    :param metrics: source of the counts, as `EasCanaryDeployOperator` has it. (templated)
+    :param on_inconclusive: `fail` or `pass`: what too few requests mean. (templated)
+    :param deferrable: wait in the triggerer.
+    """
+
+    operator_extra_links = (EasServiceLink(),)
+    ui_color = "#d9f2e3"
+    template_fields: Sequence[str] = (
+        *ServiceOperator.template_fields,
+        "source",
+        "group",
+        "ratio",
+        "duration",
+        "plan",
+        "probe",
+        "metrics",
+        "on_inconclusive",
+    )
+    template_fields_renderers = {
+        **ServiceOperator.template_fields_renderers,
+        "plan": "json",
+        "probe": "json",
+        "metrics": "json",
+    }
+
+    def __init__(
+        self,
+        *,
+        source: str | None = None,
+        group: str | None = None,
+        ratio: int | str = 10,
+        duration: float | str = 600.0,
+        requests_are_idempotent: bool = False,
+        plan: Mapping[str, Any] | None = None,
+        probe: Mapping[str, Any] | None = None,
+        metrics: Mapping[str, Any] | None = None,
+        on_inconclusive: str = "fail",
+        deferrable: bool = conf.getboolean("operators", "default_deferrable", fallback=False),
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.source = source
+        self.group = group
+        self.ratio = ratio
+        self.duration = duration
+        self.requests_are_idempotent = requests_are_idempotent
+        self.plan = plan
+        self.probe = probe
+        self.metrics = metrics
+        self.on_inconclusive = on_inconclusive
+        self.deferrable = deferrable
+        self._driver: ShadowDriver | None = None
+
+    def execute(self, context: Any) -> Json:
+        """Check everything, then carry the run through, here or in the triggerer."""
+        spec = self.shadow(context)
+        self.log.info("%d %% of %s's requests to %s for %s s", spec.ratio, spec.source, spec.shadow, spec.duration)
+        EasServiceLink.persist(context, self.hook.console_url(spec.shadow))
+        if self.deferrable:
+            task = task_key(self.identity(context))
+            trigger = ShadowTrigger(hook_arguments=self.hook_arguments, shadow=spec.to_dict(), task=task)
+            self.defer(trigger=trigger, method_name="execute_complete", kwargs={"shadow": spec.to_dict()})
+        driver = self._drive(spec)
+        try:
+            end = drive(driver, self.log)
+        except BaseException:
+            driver.kill()
+            raise
+        return self.finish(context, end)
+
+    def execute_complete(self, context: Any, event: Mapping[str, Any], shadow: Json) -> Json:
+        """Go on where the trigger left off."""
+        from airflow_provider_pai.rollouts.shadow import ShadowSpec
+
+        if "end" in event:
+            return self.finish(context, event["end"])
+        self._drive(ShadowSpec(**shadow)).kill()
+        raise PaiError(event["error"])
+
+    def resume_execution(self, next_method: str, next_kwargs: dict[str, Any] | None, context: Any) -> Any:
+        """Take the shadow down before a failure of the trigger itself fails the try."""
+        if next_method == "__fail__":
+            self._drive(self.shadow(context)).kill()
+        return super().resume_execution(next_method, next_kwargs, context)
+
+    def on_kill(self) -> None:
+        """Take everything down; Airflow 3 gives five seconds."""
+        if self._driver is not None:
+            self.hook.retry_seconds = 2
+            self._driver.kill()
+
+    def finish(self, context: Any, end: Json) -> Json:
+        """Turn a run's end into the task's: the one end of every path.
+
+        :raises RolloutRolledBackError: the model is bad.
+        :raises RolloutStoppedError: nobody can tell, or someone else interfered.
+        """
+        identity = self.identity(context)
+        made = {"dag_id": identity.dag_id, "run_id": identity.run_id, "task_id": identity.task_id}
+        self.record(
+            Event(
+                key=f"shadowed/{end['source']}/{identity.task}/{identity.cycle}",
+                kind=EventKind.SHADOWED,
+                subject=self.group or end["source"],
+                version=end["version"] or "",
+                digest=end["digest"] or "",
+                payload={**made, **end},
+            )
+        )
+        self.log.info("%s: %s (%s)", end["shadow"], end["outcome"], end["reason"])
+        if end["outcome"] == "passed" or (end["outcome"] == "inconclusive" and self.on_inconclusive == "pass"):
+            return end
+        context["ti"].xcom_push(key="return_value", value=end)
+        error = RolloutRolledBackError if end["outcome"] == "failed" else RolloutStoppedError
+        raise error(f"{end['version'] or end['shadow']} in the shadow of {end['source']}: {end['reason']}")
+
+    def shadow(self, context: Any) -> ShadowSpec:
+        """Return the checked run; nothing has been created yet.
+
+        :raises PaiConfigError: naming field, value and what is allowed.
+        :raises PaiArtifactError: the artifact has no valid manifest.
+        """
+        from airflow_provider_pai.metrics.base import make_source
+        from airflow_provider_pai.metrics.probe import make_probe
+        from airflow_provider_pai.rollouts.shadow import ShadowSpec
+        from airflow_provider_pai.rollouts.shadows import NAME, SOURCE
+
+        identity, plan = self.identity(context), self._checked()
+        artifact = self.verified_artifact() if self.artifact else None
+        if self.probe:
+            make_probe(self.probe, self.oss)
+        metrics = self.metrics or {"kind": "cloudmonitor"}
+        make_source(metrics, self.hook)
+        source = self._source()
+        name = f"{source[:46]}{NAME}{identity.task[:8]}"
+        return ShadowSpec(
+            source=source,
+            shadow=name,
+            config=self.service_json(name, None, artifact.uri if artifact else None),
+            labels={**identity.tags(1), **artifact_labels(artifact), SOURCE: source},
+            owner=owner_labels(identity),
+            ratio=whole_number("ratio", self.ratio),
+            duration=seconds("duration", self.duration),
+            plan=plan.to_dict(),
+            metrics=metrics,
+            probe=self.probe,
+            ready_by=(datetime.now(UTC) + timedelta(seconds=plan.ready_timeout)).isoformat(),
+            deadline=deadline_of(identity.started, self.execution_timeout),
+        )
+
+    def _checked(self) -> RolloutPlan:
+        from airflow_provider_pai.canary.plan import InputError, RolloutPlan
+
+        if self.requests_are_idempotent is not True:
+            raise PaiConfigError(
+                "requests_are_idempotent", self.requests_are_idempotent, "True: copies are worked on twice"
+            )
+        if bool(self.source) == bool(self.group):
+            raise PaiConfigError("source", self.source, "either a service or a group")
+        checked_name("source" if self.source else "group", self.source or self.group)
+        if not 1 <= whole_number("ratio", self.ratio) <= 100:
+            raise PaiConfigError("ratio", self.ratio, "percent, from 1 to 100")
+        if self.on_inconclusive not in ON_INCONCLUSIVE:
+            raise PaiConfigError("on_inconclusive", self.on_inconclusive, f"one of {', '.join(ON_INCONCLUSIVE)}")
+        seconds("duration", self.duration)
+        self.service_json("unknown", None, "oss://unknown/" if self.artifact else None)
+        try:
+            return RolloutPlan.parse({**(self.plan or {}), "steps": [100]})
+        except InputError as error:
+            raise PaiConfigError(error.field, error.value, error.allowed) from None
+
+    def _source(self) -> str:
+        if self.source:
+            self.hook.describe(self.source)
+            return self.source
+        serving = serving_member(self.hook.group(str(self.group)))
+        if serving is None:
+            raise PaiConfigError("group", self.group, "a group in which a service serves")
+        return serving.name
+
+    def _drive(self, spec: ShadowSpec) -> ShadowDriver:
+        from airflow_provider_pai.rollouts.shadow import ShadowDriver
+
+        self._driver = ShadowDriver(spec, self.hook, self.log)
+        return self._driver

@@ -1,0 +1,215 @@
+"""What operators that make an EAS service share: typed arguments, the artifact, the service JSON."""
+
+from __future__ import annotations
+
+import ast
+import json
+import re
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from airflow_provider_pai.exceptions import PaiArtifactError, PaiConfigError, PaiPermissionError
+from airflow_provider_pai.identity import GENERATION_TAG, TaskIdentity
+from airflow_provider_pai.inputs import parse_uri
+from airflow_provider_pai.operators.base import PaiOperator
+from airflow_provider_pai.operators.eas.service_json import merged, named_values, service_json, typed_json
+from airflow_provider_pai.operators.environment import mask_secrets
+from airflow_provider_pai.remote import Json
+from airflow_provider_pai.uri import OssUri
+from airflow_provider_pai.versions import utc_text
+
+if TYPE_CHECKING:
+    from airflow_provider_pai.artifact import ModelArtifact
+
+_HOST_REGION = r"oss://[^./]+\.oss-([a-z0-9-]+?)(?:-internal)?\.aliyuncs\.com(?:/|$)"
+_TYPED = (
+    "image",
+    "command",
+    "port",
+    "instances",
+    "instance_type",
+    "cpu",
+    "memory",
+    "gpu",
+    "resource_group",
+    "env",
+    "health_check",
+)
+
+
+class ServiceOperator(PaiOperator):
+    """Base of the operators that make an EAS service.
+
+    A service is described by typed arguments, by EAS's own JSON in `service`, or by both: the JSON is laid over the
+    arguments, objects key by key, the first container over theirs, environment variables by name.
+
+    :param artifact: a ModelArtifact as another task returned it, or the `oss://` address of its version; must have
+        a valid manifest and lie in the service's region. (templated)
+    :param service: service JSON of EAS; name, group and the model's mount are added; `{model}` in any text stands
+        for the mount path, in `command` too. (templated)
+    :param model_path: where the artifact is mounted, read-only.
+    :param image: container image. (templated)
+    :param command: shell command that serves. (templated)
+    :param port: port that it listens on; EAS's default is 8000, and it keeps 8080 and 9090 for itself. (templated)
+    :param instances: how many instances. (templated)
+    :param instance_type: instance type of the public pool, e.g. `ecs.gn7i-c8g1.2xlarge`; excludes the next four.
+        (templated)
+    :param cpu: cores of an instance. (templated)
+    :param memory: MB of an instance. (templated)
+    :param gpu: GPUs of an instance. (templated)
+    :param resource_group: dedicated resource group (`eas-r-…`) that the service runs in. (templated)
+    :param env: environment variables; no place for secrets, which belong behind `role_arn`. (templated)
+    :param health_check: path that answers 200 when an instance can take requests, or EAS's own object. (templated)
+    :param role_arn: RAM role through which the service reads OSS. (templated)
+    """
+
+    hook_path = "airflow_provider_pai.hooks.eas.EasHook"
+    template_fields: Sequence[str] = (*PaiOperator.template_fields, "artifact", "service", "role_arn", *_TYPED)
+    template_fields_renderers = {"artifact": "json", "service": "json", "env": "json", "health_check": "json"}
+
+    def __init__(
+        self,
+        *,
+        artifact: Mapping[str, Any] | str | None = None,
+        service: Mapping[str, Any] | str | None = None,
+        model_path: str = "/mnt/model",
+        image: str | None = None,
+        command: str | None = None,
+        port: int | str | None = None,
+        instances: int | str | None = None,
+        instance_type: str | None = None,
+        cpu: int | str | None = None,
+        memory: int | str | None = None,
+        gpu: int | str | None = None,
+        resource_group: str | None = None,
+        env: Mapping[str, Any] | None = None,
+        health_check: str | Mapping[str, Any] | None = None,
+        role_arn: str | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.artifact = artifact
+        self.service = service
+        self.model_path = model_path
+        self.image = image
+        self.command = command
+        self.port = port
+        self.instances = instances
+        self.instance_type = instance_type
+        self.cpu = cpu
+        self.memory = memory
+        self.gpu = gpu
+        self.resource_group = resource_group
+        self.env = env
+        self.health_check = health_check
+        self.role_arn = role_arn
+
+    def _do_render_template_fields(self, parent: Any, *args: Any, **kwargs: Any) -> None:
+        """Mask secrets as soon as they are known: Airflow stores rendered fields before it executes."""
+        super()._do_render_template_fields(parent, *args, **kwargs)
+        if parent is not self:
+            return
+        if isinstance(self.env, Mapping):
+            mask_secrets(self.env)
+        with suppress(PaiConfigError):  # what is no service JSON is refused where the task runs
+            mask_secrets(named_values(merged({}, self.service)))
+
+    def described_service(self) -> Json:
+        """Return the service JSON as far as the DAG gives it.
+
+        :raises PaiConfigError: naming the argument, its value and what is allowed.
+        """
+        return merged(typed_json(**{name: getattr(self, name) for name in _TYPED}), self.service)
+
+    def service_json(self, name: str, group: str | None, artifact_uri: str | None) -> Json:
+        """Return the whole service JSON.
+
+        :raises PaiConfigError: naming the argument or key, its value and what is allowed.
+        """
+        return service_json(
+            self.described_service(),
+            name=name,
+            group=group,
+            artifact_uri=artifact_uri,
+            model_path=self.model_path,
+            role_arn=self.role_arn,
+        )
+
+    def verified_artifact(self) -> ModelArtifact:
+        """Return the artifact as its manifest has it.
+
+        :raises PaiArtifactError: it has no valid manifest, or is not the one that was meant.
+        :raises PaiConfigError: it is none, or lies in another region.
+        """
+        from airflow_provider_pai.artifact import ModelArtifact
+        from airflow_provider_pai.manifests import read_artifact
+
+        given = read_given(self.artifact)
+        if not isinstance(given, Mapping):
+            self._check_region("artifact", given)
+            at = str(parse_uri("artifact", given).folder)
+            return replace(read_artifact(self.oss, at), uri=at)
+        try:
+            meant = ModelArtifact.from_dict(given)
+        except ValueError as error:
+            raise PaiConfigError("artifact", given, str(error)) from None
+        self._check_region("artifact['uri']", meant.uri)
+        found = read_artifact(self.oss, str(parse_uri("artifact['uri']", meant.uri)))
+        if meant.digest and meant.digest != found.digest:
+            raise PaiArtifactError(f"{meant.uri} has digest {found.digest}, not {meant.digest}: it was changed")
+        return found
+
+    def _check_region(self, field: str, uri: Any) -> None:
+        """Refuse what a service can't mount: EAS reads OSS of its own region only."""
+        bucket: OssUri = parse_uri(field, uri)
+        host = re.match(_HOST_REGION, uri)
+        try:
+            region = host[1] if host else self.oss.bucket_region(bucket.bucket)
+        except PaiPermissionError as error:
+            self.log.warning("Whether %s lies in the service's region is not known: %s", uri, error)
+            return
+        if region != self.hook.connection.region:
+            raise PaiConfigError(field, uri, f"a bucket in {self.hook.connection.region}; this one is in {region}")
+
+
+def read_given(value: Any) -> Any:
+    """Read what a template made of an XCom: a dict as it is, or its text as JSON or as Python writes it."""
+    if not isinstance(value, str) or not value.lstrip().startswith("{"):
+        return value
+    try:
+        return json.loads(value)
+    except ValueError:
+        pass
+    try:
+        return ast.literal_eval(value)
+    except (ValueError, SyntaxError):
+        raise PaiConfigError("artifact", value, "a ModelArtifact's dict, its JSON, or an oss:// address") from None
+
+
+def artifact_labels(artifact: ModelArtifact | None) -> dict[str, str]:
+    """Return what the service says of the model that it serves, as rollouts do."""
+    if artifact is None:
+        return {}
+    end = utc_text(artifact.interval_end)
+    return {"airflow_version": artifact.version, "airflow_digest": artifact.digest, "airflow_interval_end": end}
+
+
+def who(identity: TaskIdentity) -> dict[str, str]:
+    """Return the labels that tell who has made a service."""
+    return {tag: value for tag, value in identity.tags(1).items() if tag != GENERATION_TAG}
+
+
+def checked_name(field: str, name: object) -> str:
+    """Return a name of a service or a group that EAS takes.
+
+    :raises PaiConfigError: naming the field.
+    """
+    from airflow_provider_pai.canary.group import check_group_name
+    from airflow_provider_pai.canary.plan import InputError
+
+    try:
+        return check_group_name(field, name)
+    except InputError as error:
+        raise PaiConfigError(error.field, error.value, error.allowed) from None

@@ -1,0 +1,297 @@
+"""Operators on objects and folders of OSS."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from airflow_provider_pai.exceptions import PaiConfigError
+from airflow_provider_pai.inputs import object_uri, parse_uri
+from airflow_provider_pai.operators.oss.base import OssOperator
+from airflow_provider_pai.remote import Json
+from airflow_provider_pai.uri import OssUri
+
+if TYPE_CHECKING:
+    from airflow_provider_pai.hooks.oss.folder import FolderReport
+
+
+class OssUploadOperator(OssOperator):
+    """Upload a file or a folder; of a folder, files that are there unchanged are left out.
+
+    A large file goes in parts, side by side; what is uploaded is compared with OSS's CRC64. Returns `{"uri", "size"}`
+    of a file, with `"moved", "unchanged", "deleted"` of a folder.
+
+    :param path: the file or folder on the worker. (templated)
+    :param uri: `oss://bucket/key` for a file, or a prefix for a folder; a file's own name is put behind a `/`.
+        (templated)
+    :param include: patterns of a folder's paths, e.g. `*.csv`. (templated)
+    :param exclude: patterns of paths to leave out. (templated)
+    :param delete: delete objects below the prefix that have no file: a sync.
+    :param overwrite: False: a file's object that exists stays as it is, and the task fails.
+    :param storage_class: of a file's object; None: the bucket's.
+    :param tags: of a file's object. (templated)
+    :param checkpoint: file on the worker from which a retry goes on with a large file. (templated)
+    """
+
+    template_fields: Sequence[str] = (
+        *OssOperator.template_fields,
+        "path",
+        "uri",
+        "include",
+        "exclude",
+        "tags",
+        "checkpoint",
+    )
+
+    def __init__(
+        self,
+        *,
+        path: str,
+        uri: str,
+        include: Sequence[str] = (),
+        exclude: Sequence[str] = (),
+        delete: bool = False,
+        overwrite: bool = True,
+        storage_class: str | None = None,
+        tags: Mapping[str, str] | None = None,
+        checkpoint: str | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.path = path
+        self.uri = uri
+        self.include = include
+        self.exclude = exclude
+        self.delete = delete
+        self.overwrite = overwrite
+        self.storage_class = storage_class
+        self.tags = tags
+        self.checkpoint = checkpoint
+
+    def execute(self, context: Any) -> Json:
+        """Upload."""
+        path, to = Path(self.path), parse_uri("uri", self.uri)
+        if path.is_dir():
+            report = self.hook.upload_folder(path, to, include=self.include, exclude=self.exclude, delete=self.delete)
+            return _told(self, to.folder, report)
+        if not to.key or to.key.endswith("/"):
+            to = to.join(path.name)
+        self.hook.upload(
+            path,
+            to,
+            overwrite=self.overwrite,
+            storage_class=self.storage_class,
+            tags=self.tags,
+            checkpoint=Path(self.checkpoint) if self.checkpoint else None,
+        )
+        return {"uri": str(to), "size": path.stat().st_size}
+
+
+class OssDownloadOperator(OssOperator):
+    """Download an object to a file, or what lies below a prefix to a folder, without what is there unchanged.
+
+    A file bears its name only when it is complete and has OSS's CRC64. Returns `{"path", "size"}` of an object, with
+    `"uri", "moved", "unchanged", "deleted"` of a prefix.
+
+    :param uri: `oss://bucket/key`, or a prefix that ends in `/`. (templated)
+    :param path: the file or folder on the worker; an object's own name is put behind a `/`. (templated)
+    :param include: patterns of the keys below a prefix. (templated)
+    :param exclude: patterns of keys to leave out. (templated)
+    :param delete: delete files below the folder that have no object: a sync.
+    :param version: of the object; None: the newest. (templated)
+    :param checkpoint: file on the worker from which a retry goes on with a large object. (templated)
+    """
+
+    template_fields: Sequence[str] = (
+        *OssOperator.template_fields,
+        "uri",
+        "path",
+        "include",
+        "exclude",
+        "version",
+        "checkpoint",
+    )
+
+    def __init__(
+        self,
+        *,
+        uri: str,
+        path: str,
+        include: Sequence[str] = (),
+        exclude: Sequence[str] = (),
+        delete: bool = False,
+        version: str | None = None,
+        checkpoint: str | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.uri = uri
+        self.path = path
+        self.include = include
+        self.exclude = exclude
+        self.delete = delete
+        self.version = version
+        self.checkpoint = checkpoint
+
+    def execute(self, context: Any) -> Json:
+        """Download."""
+        at = parse_uri("uri", self.uri)
+        if not at.key or at.key.endswith("/"):
+            report = self.hook.download_folder(
+                at, self.path, include=self.include, exclude=self.exclude, delete=self.delete
+            )
+            return {**_told(self, at, report), "path": self.path}
+        path = Path(self.path)
+        if self.path.endswith("/") or path.is_dir():
+            path /= at.key.rpartition("/")[2]
+        checkpoint = Path(self.checkpoint) if self.checkpoint else None
+        size = self.hook.download(at, path, version=self.version, checkpoint=checkpoint)
+        return {"path": str(path), "size": size}
+
+
+class OssCopyOperator(OssOperator):
+    """Copy an object, or what lies below a prefix, within OSS; the bytes do not pass by the worker.
+
+    Returns `{"uri"}`, with `"moved", "unchanged", "deleted", "size"` of a prefix.
+
+    :param source: `oss://bucket/key`, or a prefix that ends in `/`. (templated)
+    :param target: the same. (templated)
+    :param include: patterns of the keys below a prefix. (templated)
+    :param exclude: patterns of keys to leave out. (templated)
+    :param delete: delete objects below the target that have no source: a sync.
+    :param overwrite: False: an object that exists stays as it is, and the task fails.
+    :param storage_class: of the copy of an object; None: the bucket's.
+    """
+
+    template_fields: Sequence[str] = (*OssOperator.template_fields, "source", "target", "include", "exclude")
+
+    def __init__(
+        self,
+        *,
+        source: str,
+        target: str,
+        include: Sequence[str] = (),
+        exclude: Sequence[str] = (),
+        delete: bool = False,
+        overwrite: bool = True,
+        storage_class: str | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.source = source
+        self.target = target
+        self.include = include
+        self.exclude = exclude
+        self.delete = delete
+        self.overwrite = overwrite
+        self.storage_class = storage_class
+
+    def execute(self, context: Any) -> Json:
+        """Copy."""
+        source, target = parse_uri("source", self.source), parse_uri("target", self.target)
+        if not source.key or source.key.endswith("/"):
+            report = self.hook.copy_folder(
+                source, target, include=self.include, exclude=self.exclude, delete=self.delete
+            )
+            return _told(self, target.folder, report)
+        if not target.key or target.key.endswith("/"):
+            target = target.join(source.key.rpartition("/")[2])
+        self.hook.copy(source, target, overwrite=self.overwrite, storage_class=self.storage_class)
+        return {"uri": str(target)}
+
+
+class OssDeleteOperator(OssOperator):
+    """Delete objects, or what lies below a prefix; what is not there is no error. Returns the number.
+
+    :param uri: `oss://bucket/key`, one or a list; a prefix that ends in `/`: everything below it. (templated)
+    :param include: patterns of the keys below a prefix. (templated)
+    :param exclude: patterns of keys to keep. (templated)
+    """
+
+    template_fields: Sequence[str] = (*OssOperator.template_fields, "uri", "include", "exclude")
+
+    def __init__(
+        self,
+        *,
+        uri: str | Sequence[str],
+        include: Sequence[str] = (),
+        exclude: Sequence[str] = (),
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.uri = uri
+        self.include = include
+        self.exclude = exclude
+
+    def execute(self, context: Any) -> int:
+        """Delete."""
+        given = [self.uri] if isinstance(self.uri, str) else list(self.uri)
+        uris = [object_uri("uri", uri) for uri in given]
+        keys = [uri for uri in uris if not uri.key.endswith("/")]
+        count: int = self.hook.delete_many(keys)
+        for uri in uris:
+            if uri.key.endswith("/"):
+                count += self.hook.delete_folder(uri, include=self.include, exclude=self.exclude)
+        self.log.info("Deleted %d objects", count)
+        return count
+
+
+class OssListOperator(OssOperator):
+    """Return the addresses of the objects below a prefix or that fit a pattern, in the order of their keys.
+
+    :param uri: `oss://bucket/prefix`, or with `*`, `?`, `[…]`. (templated)
+    :param include: patterns of the keys below the prefix. (templated)
+    :param exclude: patterns of keys to leave out. (templated)
+    :param limit: more objects are an error: XComs are no place for large lists.
+    """
+
+    template_fields: Sequence[str] = (*OssOperator.template_fields, "uri", "include", "exclude")
+
+    def __init__(
+        self,
+        *,
+        uri: str,
+        include: Sequence[str] = (),
+        exclude: Sequence[str] = (),
+        limit: int = 1000,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.uri = uri
+        self.include = include
+        self.exclude = exclude
+        self.limit = limit
+
+    def execute(self, context: Any) -> list[str]:
+        """List.
+
+        :raises PaiConfigError: there are more than `limit`.
+        """
+        from airflow_provider_pai.hooks.oss.patterns import Patterns, is_pattern
+
+        at = parse_uri("uri", self.uri)
+        patterns = Patterns(tuple(self.include), tuple(self.exclude))
+        infos = self.hook.find(at) if is_pattern(at.key) else self.hook.list_objects(at)
+        skipped = 0 if is_pattern(at.key) else len(at.key)
+        found: list[str] = []
+        for info in infos:
+            if patterns.match(info.uri.key[skipped:]):
+                if len(found) == self.limit:
+                    raise PaiConfigError("limit", self.limit, f"as many as there are objects at {at}, or a longer uri")
+                found.append(str(info.uri))
+        return found
+
+
+def _told(operator: OssOperator, uri: OssUri, report: FolderReport) -> Json:
+    """Log and return what became of a folder."""
+    operator.log.info(
+        "%s: %d files moved (%.1f MB), %d unchanged, %d deleted",
+        uri,
+        report.moved,
+        report.size / 1e6,
+        report.unchanged,
+        report.deleted,
+    )
+    return {"uri": str(uri), **asdict(report)}

@@ -1,0 +1,221 @@
+"""What DLC jobs and DSW runs share: data from OSS and to OSS, code from Git, parameters, an image and a role."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
+
+from airflow_provider_pai.exceptions import PaiConfigError
+from airflow_provider_pai.identity import TaskIdentity
+from airflow_provider_pai.inputs import parse_uri
+from airflow_provider_pai.operators.base import PaiOperator
+from airflow_provider_pai.operators.environment import check_environment, mask_secrets
+from airflow_provider_pai.operators.jobs import PaiJobOperator
+from airflow_provider_pai.operators.workload.code import GitCode, OssCode, Source, check_code, find_code
+from airflow_provider_pai.remote import Json
+from airflow_provider_pai.uri import OssUri
+from airflow_provider_pai.versions import utc_text
+
+if TYPE_CHECKING:
+    from airflow_provider_pai.artifact import DatasetRef, ModelArtifact
+
+MOUNT_ROOT = "/mnt/pai"
+OUTPUT_PATH = f"{MOUNT_ROOT}/output"
+CODE_PATH = f"{MOUNT_ROOT}/code"
+
+# The unfinished artifact travels with the job, so that whoever finishes it needs nothing but the job.
+ARTIFACT_VARIABLE = "PAI_ARTIFACT"
+
+
+class Mount(NamedTuple):
+    """A prefix on OSS and where the workload sees it."""
+
+    uri: str
+    path: str
+    read_only: bool
+
+
+class WorkloadOperator(PaiJobOperator):
+    """Base of the operators that run a command over data on OSS.
+
+    The command finds its surroundings in environment variables: `PAI_INPUT_<NAME>_DIR` for each input,
+    `PAI_OUTPUT_DIR`, `PAI_CODE_DIR`, `PAI_CODE_COMMIT` and `PAI_PARAMS` (JSON).
+
+    :param image: image that the command runs in. (templated)
+    :param command: shell command. (templated)
+    :param inputs: name to `oss://bucket/prefix`; mounted read-only; each must hold an object. (templated)
+    :param output: `oss://bucket/prefix`; each generation writes into a version folder of its own below it. (templated)
+    :param code: `GitCode`, checked out before the command runs, or `OssCode`, mounted read-only. (templated)
+    :param parameters: handed over as JSON and kept in the artifact. (templated)
+    :param env: further environment variables; no place for secrets, which belong behind `role_arn`. (templated)
+    :param role_arn: RAM role through which OSS is mounted and the job gets credentials. (templated)
+    """
+
+    template_fields: Sequence[str] = (
+        *PaiOperator.template_fields,
+        "image",
+        "command",
+        "inputs",
+        "output_uri",
+        "code",
+        "parameters",
+        "env",
+        "role_arn",
+    )
+    template_fields_renderers = {"inputs": "json", "code": "json", "parameters": "json", "env": "json"}
+
+    # Environment variables that the service itself sets.
+    reserved_environment: ClassVar[frozenset[str]] = frozenset()
+
+    def __init__(
+        self,
+        *,
+        image: str,
+        command: str = "",
+        inputs: Mapping[str, str] | None = None,
+        output: str | None = None,
+        code: GitCode | OssCode | None = None,
+        parameters: Mapping[str, Any] | None = None,
+        env: Mapping[str, str] | None = None,
+        role_arn: str | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.image = image
+        self.command = command
+        self.inputs = inputs
+        self.output_uri = output
+        self.code = code
+        self.parameters = parameters
+        self.env = env
+        self.role_arn = role_arn
+
+    def check(self) -> None:
+        """Refuse bad input that needs no look at a service.
+
+        :raises PaiConfigError: naming field, value and what is allowed.
+        """
+        required("image", self.image, "a container image")
+        required("command", self.script(), "a shell command")
+        for name, uri in (self.inputs or {}).items():
+            if not re.fullmatch(r"[A-Za-z][A-Za-z0-9_]*", name):
+                raise PaiConfigError("inputs", name, "names are a letter, then letters, digits and _")
+            parse_uri(f"inputs[{name!r}]", uri)
+        if self.output_uri is not None:
+            parse_uri("output", self.output_uri)
+        if self.code is not None:
+            check_code(self.code)
+        check_environment(self.env or {}, self.reserved_environment)
+        if secrets := mask_secrets(self.env or {}):
+            self.log.warning(
+                "env: %s look like secrets; everybody who may read the job reads them. Use role_arn for credentials",
+                ", ".join(secrets),
+            )
+
+    def _do_render_template_fields(self, parent: Any, *args: Any, **kwargs: Any) -> None:
+        """Mask secrets as soon as they are known: Airflow stores rendered fields before it executes."""
+        super()._do_render_template_fields(parent, *args, **kwargs)
+        if parent is self and isinstance(self.env, Mapping):
+            mask_secrets(self.env)
+
+    def script(self) -> str:
+        """Return the command as a shell gets it."""
+        return self.command
+
+    @cached_property
+    def source(self) -> Source | None:
+        """Return where the code comes from, looked up once.
+
+        :raises PaiConfigError: it is not there.
+        """
+        return find_code(self.code, self.oss) if self.code else None
+
+    def datasets(self) -> tuple[DatasetRef, ...]:
+        """Return what each input holds at this moment.
+
+        :raises PaiConfigError: an input without objects.
+        """
+        return tuple(self.oss.dataset(name, uri) for name, uri in (self.inputs or {}).items())
+
+    def version_folder(self, identity: TaskIdentity, generation: int) -> OssUri | None:
+        """Return the version folder of a generation.
+
+        :raises PaiConfigError: the bucket does not exist.
+        """
+        if self.output_uri is None:
+            return None
+        parent = parse_uri("output", self.output_uri)
+        if not self.oss.bucket_exists(parent.bucket):
+            raise PaiConfigError("output", self.output_uri, "a prefix in a bucket that exists")
+        return parent.join(identity.version(generation)).folder
+
+    def mounts(self, output: OssUri | None) -> list[Mount]:
+        """Return inputs and output with their mount paths."""
+        mounts = [
+            Mount(str(parse_uri("inputs", uri).folder), input_path(name), True)
+            for name, uri in (self.inputs or {}).items()
+        ]
+        if self.source and self.source.mount:
+            mounts.append(Mount(str(self.source.mount), CODE_PATH, True))
+        return mounts + ([Mount(str(output), OUTPUT_PATH, False)] if output else [])
+
+    def environment(self, output: OssUri | None) -> dict[str, str]:
+        """Return the environment variables of the command."""
+        found = {f"PAI_INPUT_{name.upper()}_DIR": input_path(name) for name in self.inputs or {}}
+        if output:
+            found["PAI_OUTPUT_DIR"] = OUTPUT_PATH
+        if self.source:
+            found["PAI_CODE_COMMIT"] = self.source.commit
+        found["PAI_PARAMS"] = json.dumps(self.parameters or {})
+        return {**found, **{name: str(value) for name, value in (self.env or {}).items()}}
+
+    def artifact(
+        self, context: Any, identity: TaskIdentity, output: OssUri, *, name: str, version: str, **facts: Any
+    ) -> ModelArtifact:
+        """Return the artifact as far as it is known at the submit."""
+        from airflow_provider_pai.artifact import DataInterval, ModelArtifact, Producer
+
+        run = context["dag_run"]
+        interval = (
+            DataInterval(start=utc_text(run.data_interval_start), end=utc_text(run.data_interval_end))
+            if run.data_interval_start and run.data_interval_end
+            else None
+        )
+        return ModelArtifact(
+            name=name,
+            version=version,
+            uri=str(output),
+            params=dict(self.parameters or {}),
+            code=self.source.record(self.script()) if self.source else None,
+            image=self.image,
+            inputs=self.datasets(),
+            data_interval=interval,
+            produced_by=Producer(**{**task_of(identity), "try_number": identity.try_number}),
+            created_at=utc_text(datetime.now(UTC)),
+            **facts,
+        )
+
+
+def input_path(name: str) -> str:
+    """Return where an input is mounted."""
+    return f"{MOUNT_ROOT}/input/{name}"
+
+
+def task_of(identity: TaskIdentity) -> Json:
+    """Return the readable part of an identity."""
+    return {
+        key: value for key, value in identity._asdict().items() if key in ("dag_id", "run_id", "task_id", "map_index")
+    }
+
+
+def required(field: str, value: object, allowed: str) -> None:
+    """Refuse a text that is missing or blank.
+
+    :raises PaiConfigError: naming the field.
+    """
+    if not isinstance(value, str) or not value.strip():
+        raise PaiConfigError(field, value, f"it must be {allowed}")

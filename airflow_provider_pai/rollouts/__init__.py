@@ -1,0 +1,1 @@
+"""Rollouts carried out: driver, lease, record, takeover and history."""

@@ -1,0 +1,67 @@
+"""Candidates of canary rollouts as jobs: found by their labels, and taken out when their task is gone."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import ClassVar
+
+from airflow_provider_pai.canary.goal import Goal
+from airflow_provider_pai.canary.group import Progress
+from airflow_provider_pai.canary.plan import RolloutPlan
+from airflow_provider_pai.exceptions import PaiNotFoundError
+from airflow_provider_pai.hooks.eas import EasHook
+from airflow_provider_pai.hooks.eas.hook import labels_of
+from airflow_provider_pai.identity import GENERATION_TAG, TASK_TAG, TaskName
+from airflow_provider_pai.remote import RemoteJob
+from airflow_provider_pai.rollouts.lease import Holder
+from airflow_provider_pai.rollouts.rollout import KILLABLE, RolloutDriver
+from airflow_provider_pai.rollouts.spec import RolloutSpec
+from airflow_provider_pai.states import EAS_CANDIDATE, States
+
+# Half of it is for requests in flight.
+_SECONDS = 60.0
+
+
+class EasCandidateHook(EasHook):
+    """Candidates before their promotion: one that is in it serves people, and the group's next rollout ends it.
+
+    A candidate has no room for a label with the deployment; the hash of its task tells that.
+    """
+
+    states: ClassVar[States] = EAS_CANDIDATE
+
+    def tagged(self, tags: Mapping[str, str]) -> list[RemoteJob]:
+        """Return this deployment's candidates that bear these labels, the deployment's aside."""
+        wanted = {name: value for name, value in tags.items() if name != "airflow_deployment"}
+        found = [
+            self.get(service["ServiceName"])
+            for phase in sorted(KILLABLE)
+            for service in self.list_services(label={"airflow_phase": phase.value, **wanted})
+        ]
+        return [job._replace(tags={**job.tags, GENERATION_TAG: "1"}) for job in found if self._is_ours(job)]
+
+    def request_stop(self, job_id: str) -> None:
+        """Take a candidate out of its group's traffic, then stop it; one that is gone is no error."""
+        try:
+            service = self.describe(job_id)
+        except PaiNotFoundError:
+            return
+        progress = Progress.of(labels_of(service))
+        if progress is None:
+            return
+        goal = Goal(
+            group=service["ServiceGroup"],
+            service=job_id,
+            version=progress.version,
+            digest=progress.digest,
+            task=progress.task,
+            cycle=progress.cycle,
+        )
+        spec = RolloutSpec(
+            plan=RolloutPlan(), goal=goal, config={}, metrics={}, probe=None, lease_uri="", holder=Holder(key="")
+        )
+        RolloutDriver(spec, self, self.log).kill("nobody goes on with its rollout", _SECONDS)
+
+    def _is_ours(self, job: RemoteJob) -> bool:
+        name = TaskName.of(job.tags)
+        return name is not None and name.hash(self.connection.deployment) == job.tags.get(TASK_TAG)

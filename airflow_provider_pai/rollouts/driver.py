@@ -1,0 +1,45 @@
+"""What carries a rollout or a shadow run through, tick by tick: the loop of a worker and that of a trigger."""
+
+from __future__ import annotations
+
+import time
+from typing import Any, NamedTuple, Protocol
+
+from airflow_provider_pai.exceptions import PaiTransientError
+from airflow_provider_pai.remote import Json
+
+_BACK_OFF, _MAX_BACK_OFF = 1.0, 15.0
+
+
+class Tick(NamedTuple):
+    """What one tick came to: an end, or seconds until the next."""
+
+    pause: float = 0.0
+    end: Json | None = None
+
+
+class Driver(Protocol):
+    """One process's hand on what is carried through; what there is to do follows from what EAS shows."""
+
+    def tick(self) -> Tick:
+        """Look once and do the one next thing.
+
+        :raises PaiTransientError: no answer; the next tick goes on.
+        """
+        ...
+
+
+def drive(driver: Driver, log: Any) -> Json:
+    """Go on until the end, and return it."""
+    back_off = _BACK_OFF
+    while True:
+        try:
+            tick = driver.tick()
+            back_off = _BACK_OFF
+        except PaiTransientError as error:
+            log.warning("No answer, waiting on: %s", error)
+            tick = Tick(pause=back_off)
+            back_off = min(2 * back_off, _MAX_BACK_OFF)
+        if tick.end is not None:
+            return tick.end
+        time.sleep(tick.pause)

@@ -1,0 +1,69 @@
+"""Every look of a rollout, on record: one JSON line each, beside the group's lease on OSS."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+
+from airflow_provider_pai.canary.actions import Look
+from airflow_provider_pai.canary.analysis import Sample, Verdict
+from airflow_provider_pai.canary.group import Progress
+from airflow_provider_pai.exceptions import PaiApiError, PaiNotFoundError
+from airflow_provider_pai.hooks.oss import OssHook
+from airflow_provider_pai.remote import Json
+from airflow_provider_pai.uri import OssUri
+
+
+class Record:
+    """The record of one candidate: `{"at", "percent", "candidate", "production", "verdict", "reason"}` a line.
+
+    Only the lease's holder writes it. A rollout does not depend on it: what can't be written or read is a warning.
+    """
+
+    def __init__(self, oss: OssHook, uri: OssUri) -> None:
+        self._oss = oss
+        self.uri = uri
+
+    def add(self, look: Look, verdict: Verdict, now: float) -> None:
+        """Add a look."""
+        window = verdict.window
+        line = {
+            "at": round(now, 3),
+            "percent": look.percent,
+            "candidate": _numbers(window.candidate),
+            "production": None if window.production is None else _numbers(window.production),
+            "verdict": verdict.result.value,
+            "reason": verdict.reason,
+        }
+        try:
+            text = "".join(json.dumps(item, separators=(",", ":")) + "\n" for item in [*self._lines(), line])
+            self._oss.put(self.uri, text)
+        except PaiApiError as error:
+            self._oss.log.warning("A verdict is not on record: %s", error)
+
+    def steps(self, progress: Progress) -> list[Json]:
+        """Return how each step ended, with its reason as it stands here."""
+        try:
+            lines = self._lines() if progress.steps else []
+        except PaiApiError as error:
+            self._oss.log.warning("The record of verdicts can't be read: %s", error)
+            lines = []
+        reasons = {(line["percent"], line["verdict"]): line["reason"] for line in lines}
+        return [{**asdict(step), "reason": reasons.get((step.percent, step.verdict), "")} for step in progress.steps]
+
+    def _lines(self) -> list[Json]:
+        try:
+            return [json.loads(line) for line in self._oss.get(self.uri).splitlines()]
+        except PaiNotFoundError:
+            return []
+
+
+def _numbers(sample: Sample) -> Json:
+    percentiles = {f"p{percent}_ms": ms for percent, ms in sample.quantiles.items()}
+    return {
+        "requests": sample.requests,
+        "errors": sample.errors,
+        "p95_ms": sample.p95_ms,
+        **percentiles,
+        **sample.values,
+    }

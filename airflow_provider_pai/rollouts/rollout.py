@@ -1,0 +1,304 @@
+"""Carries a rollout out, one action a tick: the same for the worker that waits and for the triggerer.
+
+What to do next is `canary`'s business; here it is done, under a lease, with what goes wrong on the way.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from datetime import UTC, datetime
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from airflow.providers.common.compat.sdk import Stats
+
+from airflow_provider_pai.canary import actions
+from airflow_provider_pai.canary.analysis import Verdict, judge, source_error
+from airflow_provider_pai.canary.goal import guard
+from airflow_provider_pai.canary.group import UNDER_WAY, Group, Phase
+from airflow_provider_pai.canary.plan import RolloutPlan
+from airflow_provider_pai.canary.preview import preview
+from airflow_provider_pai.canary.rollout import Rollout
+from airflow_provider_pai.canary.weights import carriers
+from airflow_provider_pai.exceptions import PaiApiError, PaiConflictError, PaiMetricsError, PaiTransientError
+from airflow_provider_pai.hooks.oss import OssHook
+from airflow_provider_pai.metrics.base import make_source
+from airflow_provider_pai.metrics.look import Lookout
+from airflow_provider_pai.metrics.probe import make_probe
+from airflow_provider_pai.remote import Json
+from airflow_provider_pai.rollouts.driver import Tick
+from airflow_provider_pai.rollouts.lease import DEFAULT_TTL, Holder, Lease, LeaseLostError
+from airflow_provider_pai.rollouts.record import Record
+from airflow_provider_pai.rollouts.spec import RolloutSpec
+from airflow_provider_pai.uri import OssUri
+
+if TYPE_CHECKING:
+    from airflow_provider_pai.hooks.eas import EasHook
+
+Gate = Callable[[], str]
+
+LEASE_POLL = 5.0
+"""Seconds between two looks at a lease that someone else holds."""
+
+KILLABLE = UNDER_WAY - {Phase.PROMOTING}
+"""Phases in which a rollout can be ended without a word to anybody: production still has its place."""
+
+
+class RolloutDriver:
+    """One process's hand on a rollout; nothing is lost when it dies.
+
+    :param eas: the hook; its connection serves all others.
+    :param gate: tells whether a person lets the candidate rise to 100 %: `open`, `waiting` or `refused`.
+    """
+
+    def __init__(self, spec: RolloutSpec, eas: EasHook, log: Any, gate: Gate = lambda: "open") -> None:
+        self._spec = spec
+        self._eas = eas
+        self._log = log
+        self._gate = gate
+        self._said = ""
+        # A canceled trigger's tick goes on in its thread: a kill must not be undone by it. A worker's kill comes in
+        # a signal handler, in the middle of its own tick.
+        self._turn = threading.RLock()
+
+    @cached_property
+    def _oss(self) -> OssHook:
+        return self._eas.sibling(OssHook)
+
+    @cached_property
+    def _lease(self) -> Lease:
+        # It is renewed at each look.
+        ttl = max(DEFAULT_TTL, 4 * self._spec.plan.interval)
+        return Lease(self._oss, OssUri.parse(self._spec.lease_uri, "lease_uri"), self._spec.holder, ttl)
+
+    @cached_property
+    def _lookout(self) -> Lookout:
+        spec = self._spec
+        return Lookout(eas=self._eas, oss=self._oss, group=spec.goal.group, metrics=spec.metrics, probe=spec.probe)
+
+    @cached_property
+    def _record(self) -> Record:
+        folder = OssUri.parse(self._spec.lease_uri, "lease_uri").folder
+        return Record(self._oss, folder.join(f"{self._spec.goal.service}.jsonl"))
+
+    def tick(self) -> Tick:
+        """Look once and do the one next thing.
+
+        :raises PaiTransientError: no answer; the next tick goes on.
+        """
+        with self._turn:
+            return self._tick()
+
+    def _tick(self) -> Tick:
+        group = self._eas.group(self._spec.goal.group)
+        reason = self._must_not(group)
+        if reason:
+            return self._ended(group, actions.Finish(outcome="skipped", why=reason))
+        try:
+            if self._lease.number:
+                self._lease.check()
+            else:
+                holder = self._lease.take()
+                if holder is not None:
+                    return self._wait_for(holder, begun=group.member(self._spec.goal.service) is not None)
+                group = self._eas.group(self._spec.goal.group)
+            return self._act(group)
+        except LeaseLostError as error:
+            self._say(str(error))
+            self._lease.number = 0
+            return Tick(pause=LEASE_POLL)
+
+    def preview(self) -> str:
+        """Return what would be done now, in words; nothing is changed."""
+        return preview(self._rollout(self._eas.group(self._spec.goal.group)))
+
+    def kill(self, why: str, seconds: float) -> None:
+        """Take the candidate's traffic away at once, then end the rest if there is time.
+
+        :param seconds: how long it may take.
+        """
+        with self._turn:
+            # What is in flight gets half the time.
+            self._kill(why, replace(self._spec.plan, drain=min(self._spec.plan.drain, seconds / 2)), seconds)
+            self._give_back()
+
+    def _give_back(self) -> None:
+        """Let the group's next rollout begin at once: without this it waits until the lease is over."""
+        try:
+            if self._spec.lease_uri and (self._lease.number or self._lease.take() is None):
+                self._lease.release()
+        except PaiApiError as error:
+            self._log.warning("The lease of group %s ends by itself: %s", self._spec.goal.group, error)
+
+    def _kill(self, why: str, plan: RolloutPlan, seconds: float) -> None:
+        end = time.monotonic() + seconds
+        while time.monotonic() < end:
+            group = self._eas.group(self._spec.goal.group)
+            member = group.member(self._spec.goal.service)
+            progress = member.progress if member else None
+            if progress is None or progress.phase not in KILLABLE:
+                return
+            if (progress.task, progress.cycle) != (self._spec.goal.task, self._spec.goal.cycle):
+                return
+            rollout = replace(self._rollout(group, why), plan=plan)
+            time.sleep(min(self._apply(rollout, rollout.next()), max(0.0, end - time.monotonic())))
+
+    def _rollout(self, group: Group, stop: str = "", gate: str = "open") -> Rollout:
+        return Rollout(plan=self._spec.plan, goal=self._spec.goal, group=group, now=time.time(), stop=stop, gate=gate)
+
+    def _must_not(self, group: Group) -> str:
+        """Return why nothing is to be done at all; known before anybody is waited for."""
+        if group.member(self._spec.goal.service) is not None:
+            return ""
+        return guard(self._spec.goal, carriers(group))
+
+    def _wait_for(self, holder: Holder, *, begun: bool) -> Tick:
+        """Wait while somebody else works on the group, or do what `on_conflict` says where nothing is begun."""
+        stop, why = self._stop_reason(), f"the rollout of {holder} has the lease of group {self._spec.goal.group}"
+        if not begun and self._spec.plan.on_conflict != "wait":
+            outcome = "skipped" if self._spec.plan.on_conflict == "skip" else "stopped"
+            return self._ended(None, actions.Finish(outcome=outcome, why=why))
+        self._say(f"waiting: {why}")
+        if stop:
+            return self._ended(None, actions.Finish(outcome="stopped", why=f"{stop} while waiting for {holder}"))
+        return Tick(pause=LEASE_POLL)
+
+    def _stop_reason(self) -> str:
+        deadline = self._spec.deadline
+        if deadline is None or datetime.now(UTC) < datetime.fromisoformat(deadline):
+            return ""
+        return "execution_timeout passed"
+
+    def _act(self, group: Group) -> Tick:
+        rollout = self._rollout(group, self._stop_reason(), self._gate())
+        action = rollout.next()
+        if isinstance(action, actions.Finish):
+            self._lease.release()
+            return self._ended(group, action)
+        return Tick(pause=self._apply(rollout, action))
+
+    def _apply(self, rollout: Rollout, action: actions.Action) -> float:
+        """Do one action and return the seconds to wait after it."""
+        return _HANDLERS[type(action)](self, rollout, action) or 0.0
+
+    def _create(self, rollout: Rollout, action: actions.Create) -> float:
+        labels = {**action.progress.labels(), **rollout.goal.labels}
+        if not rollout.goal.skip_analysis:
+            make_source(self._spec.metrics, self._eas).check()
+        self._say(f"creating {action.service} for version {rollout.goal.version}")
+        try:
+            self._eas.create(self._spec.config, labels)
+        except PaiConflictError:
+            # The answer of an earlier try was lost, and lists may lag.
+            if self._eas.describe(action.service).get("ServiceGroup") != rollout.goal.group:
+                raise
+            return 1.0
+        Stats.incr("pai.canary.created")
+        return 0.0
+
+    def _delete(self, rollout: Rollout, action: actions.Delete) -> None:
+        self._say(f"deleting {action.service}: {action.why}")
+        self._eas.delete(action.service)
+
+    def _stop(self, rollout: Rollout, action: actions.Stop) -> None:
+        self._say(f"stopping {action.service}: {action.why}")
+        try:
+            self._eas.stop(action.service)
+        except PaiTransientError:
+            raise
+        except PaiApiError as error:
+            self._log.warning("%s could not be stopped and may go on costing: %s", action.service, error)
+        self._write(rollout.group, action.service, action.progress.labels())
+
+    def _label(self, rollout: Rollout, action: actions.Label) -> float:
+        self._say(f"{action.service}: {action.why}")
+        self._write(rollout.group, action.service, action.progress.labels())
+        return action.pause
+
+    def _release(self, rollout: Rollout, action: actions.Release) -> None:
+        state = f"weight {action.weight}" if action.grouping else "no group traffic"
+        self._say(f"{action.service}: {state}")
+        self._eas.release(action.service, weight=action.weight, grouping=action.grouping)
+
+    def _customize(self, rollout: Rollout, action: actions.Customize) -> None:
+        self._say(f"group {rollout.goal.group}: traffic by weight")
+        self._eas.set_traffic_mode(rollout.goal.group, "customized")
+
+    def _withdraw(self, rollout: Rollout, action: actions.Withdraw) -> None:
+        for release in action.releases:
+            self._release(rollout, release)
+        self._log.warning("%s is out of the group's traffic: %s", action.service, action.progress.note)
+        self._write(rollout.group, action.service, action.progress.labels())
+
+    def _probe(self, rollout: Rollout, action: actions.Probe) -> float:
+        probe = make_probe(self._spec.probe or {}, self._oss)
+        self._say(f"{action.service}: {len(probe.requests)} golden requests to its own endpoint")
+        failure = probe.run(self._eas.endpoint(action.service))
+        self._lease.check()
+        return self._apply(rollout, rollout.after_probe(failure))
+
+    def _look(self, rollout: Rollout, action: actions.Look) -> float:
+        verdict, golden = self._judge(rollout, action)
+        Stats.incr("pai.canary.verdict", tags={"verdict": verdict.result.value})
+        self._log.info("candidate %s %s %%: %s", action.candidate, action.percent, verdict)
+        self._lease.check()
+        self._record.add(action, verdict, rollout.now)
+        return self._apply(rollout, rollout.after_look(verdict, golden))
+
+    def _wait(self, rollout: Rollout, action: actions.Wait) -> float:
+        self._say(action.why)
+        return action.seconds
+
+    def _judge(self, rollout: Rollout, action: actions.Look) -> tuple[Verdict, int]:
+        """Return the verdict, and how many golden requests the candidate was sent for it."""
+        try:
+            window, sent = self._lookout.take(action, rollout.now)
+        except (PaiApiError, PaiMetricsError) as error:
+            return source_error(str(error)), 0
+        return judge(self._spec.plan, window), sent
+
+    def _write(self, group: Group, service: str, labels: Mapping[str, str]) -> None:
+        """Set labels; those that stand already are sent too, should an update replace them all."""
+        member = group.member(service)
+        self._eas.label(service, {**(member.labels if member else {}), **labels})
+
+    def _say(self, text: str) -> None:
+        """Log a line once."""
+        if text != self._said:
+            self._log.info("%s", text)
+            self._said = text
+
+    def _ended(self, group: Group | None, finish: actions.Finish) -> Tick:
+        """Return the end as the XCom has it."""
+        goal, progress = self._spec.goal, finish.progress
+        serving = carriers(group)[0].name if group and carriers(group) else None
+        previous = (progress.stable or None) if progress else serving
+        end: Json = {
+            "group": goal.group,
+            "service": goal.service if progress else None,
+            "outcome": finish.outcome,
+            "reason": finish.why,
+            "version": goal.version,
+            "digest": goal.digest,
+            "previous": previous,
+            "steps": self._record.steps(progress) if progress else [],
+            "verdicts": str(self._record.uri) if progress and progress.steps else None,
+        }
+        return Tick(end=end)
+
+
+_HANDLERS: dict[type[Any], Callable[[RolloutDriver, Rollout, Any], float | None]] = {
+    actions.Create: RolloutDriver._create,
+    actions.Delete: RolloutDriver._delete,
+    actions.Stop: RolloutDriver._stop,
+    actions.Label: RolloutDriver._label,
+    actions.Release: RolloutDriver._release,
+    actions.Customize: RolloutDriver._customize,
+    actions.Withdraw: RolloutDriver._withdraw,
+    actions.Probe: RolloutDriver._probe,
+    actions.Look: RolloutDriver._look,
+    actions.Wait: RolloutDriver._wait,
+}

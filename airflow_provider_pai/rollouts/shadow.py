@@ -1,0 +1,235 @@
+"""Carries a shadow run: a service gets copies of production's requests, is compared, and is always taken down.
+
+What there is to do follows from what EAS shows, so that any process goes on where another was killed.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from airflow_provider_pai.exceptions import PaiApiError, PaiConflictError, PaiError, PaiTransientError
+from airflow_provider_pai.hooks.eas.goals import Goal
+from airflow_provider_pai.hooks.oss import OssHook
+from airflow_provider_pai.remote import Json, RemoteJob
+from airflow_provider_pai.rollouts.driver import Tick
+from airflow_provider_pai.rollouts.shadows import take_down
+from airflow_provider_pai.states import EAS_GONE, Verdict
+
+if TYPE_CHECKING:
+    from airflow_provider_pai.canary.analysis import Window
+    from airflow_provider_pai.hooks.eas import EasHook
+
+_POLL = 2.0
+_SINCE = "airflow_since"
+
+
+@dataclass(frozen=True, kw_only=True)
+class ShadowSpec:
+    """A shadow run as it travels to the triggerer: JSON primitives, no secrets.
+
+    :param source: service whose requests are copied.
+    :param shadow: service that gets the copies.
+    :param config: the shadow's service JSON.
+    :param labels: the shadow's labels.
+    :param owner: those of them that tell whose it is.
+    :param ratio: percent of the requests.
+    :param duration: seconds for which they are copied.
+    :param plan: limits, as a `RolloutPlan`'s dict.
+    :param ready_by: ISO 8601, until when every instance must be ready.
+    :param deadline: ISO 8601, when the run is to be ended; None: never.
+    """
+
+    source: str
+    shadow: str
+    config: Mapping[str, Any]
+    labels: Mapping[str, str]
+    owner: Mapping[str, str]
+    ratio: int
+    duration: float
+    plan: Mapping[str, Any]
+    metrics: Any
+    probe: Mapping[str, Any] | None
+    ready_by: str
+    deadline: str | None = None
+
+    def to_dict(self) -> Json:
+        """Return plain JSON; the constructor takes it back."""
+        return asdict(self)
+
+
+class ShadowDriver:
+    """One process's hand on a shadow run."""
+
+    def __init__(self, spec: ShadowSpec, eas: EasHook, log: Any) -> None:
+        from airflow_provider_pai.canary.plan import RolloutPlan
+
+        self._spec = spec
+        self._plan = RolloutPlan.parse(spec.plan)
+        self._eas = eas
+        self._log = log
+        self._end: Json | None = None
+        self._window: Window | None = None
+        self._source_errors = 0
+        self._looked = 0.0
+        self._killed = False
+        # A canceled trigger's tick goes on in its thread: what a kill has taken down it must not make again.
+        self._turn = threading.RLock()
+
+    def tick(self) -> Tick:
+        """Look once and do the one next thing.
+
+        :raises PaiTransientError: no answer; the next tick goes on.
+        """
+        with self._turn:
+            if self._killed:
+                raise PaiError("the shadow run was ended")
+            if self._end is None:
+                step = self._tick()
+                if step.end is None:
+                    return step
+                self._end = step.end
+            take_down(self._eas, self._spec.source, self._spec.shadow)
+            return Tick(end=self._end)
+
+    def kill(self) -> None:
+        """Take everything down, whatever the run was doing."""
+        with self._turn:
+            self._killed = True
+            take_down(self._eas, self._spec.source, self._spec.shadow)
+
+    def _tick(self) -> Tick:
+        shadow = self._eas.get(self._spec.shadow)
+        if self._passed(self._spec.deadline):
+            return self._over("stopped", "execution_timeout passed")
+        mirror = self._eas.mirror(self._spec.source)
+        if mirror is not None and mirror.targets != (self._spec.shadow,):
+            return self._over("stopped", f"{self._spec.source} is mirrored to {', '.join(mirror.targets)} already")
+        if shadow.status == EAS_GONE:
+            return self._create()
+        if not self._spec.owner.items() <= shadow.tags.items() or shadow.status in self._eas.states.stopping:
+            self._log.info("%s is left from an earlier run: deleting it", shadow.job_id)
+            self._eas.delete(shadow.job_id)
+            return Tick(pause=self._poll)
+        if shadow.tags.get(_SINCE, "-") == "-":
+            return self._prepare(shadow)
+        if mirror is None:
+            return self._over("stopped", f"someone else ended the mirror of {self._spec.source}")
+        return self._watch(shadow, datetime.fromisoformat(shadow.tags[_SINCE]).timestamp())
+
+    @property
+    def _poll(self) -> float:
+        return min(_POLL, self._plan.interval)
+
+    def _create(self) -> Tick:
+        from airflow_provider_pai.metrics.base import make_source
+
+        make_source(self._spec.metrics, self._eas).check()
+        self._log.info("Creating %s", self._spec.shadow)
+        try:
+            self._eas.create(self._spec.config, self._spec.labels)
+        except PaiConflictError:
+            # The answer of an earlier try was lost; whose it is, the next look tells.
+            self._log.info("%s is there", self._spec.shadow)
+        return Tick(pause=self._poll)
+
+    def _prepare(self, shadow: RemoteJob) -> Tick:
+        """Wait until the shadow can answer, ask it golden requests, then begin to copy."""
+        from airflow_provider_pai.metrics.probe import make_probe
+
+        verdict = Goal(until="ready").judge(shadow)
+        running, total = shadow.facts["running"], shadow.facts["total"]
+        state = f"{shadow.job_id} is {shadow.status}, {running} of {total} instances"
+        if verdict is Verdict.FAILED or (verdict is not Verdict.SUCCEEDED and self._passed(self._spec.ready_by)):
+            return self._over("failed", state)
+        if verdict is not Verdict.SUCCEEDED:
+            return Tick(pause=self._poll)
+        if self._spec.probe:
+            wrong = make_probe(self._spec.probe, self._eas.sibling(OssHook)).run(self._eas.endpoint(shadow.job_id))
+            if wrong:
+                return self._over("failed", f"golden requests: {wrong}")
+        self._log.info("%s is ready: %d %% of %s's requests are copied", state, self._spec.ratio, self._spec.source)
+        self._eas.set_mirror(self._spec.source, [self._spec.shadow], self._spec.ratio)
+        since = datetime.now(UTC).isoformat(timespec="milliseconds")
+        self._eas.label(shadow.job_id, {**shadow.tags, _SINCE: since})
+        return Tick(pause=self._plan.interval)
+
+    def _watch(self, shadow: RemoteJob, since: float) -> Tick:
+        from airflow_provider_pai.canary.analysis import Result, judge
+
+        now = time.time()
+        ended = now >= since + self._spec.duration
+        if not shadow.facts["running"] or shadow.status == "Failed":
+            return self._over("failed", f"broke down: {shadow.job_id} is {shadow.status}")
+        if now < since + self._plan.interval:
+            return Tick(pause=since + self._plan.interval - now)
+        try:
+            self._window = self._sample(since, now)
+            self._source_errors = 0
+        except PaiTransientError:
+            raise
+        except PaiApiError as error:
+            self._source_errors += 1
+            self._log.warning("The metrics source did not answer: %s", error)
+            if self._source_errors > self._plan.max_source_errors:
+                return self._over("inconclusive", f"the metrics source did not answer: {error}")
+            return Tick(pause=self._plan.interval)
+        verdict = judge(self._plan, self._window)
+        self._log.info("shadow %s: %s", shadow.job_id, verdict)
+        if verdict.result is Result.FAIL:
+            return self._over("failed", verdict.reason)
+        if not ended:
+            return Tick(pause=min(self._plan.interval, max(0.05, since + self._spec.duration - now)))
+        if hang := self._hangs(self._window):
+            return self._over("failed", hang)
+        if verdict.result is Result.PASS:
+            return self._over("passed", verdict.reason)
+        return self._over("inconclusive", verdict.reason)
+
+    def _sample(self, since: float, now: float) -> Window:
+        from airflow_provider_pai.canary.analysis import Window
+        from airflow_provider_pai.metrics.base import make_source
+
+        source = make_source(self._spec.metrics, self._eas)
+        candidate, production = (source.sample(name, since, now) for name in (self._spec.shadow, self._spec.source))
+        return Window(candidate=candidate, production=production)
+
+    def _hangs(self, window: Window) -> str:
+        """Tell of requests that were copied and never answered: they are in no count.
+
+        Asked at the end, when a source that lags has told of both services.
+        """
+        assert window.production is not None
+        expected = window.production.requests * self._spec.ratio / 100
+        if expected < 2 * self._plan.min_requests or window.candidate.requests >= expected / 2:
+            return ""
+        return f"{window.candidate.requests} answers to about {expected:.0f} copies: requests hang"
+
+    def _over(self, outcome: str, reason: str) -> Tick:
+        window = self._window
+        candidate, production = (window.candidate, window.production) if window else (None, None)
+        end: Json = {
+            "source": self._spec.source,
+            "shadow": self._spec.shadow,
+            "outcome": outcome,
+            "reason": reason,
+            "version": self._spec.labels.get("airflow_version"),
+            "digest": self._spec.labels.get("airflow_digest"),
+            "ratio": self._spec.ratio,
+            **_numbers(candidate),
+            "production": _numbers(production),
+        }
+        return Tick(end=end)
+
+    def _passed(self, moment: str | None) -> bool:
+        return moment is not None and datetime.now(UTC) >= datetime.fromisoformat(moment)
+
+
+def _numbers(sample: Any) -> Json:
+    return {
+        name: getattr(sample, name, default) for name, default in (("requests", 0), ("errors", 0), ("p95_ms", None))
+    }

@@ -1,0 +1,151 @@
+from __future__ import annotations
+
+import json
+import time
+
+import pytest
+import requests
+
+from airflow_provider_pai.exceptions import PaiApiError, PaiConflictError, PaiNotFoundError
+from airflow_provider_pai.hooks.eas import EasHook
+from airflow_provider_pai.hooks.eas.hook import Endpoint
+from tests.group import ServiceGroup, service
+
+pytestmark = pytest.mark.usefixtures("connection")
+
+
+@pytest.fixture
+def group(bucket, connection):
+    group = ServiceGroup(bucket.bucket_name)
+    yield group
+    group.clean_up()
+
+
+@pytest.fixture
+def config(group):
+    uri = group.model(21)["uri"]
+    body = json.loads(json.dumps(service(f"oss://{group.bucket}/code/")).replace("{model}", "/mnt/model"))
+    mount = {"mount_path": "/mnt/model", "oss": {"path": uri, "readOnly": True}}
+    return {
+        **body,
+        "metadata": {**body["metadata"], "name": f"{group.name}_one", "group": group.name, "instance": 1},
+        "storage": [*body["storage"], mount],
+    }
+
+
+def wait(group, name, status, seconds=15):
+    end = time.monotonic() + seconds
+    while group.eas.describe(name)["Status"] != status:
+        assert time.monotonic() < end, str({**group.eas.describe(name), "ServiceConfig": ""})
+        time.sleep(0.02)
+
+
+def test_a_service_s_life(group, config):
+    eas, name = group.eas, config["metadata"]["name"]
+    assert eas.create(config, {"airflow_phase": "prepare"}) == name
+    with pytest.raises(PaiConflictError):
+        eas.create(config)
+    wait(group, name, "Running")
+    member = eas.group(group.name).member(name)
+    assert (member.ready, member.grouping, member.labels["airflow_phase"]) == (True, False, "prepare")
+    url, token = eas.endpoint(name)
+    assert requests.post(url, headers={"Authorization": token}, timeout=5).json()["answer"] == 42
+    eas.start(name)
+    eas.stop(name)
+    eas.stop(name)
+    wait(group, name, "Stopped")
+    eas.start(name)
+    wait(group, name, "Running")
+    eas.update(name, {"metadata": {"instance": 2}})
+    assert len(eas.versions(name)) >= 1
+    eas.use_version(name, 1)
+    eas.delete(name)
+    eas.delete(name)
+    end = time.monotonic() + 15
+    while eas.group(group.name).members:
+        assert time.monotonic() < end
+        time.sleep(0.02)
+    with pytest.raises(PaiNotFoundError):
+        eas.describe(name)
+    eas.delete(name)
+
+
+def test_traffic_by_weight(group, config):
+    eas, name = group.eas, config["metadata"]["name"]
+    eas.create(config)
+    eas.release(name, weight=30, grouping=True)
+    assert not eas.group(group.name).customized
+    eas.set_traffic_mode(group.name, "customized")
+    seen = eas.group(group.name)
+    assert seen.customized
+    assert (seen.members[0].weight, seen.members[0].grouping) == (30, True)
+    with pytest.raises(PaiApiError, match="TrafficMode"):
+        eas.set_traffic_mode(group.name, "sideways")
+
+
+def test_labels_are_laid_over_one_another(group, config):
+    eas, name = group.eas, config["metadata"]["name"]
+    eas.create(config, {"a": "1"})
+    eas.label(name, {"a": "1", "b": "2"})
+    assert group.labels(name) == {"a": "1", "b": "2"}
+
+
+def test_no_answer_shows_a_token(group, config):
+    eas, name = group.eas, config["metadata"]["name"]
+    eas.create(config)
+    token = eas.endpoint(name).token
+    assert token
+    eas.update(name, config, replace=True)
+    assert eas.endpoint(name).token == token
+    listed, group_shown = list(eas.list_services(group_name=group.name)), eas.describe_group(group.name)
+    shown = [eas.describe(name), listed, group_shown, eas.versions(name), eas.get(name)]
+    assert token not in repr(shown)
+    assert eas.group_endpoint(group.name).token not in repr(shown)
+    assert repr(Endpoint("http://x", token)) == "Endpoint('http://x')"
+
+
+def test_a_group_that_is_not_there(group):
+    assert EasHook().group("no_such_group").members == ()
+
+
+def test_console_page(group):
+    at = group.eas.connection
+    assert group.eas.console_url("digits_1") == (
+        f"https://pai.console.aliyun.com/?regionId={at.region}&workspaceId={at.workspace_id}"
+        "#/eas/serviceDetail/digits_1/detail"
+    )
+
+
+def test_versions_come_in_the_order_in_which_they_were_made(group, config):
+    eas, name = group.eas, config["metadata"]["name"]
+    eas.create(config)
+    for number in (2, 3):
+        eas.update(name, {"metadata": {"cpu": number}})
+    assert [json.loads(one["ServiceConfig"])["metadata"]["cpu"] for one in eas.versions(name)] == [1, 2, 3]
+
+
+def test_the_last_lines_of_all_instances(group, config):
+    eas, name = group.eas, config["metadata"]["name"]
+    config["containers"][0]["script"] = "for n in $(seq 100); do echo line $n; done; exit 3"
+    eas.create(config)
+    service = eas.wait(name, poll_interval=0.05, until=lambda one: one.status == "Failed")
+    lines = eas.log_tail(service, lines=7).splitlines()
+    assert (len(lines), lines[-1].endswith("line 100")) == (7, True)
+    assert "line 100" in str(eas.failure(service))
+
+
+def test_a_service_that_is_gone_is_deleted_to_whoever_waits(group):
+    service = group.eas.get(f"{group.name}_none")
+    assert (service.status, service.facts) == ("Deleted", {})
+    assert group.eas.mirror(f"{group.name}_none") is None
+    assert group.eas.autoscaler(f"{group.name}_none") is None
+    group.eas.remove_mirror(f"{group.name}_none")
+    group.eas.remove_autoscaler(f"{group.name}_none")
+
+
+def test_a_service_that_goes_while_it_is_deleted_is_no_error(pai, monkeypatch):
+    """It was there at the look at its lock, being deleted at the call, and gone at the look at its status."""
+    pai.cloud.faults.add(match="api DeleteService", status=409, code="InvalidService.Status")
+    eas = EasHook()
+    monkeypatch.setattr(eas, "_refuse_locked", lambda action, name: None)
+    eas.delete("gone_meanwhile")

@@ -1,0 +1,156 @@
+"""Whole folders: patterns, what is unchanged, syncs, and keys that would lead out."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+
+from airflow_provider_pai.exceptions import PaiApiError, PaiConfigError
+from airflow_provider_pai.hooks.oss import OssHook
+from airflow_provider_pai.hooks.oss.folder import FolderReport, local_path
+from airflow_provider_pai.hooks.oss.patterns import Patterns, fixed_prefix
+
+pytestmark = pytest.mark.usefixtures("connection")
+
+TREE = {"a.csv": b"1", "b.json": b"22", "sub/c.csv": b"333", "sub/deep/d é.txt": b"", "big": b"x" * 300_000}
+
+
+@pytest.fixture
+def hook():
+    return OssHook()
+
+
+@pytest.fixture
+def at(bucket):
+    return f"oss://{bucket.bucket_name}/data/"
+
+
+@pytest.fixture
+def folder(tmp_path):
+    return plant(tmp_path / "here", TREE)
+
+
+def plant(folder, tree):
+    for name, content in tree.items():
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content)
+    return folder
+
+
+def tree_of(folder):
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def keys(hook, at):
+    return [str(info.uri).removeprefix(at) for info in hook.list_objects(at)]
+
+
+def test_there_and_back_and_nothing_twice(hook, at, folder, tmp_path):
+    size = sum(map(len, TREE.values()))
+    assert hook.upload_folder(folder, at.rstrip("/")) == FolderReport(moved=5, size=size)
+    assert hook.upload_folder(folder, at) == FolderReport(unchanged=5)
+    (folder / "a.csv").write_bytes(b"2")  # as long as before
+    assert hook.upload_folder(folder, at) == FolderReport(moved=1, unchanged=4, size=1)
+    there = tmp_path / "there"
+    assert hook.download_folder(at, there).moved == 5
+    assert tree_of(there) == {**TREE, "a.csv": b"2"}
+    assert hook.download_folder(at, there) == FolderReport(unchanged=5)
+    (there / "b.json").write_bytes(b"33")
+    assert hook.download_folder(at, there) == FolderReport(moved=1, unchanged=4, size=2)
+
+
+def test_patterns(hook, at, folder, tmp_path):
+    hook.upload_folder(folder, at, include=["*.csv", "big"], exclude=["sub/*"])
+    assert keys(hook, at) == ["a.csv", "big"]
+    hook.upload_folder(folder, at)
+    hook.download_folder(at, tmp_path / "there", exclude=["*.csv", "*.txt"])
+    assert sorted(tree_of(tmp_path / "there")) == ["b.json", "big"]
+    assert Patterns(("*.csv",), ("x*",)).match("a/b.csv")
+    assert not Patterns((), ("*.csv",)).match("a.csv")
+    assert fixed_prefix("a/b*c?") == "a/b"
+
+
+def test_a_sync_deletes_what_is_gone_and_nothing_else(hook, at, folder, tmp_path):
+    hook.upload_folder(folder, at)
+    hook.put(at + "gone.csv", "")
+    hook.put(at + "kept.json", "")
+    hook.put(at.rstrip("/") + "base", "beside the prefix")
+    report = hook.upload_folder(folder, at, include=["*.csv"], delete=True)
+    assert (report.deleted, report.unchanged) == (1, 2)
+    assert "kept.json" in keys(hook, at)
+    there = plant(tmp_path / "there", {"old": b"", "sub/old": b""})
+    assert hook.download_folder(at, there, delete=True).deleted == 2
+    assert sorted(tree_of(there)) == sorted([*TREE, "kept.json"])
+    assert hook.head(at.rstrip("/") + "base")
+
+
+def test_across(hook, at, folder, bucket):
+    hook.upload_folder(folder, at)
+    other = f"oss://{bucket.bucket_name}/copy/"
+    hook.put(other + "gone", "")
+    assert hook.copy_folder(at, other, delete=True).deleted == 1
+    assert hook.copy_folder(at, other) == FolderReport(unchanged=5)
+    assert keys(hook, other) == keys(hook, at)
+    for wrong in (at + "sub/", at, f"oss://{bucket.bucket_name}/"):
+        with pytest.raises(PaiConfigError, match="target"):
+            hook.copy_folder(at, wrong)
+
+
+@pytest.mark.parametrize("key", ["../out", "a/../../out", "/abs", "a//b", "./a", "a/.."])
+def test_a_key_that_would_lead_out_writes_nothing(hook, at, bucket, tmp_path, key):
+    bucket.put_object("data/fine", b"1")
+    bucket.put_object("data/" + key, b"2")
+    with pytest.raises(PaiConfigError, match="key"):
+        hook.download_folder(at, tmp_path / "there")
+    assert not (tmp_path / "out").exists()
+    assert not (tmp_path / "there").exists()
+
+
+def test_a_link_in_the_folder_does_not_lead_out(tmp_path):
+    (tmp_path / "there").mkdir()
+    (tmp_path / "there" / "link").symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(PaiConfigError, match="key"):
+        local_path(tmp_path / "there", "link/file")
+
+
+def test_a_key_that_would_have_to_be_file_and_folder(hook, at, tmp_path):
+    hook.put(at + "a", "")
+    hook.put(at + "a/b", "")
+    with pytest.raises(PaiConfigError, match="data/a/b"):
+        hook.download_folder(at, tmp_path / "there")
+
+
+def test_markers_of_folders_are_no_files(hook, at, bucket, tmp_path):
+    bucket.put_object("data/", b"")
+    bucket.put_object("data/empty/", b"")
+    hook.put(at + "f", "1")
+    hook.download_folder(at, tmp_path / "there")
+    assert tree_of(tmp_path / "there") == {"f": b"1"}
+
+
+def test_what_is_no_folder(hook, at, tmp_path):
+    with pytest.raises(PaiConfigError, match="folder"):
+        hook.upload_folder(tmp_path / "none", at)
+    (tmp_path / "odd").mkdir()
+    (tmp_path / "odd" / os.fsdecode(b"\xff")).write_bytes(b"")
+    with pytest.raises(PaiConfigError, match="UTF-8"):
+        hook.upload_folder(tmp_path / "odd", at)
+    assert keys(hook, at) == []
+
+
+def test_a_third_of_the_calls_is_refused(hook, at, folder, tmp_path, pai):
+    pai.cloud.faults.add(match="oss", status=503, probability=0.3)
+    hook.upload_folder(folder, at, delete=True)
+    hook.download_folder(at, tmp_path / "there")
+    assert tree_of(tmp_path / "there") == TREE
+
+
+def test_an_error_of_one_file_is_the_error_of_all_and_leaves_no_torn_file(hook, at, folder, tmp_path, pai):
+    hook.upload_folder(folder, at)
+    pai.cloud.faults.add(match="oss GET .*c.csv", status=403, code="AccessDenied")
+    with pytest.raises(PaiApiError, match=r"sub/c\.csv"):
+        hook.download_folder(at, tmp_path / "there")
+    for name, content in tree_of(tmp_path / "there").items():
+        assert TREE[name] == content

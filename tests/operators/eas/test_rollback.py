@@ -1,0 +1,242 @@
+"""Back to a version that served before: by weight, by redeploying, once over all tries, with nobody left unanswered."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+from airflow.providers.common.compat.sdk import AirflowSkipException
+
+from airflow_provider_pai.exceptions import PaiConfigError, PaiError, PaiTimeoutError, RolloutStoppedError
+from airflow_provider_pai.inputs import parse_uri
+from airflow_provider_pai.ledger import Event, EventKind, Ledger
+from airflow_provider_pai.operators.eas import EasCanaryDeployOperator, EasRollbackOperator
+from airflow_provider_pai.rollouts.lease import Holder, Lease
+from airflow_provider_pai.rollouts.takeover import Takeover
+from tests.group import PLAN, PROBE, People, ServiceGroup
+from tests.task import Task
+
+pytestmark = pytest.mark.usefixtures("connection")
+
+both = pytest.mark.parametrize("deferrable", [False, True])
+
+QUICK = {**PLAN, "min_requests": 5, "drain": 0.1, "keep_versions": 2}
+
+
+@pytest.fixture
+def group(bucket, connection, short_polls):
+    group = ServiceGroup(bucket.bucket_name)
+    yield group
+    group.clean_up()
+
+
+def release(group, model, run_id):
+    """Bring a model in by canary."""
+    given = group.arguments(model, plan=QUICK, steps=[100])
+    return Task(lambda: EasCanaryDeployOperator(**given), run_id=run_id)
+
+
+@pytest.fixture
+def nights(group):
+    """Two nights: the second model serves, the first is retired; return both ends."""
+    first = release(group, group.model(20), "night-1").run()
+    with People(group):
+        second = release(group, group.model(21), "night-2").run()
+    assert second["outcome"] == "promoted"
+    group.eas.wait(first["service"], poll_interval=0.05, until=lambda one: one.status == "Stopped")
+    return first, second
+
+
+def back(at, run_id="back", **changes):
+    given = {"task_id": "task", "group": at.name, "poll_interval": 0.05, "wait_timeout": 20, "drain": 0.1, **changes}
+    return Task(lambda: EasRollbackOperator(**given), run_id=run_id)
+
+
+def rows(group):
+    return [(row.kind, row.version) for row in Ledger.open().rows() if row.subject == group.name]
+
+
+@both
+def test_by_weight_where_the_service_still_stands(group, nights, deferrable):
+    first, second = nights
+    task = back(group, deferrable=deferrable, probe=PROBE)
+    with People(group) as people:
+        time.sleep(0.2)
+        end = task.run()
+        time.sleep(0.2)
+    assert end == {
+        "group": group.name,
+        "outcome": "rolled_back",
+        "service": first["service"],
+        "version": first["version"],
+        "digest": first["digest"],
+        "previous": second["service"],
+        "previous_version": second["version"],
+    }
+    assert task.xcoms["pai_eas_service_url"].endswith(f"{first['service']}/detail")
+    assert people.lost == []
+    assert {status for _, status in people.counts} == {200}
+    assert {version for version, _ in people.counts} == {first["version"], second["version"]}
+    assert group.serving() == first["version"]
+    assert group.traffic() == {first["service"]: (100, True), second["service"]: (0, False)}
+    assert group.labels(first["service"])["airflow_phase"] == "promoted"
+    assert group.labels(second["service"])["airflow_phase"] == "rolled_back"
+    assert rows(group)[-1] == ("rolled_back", second["version"])
+    assert task.run() == end
+    assert len([kind for kind, _ in rows(group) if kind == "rolled_back"]) == 1
+    with pytest.raises(AirflowSkipException, match="rolled back before"):
+        release(group, artifact_of(group, second), "again").run()
+
+
+def artifact_of(group, end):
+    return f"oss://{group.bucket}/models/{end['version']}/"
+
+
+@both
+def test_by_redeploying_its_artifact_where_the_service_is_gone(group, nights, deferrable):
+    first, _ = nights
+    group.eas.delete(first["service"])
+    group.eas.wait(first["service"], poll_interval=0.05, until=lambda one: one.status == "Deleted")
+    with People(group) as people:
+        end = back(group, deferrable=deferrable).run()
+    assert people.lost == []
+    assert {status for _, status in people.counts} == {200}
+    assert (end["service"], end["version"], end["digest"]) == (first["service"], first["version"], first["digest"])
+    assert group.serving() == first["version"]
+    assert group.labels(first["service"])["airflow_phase"] == "promoted"
+
+
+@pytest.mark.parametrize("to", ["previous", "promoted", "named", "artifact"])
+def test_which_version(group, nights, to):
+    first, second = nights
+    with People(group):
+        third = release(group, group.model(22), "night-3").run()
+    given = {"to": first["version"]} if to == "named" else {"to": to}
+    if to == "artifact":
+        given = {"artifact": artifact_of(group, first)}
+    end = back(group, **given).run()
+    expected = {"previous": second, "promoted": third}.get(to, first)
+    assert end["version"] == expected["version"]
+    assert end["outcome"] == ("unchanged" if to == "promoted" else "rolled_back")
+    assert group.serving() == expected["version"]
+    if to == "previous":
+        # What was bad is not gone back to: another rollback goes to the one before.
+        assert back(group, "back-2").run()["version"] == first["version"]
+
+
+def test_a_version_that_only_the_ledger_knows(group, nights):
+    first, _ = nights
+    group.eas.delete(first["service"])
+    moved = f"oss://{group.bucket}/elsewhere/{first['version']}/"
+    for info in group.oss.list_objects(artifact_of(group, first)):
+        group.oss.put(moved + info.uri.key.rpartition("/")[2], group.oss.get(info.uri))
+        group.oss.delete(info.uri)
+    payload = {"uri": moved}
+    Ledger.open().record(
+        Event(key="a", kind=EventKind.ARTIFACT_PRODUCED, subject="digits", version=first["version"], payload=payload)
+    )
+    assert back(group).run()["version"] == first["version"]
+    assert group.serving() == first["version"]
+
+
+class WorkerLostError(BaseException):
+    """Ends a worker as SIGKILL does."""
+
+
+def lost(*_args, **_kwargs):
+    raise WorkerLostError
+
+
+@pytest.mark.parametrize("at", ["wait", "move", "settle", "_record"])
+def test_a_lost_worker_s_retry_goes_on_with_the_same_version(group, nights, monkeypatch, at):
+    first, second = nights
+    with monkeypatch.context() as patch:
+        patch.setattr(Takeover if at in ("move", "settle") else EasRollbackOperator, at, lost)
+        task = back(group)
+        with pytest.raises(WorkerLostError):
+            task.run()
+    assert task.run()["version"] == first["version"]
+    assert group.serving() == first["version"]
+    assert group.traffic()[second["service"]] == (0, False)
+    assert rows(group)[-1] == ("rolled_back", second["version"])
+    assert set(group.state()) == {first["service"], second["service"]}
+
+
+@both
+def test_wrong_golden_answers_move_nothing_and_stop_what_was_started(group, nights, deferrable):
+    first, second = nights
+    wrong = {"requests": [{"path": "/predict", "json": {"golden": 1}, "expect": {"answer": 41}}]}
+    with pytest.raises(RolloutStoppedError, match="does not answer golden requests as expected"):
+        back(group, deferrable=deferrable, probe=wrong).run()
+    assert group.serving() == second["version"]
+    assert group.state()[first["service"]][0] in ("Stopping", "Stopped")
+
+
+@both
+def test_what_does_not_come_up_in_time_is_stopped_again(group, nights, pai, deferrable):
+    first, second = nights
+    pai.cloud.change_settings({"dwell": 3})
+    try:
+        with pytest.raises(PaiTimeoutError):
+            back(group, deferrable=deferrable, wait_timeout=0.5).run()
+        assert group.state()[first["service"]][0] in ("Stopping", "Stopped")
+    finally:
+        pai.cloud.change_settings({"dwell": 0.01})
+    assert group.serving() == second["version"]
+
+
+def test_a_killed_rollback_stops_what_it_has_started(group, nights):
+    first, second = nights
+    operator = EasRollbackOperator(task_id="task", group=group.name, poll_interval=0.05)
+    task = Task(lambda: operator)
+    operator.hook.wait = lambda *args, **kwargs: operator.on_kill() or lost()
+    with pytest.raises(WorkerLostError):
+        task.run()
+    assert group.state()[first["service"]][0] in ("Stopping", "Stopped")
+    assert group.serving() == second["version"]
+
+
+def test_a_rollout_that_is_under_way_holds_the_group(group, nights):
+    holder = Holder(key="other", dag_id="nightly", run_id="r", task_id="deploy")
+    lease = Lease(group.oss, parse_uri("x", f"oss://{group.bucket}/.pai/rollouts/{group.name}/"), holder)
+    assert lease.take() is None
+    with pytest.raises(PaiError, match=rf"group {group.name} is held by nightly.deploy of run r: end that task first"):
+        back(group).run()
+    lease.release()
+    assert back(group).run()["outcome"] == "rolled_back"
+
+
+def test_traffic_that_someone_else_moved_is_left_alone(group, nights):
+    first, second = nights
+    with People(group):
+        third = release(group, group.model(22), "night-3").run()
+    group.eas.wait(second["service"], poll_interval=0.05, until=lambda one: one.status == "Stopped")
+    group.eas.start(second["service"])
+    group.eas.wait(second["service"], poll_interval=0.05, until=lambda one: one.status == "Running")
+    group.eas.release(second["service"], weight=10, grouping=True)
+    with pytest.raises(RolloutStoppedError, match=f"{second['service']} carries traffic"):
+        back(group, to=first["version"]).run()
+    assert group.traffic()[third["service"]] == (100, True)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"group": "Digits"}, "group: 'Digits'"),
+        ({"group": "no_such_group_here"}, "group: 'no_such_group_here' is not allowed; a group with"),
+        ({"to": " "}, "to: ' ' is not allowed; previous, promoted or a version"),
+        ({"drain": "-1"}, "drain: '-1' is not allowed; a number of seconds from 0"),
+        ({"wait_timeout": 0}, "wait_timeout: 0"),
+        ({"artifact": "s3://x/y"}, "artifact: 's3://x/y'"),
+        ({"probe": {"requests": []}}, r"probe\['requests'\]"),
+    ],
+)
+def test_bad_input_is_refused(group, changes, message):
+    with pytest.raises(PaiConfigError, match=message):
+        back(group, **changes).run()
+
+
+def test_nothing_served_before(group):
+    release(group, group.model(20), "night-1").run()
+    with pytest.raises(PaiConfigError, match="nothing tells what group"):
+        back(group).run()

@@ -1,0 +1,419 @@
+from __future__ import annotations
+
+import json
+import sqlite3
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from airflow.providers.common.compat.sdk import AirflowSkipException
+
+from airflow_provider_pai.canary import actions
+from airflow_provider_pai.cli.jobs import TaskNow, find_orphans
+from airflow_provider_pai.exceptions import (
+    PaiArtifactError,
+    PaiConfigError,
+    RolloutRolledBackError,
+    RolloutStoppedError,
+    RolloutStuckError,
+)
+from airflow_provider_pai.ledger import Ledger
+from airflow_provider_pai.operators.eas import (
+    EasBlueGreenDeployOperator,
+    EasCanaryDeployOperator,
+    EasDeleteServiceOperator,
+)
+from airflow_provider_pai.rollouts import candidates, rollout
+from airflow_provider_pai.rollouts.candidates import EasCandidateHook
+from tests.group import METRICS, PLAN, People, ServiceGroup
+from tests.task import Task, WorkerLostError, lost_now
+
+pytestmark = pytest.mark.usefixtures("connection")
+
+
+@pytest.fixture
+def group(bucket, connection, short_polls):
+    group = ServiceGroup(bucket.bucket_name)
+    yield group
+    group.clean_up()
+
+
+def deploy(at, artifact, run_id, *, run_type="scheduled", deferrable=True, **changes):
+    arguments = at.arguments(artifact, deferrable=deferrable, **changes)
+    return Task(lambda: EasCanaryDeployOperator(**arguments), run_id=run_id, run_type=run_type)
+
+
+@pytest.fixture
+def first(group):
+    """The model of the first night, which serves."""
+    model = group.model(20)
+    assert deploy(group, model, "first").run()["outcome"] == "deployed"
+    return model
+
+
+def rows(group):
+    return [(row.kind, row.version) for row in Ledger.open().rows() if row.subject == group.name]
+
+
+@pytest.mark.parametrize("deferrable", [True, False])
+def test_three_nights_and_a_backfill_under_traffic(group, deferrable, caplog, capsys):
+    caplog.set_level("INFO")
+    models = [group.model(20), group.model(21), group.model(22, fail=0.4)]
+    backfilled = group.model(10)
+
+    night_1 = deploy(group, models[0], "night-1", deferrable=deferrable)
+    assert night_1.run() == {
+        "group": group.name,
+        "service": f"{group.name}_{models[0]['version'].lower().replace('-', '_')}",
+        "outcome": "deployed",
+        "reason": "nothing served before",
+        "version": models[0]["version"],
+        "digest": models[0]["digest"],
+        "previous": None,
+        "steps": [],
+        "verdicts": None,
+    }
+    assert group.serving() == models[0]["version"]
+    assert night_1.xcoms["pai_eas_service_url"].endswith(f"{night_1.xcoms['return_value']['service']}/detail")
+
+    with People(group) as people:
+        night_2 = deploy(group, models[1], "night-2", deferrable=deferrable).run()
+    assert (night_2["outcome"], night_2["previous"]) == ("promoted", night_1.xcoms["return_value"]["service"])
+    assert [(step["percent"], step["errors"], step["verdict"]) for step in night_2["steps"]] == [
+        (20, 0, "pass"),
+        (60, 0, "pass"),
+        (100, 0, "pass"),
+    ]
+    assert all(step["requests"] >= PLAN["min_requests"] and step["p95_ms"] > 0 for step in night_2["steps"])
+    assert {step["reason"] for step in night_2["steps"]} == {"within all limits"}
+    record = [json.loads(line) for line in group.oss.get(night_2["verdicts"]).splitlines()]
+    assert [line["percent"] for line in record] == sorted(line["percent"] for line in record)
+    assert {"requests", "errors", "p95_ms", "p50_ms"} <= set(record[-1]["candidate"])
+    assert (people.lost, {status for _, status in people.counts}) == ([], {200})
+    assert group.serving() == models[1]["version"]
+    assert group.state()[night_2["previous"]][0] in ("Stopping", "Stopped")
+
+    night_3 = deploy(group, models[2], "night-3", deferrable=deferrable)
+    with People(group) as people, pytest.raises(RolloutRolledBackError, match="error rate"):
+        night_3.run()
+    ended = night_3.xcoms["return_value"]
+    assert (ended["outcome"], ended["previous"], ended["steps"][-1]["verdict"]) == (
+        "rolled_back",
+        night_2["service"],
+        "fail",
+    )
+    assert people.lost == []
+    assert {version for version, status in people.counts if status == 500} <= {models[2]["version"]}
+    assert group.serving() == models[1]["version"]
+    assert group.state()[ended["service"]][1:] == (0, False)
+
+    backfill = deploy(group, backfilled, "backfill", run_type="backfill", deferrable=deferrable)
+    with pytest.raises(AirflowSkipException, match="backfill"):
+        backfill.run()
+    skipped = backfill.xcoms["return_value"]
+    assert (skipped["outcome"], skipped["service"], skipped["previous"]) == ("skipped", None, night_2["service"])
+
+    assert rows(group) == [
+        ("deployed", models[0]["version"]),
+        *[("deployment_step", models[1]["version"])] * 3,
+        ("promoted", models[1]["version"]),
+        ("deployment_step", models[2]["version"]),
+        ("rolled_back", models[2]["version"]),
+        ("skipped", backfilled["version"]),
+    ]
+    assert Ledger.open().verify() == []
+    token = group.eas.group_endpoint(group.name).token
+    log = caplog.text + capsys.readouterr().out
+    assert token not in log
+    assert f"candidate {night_2['service']} 20 %: " in log
+    assert "→ pass" in log
+    assert "→ fail" in log
+
+
+def test_an_automatic_retry_never_deploys_a_bad_digest_again(group, first):
+    bad = group.model(21, fail=0.6)
+    task = deploy(group, bad, "bad")
+    with People(group), pytest.raises(RolloutRolledBackError):
+        task.run()
+    with pytest.raises(RolloutRolledBackError):
+        task.run()
+    assert task.xcoms["return_value"]["steps"]
+    with pytest.raises(AirflowSkipException, match="rolled back before"):
+        deploy(group, bad, "another run").run()
+    assert [kind for kind, version in rows(group) if version == bad["version"]] == [
+        "deployment_step",
+        "rolled_back",
+        "skipped",
+    ]
+
+
+def test_wrong_answers_never_see_traffic(group, first):
+    task = deploy(group, group.model(21, answer=41), "wrong")
+    with People(group) as people, pytest.raises(RolloutRolledBackError, match="smoke test: 1 of 1 answers are wrong"):
+        task.run()
+    assert {version for version, _ in people.counts} == {first["version"]}
+
+
+def test_older_data_is_skipped_unless_it_is_allowed(group, first):
+    older = group.model(19)
+    with pytest.raises(AirflowSkipException, match=r"older than .* \(allow_older\)"):
+        deploy(group, older, "older").run()
+    with People(group):
+        assert deploy(group, older, "older", allow_older=True).run()["outcome"] == "promoted"
+
+
+def test_the_artifact_may_be_an_address_or_text(group):
+    model = group.model(20)
+    assert deploy(group, model["uri"], "by address").run()["digest"] == model["digest"]
+    assert deploy(group, json.dumps(model), "by json").run()["outcome"] == "deployed"
+    assert deploy(group, repr(model), "by repr").run()["outcome"] == "deployed"
+
+
+def test_the_deadline_ends_a_rollout_that_cannot_tell(group, first):
+    task = deploy(group, group.model(21), "slow", execution_timeout=timedelta(seconds=4))
+    with pytest.raises(RolloutRolledBackError, match="execution_timeout passed"):
+        task.run()
+    assert group.serving() == first["version"]
+
+
+def test_the_deadline_leaves_time_to_drain(group):
+    arguments = group.arguments(group.model(20), plan={**PLAN, "drain": 30}, execution_timeout=timedelta(minutes=10))
+    task = Task(lambda: EasCanaryDeployOperator(**arguments), start_date=datetime.now(UTC))
+    spec = task.make().rollout(task.context())
+    assert task.start_date + timedelta(minutes=10) - datetime.fromisoformat(spec.deadline) >= timedelta(seconds=30)
+
+
+def test_traffic_moved_by_hand_stops_the_rollout(group, first):
+    operator = EasCanaryDeployOperator(**group.arguments(group.model(21), deferrable=False))
+    task = Task(lambda: operator, run_id="drift")
+    moved = []
+
+    def meddle(_rollout, action):
+        if not moved:
+            moved.append(group.eas.release(action.candidate, weight=77, grouping=True))
+        return 0.0
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(rollout._HANDLERS, actions.Look, lambda driver, *args: meddle(*args))
+        with pytest.raises(RolloutStoppedError, match=r"someone else intervened: .* has weight 77"):
+            task.run()
+    assert rows(group)[-1][0] == "stopped"
+    assert group.state()[task.xcoms["return_value"]["service"]][1:] == (77, True)
+
+
+def test_production_that_is_deployed_anew_by_hand_stops_the_rollout(group, first):
+    production = next(iter(group.state()))
+    task = deploy(group, group.model(21), "drift", deferrable=False)
+
+    def meddle(driver, _rollout, action):
+        group.eas.update(production, {"metadata": {"memory": 1100}})
+        return 0.5
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(rollout._HANDLERS, actions.Look, meddle)
+        with pytest.raises(RolloutStoppedError, match=f"someone else intervened: {production} runs version 2, not 1"):
+            task.run()
+
+
+def test_a_candidate_that_cannot_be_taken_out_is_said_loudly(group, first, pai):
+    task = deploy(group, group.model(21), "stuck", deferrable=False)
+    task.max_tries = 0
+    pai.cloud.faults.add(match="^api DescribeService", status=403, code="Forbidden.RAM")
+    with pytest.raises(RolloutStuckError, match=r"may still have traffic.*Forbidden.RAM"):
+        task.run()
+    pai.cloud.faults.clear()
+
+
+def test_the_candidate_bears_who_made_it(group):
+    made = deploy(group, group.model(20), "run-7").run()
+    labels = group.labels(made["service"])
+    assert (labels["airflow_dag_id"], labels["airflow_run_id"], labels["airflow_phase"]) == ("dag", "run-7", "promoted")
+    assert (labels["airflow_version"], labels["airflow_digest"]) == (made["version"], made["digest"])
+    assert len(labels) <= 20
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"steps": [10, 50]}, r"steps: \[10, 50\] is not allowed; .*the last one 100"),
+        ({"steps": "[50, 10, 100]"}, "steps: .*strictly rising"),
+        ({"plan": {"max_error_rate": "2"}}, "max_error_rate: '2' is not allowed; a number from 0 to 1"),
+        ({"plan": {"patience": 1}}, "patience: 1 is not allowed; fields of a rollout plan"),
+        ({"plan": {"steps": [100]}}, "plan: 'steps'"),
+        ({"group": "Digits"}, "group: 'Digits' is not allowed; 3 to 63 lowercase"),
+        ({"group": ""}, "group: ''"),
+        ({"metrics": {"kind": "oracle"}}, r"metrics\['kind'\]: 'oracle' is not allowed; one of cloudmonitor"),
+        ({"metrics": {"kind": "cloudmonitor", "color": 1}}, "metrics: 'color' is not allowed; options of"),
+        ({"metrics": {"kind": "cloudmonitor", "period": "often"}}, r"metrics\['period'\]: 'often'"),
+        ({"probe": {"requests": []}}, r"probe\['requests'\]"),
+        ({"probe": {"requests": [{"url": "x"}]}}, r"probe\['requests'\], number 1"),
+        ({"probe": {"requests": "oss:///x"}}, "uri: 'oss:///x'"),
+        ({"service": {}}, "service: .*containers"),
+        ({"service": "text"}, "service: 'text'"),
+        ({"service": {"containers": [{"image": "", "command": "x"}]}}, r"containers'\]\[0\]\['image'\]: ''"),
+        ({"service": {"containers": [{"image": "i", "command": " "}]}}, r"\['command'\]: ' '"),
+        ({"service": {"containers": [{"image": "i", "port": 8080}]}}, r"\['port'\]: 8080 .*8080, 9090"),
+        ({"service": {"metadata": {"name": "mine"}, "containers": [{"image": "i"}]}}, r"\['name'\]: 'mine'"),
+        ({"model_path": "model"}, "model_path: 'model'"),
+        ({"lease_uri": "file:///x"}, "lease_uri: 'file:///x'"),
+        ({"plan": {"on_conflict": "queue"}}, "on_conflict: 'queue' is not allowed; wait, fail, skip"),
+        ({"plan_only": "yes"}, "plan_only: 'yes'"),
+        ({"skip_analysis": "False"}, "skip_analysis: 'False'"),
+        ({"skip_analysis": True}, "skip_analysis: True"),
+        ({"artifact": {}}, "artifact: "),
+        ({"artifact": "s3://x/y"}, "artifact: 's3://x/y'"),
+    ],
+)
+def test_bad_input_is_refused_before_anything_is_created(group, changes, message):
+    given = group.model(20)
+    with pytest.raises(PaiConfigError, match=message):
+        deploy(group, changes.pop("artifact", given), "bad input", **changes).run()
+    assert group.state() == {}
+
+
+def test_a_probe_file_must_be_json_lines(group):
+    uri = f"oss://{group.bucket}/golden.jsonl"
+    group.oss.put(uri, '{"path": "/predict"}\nnonsense\n')
+    with pytest.raises(PaiConfigError, match="line 2: 'nonsense' is not allowed; one JSON object a line"):
+        deploy(group, group.model(20), "probe", probe={"requests": uri}).run()
+    group.oss.put(uri, '{"path": "/predict", "json": {"x": 1}, "expect": {"answer": 42.0}}\n\n')
+    assert deploy(group, group.model(20), "probe", probe={"requests": uri}).run()["outcome"] == "deployed"
+
+
+def test_what_has_no_valid_manifest_is_refused(group):
+    model = group.model(20)
+    group.oss.put(f"{model['uri']}model.json", "{}")
+    with pytest.raises(PaiArtifactError, match="the manifest says"):
+        deploy(group, model, "torn").run()
+    with pytest.raises(PaiArtifactError, match="it was changed"):
+        deploy(group, {**group.model(20), "digest": "sha256:0"}, "changed").run()
+    with pytest.raises(PaiArtifactError, match="no _manifest"):
+        deploy(group, f"oss://{group.bucket}/models/nothing/", "none").run()
+    assert group.state() == {}
+
+
+def test_nothing_is_computed_from_templates_in_the_constructor(group):
+    operator = EasCanaryDeployOperator(
+        task_id="t",
+        artifact="{{ ti.xcom_pull('train') }}",
+        group="{{ params.group }}",
+        service={"containers": [{"image": "{{ params.image }}"}]},
+        steps="{{ params.steps }}",
+    )
+    assert operator.steps == "{{ params.steps }}"
+    assert {"artifact", "group", "service", "steps", "plan", "probe", "metrics"} <= set(operator.template_fields)
+
+
+def test_delete_service(group):
+    made = deploy(group, group.model(20), "one").run()["service"]
+    for _ in range(2):
+        Task(lambda: EasDeleteServiceOperator(task_id="task", service_name=made, poll_interval=0.05)).run()
+    with pytest.raises(PaiConfigError, match="service_name: ''"):
+        Task(lambda: EasDeleteServiceOperator(task_id="task", service_name="")).run()
+    assert made not in group.state()
+
+
+def switch(at, artifact, run_id, **changes):
+    given = {name: value for name, value in at.arguments(artifact, **changes).items() if name != "steps"}
+    return Task(lambda: EasBlueGreenDeployOperator(**given), run_id=run_id)
+
+
+def test_blue_green_switches_at_once_and_goes_back(group):
+    plan = {**PLAN, "bake": 0.5}
+    good, bad = group.model(20), group.model(22, fail=0.4)
+    assert switch(group, good, "first", plan=plan).run()["outcome"] == "deployed"
+    second = group.model(21)
+    with People(group) as people:
+        ended = switch(group, second, "second", plan=plan).run()
+        assert (ended["outcome"], [step["percent"] for step in ended["steps"]]) == ("promoted", [100])
+        with pytest.raises(RolloutRolledBackError, match="error rate"):
+            switch(group, bad, "bad", plan=plan).run()
+    assert group.serving() == second["version"]
+    assert people.lost == []
+    assert {version for version, status in people.counts if status != 200} == {bad["version"]}
+
+
+def test_blue_green_wants_golden_requests(group):
+    with pytest.raises(PaiConfigError, match="probe: None is not allowed; golden requests"):
+        switch(group, group.model(20), "unchecked", probe=None).run()
+
+
+def test_one_that_answers_wrongly_later_is_found_by_its_golden_requests(group, first):
+    bad = group.model(21, wrong_after=40)
+    with People(group), pytest.raises(RolloutRolledBackError, match=r"golden requests: .*41"):
+        deploy(group, bad, "later").run()
+    assert group.serving() == first["version"]
+
+
+def test_a_hanging_model_is_found_without_golden_requests(group, first):
+    with People(group, threads=4) as people, pytest.raises(RolloutRolledBackError, match="requests hang"):
+        deploy(group, group.model(21, hang=True), "hang", probe=None).run()
+    assert {version for version, status in people.counts if status == 200} == {first["version"]}
+
+
+def test_values_of_a_query_have_limits(group, first, tmp_path, monkeypatch):
+    database = tmp_path / "scores.sqlite"
+    with sqlite3.connect(database) as rows:
+        rows.execute("create table scores (service, score)")
+        rows.execute("insert into scores values (?, 0.4)", (f"{group.name}_candidate",))
+    monkeypatch.setenv("AIRFLOW_CONN_SCORES", json.dumps({"conn_type": "sqlite", "host": str(database)}))
+    query = "select min(score) as score from scores where :service != '' and :start < :end"
+    metrics = [METRICS, {"kind": "sql", "conn_id": "scores", "sql": query, "values": ["score"]}]
+    plan = {**PLAN, "checks": {"score": {"hard_min": 0.5}}, "on_failure": "freeze"}
+    with People(group), pytest.raises(RolloutRolledBackError, match=r"score 0.4 is under 0.5 \(hard_min\)"):
+        deploy(group, group.model(21), "scored", metrics=metrics, plan=plan).run()
+    with pytest.raises(PaiConfigError, match="checks: 'score' is not allowed; a value that the metrics source tells"):
+        deploy(group, group.model(22), "unknown", plan=plan).run()
+
+
+def test_a_frozen_rollout_is_left_to_a_person(group, first):
+    bad = group.model(21, fail=0.6)
+    task = deploy(group, bad, "frozen", plan={**PLAN, "on_failure": "freeze"})
+    with People(group), pytest.raises(RolloutStoppedError, match="error rate"):
+        task.run()
+    ended = task.xcoms["return_value"]
+    assert group.state()[ended["service"]] == ("Running", 20, True)
+    assert (ended["outcome"], rows(group)[-1][0]) == ("stopped", "stopped")
+
+
+def test_a_plan_is_shown_and_nothing_is_created(group, first, caplog, capsys):
+    caplog.set_level("INFO")
+    before = group.state()
+    shown = deploy(group, group.model(21), "shown", plan_only="True", skip_analysis="None")
+    with pytest.raises(AirflowSkipException, match=r"would create .*\nstep of 20 %: weights 20 and 80"):
+        shown.run()
+    assert (group.state(), shown.xcoms) == (before, {})
+    assert '"script": "python /mnt/code/server.py' in caplog.text + capsys.readouterr().out
+
+
+def test_in_an_emergency_nobody_judges_and_the_ledger_says_why(group, first):
+    model = group.model(21, fail=0.5)
+    task = deploy(group, model, "urgent", skip_analysis="the old one leaks")
+    end = task.run()
+    assert (end["outcome"], end["reason"], end["steps"]) == ("promoted", "not judged: the old one leaks", [])
+    assert group.serving() == model["version"]
+    (row,) = [row for row in Ledger.open().rows() if (row.kind, row.version) == ("promoted", model["version"])]
+    payload = json.loads(row.payload)
+    assert (payload["reason"], payload["triggered_by"]) == (end["reason"], "somebody")
+    folder = f".pai%2Frollouts%2F{group.name}%2F"
+    assert task.xcoms["pai_eas_rollout_url"].endswith(f"/{group.bucket}/object?path={folder}")
+
+
+def test_a_candidate_whose_worker_was_lost_for_good_is_an_orphan(group, first, monkeypatch):
+    lost = group.model(21)
+    task = deploy(group, lost, "lost", deferrable=False)
+    with monkeypatch.context() as patch:
+        patch.setitem(rollout._HANDLERS, actions.Look, lost_now)
+        with pytest.raises(WorkerLostError):
+            task.run()
+    name = next(name for name, (_, weight, _) in group.state().items() if weight == 20)
+    mine = lambda now: [o for o in find_orphans([EasCandidateHook()], lambda _name: now) if o.job.job_id == name]  # noqa: E731
+    assert mine(TaskNow("running", task.max_tries)) == []
+    (orphan,) = mine(TaskNow("failed", task.max_tries))
+    assert str(orphan) == f"EAS candidate {name} (Running) of dag.task in lost: the task is finished (failed)"
+    monkeypatch.setattr(candidates, "_SECONDS", 2.0)
+    with People(group) as people:
+        orphan.hook.request_stop(name)
+    assert (people.lost, group.state()[name][1:]) == ([], (0, False))
+    assert group.state()[name][0] in ("Stopping", "Stopped")
+    assert group.serving() == first["version"]
+    assert mine(TaskNow("failed", task.max_tries)) == []

@@ -1,0 +1,290 @@
+"""A model in the shadow of production: copies, a verdict, and nothing left on any way out."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from datetime import timedelta
+
+import pytest
+from airflow.providers.common.compat.sdk import TaskDeferred
+
+from airflow_provider_pai.cli.jobs import TaskNow, find_orphans
+from airflow_provider_pai.exceptions import (
+    PaiApiError,
+    PaiArtifactError,
+    PaiConfigError,
+    PaiNotFoundError,
+    RolloutRolledBackError,
+    RolloutStoppedError,
+)
+from airflow_provider_pai.ledger import Ledger
+from airflow_provider_pai.operators.eas import EasCanaryDeployOperator, EasShadowOperator
+from airflow_provider_pai.rollouts import shadow as shadow_run
+from airflow_provider_pai.rollouts.shadows import EasShadowHook
+from tests.group import METRICS, PLAN, PROBE, People, ServiceGroup, service
+from tests.task import Task, WorkerLostError, lost_now
+
+pytestmark = pytest.mark.usefixtures("connection")
+
+both = pytest.mark.parametrize("deferrable", [False, True])
+
+LIMITS = {"interval": 0.5, "min_requests": 10, "max_p95_ms": 2000, "max_p95_ratio": None, "ready_timeout": 20}
+
+
+@pytest.fixture
+def group(bucket, connection, short_polls, monkeypatch):
+    monkeypatch.setattr(shadow_run, "_POLL", 0.05)
+    group = ServiceGroup(bucket.bucket_name)
+    yield group
+    for found in list(group.eas.list_services(filter=group.name)):
+        group.eas.delete(found["ServiceName"])
+
+
+@pytest.fixture
+def production(group):
+    """The service that carries the group's traffic."""
+    given = group.arguments(group.model(20), plan=PLAN)
+    return Task(lambda: EasCanaryDeployOperator(**given), run_id="night-1").run()["service"]
+
+
+def shadow(at, artifact, **changes):
+    given = {
+        "task_id": "task",
+        "group": at.name,
+        "artifact": artifact,
+        "service": service(f"oss://{at.bucket}/code/"),
+        "ratio": 50,
+        "duration": 3,
+        "requests_are_idempotent": True,
+        "plan": LIMITS,
+        "metrics": METRICS,
+        "probe": PROBE,
+        **changes,
+    }
+    return Task(lambda: EasShadowOperator(**given))
+
+
+def nothing_left(at, production):
+    assert at.eas.mirror(production) is None
+    end = time.monotonic() + 10
+    while names := [
+        one["ServiceName"] for one in at.eas.list_services(filter=f"{at.name}") if "shadow" in one["ServiceName"]
+    ]:
+        assert time.monotonic() < end, names
+        time.sleep(0.02)
+
+
+@both
+def test_a_good_model_passes_and_nobody_hears_its_answers(group, production, deferrable, capsys):
+    model = group.model(21)
+    task = shadow(group, model, deferrable=deferrable)
+    with People(group) as people:
+        end = task.run()
+    assert (end["source"], end["outcome"], end["version"], end["digest"], end["ratio"]) == (
+        production,
+        "passed",
+        model["version"],
+        model["digest"],
+        50,
+    )
+    assert end["shadow"].startswith(f"{production[:46]}_shadow_")
+    assert end["requests"] >= LIMITS["min_requests"]
+    assert end["production"]["requests"] >= 1.5 * end["requests"]
+    assert (end["errors"], end["production"]["errors"]) == (0, 0)
+    assert people.lost == []
+    assert {version for version, _ in people.counts} == {group.serving()}
+    nothing_left(group, production)
+    assert task.xcoms["pai_eas_service_url"].endswith(f"{end['shadow']}/detail")
+    assert [row.kind for row in Ledger.open().rows()][-1] == "shadowed"
+    assert "→ pass" in capsys.readouterr().out
+
+
+@both
+def test_a_bad_model_fails_at_once(group, production, deferrable):
+    task = shadow(group, group.model(21, fail=0.5), deferrable=deferrable, duration=60)
+    with People(group) as people, pytest.raises(RolloutRolledBackError, match="error rate"):
+        task.run()
+    assert {status for _, status in people.counts} == {200}
+    assert task.xcoms["return_value"]["outcome"] == "failed"
+    nothing_left(group, production)
+
+
+@both
+@pytest.mark.parametrize(
+    ("behavior", "changes", "message"),
+    [
+        ({"answer": 41}, {}, "golden requests: 1 of 1 answers are wrong"),
+        ({"slow": 0.3}, {"plan": {**LIMITS, "max_p95_ms": 100}, "probe": None}, "p95 .* over max_p95_ms 100"),
+    ],
+)
+def test_wrong_and_slow_models_fail(group, production, deferrable, behavior, changes, message):
+    task = shadow(group, group.model(21, **behavior), deferrable=deferrable, duration=20, **changes)
+    with People(group), pytest.raises(RolloutRolledBackError, match=message):
+        task.run()
+    nothing_left(group, production)
+
+
+def test_what_never_comes_up_fails(group, production):
+    late = {
+        **service(f"oss://{group.bucket}/code/"),
+        "containers": [{"image": "i", "script": "sleep 60", "port": 8000}],
+    }
+    with pytest.raises(RolloutRolledBackError, match="0 of 1 instances"):
+        shadow(group, group.model(21), service=late, plan={**LIMITS, "ready_timeout": 1}).run()
+    nothing_left(group, production)
+
+
+def test_a_model_that_hangs_fails(group, production):
+    hung, listens = group.model(21, slow=30), service(f"oss://{group.bucket}/code/")
+    listens["containers"][0]["startup_check"] = {"tcp_socket": {"port": 8000}}
+    with People(group), pytest.raises(RolloutRolledBackError, match="requests hang"):
+        shadow(group, hung, service=listens, probe=None, duration=2, ratio=100).run()
+    nothing_left(group, production)
+
+
+@both
+def test_too_few_requests_are_no_pass(group, production, deferrable):
+    task = shadow(group, group.model(21), deferrable=deferrable, duration=0.6)
+    with pytest.raises(RolloutStoppedError, match="0 of 10 requests"):
+        task.run()
+    assert shadow(group, group.model(21), duration=0.6, on_inconclusive="pass").run()["outcome"] == "inconclusive"
+    nothing_left(group, production)
+
+
+@both
+def test_a_time_out_takes_it_down(group, production, deferrable):
+    task = shadow(group, group.model(21), deferrable=deferrable, duration=60, execution_timeout=timedelta(seconds=2))
+    with pytest.raises(RolloutStoppedError, match="execution_timeout passed"):
+        task.run()
+    nothing_left(group, production)
+
+
+def test_a_kill_in_the_worker_takes_it_down(group, production):
+    operator = shadow(group, group.model(21), duration=60).make()
+    task = Task(lambda: operator)
+    thread = threading.Timer(1.5, operator.on_kill)
+    thread.start()
+    with pytest.raises(Exception, match="the shadow run was ended"):
+        task.run()
+    thread.join()
+    nothing_left(group, production)
+
+
+def test_a_kill_in_the_triggerer_takes_it_down(group, production, monkeypatch):
+    monkeypatch.setattr("airflow_provider_pai.triggers.base._is_deferred_by_api", lambda *args: False)
+    monkeypatch.setattr("airflow_provider_pai.triggers.base._is_deferred_in_database", lambda *args: False)
+    task = shadow(group, group.model(21), deferrable=True, duration=60)
+    task.try_number = 1
+    with pytest.raises(TaskDeferred) as deferred:
+        task.make().execute(task.context())
+    trigger = deferred.value.trigger
+
+    async def killed():
+        run = asyncio.ensure_future(anext(trigger.run()))
+        while await asyncio.to_thread(group.eas.mirror, production) is None:
+            await asyncio.sleep(0.05)
+        await trigger.on_kill()
+        run.cancel()
+        await asyncio.gather(run, return_exceptions=True)
+
+    asyncio.run(killed())
+    nothing_left(group, production)
+
+
+def test_a_lost_worker_s_retry_goes_on_with_the_same_shadow(group, production, monkeypatch):
+    model = group.model(21)
+    task = shadow(group, model)
+
+    def lost(self, *_args):
+        self.kill = lambda: None
+        raise WorkerLostError
+
+    with People(group):
+        with monkeypatch.context() as patch:
+            patch.setattr(shadow_run.ShadowDriver, "_watch", lost)
+            with pytest.raises(WorkerLostError):
+                task.run()
+        assert group.eas.mirror(production).ratio == 50
+        created = [one["CreateTime"] for one in group.eas.list_services(filter="shadow")]
+        assert task.run()["outcome"] == "passed"
+    assert len(created) == 1
+    nothing_left(group, production)
+
+
+def test_a_cleared_task_takes_down_what_the_last_cycle_left(group, production, monkeypatch):
+    task = shadow(group, group.model(21))
+    with monkeypatch.context() as patch:
+        patch.setattr(shadow_run.ShadowDriver, "_watch", lambda self, *args: setattr(self, "kill", int) or lost_now())
+        with pytest.raises(WorkerLostError):
+            task.run()
+    task.max_tries += 2
+    with People(group):
+        assert task.run()["outcome"] == "passed"
+    nothing_left(group, production)
+
+
+def test_a_shadow_whose_worker_was_lost_for_good_is_an_orphan(group, production, monkeypatch):
+    task = shadow(group, group.model(21))
+    monkeypatch.setattr(shadow_run.ShadowDriver, "_watch", lambda self, *args: setattr(self, "kill", int) or lost_now())
+    with pytest.raises(WorkerLostError):
+        task.run()
+    mine = lambda now: [o for o in find_orphans([EasShadowHook()], lambda _name: now) if group.name in o.job.job_id]  # noqa: E731
+    assert mine(TaskNow("running", task.max_tries)) == []
+    (orphan,) = mine(TaskNow("failed", task.max_tries))
+    assert "EAS shadow" in str(orphan)
+    assert str(orphan).endswith(f"dag.task in {task.run_id}: the task is finished (failed)")
+    orphan.hook.request_stop(orphan.job.job_id)
+    nothing_left(group, production)
+
+
+def test_an_error_on_the_way_takes_it_down(group, production, pai):
+    pai.cloud.faults.add(match="api CreateServiceMirror", status=400, code="InvalidParameter")
+    with pytest.raises(PaiApiError, match="InvalidParameter"):
+        shadow(group, group.model(21)).run()
+    nothing_left(group, production)
+
+
+def test_a_service_that_is_mirrored_already_is_left_alone(group, production):
+    other = group.eas.create({**config_of(group), "metadata": {"name": f"{group.name}_other"}})
+    group.eas.set_mirror(production, [other], 5)
+    with pytest.raises(RolloutStoppedError, match=f"is mirrored to {other} already"):
+        shadow(group, group.model(21)).run()
+    assert group.eas.mirror(production).targets == (other,)
+
+
+def config_of(group):
+    from tests.service import config
+
+    return config(group)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"requests_are_idempotent": False}, "requests_are_idempotent: False"),
+        ({"source": "some_service"}, "source: 'some_service' is not allowed; either a service or a group"),
+        ({"group": "Digits"}, "group: 'Digits'"),
+        ({"group": "nothing_there"}, "group: 'nothing_there' is not allowed; a group in which a service serves"),
+        ({"ratio": 0}, "ratio: 0 is not allowed; percent"),
+        ({"ratio": "some"}, "ratio: 'some'"),
+        ({"duration": 0}, "duration: 0"),
+        ({"on_inconclusive": "pray"}, "on_inconclusive: 'pray'"),
+        ({"plan": {"patience": 1}}, "patience: 1"),
+        ({"metrics": {"kind": "oracle"}}, r"metrics\['kind'\]: 'oracle'"),
+        ({"port": 8080}, "port: 8080"),
+    ],
+)
+def test_bad_input_is_refused_before_anything_is_created(group, changes, message):
+    model = group.model(21)
+    with pytest.raises(PaiConfigError, match=message):
+        shadow(group, model, **changes).run()
+    assert list(group.eas.list_services(filter="shadow")) == []
+
+
+def test_what_is_not_there_is_refused(group):
+    with pytest.raises(PaiNotFoundError):
+        shadow(group, group.model(21), group=None, source="no_such_service").run()
+    with pytest.raises(PaiArtifactError):
+        shadow(group, f"oss://{group.bucket}/models/none/").run()
