@@ -1,0 +1,28 @@
+"""Time as a parameter: what waits or reads the clock takes a `Clock`, so that tests run it in virtual time."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import NamedTuple
+
+
+class Clock(NamedTuple):
+    """The time and a way to let it pass; all in seconds.
+
+    :param now: Unix time.
+    :param monotonic: a count that no correction of the system's time moves, for spans within one process.
+    :param sleep: returns after so long.
+    """
+
+    now: Callable[[], float] = time.time
+    monotonic: Callable[[], float] = time.monotonic
+    sleep: Callable[[float], None] = time.sleep
+
+    def utc(self) -> datetime:
+        """Return the time as a datetime in UTC."""
+        return datetime.fromtimestamp(self.now(), UTC)
+
+
+SYSTEM_CLOCK = Clock()
