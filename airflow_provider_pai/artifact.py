@@ -1,4 +1,4 @@
-"""What a training run leaves: the artifact that travels through XCom and the manifest that stays on OSS.
+"""Model artifact that travels through XCom, and its manifest on OSS.
 
 Standard library only; everything here is a frozen dataclass that turns into plain JSON and back.
 """

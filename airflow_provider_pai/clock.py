@@ -1,4 +1,4 @@
-"""Time as a parameter: what waits or reads the clock takes a `Clock`, so that tests run it in virtual time."""
+"""Clock that can be handed to whatever waits or reads the time, so that tests run it in virtual time."""
 
 from __future__ import annotations
 

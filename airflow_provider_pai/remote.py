@@ -1,4 +1,4 @@
-"""What hooks, operators and triggers say to each other: cheap to import, since every DAG file does."""
+"""Remote jobs as hooks, operators and triggers exchange them; cheap to import, since every DAG file does."""
 
 from __future__ import annotations
 

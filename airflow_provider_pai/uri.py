@@ -1,4 +1,4 @@
-"""Addresses on OSS; standard library only. What a DAG file imports stands apart from `artifact`, which costs more."""
+"""OSS addresses, `oss://bucket/key`; standard library only."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Versions that sort by time, and times as text; standard library only."""
+"""Versions that sort by time, and times as UTC text; standard library only."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Canary rollouts of good and bad models under constant load: who is promoted, who is harmed, what a kill leaves.
+"""Canary rollouts of good and bad models under constant load: promotions, harmed requests, leftovers of kills.
 
 An emulator in a process of its own serves real models (benchmarks/canary_model.py) as processes behind its gateway;
 each rollout has a group of its own whose endpoint is asked all the while (benchmarks/canary_load.py).

@@ -1,4 +1,4 @@
-"""Kill workers with SIGKILL at random moments: how many jobs does each finished task leave?
+"""Jobs per task when workers are killed by SIGKILL at random moments: ours and ResumableJobMixin.
 
 Ours (`DlcSubmitJobOperator`, waiting in the worker and deferred) against an operator written plainly on Airflow's
 ResumableJobMixin, on the same emulator. Each try of a task is a process of its own, and so is each run of its trigger;

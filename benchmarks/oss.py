@@ -1,4 +1,4 @@
-"""What moving bytes to and from OSS costs: our hook, plain oss2, the alibaba provider's OSSHook, and curl as the limit.
+"""Cost of moving bytes to and from OSS: our hook, plain oss2, the alibaba provider's OSSHook, and curl as the limit.
 
 Prints one JSON line. The emulator runs in a process of its own and serves everyone; each client is a fresh process per
 measurement, so that its memory is its own. Rounds go through all clients one after the other; figures are medians.

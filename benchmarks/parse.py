@@ -1,4 +1,4 @@
-"""What a DAG file pays for its imports: ours, two peers, and a floor below which ours cannot come.
+"""Cost of a DAG file's imports: ours, two peers, and a floor below which ours cannot come.
 
 Prints one JSON line: seconds, MB and modules that importing every public class adds to a process in which all of
 `airflow.sdk` is loaded; medians of fresh processes, taken in turns, with a warm bytecode cache.

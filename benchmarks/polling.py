@@ -1,4 +1,4 @@
-"""What it costs to watch many jobs: ours, and a peer that makes one GetJob per trigger per interval.
+"""Cost of watching many jobs: ours, and a peer that makes one GetJob per trigger per interval.
 
 Prints one JSON line. Three processes: this one; the emulator; and, one after the other, an asyncio loop with real
 `PaiJobTrigger`s and one with peer triggers, each fresh, so that memory and CPU are its own.

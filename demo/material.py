@@ -1,4 +1,4 @@
-"""What the demo trains on: the UCI handwritten digits on OSS and the training code in a Git repository."""
+"""Material of the demo: the UCI handwritten digits on OSS and the training code in a Git repository."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which nights the demo plays, and what had arrived by each of them."""
+"""Nights of the demo, and the data that has arrived by each of them."""
 
 from __future__ import annotations
 

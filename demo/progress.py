@@ -1,4 +1,4 @@
-"""Lines that a person can follow."""
+"""Progress lines of the demo."""
 
 from __future__ import annotations
 

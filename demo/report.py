@@ -1,4 +1,4 @@
-"""What the demo read back: build/demo/report.json and the table of all versions."""
+"""Report of the demo, read back at its end: build/demo/report.json and the table of all versions."""
 
 from __future__ import annotations
 

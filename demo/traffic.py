@@ -1,4 +1,4 @@
-"""Live traffic: somebody out there asks the group endpoint for digits, whatever is being deployed behind it."""
+"""Live traffic of the demo: requests to the group endpoint, whatever is being deployed behind it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Follows DAG runs through Airflow's API and the canary's weight through EAS, and says what changes."""
+"""Watcher of DAG runs and canary weights, which prints each change."""
 
 from __future__ import annotations
 

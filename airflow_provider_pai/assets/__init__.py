@@ -1,1 +1,1 @@
-"""URIs of assets."""
+"""Asset URIs."""

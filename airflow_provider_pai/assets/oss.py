@@ -1,4 +1,4 @@
-"""`Asset("oss://bucket/key")`."""
+"""Asset URIs of OSS: `Asset("oss://bucket/key")`."""
 
 from __future__ import annotations
 

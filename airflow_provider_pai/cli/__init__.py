@@ -1,1 +1,1 @@
-"""`airflow pai …`: what operators of an Airflow deployment need from the shell."""
+"""Command line: `airflow pai …`."""

@@ -1,4 +1,4 @@
-"""The commands as Airflow discovers them; their code is imported when one is run."""
+"""Command definitions that Airflow discovers; the code of a command is imported when it is run."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""Decorators of TaskFlow."""
+"""TaskFlow decorators."""

@@ -1,4 +1,4 @@
-"""A Python function and its arguments as files that a DLC job can run; refuses what could not run there."""
+"""Call of a Python function as files for a DLC job: source, arguments, runner; refuses what could not run there."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`@task.pai_dlc`: a function of the DAG file that runs on DLC."""
+"""TaskFlow decorator `@task.pai_dlc`: a function of the DAG file that runs on DLC."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Calls the function beside it inside a DLC job and leaves what came of it; travels to the job as a file.
+"""Runner inside a DLC job: calls the function beside it and leaves its value or error; travels to the job as a file.
 
 Standard library only, and nothing newer than Python 3.8: it runs in the user's image. `arguments.json` and
 `pai_function.py` lie beside this file. Every pod calls the function; rank 0 leaves what it returned in

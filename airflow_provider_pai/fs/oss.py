@@ -1,4 +1,4 @@
-"""`ObjectStoragePath("oss://pai_default@bucket/key")`: fsspec over OssHook.
+"""File system of OSS (fsspec) for `ObjectStoragePath("oss://pai_default@bucket/key")`.
 
 A layer of our own and not ossfs: it has the connection's credentials, CRC64 and retries, and needs no second SDK.
 Nothing is cached: what another process writes is seen at once. Whoever opens for writing has an object when the file is

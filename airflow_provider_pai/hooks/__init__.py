@@ -1,1 +1,1 @@
-"""Hooks: one per service, SDKs imported only inside their methods."""
+"""Hooks: one module or package a service; SDKs are imported only inside their methods."""

@@ -1,1 +1,1 @@
-"""Where a rollout's numbers come from."""
+"""Metrics sources: request counts, errors and latencies for a rollout's verdicts."""

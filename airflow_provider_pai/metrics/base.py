@@ -1,4 +1,4 @@
-"""What a metrics source is, and the one list of kinds.
+"""Base of the metrics sources, and the one list of their kinds.
 
 A source is declared in a DAG as plain JSON, `{"kind": "cloudmonitor", "period": 60}`, since it travels to the
 triggerer; it is built where it is asked. Of a list of sources the first counts requests, the others add values.

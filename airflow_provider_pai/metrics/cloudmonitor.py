@@ -1,4 +1,4 @@
-"""Request counts of EAS services as CloudMonitor publishes them."""
+"""Metrics source CloudMonitor: request counts of EAS services."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Numbers from a Python function."""
+"""Metrics source that calls a Python function."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One look at a rollout: both services' numbers over the same span, and what golden requests find meanwhile."""
+"""Samples of candidate and production over one span, with the golden requests sent meanwhile."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Golden requests: does a service answer known questions as expected?"""
+"""Golden requests: known questions to a service, and the answers expected of it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Numbers from a query: a log of predictions, late labels, what the business sees."""
+"""Metrics source that runs an SQL query: a log of predictions, late labels, business figures."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""Operators."""
+"""Operators: one module or package a service; bases beside them."""

@@ -1,1 +1,1 @@
-"""Sensors."""
+"""Sensors: one module a service."""

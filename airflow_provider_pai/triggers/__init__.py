@@ -1,1 +1,1 @@
-"""Triggers and the polling they share."""
+"""Triggers, and the polling they share."""
