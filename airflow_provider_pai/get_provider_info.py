@@ -23,7 +23,7 @@ _INTEGRATIONS = {
         "triggers": ["triggers.oss", "triggers.oss_events"],
     },
     "PAI AIWorkspace": {"hooks": ["hooks.aiworkspace"]},
-    "PAI": {"triggers": ["triggers.job"], "hooks": ["hooks.base"]},
+    "PAI": {"triggers": ["triggers.job"], "hooks": ["hooks.pai"]},
 }
 
 _LINKS = ("DlcJobLink", "DswInstanceLink", "EasRolloutLink", "EasServiceLink", "TensorBoardLink")
@@ -55,7 +55,7 @@ def get_provider_info() -> dict[str, Any]:
         "connection-types": [
             {
                 "connection-type": "pai",
-                "hook-class-name": f"{_PACKAGE}.hooks.base.PaiHook",
+                "hook-class-name": f"{_PACKAGE}.hooks.pai.PaiConnectionHook",
                 "hook-name": "Alibaba Cloud PAI",
                 "ui-field-behaviour": {
                     "hidden-fields": ["host", "schema", "port"],

@@ -1,4 +1,4 @@
-"""What all hooks share: the connection, the clients, bounded retries, and waiting for a job."""
+"""Bases of the hooks: the connection, the client, bounded retries, and the wait for a job."""
 
 from __future__ import annotations
 
@@ -21,8 +21,7 @@ from airflow_provider_pai.exceptions import (
     PaiTransientError,
 )
 from airflow_provider_pai.hooks.errors import translated
-from airflow_provider_pai.hooks.logs import Cursor, LogCopy
-from airflow_provider_pai.hooks.waiting import Watch
+from airflow_provider_pai.hooks.waiting import Cursor, LogCopy, Watch
 from airflow_provider_pai.identity import TASK_TAG, TaggedJob, TaskIdentity
 from airflow_provider_pai.remote import DEFAULT_CONN_ID, DEFAULT_POLL_INTERVAL, Json, RemoteJob
 from airflow_provider_pai.states import States
@@ -172,12 +171,6 @@ class PaiHook(BaseHook):
         answer = self.call(action, lambda: self.client.call_api(params, request, RuntimeOptions()))
         found: Json = answer["body"]
         return found
-
-    def test_connection(self) -> tuple[bool, str]:
-        """Ask each service for one item and tell which answered; what the connection form's Test button shows."""
-        from airflow_provider_pai.hooks.pai import check_services
-
-        return check_services(self.arguments)
 
 
 class WatchedHook(PaiHook):

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from airflow_provider_pai.hooks.base import PaiHook
+from airflow_provider_pai.hooks.paging import chained_pages
 from airflow_provider_pai.remote import Json
 
 
@@ -40,8 +41,7 @@ class CloudMonitorHook(PaiHook):
         """
         from alibabacloud_cms20190101.models import DescribeMetricListRequest
 
-        token = None
-        while True:
+        def page(token: str | None) -> tuple[list[Json], str | None]:
             request = DescribeMetricListRequest(
                 namespace=namespace,
                 metric_name=metric,
@@ -52,11 +52,7 @@ class CloudMonitorHook(PaiHook):
                 length="1440",
                 next_token=token,
             )
-            body = self.call(
-                "DescribeMetricList",
-                lambda request=request: self.client.describe_metric_list(request),  # type: ignore[misc]
-            ).body
-            yield from json.loads(body.datapoints or "[]")
-            token = body.next_token
-            if not token:
-                return
+            body = self.call("DescribeMetricList", lambda: self.client.describe_metric_list(request)).body
+            return json.loads(body.datapoints or "[]"), body.next_token
+
+        return chained_pages(page)

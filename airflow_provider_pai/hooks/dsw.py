@@ -10,8 +10,9 @@ from typing import Any
 from airflow_provider_pai.exceptions import PaiApiError, PaiNotFoundError
 from airflow_provider_pai.hooks.base import JobHook
 from airflow_provider_pai.hooks.errors import kind_of
-from airflow_provider_pai.hooks.logs import MAX_LINES, Cursor
 from airflow_provider_pai.hooks.oss import OssHook
+from airflow_provider_pai.hooks.paging import all_pages
+from airflow_provider_pai.hooks.waiting import MAX_LINES, Cursor
 from airflow_provider_pai.remote import LOG_NAME, RESULT_NAME, RUN_URI, Json, RemoteJob
 from airflow_provider_pai.states import DSW_INSTANCE, DSW_RUN, Verdict
 from airflow_provider_pai.uri import OssUri
@@ -64,8 +65,7 @@ class DswHook(JobHook):
         """Yield instances of every resource in the API's field names, page by page."""
         from alibabacloud_pai_dsw20220101.models import ListInstancesRequest
 
-        number, seen = 1, 0
-        while True:
+        def page(number: int) -> tuple[list[Json], int | None]:
             request = ListInstancesRequest(
                 workspace_id=self.connection.workspace_id,
                 resource_id="ALL",  # without it only pay-as-you-go instances are listed
@@ -73,12 +73,10 @@ class DswHook(JobHook):
                 page_size=50,
                 **filters,
             )
-            body = self._checked("ListInstances", lambda request=request: self.client.list_instances(request))
-            instances = body.instances or []
-            yield from (instance.to_map() for instance in instances)
-            number, seen = number + 1, seen + len(instances)
-            if not instances or seen >= (body.total_count or 0):
-                return
+            body = self._checked("ListInstances", lambda: self.client.list_instances(request))
+            return [instance.to_map() for instance in body.instances or []], body.total_count
+
+        return all_pages(page)
 
     def tagged(self, tags: Mapping[str, str]) -> list[RemoteJob]:
         """Return every instance that bears these labels."""

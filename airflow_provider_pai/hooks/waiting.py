@@ -1,24 +1,50 @@
-"""What the log tells of a job that is waited for."""
+"""Watch over a job that is waited for: changes of its status, and its own log, in the task's log."""
 
 from __future__ import annotations
 
+import hashlib
 import time
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
+from typing import Any, ClassVar, Protocol
 
-from airflow_provider_pai.exceptions import PaiTransientError
+from airflow_provider_pai.exceptions import PaiError, PaiTransientError
 from airflow_provider_pai.remote import RemoteJob
-from airflow_provider_pai.states import Verdict
+from airflow_provider_pai.states import States, Verdict
 
-if TYPE_CHECKING:
-    from airflow_provider_pai.hooks.base import WatchedHook
+MAX_LINES = 500
+"""Lines that one look copies at most, for each pod."""
+
+# The last lines of a log, by which the place is found again: no API has a cursor.
+_REMEMBERED = 50
+
+Cursor = dict[str, Any]
+
+
+class Watched(Protocol):
+    """A hook, as far as a watch needs it."""
+
+    states: ClassVar[States]
+
+    @property
+    def log(self) -> Any:
+        """Return the task's log."""
+
+    def get(self, job_id: str, /) -> RemoteJob:
+        """Describe one job."""
+
+    def new_log_lines(self, job_id: str, cursor: Cursor) -> list[str]:
+        """Return what the job has written since the last call with this cursor."""
+
+    def console_url(self, job_id: str, /) -> str:
+        """Return the job's page in the console."""
 
 
 class Watch:
-    """Tells changes of one job's status in the log, each with how long the last one took; shared by both waits."""
+    """Logs changes of one job's status, each with how long the last one took; shared by both waits."""
 
     __slots__ = ("_since", "hook", "job_id", "status")
 
-    def __init__(self, hook: WatchedHook, job_id: str) -> None:
+    def __init__(self, hook: Watched, job_id: str) -> None:
         self.hook = hook
         self.job_id = job_id
         self.status = ""
@@ -45,3 +71,70 @@ class Watch:
         if self.hook.states.judge(job.status) is Verdict.UNKNOWN:
             log.warning("%s %s: status %r is not known; waiting on", kind, job.job_id, job.status)
         self.status, self._since = job.status, time.monotonic()
+
+
+class LogCopy:
+    """Copies what a job has written since the last look; what goes wrong is a warning and never fails a task.
+
+    :param interval: seconds between two looks; 0: the log is not copied.
+    :param taken_over: another process has copied the beginning; the first look only finds the place.
+    """
+
+    def __init__(self, hook: Watched, job_id: str, interval: float, *, taken_over: bool = False) -> None:
+        self._hook = hook
+        self._job_id = job_id
+        self._interval = interval
+        self._cursor: Cursor = {}
+        self._next = 0.0
+        self._taken_over = taken_over
+
+    def due(self, *, final: bool = False) -> bool:
+        """Tell whether it is time for a look; the last one is always due."""
+        return self._interval > 0 and (final or time.monotonic() >= self._next)
+
+    def look(self) -> None:
+        """Copy what is new."""
+        self._next = time.monotonic() + self._interval
+        try:
+            lines = self._hook.new_log_lines(self._job_id, self._cursor)
+            if self._taken_over:
+                lines, self._taken_over = [f"… lines are left out here: {self._hook.console_url(self._job_id)}"], False
+            for line in lines:
+                self._hook.log.info("%s", line)
+        except PaiError as error:
+            self._hook.log.warning("The log of %s could not be read, trying again: %s", self._job_id, error)
+
+
+def unseen(lines: Sequence[str], seen: Sequence[str]) -> int:
+    """Return where in `lines` those begin that follow the ones seen last.
+
+    :param seen: `marks` of the lines seen last; may begin before `lines` does.
+    """
+    marked = marks(lines)
+    for end in range(len(marked), 0, -1):
+        length = min(end, len(seen))
+        if length and marked[end - length : end] == list(seen[-length:]):
+            return end
+    return 0
+
+
+def marks(lines: Sequence[str]) -> list[str]:
+    """Return a short hash of each line."""
+    return [hashlib.blake2b(line.encode(), digest_size=4).hexdigest() for line in lines]
+
+
+def advance(cursor: Cursor, name: str, lines: Sequence[str], *, full: bool) -> list[str]:
+    """Return the new lines of one source, prefixed with its name, and remember them in the cursor.
+
+    :param lines: what the source holds since some time that the last look covered, too.
+    :param full: there may be lines before these that the answer had no room for.
+    """
+    seen = cursor.get(name, [])
+    start = unseen(lines, seen)
+    missed = full and not start
+    new = list(lines[start:])
+    left_out = max(0, len(new) - MAX_LINES)
+    cursor[name] = (seen + marks(new))[-_REMEMBERED:]
+    notes = [f"[{name}] … lines are left out here"] if missed else []
+    notes += [f"[{name}] … {left_out} lines are left out here"] if left_out else []
+    return notes + [f"[{name}] {line}" for line in new[left_out:]]

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, NoReturn
 from airflow.providers.common.compat.sdk import Stats, conf
 
 from airflow_provider_pai.exceptions import PaiError, PaiNotFoundError, PaiTimeoutError, PaiTransientError
-from airflow_provider_pai.hooks.logs import LogCopy
+from airflow_provider_pai.hooks.waiting import LogCopy
 from airflow_provider_pai.identity import Decision, TaggedJob, TaskIdentity, decide
 from airflow_provider_pai.links import PaiLink
 from airflow_provider_pai.operators.base import PaiOperator, deadline_of, task_key

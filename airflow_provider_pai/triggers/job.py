@@ -7,8 +7,7 @@ from collections.abc import Awaitable
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, cast
 
-from airflow_provider_pai.hooks.logs import LogCopy
-from airflow_provider_pai.hooks.waiting import Watch
+from airflow_provider_pai.hooks.waiting import LogCopy, Watch
 from airflow_provider_pai.remote import Json, RemoteJob
 from airflow_provider_pai.triggers.base import OwningTrigger
 from airflow_provider_pai.triggers.hub import hub_of, next_tick

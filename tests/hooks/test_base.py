@@ -10,6 +10,7 @@ from airflow_provider_pai.exceptions import PaiTimeoutError
 from airflow_provider_pai.hooks.aiworkspace import AIWorkspaceHook
 from airflow_provider_pai.hooks.base import JobHook, PaiHook
 from airflow_provider_pai.hooks.dlc import DlcHook
+from airflow_provider_pai.hooks.pai import PaiConnectionHook
 from airflow_provider_pai.remote import RemoteJob
 from airflow_provider_pai.states import DLC_JOB
 from tests.conftest import airflow_connection
@@ -64,12 +65,12 @@ def test_a_code_source_is_made_once_and_found_again():
 
 
 def test_the_test_button_names_what_answered():
-    assert PaiHook().test_connection() == (True, "answered: OSS, DLC, DSW, EAS, AIWorkspace")
+    assert PaiConnectionHook().test_connection() == (True, "answered: OSS, DLC, DSW, EAS, AIWorkspace")
 
 
 def test_the_test_button_names_the_missing_permission(pai):
     pai.cloud.faults.add(match="api ListInstances", status=403, code="Forbidden.RAM")
-    works, text = PaiHook().test_connection()
+    works, text = PaiConnectionHook().test_connection()
     assert not works
     assert text.startswith("answered: OSS, DLC, EAS, AIWorkspace; refused: DSW (needs paidsw:ListInstances)")
 
@@ -77,7 +78,7 @@ def test_the_test_button_names_the_missing_permission(pai):
 def test_the_test_button_names_a_bad_field(pai, monkeypatch):
     broken = {**airflow_connection(pai, auth="magic")}
     monkeypatch.setenv("AIRFLOW_CONN_PAI_DEFAULT", json.dumps(broken))
-    works, text = PaiHook().test_connection()
+    works, text = PaiConnectionHook().test_connection()
     assert not works
     assert "auth: 'magic' is not allowed" in text
 

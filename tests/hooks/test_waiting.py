@@ -9,7 +9,7 @@ import time
 import pytest
 
 from airflow_provider_pai.hooks.dlc import DlcHook
-from airflow_provider_pai.hooks.logs import LogCopy, advance, marks, unseen
+from airflow_provider_pai.hooks.waiting import LogCopy, advance, marks, unseen
 from airflow_provider_pai.operators.dlc import DlcSubmitJobOperator
 from airflow_provider_pai.operators.dsw import DswRunCommandOperator
 from tests.task import Task

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from airflow_provider_pai.exceptions import PaiApiError, PaiConfigError, PaiNotFoundError
 from airflow_provider_pai.hooks.base import JobHook
-from airflow_provider_pai.hooks.logs import Cursor, advance
+from airflow_provider_pai.hooks.paging import all_pages
+from airflow_provider_pai.hooks.waiting import Cursor, advance
 from airflow_provider_pai.remote import Json, RemoteJob
 from airflow_provider_pai.states import DLC_JOB
 from airflow_provider_pai.versions import utc_text
@@ -195,17 +196,6 @@ def _remote(job: Json) -> RemoteJob:
         created=job.get("GmtCreateTime") or "",
         tags=(job.get("Settings") or {}).get("Tags") or {},
     )
-
-
-def all_pages(page: Callable[[int], tuple[list[Json] | None, int | None]]) -> Iterator[Json]:
-    """Yield the items of all pages; a page is its items and the number of all."""
-    number, seen = 1, 0
-    while True:
-        items, total = page(number)
-        yield from items or ()
-        number, seen = number + 1, seen + len(items or ())
-        if not items or seen >= (total or 0):
-            return
 
 
 class _Anything:

@@ -7,7 +7,8 @@ from typing import Any
 
 from airflow_provider_pai.exceptions import PaiApiError, PaiNotFoundError
 from airflow_provider_pai.hooks.base import WatchedHook
-from airflow_provider_pai.hooks.dlc.jobs import LOOK_BACK, PAGE_SIZE, all_pages
+from airflow_provider_pai.hooks.dlc.jobs import LOOK_BACK, PAGE_SIZE
+from airflow_provider_pai.hooks.paging import all_pages
 from airflow_provider_pai.remote import Json, RemoteJob
 from airflow_provider_pai.states import DLC_TENSORBOARD
 from airflow_provider_pai.versions import utc_text

@@ -10,6 +10,7 @@ from airflow.providers.common.compat.sdk import mask_secret
 
 from airflow_provider_pai.exceptions import PaiApiError, PaiConflictError, PaiNotFoundError
 from airflow_provider_pai.hooks.base import WatchedHook
+from airflow_provider_pai.hooks.paging import all_pages
 from airflow_provider_pai.remote import Json, RemoteJob
 from airflow_provider_pai.states import EAS_GONE, EAS_SERVICE, States
 
@@ -129,16 +130,12 @@ class EasHook(WatchedHook):
         """
         from alibabacloud_eas20210701.models import ListServicesRequest
 
-        number, seen = 1, 0
-        while True:
+        def page(number: int) -> tuple[list[Json], int | None]:
             request = ListServicesRequest(page_number=number, page_size=_PAGE_SIZE, **filters)
-            body = self.call("ListServices", lambda request=request: self.client.list_services(request)).body  # type: ignore[misc]
-            services = body.services or []
-            for service in services:
-                yield _without_token(service.to_map())
-            number, seen = number + 1, seen + len(services)
-            if not services or seen >= (body.total_count or 0):
-                return
+            body = self.call("ListServices", lambda: self.client.list_services(request)).body
+            return [_without_token(service.to_map()) for service in body.services or []], body.total_count
+
+        return all_pages(page)
 
     def delete(self, name: str) -> None:
         """Delete a service; one that is gone or going is no error. With its last service a group goes too.
@@ -207,15 +204,14 @@ class EasHook(WatchedHook):
         """
         from alibabacloud_eas20210701.models import ListServiceVersionsRequest
 
-        number, found = 1, []
-        while True:
+        def page(number: int) -> tuple[list[Json], int | None]:
             request = ListServiceVersionsRequest(page_number=number, page_size=_PAGE_SIZE)
             body = self._do("ListServiceVersions", "list_service_versions", name, request)
-            found += [_without_token(version.to_map()) for version in body.versions or []]
-            number += 1
-            if not body.versions or len(found) >= (body.total_count or 0):
-                found.reverse()
-                return sorted(found, key=lambda version: str(version.get("BuildTime")))
+            return [_without_token(version.to_map()) for version in body.versions or []], body.total_count
+
+        # Turned round before the sort, which keeps the order of what is alike: the last of these is the newest.
+        newest_last = reversed(list(all_pages(page)))
+        return sorted(newest_last, key=lambda version: str(version.get("BuildTime")))
 
     def mirror(self, name: str) -> Mirror | None:
         """Return where a service's requests are copied to. API: DescribeServiceMirror."""
