@@ -5,17 +5,19 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from airflow_provider_pai.exceptions import PaiApiError, PaiNotFoundError
 from airflow_provider_pai.hooks.base import JobHook
 from airflow_provider_pai.hooks.errors import kind_of
-from airflow_provider_pai.hooks.oss import OssHook
 from airflow_provider_pai.hooks.paging import all_pages
 from airflow_provider_pai.hooks.waiting import MAX_LINES, Cursor
 from airflow_provider_pai.remote import LOG_NAME, RESULT_NAME, RUN_URI, Json, RemoteJob
 from airflow_provider_pai.states import DSW_INSTANCE, DSW_RUN, Verdict
 from airflow_provider_pai.uri import OssUri
+
+if TYPE_CHECKING:
+    from airflow_provider_pai.hooks.oss import OssHook
 
 
 class DswHook(JobHook):
@@ -140,6 +142,8 @@ class DswRunHook(DswHook):
     @cached_property
     def oss(self) -> OssHook:
         """Return the hook that reads results."""
+        from airflow_provider_pai.hooks.oss import OssHook
+
         return self.sibling(OssHook)
 
     def get(self, job_id: str) -> RemoteJob:

@@ -5,18 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from urllib.parse import urlencode
 
 from airflow_provider_pai.exceptions import PaiApiError, PaiNotFoundError, PaiTransferError
+from airflow_provider_pai.hooks.oss.calls import OssCalls
 from airflow_provider_pai.hooks.oss.client import sdk
 from airflow_provider_pai.hooks.oss.headers import FORBID_OVERWRITE, version_of
+from airflow_provider_pai.hooks.oss.objects import ObjectInfo
 from airflow_provider_pai.hooks.oss.parallel import in_parallel
 from airflow_provider_pai.uri import OssUri
-
-if TYPE_CHECKING:
-    from airflow_provider_pai.hooks.oss.hook import OssHook
-    from airflow_provider_pai.hooks.oss.objects import ObjectInfo
 
 MAX_WHOLE = 1 << 30
 """Bytes that CopyObject takes; what is larger is copied in parts."""
@@ -26,22 +24,22 @@ _KEPT = ("content-type", "cache-control", "content-disposition", "content-encodi
 _IF_MATCH = "x-oss-copy-source-if-match"
 
 
-def copy(hook: OssHook, source: OssUri, to: OssUri, *, version: str | None, headers: Mapping[str, str]) -> str:
+def copy_object(oss: OssCalls, source: OssUri, to: OssUri, *, version: str | None, headers: Mapping[str, str]) -> str:
     """Copy an object and return the copy's ETag.
 
     :raises PaiNotFoundError: there is no source.
     :raises PaiTransferError: the source was replaced meanwhile, or the copy differs.
     """
-    info = hook.head(source, version=version)
+    info = oss.head(source, version=version)
     if info is None:
         raise PaiNotFoundError("oss", f"CopyObject {source}", "there is no such object", "NoSuchKey", 404)
     with pinned(info.uri, info.etag):
-        return (_in_parts if info.size > MAX_WHOLE else _whole)(hook, info, to, version, headers)
+        return (_in_parts if info.size > MAX_WHOLE else _whole)(oss, info, to, version, headers)
 
 
-def _whole(hook: OssHook, info: ObjectInfo, to: OssUri, version: str | None, headers: Mapping[str, str]) -> str:
+def _whole(oss: OssCalls, info: ObjectInfo, to: OssUri, version: str | None, headers: Mapping[str, str]) -> str:
     send = partial(
-        hook.bucket(to.bucket).copy_object,
+        oss.bucket(to.bucket).copy_object,
         info.uri.bucket,
         info.uri.key,
         to.key,
@@ -49,15 +47,15 @@ def _whole(hook: OssHook, info: ObjectInfo, to: OssUri, version: str | None, hea
         params=version_of(version),
     )
     repeatable = FORBID_OVERWRITE not in headers
-    return str(hook.verified("CopyObject", to, send, lambda: int(info.crc64 or 0), repeatable=repeatable).etag)
+    return str(oss.verified("CopyObject", to, send, lambda: int(info.crc64 or 0), repeatable=repeatable).etag)
 
 
-def _in_parts(hook: OssHook, info: ObjectInfo, to: OssUri, version: str | None, headers: Mapping[str, str]) -> str:
-    bucket = hook.bucket(to.bucket)
+def _in_parts(oss: OssCalls, info: ObjectInfo, to: OssUri, version: str | None, headers: Mapping[str, str]) -> str:
+    bucket = oss.bucket(to.bucket)
     kept = {name: value for name, value in headers.items() if name != FORBID_OVERWRITE}
     forbid = {name: value for name, value in headers.items() if name == FORBID_OVERWRITE}
-    begin = partial(bucket.init_multipart_upload, to.key, headers={**_described(hook, info, version), **kept})
-    upload = hook.call_for("InitiateMultipartUpload", to, begin).upload_id
+    begin = partial(bucket.init_multipart_upload, to.key, headers={**_described(oss, info, version), **kept})
+    upload = oss.call_for("InitiateMultipartUpload", to, begin).upload_id
 
     def part(number: int) -> Any:
         first = (number - 1) * PART
@@ -72,33 +70,33 @@ def _in_parts(hook: OssHook, info: ObjectInfo, to: OssUri, version: str | None, 
             headers={_IF_MATCH: info.etag},
             params=version_of(version),
         )
-        return sdk().models.PartInfo(number, hook.call_for("UploadPartCopy", to, send).etag)
+        return sdk().models.PartInfo(number, oss.call_for("UploadPartCopy", to, send).etag)
 
     try:
         numbers = range(1, -(-info.size // PART) + 1)
         parts = sorted(in_parallel(part, numbers, THREADS), key=lambda each: each.part_number)
         complete = partial(bucket.complete_multipart_upload, to.key, upload, parts, headers=forbid)
-        answer = hook.call_for("CompleteMultipartUpload", to, complete, repeatable=False)
+        answer = oss.call_for("CompleteMultipartUpload", to, complete, repeatable=False)
     except BaseException:
         with suppress(PaiApiError):
-            hook.call_for("AbortMultipartUpload", to, lambda: bucket.abort_multipart_upload(to.key, upload))
+            oss.call_for("AbortMultipartUpload", to, lambda: bucket.abort_multipart_upload(to.key, upload))
         raise
     if info.crc64 and answer.crc is not None and int(answer.crc) != int(info.crc64):
-        hook.discard(to, answer.etag)
+        oss.discard(to, answer.etag)
         raise PaiTransferError(f"{to} has CRC64 {answer.crc}, {info.uri} has {info.crc64}")
     return str(answer.etag)
 
 
-def _described(hook: OssHook, info: ObjectInfo, version: str | None) -> dict[str, str]:
+def _described(oss: OssCalls, info: ObjectInfo, version: str | None) -> dict[str, str]:
     """Return the headers that a copy in parts must be given: nothing but bytes goes with the parts."""
-    head = partial(hook.bucket(info.uri.bucket).head_object, info.uri.key, params=version_of(version))
-    headers = hook.call_for("HeadObject", info.uri, head).headers
+    head = partial(oss.bucket(info.uri.bucket).head_object, info.uri.key, params=version_of(version))
+    headers = oss.call_for("HeadObject", info.uri, head).headers
     kept = {
         name: value
         for name, value in headers.items()
         if name.lower() in _KEPT or name.lower().startswith("x-oss-meta-")
     }
-    tags = hook.tags(info.uri, version=version)
+    tags = oss.tags(info.uri, version=version)
     return {**kept, **({"x-oss-tagging": urlencode(tags)} if tags else {})}
 
 

@@ -15,19 +15,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from airflow_provider_pai.exceptions import PaiNotFoundError, PaiTransferError, PaiTransientError
 from airflow_provider_pai.hooks.oss import checkpoints
+from airflow_provider_pai.hooks.oss.calls import OssCalls
 from airflow_provider_pai.hooks.oss.client import blocks, sdk
 from airflow_provider_pai.hooks.oss.crc import combined, crc_of
 from airflow_provider_pai.hooks.oss.headers import version_of
 from airflow_provider_pai.hooks.oss.parallel import fitting, in_parallel
 from airflow_provider_pai.hooks.oss.progress import Progress
 from airflow_provider_pai.uri import OssUri
-
-if TYPE_CHECKING:
-    from airflow_provider_pai.hooks.oss.hook import OssHook
 
 MIB = 1 << 20
 PART = 8 * MIB
@@ -36,8 +34,8 @@ MAX_PART = 64 * MIB
 THREADS = 8
 
 
-def download(
-    hook: OssHook,
+def download_file(
+    oss: OssCalls,
     at: OssUri,
     path: Path,
     *,
@@ -49,19 +47,18 @@ def download(
 ) -> int:
     """Download an object to a file that bears its name only when it is complete; return its size.
 
-    :param checkpoint: file that remembers which parts are there, for the next process to go on; the parts are kept in
-        `<path>.part`. None: a download that fails leaves nothing behind.
+    :param checkpoint: as in `TransferOptions`, with the others; the parts are kept in `<path>.part`.
     :raises PaiTransferError: the object was replaced twice meanwhile, or what came is twice not what OSS has.
     :raises PaiNotFoundError: there is no such object.
     """
     for last in (False, True):
-        progress = progress or Progress(hook.log, f"{at} to {path}", 0)
+        progress = progress or Progress(oss.log, f"{at} to {path}", 0)
         try:
-            return _Download(hook, at, path, version, threads, part_size, checkpoint, progress).run()
+            return _Download(oss, at, path, version, threads, part_size, checkpoint, progress).run()
         except PaiTransferError as error:
             if last:
                 raise
-            hook.log.warning("%s; once more from the beginning", error)
+            oss.log.warning("%s; once more from the beginning", error)
     raise AssertionError("the second time returns or raises")
 
 
@@ -69,7 +66,7 @@ def download(
 class _Download:
     """A download in parts; the object's ETag is that of the first."""
 
-    hook: OssHook
+    oss: OssCalls
     at: OssUri
     path: Path
     version: str | None
@@ -116,7 +113,7 @@ class _Download:
     def _resume(self, found: Mapping[str, Any]) -> None:
         self.etag, self.size, self.crc = found["etag"], found["size"], found["crc"]
         self.parts = {int(start): (crc, size) for start, (crc, size) in found["parts"].items()}
-        self.hook.log.info("%s: going on behind %d parts that are there", self.at, len(self.parts))
+        self.oss.log.info("%s: going on behind %d parts that are there", self.at, len(self.parts))
 
     def _fetch_all(self) -> None:
         """The first part tells what there is; the others go side by side."""
@@ -138,7 +135,7 @@ class _Download:
         while not state.ended:
             before = state.done
             try:
-                self.hook.call_for("GetObject", self.at, partial(self._read, state))
+                self.oss.call_for("GetObject", self.at, partial(self._read, state))
             except PaiTransientError:
                 if state.done == before:
                     raise
@@ -167,7 +164,7 @@ class _Download:
     def _get(self, state: _Part) -> Any:
         headers = {"If-Match": f'"{self.etag}"'} if self.etag else {}
         wanted = (state.start + state.done, state.start + state.size - 1)
-        bucket = self.hook.bucket(self.at.bucket)
+        bucket = self.oss.bucket(self.at.bucket)
         try:
             return bucket.get_object(self.at.key, byte_range=wanted, headers=headers, params=version_of(self.version))
         except sdk().exceptions.PreconditionFailed as error:

@@ -6,18 +6,18 @@ import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING
 
 from airflow_provider_pai.exceptions import PaiConfigError
+from airflow_provider_pai.hooks.oss.copy import copy_object
 from airflow_provider_pai.hooks.oss.crc import crc_of_file
+from airflow_provider_pai.hooks.oss.download import download_file
+from airflow_provider_pai.hooks.oss.listings import OssListings
+from airflow_provider_pai.hooks.oss.objects import ObjectInfo
 from airflow_provider_pai.hooks.oss.parallel import in_parallel
 from airflow_provider_pai.hooks.oss.patterns import Patterns
 from airflow_provider_pai.hooks.oss.progress import Progress
+from airflow_provider_pai.hooks.oss.upload import upload_file
 from airflow_provider_pai.uri import OssUri
-
-if TYPE_CHECKING:
-    from airflow_provider_pai.hooks.oss.hook import OssHook
-    from airflow_provider_pai.hooks.oss.objects import ObjectInfo
 
 THREADS = 16
 _THREADS_OF_A_FILE = 2
@@ -34,7 +34,7 @@ class FolderReport:
 
 
 def upload_folder(
-    hook: OssHook,
+    oss: OssListings,
     folder: Path,
     prefix: OssUri,
     *,
@@ -45,30 +45,30 @@ def upload_folder(
 ) -> FolderReport:
     """Upload the files below a folder.
 
-    :param include: patterns of the paths below the folder, e.g. `*.csv`; none: all.
-    :param delete: delete objects below the prefix that fit the patterns and have no file: a sync.
+    Its options are `FolderOptions`, as those of the two others.
+
     :raises PaiConfigError: it is no folder, or a name is not UTF-8.
     """
     patterns = Patterns(tuple(include), tuple(exclude))
     files = dict(_files(folder, patterns))
-    there = _objects(hook, prefix, patterns)
-    progress = Progress(hook.log, f"{folder} to {prefix}", sum(path.stat().st_size for path in files.values()))
+    there = _objects(oss, prefix, patterns)
+    progress = Progress(oss.log, f"{folder} to {prefix}", sum(path.stat().st_size for path in files.values()))
 
     def move(name: str) -> int | None:
         path, info = files[name], there.get(name)
         size = path.stat().st_size
-        if info is not None and info.size == size and _crc(hook, info) == crc_of_file(path):
+        if info is not None and info.size == size and _crc(oss, info) == crc_of_file(path):
             progress.add(size)
             return None
-        hook.upload(path, prefix.join(name), threads=_THREADS_OF_A_FILE, progress=progress)
+        upload_file(oss, path, prefix.join(name), headers={}, threads=_THREADS_OF_A_FILE, progress=progress)
         return size
 
     gone = [there[name].uri for name in there if name not in files] if delete else []
-    return _report(in_parallel(move, files, threads), lambda: hook.delete_many(gone))
+    return _report(in_parallel(move, files, threads), lambda: oss.delete_many(gone))
 
 
 def download_folder(
-    hook: OssHook,
+    oss: OssListings,
     prefix: OssUri,
     folder: Path,
     *,
@@ -79,20 +79,19 @@ def download_folder(
 ) -> FolderReport:
     """Download the objects below a prefix.
 
-    :param delete: delete files below the folder that fit the patterns and have no object: a sync.
     :raises PaiConfigError: a key would lead out of the folder, or can't be a path there; nothing is written then.
     """
     patterns = Patterns(tuple(include), tuple(exclude))
-    there = _objects(hook, prefix, patterns)
+    there = _objects(oss, prefix, patterns)
     paths = {name: local_path(folder, name) for name in there}
     _check_paths(prefix, there)
-    progress = Progress(hook.log, f"{prefix} to {folder}", 0)
+    progress = Progress(oss.log, f"{prefix} to {folder}", 0)
 
     def move(name: str) -> int | None:
         path, info = paths[name], there[name]
-        if path.is_file() and path.stat().st_size == info.size and _crc(hook, info) == crc_of_file(path):
+        if path.is_file() and path.stat().st_size == info.size and _crc(oss, info) == crc_of_file(path):
             return None
-        return hook.download(info.uri, path, threads=_THREADS_OF_A_FILE, progress=progress)
+        return download_file(oss, info.uri, path, threads=_THREADS_OF_A_FILE, progress=progress)
 
     def sweep() -> int:
         gone = [path for name, path in _files(folder, patterns) if name not in there] if delete else []
@@ -105,7 +104,7 @@ def download_folder(
 
 
 def copy_folder(
-    hook: OssHook,
+    oss: OssListings,
     source: OssUri,
     target: OssUri,
     *,
@@ -116,23 +115,22 @@ def copy_folder(
 ) -> FolderReport:
     """Copy the objects below a prefix to another one, within OSS.
 
-    :param delete: delete objects below the target that fit the patterns and have no source: a sync.
     :raises PaiConfigError: one prefix lies in the other.
     """
     if source.bucket == target.bucket and (source.key.startswith(target.key) or target.key.startswith(source.key)):
         raise PaiConfigError("target", str(target), f"a prefix that has nothing to do with {source}")
     patterns = Patterns(tuple(include), tuple(exclude))
-    here, there = _objects(hook, source, patterns), _objects(hook, target, patterns)
+    here, there = _objects(oss, source, patterns), _objects(oss, target, patterns)
 
     def move(name: str) -> int | None:
         info, other = here[name], there.get(name)
-        if other is not None and other.size == info.size and _crc(hook, other) == _crc(hook, info):
+        if other is not None and other.size == info.size and _crc(oss, other) == _crc(oss, info):
             return None
-        hook.copy(info.uri, target.join(name))
+        copy_object(oss, info.uri, target.join(name), version=None, headers={})
         return info.size
 
     gone = [there[name].uri for name in there if name not in here] if delete else []
-    return _report(in_parallel(move, here, threads), lambda: hook.delete_many(gone))
+    return _report(in_parallel(move, here, threads), lambda: oss.delete_many(gone))
 
 
 def local_path(folder: Path, name: str) -> Path:
@@ -176,15 +174,15 @@ def _is_utf8(name: str) -> bool:
     return not any("\ud800" <= character <= "\udfff" for character in name)
 
 
-def _objects(hook: OssHook, prefix: OssUri, patterns: Patterns) -> Mapping[str, ObjectInfo]:
+def _objects(oss: OssListings, prefix: OssUri, patterns: Patterns) -> Mapping[str, ObjectInfo]:
     """Return the objects below a prefix by what their keys have beyond it, without markers of folders."""
-    named = ((info.uri.key[len(prefix.key) :], info) for info in hook.list_objects(prefix))
+    named = ((info.uri.key[len(prefix.key) :], info) for info in oss.list_objects(prefix))
     return {name: info for name, info in named if name and not name.endswith("/") and patterns.match(name)}
 
 
-def _crc(hook: OssHook, info: ObjectInfo) -> int | None:
+def _crc(oss: OssListings, info: ObjectInfo) -> int | None:
     """Return the CRC of an object; None: it is gone, or has none."""
-    found = hook.head(info.uri)
+    found = oss.head(info.uri)
     return int(found.crc64) if found is not None and found.crc64 else None
 
 

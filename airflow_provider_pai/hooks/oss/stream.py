@@ -8,17 +8,15 @@ from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from functools import partial
 from types import TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from airflow_provider_pai.exceptions import PaiApiError, PaiTransferError, PaiTransientError
+from airflow_provider_pai.hooks.oss.calls import OssCalls
 from airflow_provider_pai.hooks.oss.client import blocks, sdk
 from airflow_provider_pai.hooks.oss.crc import combined, crc_of
 from airflow_provider_pai.hooks.oss.headers import FORBID_OVERWRITE
 from airflow_provider_pai.hooks.oss.upload import PART
 from airflow_provider_pai.uri import OssUri
-
-if TYPE_CHECKING:
-    from airflow_provider_pai.hooks.oss.hook import OssHook
 
 # Parts grow with their number, so that 10,000 of them hold what an object may hold.
 _GROWS_EVERY = 1000
@@ -30,8 +28,8 @@ class ObjectWriter:
     A context manager: an error inside leaves no object and no parts.
     """
 
-    def __init__(self, hook: OssHook, to: OssUri, headers: Mapping[str, str]) -> None:
-        self._hook = hook
+    def __init__(self, oss: OssCalls, to: OssUri, headers: Mapping[str, str]) -> None:
+        self._oss = oss
         self._to = to
         self._headers = dict(headers)
         self._buffer = bytearray()
@@ -55,7 +53,7 @@ class ObjectWriter:
         if self.closed:
             return
         if self._upload is None:
-            self._hook.put(self._to, bytes(self._buffer), headers=self._headers)
+            self._oss.put_bytes(self._to, bytes(self._buffer), self._headers)
         else:
             self._complete()
         self.closed = True
@@ -67,7 +65,7 @@ class ObjectWriter:
         if self._upload is not None:
             with suppress(PaiApiError):
                 abort = partial(self._bucket.abort_multipart_upload, self._to.key, self._upload)
-                self._hook.call_for("AbortMultipartUpload", self._to, abort)
+                self._oss.call_for("AbortMultipartUpload", self._to, abort)
 
     def __enter__(self) -> ObjectWriter:
         """Return this."""
@@ -92,17 +90,17 @@ class ObjectWriter:
 
     @property
     def _bucket(self) -> Any:
-        return self._hook.bucket(self._to.bucket)
+        return self._oss.bucket(self._to.bucket)
 
     def _send(self, size: int) -> None:
         if self._upload is None:
             headers = {name: value for name, value in self._headers.items() if name != FORBID_OVERWRITE}
             begin = partial(self._bucket.init_multipart_upload, self._to.key, headers=headers)
-            self._upload = self._hook.call_for("InitiateMultipartUpload", self._to, begin).upload_id
+            self._upload = self._oss.call_for("InitiateMultipartUpload", self._to, begin).upload_id
         number, part = len(self._parts) + 1, bytes(self._buffer[:size])
         crc = crc_of(part)
         send = partial(self._bucket.upload_part, self._to.key, self._upload, number, part)
-        answer = self._hook.verified(f"UploadPart {number}", self._to, send, lambda: crc)
+        answer = self._oss.verified(f"UploadPart {number}", self._to, send, lambda: crc)
         self._parts.append(sdk().models.PartInfo(number, answer.etag))
         self._crcs.append((crc, size))
         del self._buffer[:size]
@@ -114,40 +112,40 @@ class ObjectWriter:
         complete = partial(
             self._bucket.complete_multipart_upload, self._to.key, self._upload, self._parts, headers=headers
         )
-        answer = self._hook.call_for("CompleteMultipartUpload", self._to, complete, repeatable=False)
+        answer = self._oss.call_for("CompleteMultipartUpload", self._to, complete, repeatable=False)
         crc = combined(self._crcs)
         if answer.crc is not None and int(answer.crc) != crc:
-            self._hook.discard(self._to, answer.etag)
+            self._oss.discard(self._to, answer.etag)
             raise PaiTransferError(f"{self._to} has CRC64 {answer.crc}, written was {crc}")
 
 
-def read_blocks(hook: OssHook, at: OssUri) -> Iterator[bytes]:
+def read_blocks(oss: OssCalls, at: OssUri) -> Iterator[bytes]:
     """Yield an object's bytes; a connection that is lost goes on where it broke, with the same object.
 
     :raises PaiTransferError: the object was replaced meanwhile, or what came is not what OSS has.
     """
     etag, done, crc, expected, size = "", 0, 0, None, -1
-    give_up = time.monotonic() + hook.retry_seconds
+    give_up = time.monotonic() + oss.retry_seconds
     while done != size:
-        answer = hook.call_for("GetObject", at, partial(_open, hook, at, etag, done))
+        answer = oss.call_for("GetObject", at, partial(_open, oss, at, etag, done))
         if not etag:
             etag, expected, size = answer.etag, answer.server_crc, int(answer.content_length)
         try:
             for block in blocks(answer, f"GetObject {at}"):
                 crc, done = crc_of(block, crc), done + len(block)
                 yield block
-                give_up = time.monotonic() + hook.retry_seconds
+                give_up = time.monotonic() + oss.retry_seconds
         except PaiTransientError as error:
             if time.monotonic() > give_up:
                 raise
-            hook.log.info("%s; going on behind %d bytes", error, done)
+            oss.log.info("%s; going on behind %d bytes", error, done)
             time.sleep(random.uniform(0.05, 0.5))  # noqa: S311 - jitter
     if expected is not None and crc != expected:
         raise PaiTransferError(f"{at}: what came has CRC64 {crc}, OSS says {expected}")
 
 
-def _open(hook: OssHook, at: OssUri, etag: str, start: int) -> Any:
-    bucket, span = hook.bucket(at.bucket), (start, None) if start else None
+def _open(oss: OssCalls, at: OssUri, etag: str, start: int) -> Any:
+    bucket, span = oss.bucket(at.bucket), (start, None) if start else None
     try:
         return bucket.get_object(at.key, byte_range=span, headers={"If-Match": f'"{etag}"'} if etag else {})
     except sdk().exceptions.PreconditionFailed as error:

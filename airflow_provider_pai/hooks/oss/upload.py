@@ -13,19 +13,17 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from airflow_provider_pai.exceptions import PaiApiError, PaiConfigError, PaiNotFoundError, PaiTransferError
 from airflow_provider_pai.hooks.oss import checkpoints
+from airflow_provider_pai.hooks.oss.calls import OssCalls
 from airflow_provider_pai.hooks.oss.client import BLOCK, sdk
 from airflow_provider_pai.hooks.oss.crc import combined, crc_of
 from airflow_provider_pai.hooks.oss.headers import FORBID_OVERWRITE
 from airflow_provider_pai.hooks.oss.parallel import fitting, in_parallel
 from airflow_provider_pai.hooks.oss.progress import Progress
 from airflow_provider_pai.uri import OssUri
-
-if TYPE_CHECKING:
-    from airflow_provider_pai.hooks.oss.hook import OssHook
 
 MIB = 1 << 20
 PART = 8 * MIB
@@ -36,8 +34,8 @@ MIN_PART = 100 * 1024
 THREADS = 8
 
 
-def upload(
-    hook: OssHook,
+def upload_file(
+    oss: OssCalls,
     path: Path,
     to: OssUri,
     *,
@@ -49,17 +47,15 @@ def upload(
 ) -> str:
     """Upload a file and return the object's ETag.
 
-    :param part_size: bytes; None: what fits the size.
-    :param checkpoint: file that remembers which parts are there, for the next process to go on; needs no name that
-        says anything. None: an upload that fails leaves nothing behind.
+    :param headers: of `write_headers`; the other options are `TransferOptions`.
     :raises PaiTransferError: the file changed meanwhile, or OSS has not got what was sent.
     """
     with Source.opened(path) as source:
-        progress = progress or Progress(hook.log, f"{path} to {to}", source.size)
+        progress = progress or Progress(oss.log, f"{path} to {to}", source.size)
         if source.size <= (part_size or PART):
-            return _put(hook, source, to, headers, progress)
+            return _put(oss, source, to, headers, progress)
         size = _checked_part(part_size, source.size) if part_size else _upload_part(source.size)
-        return _Upload(hook, source, to, dict(headers), threads, size, checkpoint, progress).run()
+        return _Upload(oss, source, to, dict(headers), threads, size, checkpoint, progress).run()
 
 
 class Source:
@@ -134,16 +130,16 @@ class Region:
         return block
 
 
-def _put(hook: OssHook, source: Source, to: OssUri, headers: Mapping[str, str], progress: Progress) -> str:
+def _put(oss: OssCalls, source: Source, to: OssUri, headers: Mapping[str, str], progress: Progress) -> str:
     """Upload a file in one request."""
     regions: list[Region] = []
 
     def send() -> Any:
         regions.append(Region(source, 0, source.size, progress))
-        return hook.bucket(to.bucket).put_object(to.key, regions[-1] if source.size else b"", headers=dict(headers))
+        return oss.bucket(to.bucket).put_object(to.key, regions[-1] if source.size else b"", headers=dict(headers))
 
     overwrite = FORBID_OVERWRITE not in headers
-    answer = hook.verified("PutObject", to, send, lambda: regions[-1].crc, repeatable=overwrite)
+    answer = oss.verified("PutObject", to, send, lambda: regions[-1].crc, repeatable=overwrite)
     return str(answer.etag)
 
 
@@ -151,7 +147,7 @@ def _put(hook: OssHook, source: Source, to: OssUri, headers: Mapping[str, str], 
 class _Upload:
     """A multipart upload."""
 
-    hook: OssHook
+    oss: OssCalls
     source: Source
     to: OssUri
     headers: dict[str, str]
@@ -170,7 +166,7 @@ class _Upload:
         except PaiNotFoundError:
             if not self.parts:
                 raise
-            self.hook.log.info("%s: the upload of the checkpoint is gone; begun anew", self.to)
+            self.oss.log.info("%s: the upload of the checkpoint is gone; begun anew", self.to)
             self.parts = {}
             checkpoints.forget(self.checkpoint)
             return self._run()
@@ -202,11 +198,11 @@ class _Upload:
         if found:
             self.upload_id = found["upload_id"]
             self.parts = {int(number): (etag, crc) for number, (etag, crc) in found["parts"].items()}
-            self.hook.log.info("%s: going on behind %d parts that are there", self.to, len(self.parts))
+            self.oss.log.info("%s: going on behind %d parts that are there", self.to, len(self.parts))
             return
         headers = {name: value for name, value in self.headers.items() if name != FORBID_OVERWRITE}
         begin = partial(self._bucket.init_multipart_upload, self.to.key, headers=headers)
-        self.upload_id = self.hook.call_for("InitiateMultipartUpload", self.to, begin).upload_id
+        self.upload_id = self.oss.call_for("InitiateMultipartUpload", self.to, begin).upload_id
 
     def _send(self, number: int) -> None:
         start = (number - 1) * self.part_size
@@ -217,7 +213,7 @@ class _Upload:
             regions.append(Region(self.source, start, size, self.progress))
             return self._bucket.upload_part(self.to.key, self.upload_id, number, regions[-1])
 
-        answer = self.hook.verified(f"UploadPart {number}", self.to, send, lambda: regions[-1].crc)
+        answer = self.oss.verified(f"UploadPart {number}", self.to, send, lambda: regions[-1].crc)
         with self._lock:
             self.parts[number] = (answer.etag, regions[-1].crc)
             checkpoints.save(self.checkpoint, {**self._identity(), "upload_id": self.upload_id, "parts": self.parts})
@@ -232,21 +228,21 @@ class _Upload:
             for number in self._numbers()
         )
         try:
-            answer = self.hook.call_for("CompleteMultipartUpload", self.to, complete)
+            answer = self.oss.call_for("CompleteMultipartUpload", self.to, complete)
         except PaiNotFoundError:
-            info = self.hook.head(self.to)
+            info = self.oss.head(self.to)
             if info is None or info.crc64 != str(crc):
                 raise
             return info.etag
         if answer.crc is not None and int(answer.crc) != crc:
-            self.hook.discard(self.to, answer.etag)
+            self.oss.discard(self.to, answer.etag)
             raise PaiTransferError(f"{self.to} has CRC64 {answer.crc}, the file {crc} (request id {answer.request_id})")
         return str(answer.etag)
 
     def _abort(self) -> None:
         with suppress(PaiApiError):
             abort = partial(self._bucket.abort_multipart_upload, self.to.key, self.upload_id)
-            self.hook.call_for("AbortMultipartUpload", self.to, abort)
+            self.oss.call_for("AbortMultipartUpload", self.to, abort)
         checkpoints.forget(self.checkpoint)
 
     def _identity(self) -> dict[str, Any]:
@@ -256,7 +252,7 @@ class _Upload:
 
     @property
     def _bucket(self) -> Any:
-        return self.hook.bucket(self.to.bucket)
+        return self.oss.bucket(self.to.bucket)
 
 
 def _upload_part(size: int) -> int:

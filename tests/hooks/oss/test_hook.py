@@ -299,6 +299,18 @@ def test_a_bucket_in_another_region_is_named_with_its_endpoint(hook, pai):
         hook.get(f"oss://{name}/key")
 
 
+def _stream(hook, uri):
+    with hook.writer(uri, overwrite=False) as writer:
+        writer.write(b"x")
+
+
+@pytest.mark.parametrize("write", [lambda hook, uri: hook.put(uri, "x", overwrite=False), _stream])
+def test_a_write_that_must_not_overwrite_is_not_sent_again(pai, hook, at, write):
+    pai.cloud.faults.add(match="oss PUT", drop="answer", times=1)
+    with pytest.raises(PaiTransientError):
+        write(hook, at + "a")
+
+
 def test_a_clock_that_is_wrong_is_said_so(hook, at, monkeypatch):
     monkeypatch.setattr("airflow_provider_pai.emulator.auth.now", lambda: datetime.now(UTC) + timedelta(hours=1))
     with pytest.raises(PaiPermissionError, match="RequestTimeTooSkewed"):

@@ -1,0 +1,54 @@
+"""Buckets: made, deleted, listed, looked for."""
+
+from __future__ import annotations
+
+from airflow_provider_pai.exceptions import PaiNotFoundError
+from airflow_provider_pai.hooks.oss.calls import OssCalls
+from airflow_provider_pai.hooks.oss.client import sdk
+from airflow_provider_pai.hooks.oss.headers import STORAGE_CLASSES, one_of
+from airflow_provider_pai.uri import OssUri
+
+
+class OssBuckets(OssCalls):
+    """Buckets."""
+
+    def create_bucket(self, name: str, *, storage_class: str = "Standard", redundancy: str = "LRS") -> None:
+        """Create a bucket; one that is ours already is no error.
+
+        :param redundancy: LRS or ZRS.
+        """
+        one_of("storage_class", storage_class, STORAGE_CLASSES)
+        one_of("redundancy", redundancy, ("LRS", "ZRS"))
+        config = sdk().models.BucketCreateConfig(storage_class, redundancy)
+        self.call_for("PutBucket", OssUri(name), lambda: self.bucket(name).create_bucket(input=config))
+
+    def delete_bucket(self, name: str) -> None:
+        """Delete an empty bucket.
+
+        :raises PaiConflictError: it is not empty.
+        """
+        self.call_for("DeleteBucket", OssUri(name), lambda: self.bucket(name).delete_bucket())
+
+    def bucket_names(self, limit: int = 100) -> list[str]:
+        """Return the names of the account's buckets."""
+        answer = self.call("ListBuckets", lambda: self.client.list_buckets(max_keys=limit))
+        return [bucket.name for bucket in answer.buckets]
+
+    def bucket_exists(self, name: str) -> bool:
+        """Tell whether a bucket exists.
+
+        :raises PaiPermissionError: it is somebody else's.
+        """
+        try:
+            self.call_for("GetBucketInfo", OssUri(name), lambda: self.bucket(name).get_bucket_info())
+        except PaiNotFoundError:
+            return False
+        return True
+
+    def bucket_region(self, name: str) -> str:
+        """Return the region that a bucket lies in, e.g. `cn-hangzhou`.
+
+        :raises PaiNotFoundError: there is no such bucket.
+        """
+        info = self.call("GetBucketInfo", lambda: self.bucket(name).get_bucket_info())
+        return str(info.location).removeprefix("oss-")

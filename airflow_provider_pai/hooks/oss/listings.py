@@ -1,0 +1,162 @@
+"""Listings: the objects and versions below a prefix, and what is done with all of them."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
+from functools import partial
+from itertools import groupby, islice
+from typing import Any
+
+from airflow_provider_pai.artifact import DatasetRef
+from airflow_provider_pai.exceptions import PaiConfigError
+from airflow_provider_pai.hooks.oss.calls import OssCalls
+from airflow_provider_pai.hooks.oss.objects import ObjectInfo, VersionInfo
+from airflow_provider_pai.hooks.oss.patterns import Patterns, fixed_prefix
+from airflow_provider_pai.hooks.paging import chained_pages
+from airflow_provider_pai.inputs import object_uri, parse_uri
+from airflow_provider_pai.uri import OssUri
+
+_DELETED_AT_ONCE = 1000
+
+
+class OssListings(OssCalls):
+    """Objects below a prefix."""
+
+    def list_objects(self, uri: str | OssUri, *, start_after: str = "") -> Iterator[ObjectInfo]:
+        """Yield the objects whose keys begin with the address's key, in key order, page by page."""
+        at = prefix_uri(uri)
+        for page in self._pages(at, start_after=start_after):
+            for item in page.object_list:
+                yield _info(at.bucket, item)
+
+    def list_folder(self, uri: str | OssUri) -> tuple[list[ObjectInfo], list[OssUri]]:
+        """Return one level below a prefix: its objects and, each ending in `/`, the prefixes below it."""
+        at = prefix_uri(uri).folder
+        objects: list[ObjectInfo] = []
+        prefixes: list[OssUri] = []
+        for page in self._pages(at, delimiter="/"):
+            objects += [_info(at.bucket, item) for item in page.object_list]
+            prefixes += [OssUri(at.bucket, prefix) for prefix in page.prefix_list]
+        return objects, prefixes
+
+    def find(self, uri: str | OssUri) -> Iterator[ObjectInfo]:
+        """Yield the objects whose keys fit a pattern with `*`, `?` and `[…]`; `*` stands for `/` too."""
+        at = object_uri("uri", uri)
+        patterns = Patterns((at.key,))
+        found = self.list_objects(OssUri(at.bucket, fixed_prefix(at.key)))
+        return (info for info in found if patterns.match(info.uri.key))
+
+    def versions(self, uri: str | OssUri) -> Iterator[VersionInfo]:
+        """Yield every version of the objects whose keys begin with the address's key; of one page newest first."""
+        at = prefix_uri(uri)
+        bucket = self.bucket(at.bucket)
+
+        def page(markers: tuple[str, str] | None) -> tuple[list[VersionInfo], tuple[str, str] | None]:
+            key, version = markers or ("", "")
+            listing = partial(
+                bucket.list_object_versions, at.key, key_marker=key, versionid_marker=version, max_keys=1000
+            )
+            listed = self.call_for("ListObjectVersions", at, listing)
+            following = (listed.next_key_marker, listed.next_versionid_marker) if listed.is_truncated else None
+            return [_version(at.bucket, item) for item in [*listed.versions, *listed.delete_marker]], following
+
+        return chained_pages(page)
+
+    def digest(self, prefix: OssUri) -> tuple[str, int, int]:
+        """Return a digest over the keys, sizes and ETags below a prefix, their bytes and their number."""
+        digest, size, files = hashlib.sha256(), 0, 0
+        for item in self.list_objects(prefix):
+            if item.uri.key.endswith("/"):
+                continue
+            digest.update(f"{item.uri.key[len(prefix.key) :]}\0{item.size}\0{item.etag}\n".encode())
+            size, files = size + item.size, files + 1
+        return f"sha256:{digest.hexdigest()}", size, files
+
+    def dataset(self, name: str, uri: str | OssUri) -> DatasetRef:
+        """Describe the objects below a prefix; the digest covers their keys, sizes and ETags.
+
+        :raises PaiConfigError: there is not one object.
+        """
+        prefix = prefix_uri(uri).folder
+        digest, size, files = self.digest(prefix)
+        if not files:
+            raise PaiConfigError(f"inputs[{name!r}]", str(uri), "a prefix with at least one object")
+        return DatasetRef(name=name, uri=str(prefix), digest=digest, size=size, files=files)
+
+    def delete_many(self, uris: Iterable[str | OssUri]) -> int:
+        """Delete objects, 1,000 at a time, and return their number; missing ones are no error."""
+        count = 0
+        for bucket, group in groupby((object_uri("uris", uri) for uri in uris), lambda uri: uri.bucket):
+            while batch := list(islice(group, _DELETED_AT_ONCE)):
+                delete = partial(self.bucket(bucket).batch_delete_objects, [uri.key for uri in batch])
+                self.call_for("DeleteMultipleObjects", OssUri(bucket), delete)
+                count += len(batch)
+        return count
+
+    def delete_folder(self, uri: str | OssUri, *, include: Iterable[str] = (), exclude: Iterable[str] = ()) -> int:
+        """Delete what lies below a prefix and return the number of objects.
+
+        :raises PaiConfigError: the prefix is the whole bucket.
+        """
+        prefix = object_uri("uri", uri).folder
+        patterns = Patterns(tuple(include), tuple(exclude))
+        found = (info.uri for info in self.list_objects(prefix) if patterns.match(info.uri.key[len(prefix.key) :]))
+        return self.delete_many(found)
+
+    def _pages(self, at: OssUri, *, delimiter: str = "", start_after: str = "") -> Iterator[Any]:
+        """Yield pages; the next one is asked for while one is read."""
+        bucket = self.bucket(at.bucket)
+
+        def fetch(token: str) -> Any:
+            listing = partial(
+                bucket.list_objects_v2,
+                at.key,
+                delimiter,
+                continuation_token=token,
+                start_after=start_after,
+                max_keys=1000,
+            )
+            return self.call_for("ListObjectsV2", at, listing)
+
+        page = fetch("")
+        if not page.is_truncated:
+            yield page
+            return
+        with ThreadPoolExecutor(1) as ahead:
+            while page.is_truncated:
+                following = ahead.submit(fetch, page.next_continuation_token)
+                yield page
+                page = following.result()
+            yield page
+
+
+def prefix_uri(uri: str | OssUri) -> OssUri:
+    """Read the address of a prefix, which may be a whole bucket.
+
+    :raises PaiConfigError: it is none.
+    """
+    return uri if isinstance(uri, OssUri) else parse_uri("uri", uri)
+
+
+def _info(bucket: str, item: Any) -> ObjectInfo:
+    return ObjectInfo(
+        uri=OssUri(bucket, item.key),
+        size=item.size,
+        etag=item.etag,
+        last_modified=datetime.fromtimestamp(item.last_modified, UTC),
+        storage_class=item.storage_class,
+    )
+
+
+def _version(bucket: str, item: Any) -> VersionInfo:
+    return VersionInfo(
+        uri=OssUri(bucket, item.key),
+        version=item.versionid,
+        is_latest=item.is_latest,
+        last_modified=datetime.fromtimestamp(item.last_modified, UTC),
+        size=getattr(item, "size", None),
+        etag=getattr(item, "etag", None),
+    )
