@@ -47,7 +47,6 @@ from airflow.providers.common.compat.module_loading import import_string  # noqa
 from airflow.providers.common.compat.sdk import TaskDeferred  # noqa: E402
 
 from airflow_provider_pai.artifact import DataInterval, ModelArtifact  # noqa: E402
-from airflow_provider_pai.canary import endings, rollout  # noqa: E402
 from airflow_provider_pai.canary.group import UNDER_WAY  # noqa: E402
 from airflow_provider_pai.exceptions import RolloutRolledBackError  # noqa: E402
 from airflow_provider_pai.hooks.eas import EasHook  # noqa: E402
@@ -213,7 +212,6 @@ class Stage:
 
 def play(material: Json, scenario: Scenario) -> Json:
     """Deploy a good model, roll the candidate out over it under load, and say what came of it."""
-    endings.POLL = rollout.POLL = 0.2
     random.seed(f"{scenario.kind} {scenario.index}")
     stage = Stage(scenario, material)
     began = time.time()

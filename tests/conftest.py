@@ -79,13 +79,6 @@ def commit_file(path: Path, text: str) -> str:
 
 
 @pytest.fixture
-def short_polls(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let a rollout look for a service that comes up ten times a second, not every other second."""
-    for module in ("endings", "rollout"):
-        monkeypatch.setattr(f"airflow_provider_pai.canary.{module}.POLL", 0.1)
-
-
-@pytest.fixture
 def connection(pai: Emulator, monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> str:
     """The connection `pai_default`, pointed at the emulated account; a fresh ledger in a fresh AIRFLOW_HOME."""
     monkeypatch.setenv("AIRFLOW_CONN_PAI_DEFAULT", json.dumps(airflow_connection(pai)))

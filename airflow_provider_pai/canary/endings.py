@@ -10,9 +10,6 @@ from airflow_provider_pai.canary.plan import RolloutPlan
 from airflow_provider_pai.canary.traffic import toward
 from airflow_provider_pai.canary.weights import carriers
 
-POLL = 2.0
-"""Seconds between two looks while a service comes back or the drain pause lasts."""
-
 
 def withdraw(
     group: Group, candidate: Member, progress: Progress, outcome: str, note: str, now: float
@@ -61,7 +58,7 @@ def roll_back(plan: RolloutPlan, group: Group, candidate: Member, progress: Prog
         return Release(service=candidate.name, weight=0, grouping=False)
     drained = 0.0 if progress.since is None else progress.since + plan.drain
     if candidate.running and now < drained:
-        return Wait(why=f"requests in flight at {candidate.name} end", seconds=min(POLL, drained - now))
+        return Wait(why=f"requests in flight at {candidate.name} end", seconds=min(plan.poll, drained - now))
     done = replace(progress, phase=Phase.ROLLED_BACK)
     return _remains(group, candidate) or Stop(service=candidate.name, progress=done, why=progress.note)
 
@@ -75,7 +72,7 @@ def promote(plan: RolloutPlan, group: Group, candidate: Member, progress: Progre
     if broken:
         waited = now - progress.began(now)
         if waited < plan.ready_timeout:
-            return Wait(why=f"{candidate}; nothing else can serve", seconds=POLL)
+            return Wait(why=f"{candidate}; nothing else can serve", seconds=plan.poll)
         return withdraw(group, candidate, progress, "rejected", f"down for {waited:.0f} s: {candidate}", now)
     foreign = [m.name for m in carriers(group) if m.name not in (candidate.name, progress.stable)]
     if foreign:
@@ -87,7 +84,7 @@ def promote(plan: RolloutPlan, group: Group, candidate: Member, progress: Progre
         # Production goes only when all of the candidate's instances can take its place.
         if now - progress.began(now) >= plan.ready_timeout:
             return withdraw(group, candidate, progress, "rolled_back", f"not all of it came up: {candidate}", now)
-        return Wait(why=str(candidate), seconds=POLL)
+        return Wait(why=str(candidate), seconds=plan.poll)
     retiring = _retire(plan, stable, now) if stable is not None else None
     done = replace(progress, phase=Phase.PROMOTED, since=now)
     return (
@@ -129,7 +126,7 @@ def _retire(plan: RolloutPlan, stable: Member, now: float) -> Action | None:
     if progress.phase is Phase.RETIRED:
         return None
     if now < drained:
-        return Wait(why=f"requests in flight at {stable.name} end", seconds=min(POLL, drained - now))
+        return Wait(why=f"requests in flight at {stable.name} end", seconds=min(plan.poll, drained - now))
     if not plan.keep_versions:
         return None if stable.leaving else Delete(service=stable.name, why="keep_versions is 0")
     retired = replace(progress, phase=Phase.RETIRED)

@@ -14,6 +14,8 @@ OnInconclusive = Literal["hold", "rollback", "promote"]
 OnFailure = Literal["rollback", "freeze"]
 OnConflict = Literal["wait", "fail", "skip"]
 
+_POLL = 2.0
+
 MAX_STEPS = 10
 """Each step leaves a label on the candidate, and a service bears only so many."""
 
@@ -106,6 +108,11 @@ class RolloutPlan:
         if self.max_consecutive_failures is not None and self.max_consecutive_failures > self.max_failures:
             allowed = f"at most max_failures, {self.max_failures}"
             raise InputError("max_consecutive_failures", self.max_consecutive_failures, allowed)
+
+    @property
+    def poll(self) -> float:
+        """Return the seconds between two looks while a service comes up or requests in flight end."""
+        return min(_POLL, self.interval)
 
     @classmethod
     def parse(cls, values: Mapping[str, Any]) -> RolloutPlan:

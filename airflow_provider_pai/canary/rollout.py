@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 
 from airflow_provider_pai.canary.actions import Action, Create, Customize, Delete, Finish, Label, Look, Probe, Wait
 from airflow_provider_pai.canary.analysis import Result, Verdict
-from airflow_provider_pai.canary.endings import POLL, drifted, ended, freeze, promote, roll_back, withdraw
+from airflow_provider_pai.canary.endings import drifted, ended, freeze, promote, roll_back, withdraw
 from airflow_provider_pai.canary.goal import Goal, guard, rejected_before
 from airflow_provider_pai.canary.group import UNDER_WAY, Group, Member, Phase, Progress, StepResult
 from airflow_provider_pai.canary.plan import RolloutPlan
@@ -183,7 +183,7 @@ class Rollout:
         if candidate.grouping:
             return Finish(outcome="skipped", why=f"{candidate.name} takes group traffic already")
         if candidate.leaving:
-            return Wait(why=f"{candidate.name} is {candidate.status}", seconds=POLL)
+            return Wait(why=f"{candidate.name} is {candidate.status}", seconds=self.plan.poll)
         return Delete(service=candidate.name, why="remains of an earlier try, which a person cleared")
 
     def _prepare(self, candidate: Member, progress: Progress) -> Action:
@@ -193,7 +193,7 @@ class Rollout:
         if not candidate.ready and waited >= self.plan.ready_timeout:
             return withdraw(self.group, candidate, progress, "rejected", f"after {waited:.0f} s: {candidate}", self.now)
         if not candidate.ready:
-            return Wait(why=str(candidate), seconds=POLL)
+            return Wait(why=str(candidate), seconds=self.plan.poll)
         if progress.phase is Phase.PREPARE and self.goal.smoke:
             return Probe(service=candidate.name)
         others = [member for member in carriers(self.group) if member is not candidate]
@@ -208,7 +208,7 @@ class Rollout:
             # A restart of production is no reason to give everybody a model that nobody has judged.
             left = progress.began(self.now) + self.plan.drain - self.now
             if left > 0:
-                return Wait(why=f"{stable}; it may come back", seconds=min(POLL, left))
+                return Wait(why=f"{stable}; it may come back", seconds=min(self.plan.poll, left))
         if not others:
             note = "nothing served before"
             deploy = replace(progress, phase=Phase.PROMOTING, since=self.now, outcome="deployed", note=note)
@@ -285,7 +285,7 @@ class Rollout:
                 return Label(service=candidate.name, progress=settling, why="weights are set")
             left = progress.settling + self.plan.drain - self.now
             if left > 0:
-                return Wait(why="the gateway learns the weights", seconds=min(POLL, left))
+                return Wait(why="the gateway learns the weights", seconds=min(self.plan.poll, left))
         return move
 
     def _gated(self, candidate: Member, progress: Progress, step: int) -> Action | None:

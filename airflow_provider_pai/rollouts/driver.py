@@ -1,10 +1,10 @@
-"""What carries a rollout or a shadow run through, tick by tick: the loop of a worker and that of a trigger."""
+"""Ticks of a rollout or a shadow run, and the loop in which a worker waits for its end."""
 
 from __future__ import annotations
 
-import time
 from typing import Any, NamedTuple, Protocol
 
+from airflow_provider_pai.clock import SYSTEM_CLOCK, Clock
 from airflow_provider_pai.exceptions import PaiTransientError
 from airflow_provider_pai.remote import Json
 
@@ -29,7 +29,7 @@ class Driver(Protocol):
         ...
 
 
-def drive(driver: Driver, log: Any) -> Json:
+def drive(driver: Driver, log: Any, clock: Clock = SYSTEM_CLOCK) -> Json:
     """Go on until the end, and return it."""
     back_off = _BACK_OFF
     while True:
@@ -42,4 +42,4 @@ def drive(driver: Driver, log: Any) -> Json:
             back_off = min(2 * back_off, _MAX_BACK_OFF)
         if tick.end is not None:
             return tick.end
-        time.sleep(tick.pause)
+        clock.sleep(tick.pause)

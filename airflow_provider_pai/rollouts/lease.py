@@ -1,4 +1,4 @@
-"""One at a time: a lease on OSS with a fencing number, since neither EAS nor its labels can compare and set.
+"""Lease of a group on OSS, with a fencing number, since neither EAS nor its labels can compare and set.
 
 The lease is the object with the highest number below a prefix. To take it is to write the next number with
 x-oss-forbid-overwrite, which only one succeeds in. Its holder writes it anew from time to time; one that is not
@@ -8,9 +8,9 @@ renewed for `ttl` seconds, by OSS's own clock, is free.
 from __future__ import annotations
 
 import json
-import time
 from dataclasses import asdict, dataclass
 
+from airflow_provider_pai.clock import SYSTEM_CLOCK, Clock
 from airflow_provider_pai.exceptions import PaiError, PaiNotFoundError
 from airflow_provider_pai.hooks.oss import OssHook
 from airflow_provider_pai.uri import OssUri
@@ -46,11 +46,19 @@ class Lease:
     :param ttl: seconds after which it is free if it was not renewed; others read it from the lease.
     """
 
-    def __init__(self, hook: OssHook, prefix: OssUri, holder: Holder, ttl: float = DEFAULT_TTL) -> None:
+    def __init__(
+        self,
+        hook: OssHook,
+        prefix: OssUri,
+        holder: Holder,
+        ttl: float = DEFAULT_TTL,
+        clock: Clock = SYSTEM_CLOCK,
+    ) -> None:
         self._hook = hook
         self._prefix = prefix.folder
         self._holder = holder
         self._ttl = ttl
+        self._clock = clock
         self._renewed = 0.0
         self.number = 0
         """Fencing number: each lease's is higher than the one before; 0: not held."""
@@ -63,7 +71,7 @@ class Lease:
             return other
         if not self._hook.put_once(self._object(newest + 1), self._content()):
             return self._holder_of(newest + 1) or self._holder
-        self.number, self._renewed = newest + 1, time.monotonic()
+        self.number, self._renewed = newest + 1, self._clock.monotonic()
         for number in range(max(1, newest - 5), newest + 1):
             self._hook.delete(self._object(number))
         return None
@@ -77,9 +85,9 @@ class Lease:
         if newest != self.number:
             holder = self._holder_of(newest) if newest else None
             raise LeaseLostError(f"{self._prefix}: lease {self.number} was taken over by {holder} ({newest})")
-        if time.monotonic() - self._renewed > self._ttl / 3:
+        if self._clock.monotonic() - self._renewed > self._ttl / 3:
             self._hook.put(self._object(self.number), self._content())
-            self._renewed = time.monotonic()
+            self._renewed = self._clock.monotonic()
 
     def release(self) -> None:
         """Give the lease back; the number stays, so that numbers never fall."""

@@ -6,10 +6,9 @@ What to do next is `canary`'s business; here it is done, under a lease, with wha
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import datetime
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +22,7 @@ from airflow_provider_pai.canary.plan import RolloutPlan
 from airflow_provider_pai.canary.preview import preview
 from airflow_provider_pai.canary.rollout import Rollout
 from airflow_provider_pai.canary.weights import carriers
+from airflow_provider_pai.clock import SYSTEM_CLOCK, Clock
 from airflow_provider_pai.exceptions import PaiApiError, PaiConflictError, PaiMetricsError, PaiTransientError
 from airflow_provider_pai.hooks.oss import OssHook
 from airflow_provider_pai.metrics.base import make_source
@@ -40,8 +40,7 @@ if TYPE_CHECKING:
 
 Gate = Callable[[], str]
 
-LEASE_POLL = 5.0
-"""Seconds between two looks at a lease that someone else holds."""
+_LEASE_POLL = 5.0
 
 KILLABLE = UNDER_WAY - {Phase.PROMOTING}
 """Phases in which a rollout can be ended without a word to anybody: production still has its place."""
@@ -54,11 +53,14 @@ class RolloutDriver:
     :param gate: tells whether a person lets the candidate rise to 100 %: `open`, `waiting` or `refused`.
     """
 
-    def __init__(self, spec: RolloutSpec, eas: EasHook, log: Any, gate: Gate = lambda: "open") -> None:
+    def __init__(
+        self, spec: RolloutSpec, eas: EasHook, log: Any, gate: Gate = lambda: "open", clock: Clock = SYSTEM_CLOCK
+    ) -> None:
         self._spec = spec
         self._eas = eas
         self._log = log
         self._gate = gate
+        self._clock = clock
         self._said = ""
         # A canceled trigger's tick goes on in its thread: a kill must not be undone by it. A worker's kill comes in
         # a signal handler, in the middle of its own tick.
@@ -72,7 +74,12 @@ class RolloutDriver:
     def _lease(self) -> Lease:
         # It is renewed at each look.
         ttl = max(DEFAULT_TTL, 4 * self._spec.plan.interval)
-        return Lease(self._oss, OssUri.parse(self._spec.lease_uri, "lease_uri"), self._spec.holder, ttl)
+        return Lease(self._oss, OssUri.parse(self._spec.lease_uri, "lease_uri"), self._spec.holder, ttl, self._clock)
+
+    @property
+    def _lease_poll(self) -> float:
+        """Return the seconds between two looks at a lease that someone else holds."""
+        return min(_LEASE_POLL, self._spec.plan.interval)
 
     @cached_property
     def _lookout(self) -> Lookout:
@@ -109,7 +116,7 @@ class RolloutDriver:
         except LeaseLostError as error:
             self._say(str(error))
             self._lease.number = 0
-            return Tick(pause=LEASE_POLL)
+            return Tick(pause=self._lease_poll)
 
     def preview(self) -> str:
         """Return what would be done now, in words; nothing is changed."""
@@ -134,8 +141,8 @@ class RolloutDriver:
             self._log.warning("The lease of group %s ends by itself: %s", self._spec.goal.group, error)
 
     def _kill(self, why: str, plan: RolloutPlan, seconds: float) -> None:
-        end = time.monotonic() + seconds
-        while time.monotonic() < end:
+        end = self._clock.monotonic() + seconds
+        while self._clock.monotonic() < end:
             group = self._eas.group(self._spec.goal.group)
             member = group.member(self._spec.goal.service)
             progress = member.progress if member else None
@@ -144,10 +151,11 @@ class RolloutDriver:
             if (progress.task, progress.cycle) != (self._spec.goal.task, self._spec.goal.cycle):
                 return
             rollout = replace(self._rollout(group, why), plan=plan)
-            time.sleep(min(self._apply(rollout, rollout.next()), max(0.0, end - time.monotonic())))
+            self._clock.sleep(min(self._apply(rollout, rollout.next()), max(0.0, end - self._clock.monotonic())))
 
     def _rollout(self, group: Group, stop: str = "", gate: str = "open") -> Rollout:
-        return Rollout(plan=self._spec.plan, goal=self._spec.goal, group=group, now=time.time(), stop=stop, gate=gate)
+        now = self._clock.now()
+        return Rollout(plan=self._spec.plan, goal=self._spec.goal, group=group, now=now, stop=stop, gate=gate)
 
     def _must_not(self, group: Group) -> str:
         """Return why nothing is to be done at all; known before anybody is waited for."""
@@ -164,11 +172,11 @@ class RolloutDriver:
         self._say(f"waiting: {why}")
         if stop:
             return self._ended(None, actions.Finish(outcome="stopped", why=f"{stop} while waiting for {holder}"))
-        return Tick(pause=LEASE_POLL)
+        return Tick(pause=self._lease_poll)
 
     def _stop_reason(self) -> str:
         deadline = self._spec.deadline
-        if deadline is None or datetime.now(UTC) < datetime.fromisoformat(deadline):
+        if deadline is None or self._clock.utc() < datetime.fromisoformat(deadline):
             return ""
         return "execution_timeout passed"
 
@@ -182,28 +190,51 @@ class RolloutDriver:
 
     def _apply(self, rollout: Rollout, action: actions.Action) -> float:
         """Do one action and return the seconds to wait after it."""
-        return _HANDLERS[type(action)](self, rollout, action) or 0.0
+        match action:
+            case actions.Label():
+                return self._label(rollout, action)
+            case actions.Release():
+                return self._release(action)
+            case actions.Customize():
+                return self._customize()
+            case actions.Withdraw():
+                return self._withdraw(rollout, action)
+            case actions.Look():
+                return self._look(rollout, action)
+            case actions.Probe():
+                return self._probe(rollout, action)
+            case actions.Create():
+                return self._create(action)
+            case actions.Stop():
+                return self._stop(rollout, action)
+            case actions.Delete():
+                return self._delete(action)
+            case actions.Wait():
+                return self._wait(action)
+            case actions.Finish():
+                raise AssertionError("an end is nothing to carry out")
 
-    def _create(self, rollout: Rollout, action: actions.Create) -> float:
-        labels = {**action.progress.labels(), **rollout.goal.labels}
-        if not rollout.goal.skip_analysis:
+    def _create(self, action: actions.Create) -> float:
+        labels = {**action.progress.labels(), **self._spec.goal.labels}
+        if not self._spec.goal.skip_analysis:
             make_source(self._spec.metrics, self._eas).check()
-        self._say(f"creating {action.service} for version {rollout.goal.version}")
+        self._say(f"creating {action.service} for version {self._spec.goal.version}")
         try:
             self._eas.create(self._spec.config, labels)
         except PaiConflictError:
             # The answer of an earlier try was lost, and lists may lag.
-            if self._eas.describe(action.service).get("ServiceGroup") != rollout.goal.group:
+            if self._eas.describe(action.service).get("ServiceGroup") != self._spec.goal.group:
                 raise
             return 1.0
         Stats.incr("pai.canary.created")
         return 0.0
 
-    def _delete(self, rollout: Rollout, action: actions.Delete) -> None:
+    def _delete(self, action: actions.Delete) -> float:
         self._say(f"deleting {action.service}: {action.why}")
         self._eas.delete(action.service)
+        return 0.0
 
-    def _stop(self, rollout: Rollout, action: actions.Stop) -> None:
+    def _stop(self, rollout: Rollout, action: actions.Stop) -> float:
         self._say(f"stopping {action.service}: {action.why}")
         try:
             self._eas.stop(action.service)
@@ -212,26 +243,30 @@ class RolloutDriver:
         except PaiApiError as error:
             self._log.warning("%s could not be stopped and may go on costing: %s", action.service, error)
         self._write(rollout.group, action.service, action.progress.labels())
+        return 0.0
 
     def _label(self, rollout: Rollout, action: actions.Label) -> float:
         self._say(f"{action.service}: {action.why}")
         self._write(rollout.group, action.service, action.progress.labels())
         return action.pause
 
-    def _release(self, rollout: Rollout, action: actions.Release) -> None:
+    def _release(self, action: actions.Release) -> float:
         state = f"weight {action.weight}" if action.grouping else "no group traffic"
         self._say(f"{action.service}: {state}")
         self._eas.release(action.service, weight=action.weight, grouping=action.grouping)
+        return 0.0
 
-    def _customize(self, rollout: Rollout, action: actions.Customize) -> None:
-        self._say(f"group {rollout.goal.group}: traffic by weight")
-        self._eas.set_traffic_mode(rollout.goal.group, "customized")
+    def _customize(self) -> float:
+        self._say(f"group {self._spec.goal.group}: traffic by weight")
+        self._eas.set_traffic_mode(self._spec.goal.group, "customized")
+        return 0.0
 
-    def _withdraw(self, rollout: Rollout, action: actions.Withdraw) -> None:
+    def _withdraw(self, rollout: Rollout, action: actions.Withdraw) -> float:
         for release in action.releases:
-            self._release(rollout, release)
+            self._release(release)
         self._log.warning("%s is out of the group's traffic: %s", action.service, action.progress.note)
         self._write(rollout.group, action.service, action.progress.labels())
+        return 0.0
 
     def _probe(self, rollout: Rollout, action: actions.Probe) -> float:
         probe = make_probe(self._spec.probe or {}, self._oss)
@@ -248,7 +283,7 @@ class RolloutDriver:
         self._record.add(action, verdict, rollout.now)
         return self._apply(rollout, rollout.after_look(verdict, golden))
 
-    def _wait(self, rollout: Rollout, action: actions.Wait) -> float:
+    def _wait(self, action: actions.Wait) -> float:
         self._say(action.why)
         return action.seconds
 
@@ -288,17 +323,3 @@ class RolloutDriver:
             "verdicts": str(self._record.uri) if progress and progress.steps else None,
         }
         return Tick(end=end)
-
-
-_HANDLERS: dict[type[Any], Callable[[RolloutDriver, Rollout, Any], float | None]] = {
-    actions.Create: RolloutDriver._create,
-    actions.Delete: RolloutDriver._delete,
-    actions.Stop: RolloutDriver._stop,
-    actions.Label: RolloutDriver._label,
-    actions.Release: RolloutDriver._release,
-    actions.Customize: RolloutDriver._customize,
-    actions.Withdraw: RolloutDriver._withdraw,
-    actions.Probe: RolloutDriver._probe,
-    actions.Look: RolloutDriver._look,
-    actions.Wait: RolloutDriver._wait,
-}

@@ -6,12 +6,12 @@ What there is to do follows from what EAS shows, so that any process goes on whe
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
+from airflow_provider_pai.clock import SYSTEM_CLOCK, Clock
 from airflow_provider_pai.exceptions import PaiApiError, PaiConflictError, PaiError, PaiTransientError
 from airflow_provider_pai.hooks.eas.goals import Goal
 from airflow_provider_pai.hooks.oss import OssHook
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from airflow_provider_pai.canary.analysis import Window
     from airflow_provider_pai.hooks.eas import EasHook
 
-_POLL = 2.0
 _SINCE = "airflow_since"
 
 
@@ -65,13 +64,14 @@ class ShadowSpec:
 class ShadowDriver:
     """One process's hand on a shadow run."""
 
-    def __init__(self, spec: ShadowSpec, eas: EasHook, log: Any) -> None:
+    def __init__(self, spec: ShadowSpec, eas: EasHook, log: Any, clock: Clock = SYSTEM_CLOCK) -> None:
         from airflow_provider_pai.canary.plan import RolloutPlan
 
         self._spec = spec
         self._plan = RolloutPlan.parse(spec.plan)
         self._eas = eas
         self._log = log
+        self._clock = clock
         self._end: Json | None = None
         self._window: Window | None = None
         self._source_errors = 0
@@ -114,16 +114,12 @@ class ShadowDriver:
         if not self._spec.owner.items() <= shadow.tags.items() or shadow.status in self._eas.states.stopping:
             self._log.info("%s is left from an earlier run: deleting it", shadow.job_id)
             self._eas.delete(shadow.job_id)
-            return Tick(pause=self._poll)
+            return Tick(pause=self._plan.poll)
         if shadow.tags.get(_SINCE, "-") == "-":
             return self._prepare(shadow)
         if mirror is None:
             return self._over("stopped", f"someone else ended the mirror of {self._spec.source}")
         return self._watch(shadow, datetime.fromisoformat(shadow.tags[_SINCE]).timestamp())
-
-    @property
-    def _poll(self) -> float:
-        return min(_POLL, self._plan.interval)
 
     def _create(self) -> Tick:
         from airflow_provider_pai.metrics.base import make_source
@@ -135,7 +131,7 @@ class ShadowDriver:
         except PaiConflictError:
             # The answer of an earlier try was lost; whose it is, the next look tells.
             self._log.info("%s is there", self._spec.shadow)
-        return Tick(pause=self._poll)
+        return Tick(pause=self._plan.poll)
 
     def _prepare(self, shadow: RemoteJob) -> Tick:
         """Wait until the shadow can answer, ask it golden requests, then begin to copy."""
@@ -147,21 +143,21 @@ class ShadowDriver:
         if verdict is Verdict.FAILED or (verdict is not Verdict.SUCCEEDED and self._passed(self._spec.ready_by)):
             return self._over("failed", state)
         if verdict is not Verdict.SUCCEEDED:
-            return Tick(pause=self._poll)
+            return Tick(pause=self._plan.poll)
         if self._spec.probe:
             wrong = make_probe(self._spec.probe, self._eas.sibling(OssHook)).run(self._eas.endpoint(shadow.job_id))
             if wrong:
                 return self._over("failed", f"golden requests: {wrong}")
         self._log.info("%s is ready: %d %% of %s's requests are copied", state, self._spec.ratio, self._spec.source)
         self._eas.set_mirror(self._spec.source, [self._spec.shadow], self._spec.ratio)
-        since = datetime.now(UTC).isoformat(timespec="milliseconds")
+        since = self._clock.utc().isoformat(timespec="milliseconds")
         self._eas.label(shadow.job_id, {**shadow.tags, _SINCE: since})
         return Tick(pause=self._plan.interval)
 
     def _watch(self, shadow: RemoteJob, since: float) -> Tick:
         from airflow_provider_pai.canary.analysis import Result, judge
 
-        now = time.time()
+        now = self._clock.now()
         ended = now >= since + self._spec.duration
         if not shadow.facts["running"] or shadow.status == "Failed":
             return self._over("failed", f"broke down: {shadow.job_id} is {shadow.status}")
@@ -226,7 +222,7 @@ class ShadowDriver:
         return Tick(end=end)
 
     def _passed(self, moment: str | None) -> bool:
-        return moment is not None and datetime.now(UTC) >= datetime.fromisoformat(moment)
+        return moment is not None and self._clock.utc() >= datetime.fromisoformat(moment)
 
 
 def _numbers(sample: Any) -> Json:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import time
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+from airflow_provider_pai.clock import SYSTEM_CLOCK, Clock
 from airflow_provider_pai.exceptions import PaiApiError, RolloutStoppedError
 
 if TYPE_CHECKING:
@@ -27,6 +27,7 @@ class Takeover:
     service: str
     replaced: str
     log: Any
+    clock: Clock = SYSTEM_CLOCK
 
     def move(self) -> None:
         """Move the traffic so that at no moment nobody answers.
@@ -56,11 +57,11 @@ class Takeover:
                 return
         raise RolloutStoppedError(f"group {self.group} does not take the weights that are set")
 
-    def settle(self, now: float, drain: float) -> Member | None:
+    def settle(self, drain: float) -> Member | None:
         """Write down who serves and who was bad, then stop who was bad; return it as it was."""
         from airflow_provider_pai.canary.group import Phase, rejection
 
-        group = self.hook.group(self.group)
+        group, now = self.hook.group(self.group), self.clock.now()
         target, bad = self._of(group), group.member(self.replaced)
         entry = None
         if bad is not None and (theirs := bad.progress) is not None:
@@ -74,7 +75,7 @@ class Takeover:
             serving = serving.reject(entry) if entry else serving
             self.hook.label(target.name, {**target.labels, **serving.labels()})
         if bad is not None and not bad.leaving and not bad.failed:
-            time.sleep(drain)
+            self.clock.sleep(drain)
             self._stop(bad.name)
         return bad
 

@@ -6,9 +6,9 @@ from datetime import timedelta
 import pytest
 
 from airflow_provider_pai.hooks.oss import OssHook
-from airflow_provider_pai.rollouts import lease as lease_module
 from airflow_provider_pai.rollouts.lease import Holder, Lease, LeaseLostError
 from airflow_provider_pai.uri import OssUri
+from tests.clock import VirtualClock
 
 pytestmark = pytest.mark.usefixtures("connection")
 
@@ -69,14 +69,14 @@ def test_a_dead_holder_s_lease_ends_by_the_clock_of_oss(make, monkeypatch):
 
 
 def test_a_held_lease_is_renewed(make, monkeypatch):
-    lease = make(ONE, ttl=30)
+    time = VirtualClock()
+    lease = make(ONE, ttl=30, clock=time.clock)
     lease.take()
     written = []
     monkeypatch.setattr(OssHook, "put", lambda self, uri, data, **_: written.append(str(uri)))
     lease.check()
     assert written == []
-    clock = lease_module.time.monotonic() + 11
-    monkeypatch.setattr(lease_module.time, "monotonic", lambda: clock)
+    time.sleep(11)
     lease.check()
     lease.check()
     assert len(written) == 1

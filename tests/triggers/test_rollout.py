@@ -17,21 +17,20 @@ from airflow_provider_pai.canary.group import UNDER_WAY
 from airflow_provider_pai.exceptions import RolloutRolledBackError
 from airflow_provider_pai.hooks.eas import EasHook
 from airflow_provider_pai.operators.eas import EasCanaryDeployOperator
-from airflow_provider_pai.rollouts import rollout as rollout_module
 from airflow_provider_pai.rollouts.lease import Holder, Lease
 from airflow_provider_pai.rollouts.rollout import RolloutDriver
 from airflow_provider_pai.rollouts.spec import RolloutSpec
 from airflow_provider_pai.triggers import base as base_module
 from airflow_provider_pai.triggers.rollout import CanaryTrigger
 from airflow_provider_pai.uri import OssUri
-from tests.group import People, ServiceGroup
+from tests.group import PLAN, People, ServiceGroup
 from tests.task import Task, fire
 
 pytestmark = pytest.mark.usefixtures("connection")
 
 
 @pytest.fixture
-def group(bucket, connection, short_polls):
+def group(bucket, connection):
     group = ServiceGroup(bucket.bucket_name)
     Task(lambda: EasCanaryDeployOperator(**group.arguments(group.model(20))), run_id="first").run()
     yield group
@@ -115,9 +114,8 @@ def test_the_next_triggerer_goes_on(group):
     assert (people.lost, {status for _, status in people.counts}) == ([], {200})
 
 
-def test_whoever_waits_is_told_the_holder(group, monkeypatch, caplog):
+def test_whoever_waits_is_told_the_holder(group, caplog):
     caplog.set_level(logging.INFO)
-    monkeypatch.setattr(rollout_module, "LEASE_POLL", 0.1)
     trigger = deferred(group, group.model(21))
     lease_uri = OssUri.parse(trigger.rollout["lease_uri"])
     assert str(lease_uri) == f"oss://{group.bucket}/.pai/rollouts/{group.name}/"
@@ -127,7 +125,7 @@ def test_whoever_waits_is_told_the_holder(group, monkeypatch, caplog):
     driver = RolloutDriver(spec, EasHook(), logging.getLogger("rollout"))
     while not driver.tick().pause:
         pass
-    assert patient.tick().pause == 0.1
+    assert patient.tick().pause == PLAN["interval"]
     assert "waiting: the rollout of dag.task of run second" in caplog.text
     assert other.take() is not None
 
@@ -161,7 +159,6 @@ def test_a_rollout_that_is_killed_gives_the_group_back(group):
 
 
 def test_a_process_that_lost_its_lease_changes_nothing(group, monkeypatch):
-    monkeypatch.setattr(rollout_module, "LEASE_POLL", 0.1)
     spec = RolloutSpec.from_dict(deferred(group, group.model(21)).rollout)
     zombie = RolloutDriver(spec, EasHook(), logging.getLogger())
     zombie.tick()
@@ -169,7 +166,7 @@ def test_a_process_that_lost_its_lease_changes_nothing(group, monkeypatch):
     before = group.traffic()
     calls = []
     monkeypatch.setattr(RolloutDriver, "_act", lambda *args: calls.append(args))
-    assert zombie.tick().pause == 0.1
+    assert zombie.tick().pause == PLAN["interval"]
     assert (calls, group.traffic()) == ([], before)
 
 
@@ -242,8 +239,7 @@ def test_killed_anywhere_resumed_anywhere(group, monkeypatch, seed, fail):
     assert {version for version, status in people.counts if status != 200} <= {model["version"]}
 
 
-def test_two_rollouts_of_one_group_take_turns(group, monkeypatch):
-    monkeypatch.setattr(rollout_module, "LEASE_POLL", 0.1)
+def test_two_rollouts_of_one_group_take_turns(group):
     ends = {}
 
     def run(day):

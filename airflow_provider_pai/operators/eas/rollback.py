@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -126,7 +125,7 @@ class EasRollbackOperator(WaitingOperator):
             with self._held(identity):
                 self._smoke(name)
                 takeover.move()
-                bad = takeover.settle(time.time(), float(self.drain))
+                bad = takeover.settle(float(self.drain))
         except PaiError as error:
             self.give_up(context, name, error)
         end = self._end_of("rolled_back", name, service.tags, bad)

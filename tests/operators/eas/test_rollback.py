@@ -24,7 +24,7 @@ QUICK = {**PLAN, "min_requests": 5, "drain": 0.1, "keep_versions": 2}
 
 
 @pytest.fixture
-def group(bucket, connection, short_polls):
+def group(bucket, connection):
     group = ServiceGroup(bucket.bucket_name)
     yield group
     group.clean_up()

@@ -7,7 +7,6 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from airflow.providers.common.compat.sdk import AirflowSkipException
 
-from airflow_provider_pai.canary import actions
 from airflow_provider_pai.cli.jobs import TaskNow, find_orphans
 from airflow_provider_pai.exceptions import (
     PaiArtifactError,
@@ -17,12 +16,13 @@ from airflow_provider_pai.exceptions import (
     RolloutStuckError,
 )
 from airflow_provider_pai.ledger import Ledger
+from airflow_provider_pai.metrics.look import Lookout
 from airflow_provider_pai.operators.eas import (
     EasBlueGreenDeployOperator,
     EasCanaryDeployOperator,
     EasDeleteServiceOperator,
 )
-from airflow_provider_pai.rollouts import candidates, rollout
+from airflow_provider_pai.rollouts import candidates
 from airflow_provider_pai.rollouts.candidates import EasCandidateHook
 from tests.group import METRICS, PLAN, People, ServiceGroup
 from tests.task import Task, WorkerLostError, lost_now
@@ -31,7 +31,7 @@ pytestmark = pytest.mark.usefixtures("connection")
 
 
 @pytest.fixture
-def group(bucket, connection, short_polls):
+def group(bucket, connection):
     group = ServiceGroup(bucket.bucket_name)
     yield group
     group.clean_up()
@@ -182,36 +182,30 @@ def test_the_deadline_leaves_time_to_drain(group):
     assert task.start_date + timedelta(minutes=10) - datetime.fromisoformat(spec.deadline) >= timedelta(seconds=30)
 
 
-def test_traffic_moved_by_hand_stops_the_rollout(group, first):
-    operator = EasCanaryDeployOperator(**group.arguments(group.model(21), deferrable=False))
-    task = Task(lambda: operator, run_id="drift")
-    moved = []
+def test_traffic_moved_by_hand_stops_the_rollout(group, first, monkeypatch):
+    task, real = deploy(group, group.model(21), "drift", deferrable=False), Lookout.take
 
-    def meddle(_rollout, action):
-        if not moved:
-            moved.append(group.eas.release(action.candidate, weight=77, grouping=True))
-        return 0.0
+    def meddle(self, look, now):
+        group.eas.release(look.candidate, weight=77, grouping=True)
+        return real(self, look, now)
 
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setitem(rollout._HANDLERS, actions.Look, lambda driver, *args: meddle(*args))
-        with pytest.raises(RolloutStoppedError, match=r"someone else intervened: .* has weight 77"):
-            task.run()
+    monkeypatch.setattr(Lookout, "take", meddle)
+    with pytest.raises(RolloutStoppedError, match=r"someone else intervened: .* has weight 77"):
+        task.run()
     assert rows(group)[-1][0] == "stopped"
     assert group.state()[task.xcoms["return_value"]["service"]][1:] == (77, True)
 
 
-def test_production_that_is_deployed_anew_by_hand_stops_the_rollout(group, first):
-    production = next(iter(group.state()))
-    task = deploy(group, group.model(21), "drift", deferrable=False)
+def test_production_that_is_deployed_anew_by_hand_stops_the_rollout(group, first, monkeypatch):
+    production, real = next(iter(group.state())), Lookout.take
 
-    def meddle(driver, _rollout, action):
+    def meddle(self, look, now):
         group.eas.update(production, {"metadata": {"memory": 1100}})
-        return 0.5
+        return real(self, look, now)
 
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setitem(rollout._HANDLERS, actions.Look, meddle)
-        with pytest.raises(RolloutStoppedError, match=f"someone else intervened: {production} runs version 2, not 1"):
-            task.run()
+    monkeypatch.setattr(Lookout, "take", meddle)
+    with pytest.raises(RolloutStoppedError, match=f"someone else intervened: {production} runs version 2, not 1"):
+        deploy(group, group.model(21), "drift", deferrable=False).run()
 
 
 def test_a_candidate_that_cannot_be_taken_out_is_said_loudly(group, first, pai):
@@ -402,7 +396,7 @@ def test_a_candidate_whose_worker_was_lost_for_good_is_an_orphan(group, first, m
     lost = group.model(21)
     task = deploy(group, lost, "lost", deferrable=False)
     with monkeypatch.context() as patch:
-        patch.setitem(rollout._HANDLERS, actions.Look, lost_now)
+        patch.setattr(Lookout, "take", lost_now)
         with pytest.raises(WorkerLostError):
             task.run()
     name = next(name for name, (_, weight, _) in group.state().items() if weight == 20)

@@ -34,8 +34,7 @@ LIMITS = {"interval": 0.5, "min_requests": 10, "max_p95_ms": 2000, "max_p95_rati
 
 
 @pytest.fixture
-def group(bucket, connection, short_polls, monkeypatch):
-    monkeypatch.setattr(shadow_run, "_POLL", 0.05)
+def group(bucket, connection):
     group = ServiceGroup(bucket.bucket_name)
     yield group
     for found in list(group.eas.list_services(filter=group.name)):
