@@ -6,15 +6,17 @@ SHELL := /bin/bash
 
 BIN := .venv/bin
 READY := .venv/ready
-# The oldest Airflow that is supported; it has no Python 3.13.
+# Two environments beside it: what the benchmarks measure against, and the oldest Airflow, which has no Python 3.13.
+BENCH := .venv-bench
 OLD := .venv-2.11
-OLD_NEEDS := pytest pytest-asyncio pytest-timeout pytest-xdist
+OLD_PYTHON := >=3.11,<3.13
+OLD_NEEDS := hypothesis pytest pytest-asyncio pytest-timeout pytest-xdist
 # Without bytecode files Airflow's processes start two to three times slower, and they start all the time.
 unexport PYTHONDONTWRITEBYTECODE
 # A Python that the caller has active must not reach into ours.
 unexport PYTHONPATH PYTHONHOME VIRTUAL_ENV
 
-.PHONY: help demo ui test test-matrix lint bench clean constraints
+.PHONY: help demo ui test test-fast test-system test-matrix test-all lint fmt bench clean constraints
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | column -t -s '|'
@@ -25,13 +27,23 @@ demo: $(READY)  ## four nights on a real Airflow and the embedded PAI (2 to 3 mi
 ui: $(READY)  ## the same with the Airflow UI; stays up until Ctrl-C
 	@$(BIN)/python -m demo --ui
 
-test: lint  ## lint, then the test suite
-	$(BIN)/python -m pytest -n 2 --dist loadfile
+# Whoever is done first takes over half of what the other has left: no file is so long that the other waits for it.
+test: lint  ## lint, and all tests but those on a real Airflow
+	$(BIN)/python -m pytest -m "not system" -n 2 --dist worksteal
+
+test-fast: $(READY)  ## the tests that need no emulator, without lint: under a minute
+	$(BIN)/python -m pytest -m "not system and not emulator"
+
+# One worker: each would start an Airflow of its own, four processes on the same cores.
+test-system: $(READY)  ## the tests on a real Airflow 3
+	$(BIN)/python -m pytest -m system
 
 # The slowest file first, and three at a time: they mostly wait.
-test-matrix: $(OLD)/ready  ## the suite and a real scheduler on Airflow 2.11 (three minutes)
+test-matrix: $(OLD)/ready  ## the tests and a real scheduler on Airflow 2.11
 	$(OLD)/bin/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder tests/system2 tests \
 	  --ignore tests/system --ignore tests/emulator --ignore tests/demo --ignore tests/test_docs.py
+
+test-all: test test-system test-matrix  ## all three: what CI runs, before the demo
 
 lint: $(READY)  ## ruff, mypy --strict, import contracts
 	$(BIN)/ruff check .
@@ -39,36 +51,48 @@ lint: $(READY)  ## ruff, mypy --strict, import contracts
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-bench: $(READY)  ## what we cost, beside what peers cost: small runs, one JSON line each (three minutes)
-	@$(BIN)/python benchmarks/parse.py --runs 3
-	@$(BIN)/python benchmarks/polling.py --jobs 100 --interval 2 --seconds 8
-	@$(BIN)/python benchmarks/exactly_once.py --kills 10
-	@$(BIN)/python benchmarks/canary.py --only 'bad crash_50' 'bad hang' 'good 1' 'killed 2' 'clean 1' 2> /dev/null
-	@$(BIN)/python benchmarks/oss.py --size 128 --files 200 --runs 1
+fmt: $(READY)  ## format, and mend what ruff can mend
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
 
-clean:  ## remove the virtual environment, the demo's files and caches
-	rm -rf .venv $(OLD) build dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache
+bench: $(BENCH)/ready  ## what we cost, beside what peers cost: small runs, one JSON line each (four minutes)
+	@$(BENCH)/bin/python benchmarks/parse.py --runs 3
+	@$(BENCH)/bin/python benchmarks/polling.py --jobs 100 --interval 2 --seconds 8
+	@$(BENCH)/bin/python benchmarks/exactly_once.py --kills 10
+	@$(BENCH)/bin/python benchmarks/canary.py --only 'bad crash_50' 'bad hang' 'good 1' 'killed 2' 'clean 1' 2> /dev/null
+	@$(BENCH)/bin/python benchmarks/oss.py --size 128 --files 200 --runs 1
+
+clean:  ## remove the virtual environments, the demo's files and caches
+	rm -rf .venv $(BENCH) $(OLD) build dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(READY): pyproject.toml constraints.txt demo/setup.sh
 	@bash demo/setup.sh
 
+$(BENCH)/ready: pyproject.toml constraints.txt | $(READY)
+	$(call environment,$(BENCH),$(BIN)/python,--constraint constraints.txt --editable '.[bench]')
+
 $(OLD)/ready: pyproject.toml constraints-2.11.txt | $(READY)
-	$(BIN)/uv venv --quiet --clear --no-python-downloads --python '>=3.11,<3.13' $(OLD)
-	$(BIN)/uv pip install --quiet --compile-bytecode --python $(OLD)/bin/python \
-	  --constraint constraints-2.11.txt --editable '.[emulator]' $(OLD_NEEDS)
-	@touch $@
+	$(call environment,$(OLD),$(OLD_PYTHON),--constraint constraints-2.11.txt --editable '.[emulator]' $(OLD_NEEDS))
+
+# Folder, Python and what to install.
+define environment
+$(BIN)/uv venv --quiet --clear --no-python-downloads --python '$(2)' $(1)
+$(BIN)/uv pip install --quiet --compile-bytecode --python $(1)/bin/python $(3)
+@touch $(1)/ready
+endef
 
 # The first version that fits a package on the oldest Python wins; newer Pythons add only what the older lack.
 constraints: $(READY)  ## resolve both constraints files anew
-	@$(call resolve,constraints.txt,3.11 3.12 3.13,apache-airflow==3.3.2,dev,uv)
+	@mkdir -p build
+	@$(call resolve,constraints.txt,3.11 3.12 3.13,apache-airflow==3.3.2,dev bench,uv)
 	@$(call resolve,constraints-2.11.txt,3.11 3.12,apache-airflow==2.11.2,emulator,$(OLD_NEEDS))
 
-# File, Pythons, constraint, extra and further packages.
+# File, Pythons, constraint, extras and further packages.
 define resolve
 for python in $(2); do \
   printf '%s\n' $(5) | $(BIN)/uv pip compile --quiet --upgrade --no-header --no-annotate --no-emit-index-url \
-    --python-version $$python --extra $(4) --constraint <(echo '$(3)') pyproject.toml - || exit; \
+    --python-version $$python $(addprefix --extra ,$(4)) --constraint <(echo '$(3)') pyproject.toml - || exit; \
 done | sort --stable --unique --field-separator== --key=1,1 > build/constraints.new
 { sed -n '/^#/p' $(1); cat build/constraints.new; } > build/constraints.txt
 mv build/constraints.txt $(1) && rm build/constraints.new

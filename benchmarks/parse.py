@@ -6,7 +6,7 @@ Prints one JSON line: seconds, MB and modules that importing every public class 
 Public are the operators, sensors, triggers and links of the modules that a provider's own `get_provider_info` names
 (of Amazon's those of SageMaker). The floor is made from ours: the same classes with the same bases, signatures,
 template fields and docstrings, and no bodies, in a package of its own in a temporary folder. A peer that is not
-installed (extra `bench`) is null.
+installed (extra `bench`) ends it.
 """
 
 from __future__ import annotations
@@ -25,6 +25,8 @@ import time
 from pathlib import Path
 from types import FunctionType
 from typing import Any
+
+from peers import require
 
 OURS = "airflow_provider_pai"
 FLOOR = "pai_floor"
@@ -75,16 +77,15 @@ def child(modules: list[str]) -> None:
     sys.stdout.write("\n" + json.dumps(figures) + "\n")
 
 
-def measure(modules: list[str], paths: list[str]) -> dict[str, float] | None:
-    """Run `child` in a process of its own; None when the modules are not there."""
+def measure(modules: list[str], paths: list[str]) -> dict[str, float]:
+    """Run `child` in a process of its own."""
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join([*paths, os.environ.get("PYTHONPATH", "")])}
     environment.pop("PYTHONDONTWRITEBYTECODE", None)
     done = subprocess.run(
         [sys.executable, __file__, "--child", *modules], env=environment, capture_output=True, text=True, check=False
     )
     if done.returncode:
-        sys.stderr.write(f"{modules[0]}: {done.stderr.strip().splitlines()[-1]}\n")
-        return None
+        raise RuntimeError(f"{modules[0]}: {done.stderr}")
     return json.loads(done.stdout.splitlines()[-1])
 
 
@@ -174,27 +175,19 @@ def main() -> None:
     if options.child:
         child(options.child)
         return
-    modules: dict[str, list[str]] = {}
-    for name, (package, word) in PROVIDERS.items():
-        try:
-            modules[name] = public_modules(package, word)
-        except ModuleNotFoundError as error:
-            sys.stderr.write(f"{name}: {error}; install the extra `bench`\n")
+    require(*(package for package, _ in PROVIDERS.values()))
+    modules = {name: public_modules(package, word) for name, (package, word) in PROVIDERS.items()}
     with tempfile.TemporaryDirectory() as folder:
         modules = {"floor": write_floor(Path(folder), modules["ours"]), **modules}
         rounds = [{name: measure(named, [folder]) for name, named in modules.items()} for _ in range(options.runs + 1)]
     rows = {name: _median([one[name] for one in rounds[1:]]) for name in modules}  # the first warms the caches
-    sdk_modules = (rows["ours"] or {}).get("sdk_modules")
+    sdk_modules = rows["ours"]["sdk_modules"]
     for row in rows.values():
-        if row:
-            del row["sdk_modules"]
-    rows = {**dict.fromkeys(PROVIDERS), **rows}
-    print(json.dumps({name: rows[name] for name in ("floor", *PROVIDERS)} | {"sdk_modules": sdk_modules}))
+        del row["sdk_modules"]
+    print(json.dumps({**rows, "sdk_modules": sdk_modules}))
 
 
-def _median(figures: list[dict[str, float] | None]) -> dict[str, float] | None:
-    if None in figures:
-        return None
+def _median(figures: list[dict[str, float]]) -> dict[str, float]:
     return {name: round(statistics.median(one[name] for one in figures), 4) for name in figures[0]}
 
 

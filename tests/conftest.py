@@ -25,6 +25,16 @@ from airflow_provider_pai.emulator import Emulator
 from tests.group import ServiceGroup
 from tests.service import delete_all
 
+HERE = Path(__file__).parent
+START_PROCESSES = (HERE / "demo", HERE / "emulator", HERE / "test_example_dags.py")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark what `make test-fast` leaves out: who asks for an account, and whole folders that start processes."""
+    for item in items:
+        if "pai" in item.fixturenames or {item.path, *item.path.parents} & {*START_PROCESSES}:
+            item.add_marker(pytest.mark.emulator)
+
 
 def pytest_unconfigure() -> None:
     shutil.rmtree(os.environ["AIRFLOW_HOME"], ignore_errors=True)
