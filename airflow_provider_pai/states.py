@@ -1,4 +1,4 @@
-"""Statuses of remote resources as data: one row per resource says what each of its statuses means to who waits."""
+"""Statuses of remote resources as data: one row a kind of resource, with what each status means to whoever waits."""
 
 from __future__ import annotations
 
@@ -19,14 +19,29 @@ class Verdict(StrEnum):
 class States(NamedTuple):
     """The statuses of one kind of resource.
 
-    :param stopping: those active statuses in which the resource is already on its way out.
+    Each status is active, succeeded or failed; the others are subsets that answer a further question.
+
+    :param starting: active; a start that was asked for is under way.
+    :param stopping: active; the resource is on its way out.
+    :param deleting: stopping; it is on its way out for good.
+    :param resting: failed; nothing runs, and it can be started again.
+    :param stopped: resting; that is where a stop leaves it. Whoever has just asked for a start may see it still.
     """
 
     kind: str
     active: frozenset[str]
     succeeded: frozenset[str]
     failed: frozenset[str]
+    starting: frozenset[str] = frozenset()
     stopping: frozenset[str] = frozenset()
+    deleting: frozenset[str] = frozenset()
+    resting: frozenset[str] = frozenset()
+    stopped: frozenset[str] = frozenset()
+
+    @property
+    def broken(self) -> frozenset[str]:
+        """Return the statuses that no stop leads to: it failed for good."""
+        return self.failed - self.stopped
 
     def judge(self, status: str) -> Verdict:
         """Return what a status means."""
@@ -51,6 +66,15 @@ DLC_JOB = States(
     succeeded=frozenset({"Succeeded", "SucceededReserving"}),
     failed=frozenset({"Failed", "FailedReserving", "Stopped"}),
     stopping=frozenset({"Stopping"}),
+    stopped=frozenset({"Stopped"}),
+)
+
+# alibabacloud_pai_dlc20201203 GetJobResponseBodyPods.status
+DLC_POD = States(
+    kind="DLC pod",
+    active=frozenset({"Pending", "Running", "Unknown"}),
+    succeeded=frozenset({"Succeeded"}),
+    failed=frozenset({"Failed"}),
 )
 
 # alibabacloud_pai_dlc20201203 ListTensorboardsRequest.status; success is the page that is up.
@@ -59,6 +83,8 @@ DLC_TENSORBOARD = States(
     active=frozenset({"Creating"}),
     succeeded=frozenset({"Running"}),
     failed=frozenset({"Failed", "Stopped", "Succeeded"}),
+    resting=frozenset({"Failed", "Stopped", "Succeeded"}),
+    stopped=frozenset({"Stopped", "Succeeded"}),
 )
 
 # alibabacloud_pai_dsw20220101 GetInstanceResponseBody.status; success is the instance that is up and usable.
@@ -70,7 +96,11 @@ DSW_INSTANCE = States(
     ),
     succeeded=frozenset({"Running"}),
     failed=frozenset({"Failed", "SaveFailed", "Stopped"}),
+    starting=frozenset({"Starting"}),
     stopping=frozenset({"Stopping", "Saving", "Saved", "Deleting"}),
+    deleting=frozenset({"Deleting"}),
+    resting=frozenset({"Failed", "SaveFailed", "Stopped"}),
+    stopped=frozenset({"SaveFailed", "Stopped"}),
 )
 
 # A command on a DSW instance: the instance's status until the command's result is on OSS. An instance that rests
@@ -93,28 +123,32 @@ EAS_SERVICE = States(
         "Creating Starting Waiting Pending Updating Scaling HotUpdate Committing Cloning Stopping Deleting".split()
     ),
     succeeded=frozenset({"Running", "Complete", "Developing"}),
-    failed=frozenset({"Failed", "Stopped", "Deleted", "DeleteFailed"}),
+    failed=frozenset({"Failed", "Stopped", EAS_GONE, "DeleteFailed"}),
+    starting=frozenset({"Starting", "Waiting"}),
     stopping=frozenset({"Stopping", "Deleting"}),
+    deleting=frozenset({"Deleting"}),
+    resting=frozenset({"Failed", "Stopped"}),
+    stopped=frozenset({"Stopped"}),
 )
 
 # What a service is waited for. A call that was just made may not show yet: a service that still rests, or is not
 # there yet, is waited for.
 EAS_READY = States(
     kind="EAS service",
-    active=EAS_SERVICE.active | {"Stopped", "Deleted"},
+    active=EAS_SERVICE.active | EAS_SERVICE.stopped | {EAS_GONE},
     succeeded=EAS_SERVICE.succeeded,
-    failed=frozenset({"Failed", "DeleteFailed"}),
+    failed=EAS_SERVICE.broken - {EAS_GONE},
 )
 EAS_STOP = States(
     kind="EAS service",
     active=EAS_SERVICE.active | EAS_SERVICE.succeeded | {"Failed"},
-    succeeded=frozenset({"Stopped", "Deleted"}),
+    succeeded=EAS_SERVICE.stopped | {EAS_GONE},
     failed=frozenset({"DeleteFailed"}),
 )
 EAS_DELETE = States(
     kind="EAS service",
-    active=EAS_STOP.active | {"Stopped"},
-    succeeded=frozenset({"Deleted"}),
+    active=EAS_STOP.active | EAS_SERVICE.stopped,
+    succeeded=frozenset({EAS_GONE}),
     failed=frozenset({"DeleteFailed"}),
 )
 
@@ -124,7 +158,7 @@ EAS_SHADOW = States(
     active=EAS_DELETE.active | EAS_DELETE.failed,
     succeeded=EAS_DELETE.succeeded,
     failed=frozenset(),
-    stopping=frozenset({"Deleting"}),
+    stopping=EAS_SERVICE.deleting,
 )
 
 # A candidate that nobody brings to its end, likewise.

@@ -1,6 +1,7 @@
 import pytest
 
-from airflow_provider_pai.states import DLC_JOB, DSW_INSTANCE, DSW_RUN, EAS_SERVICE, Verdict
+from airflow_provider_pai import states as tables
+from airflow_provider_pai.states import DLC_JOB, DSW_INSTANCE, DSW_RUN, EAS_SERVICE, States, Verdict
 
 # The enumerations in the SDKs' own docstrings.
 DOCUMENTED = {
@@ -37,3 +38,32 @@ def test_every_documented_status_has_exactly_one_meaning(states):
 def test_judge(states, status, verdict):
     assert states.judge(status) is verdict
     assert states.is_final(status) is (verdict in (Verdict.SUCCEEDED, Verdict.FAILED))
+
+
+ROWS = {name: row for name, row in vars(tables).items() if isinstance(row, States)}
+
+
+@pytest.mark.parametrize("row", ROWS.values(), ids=ROWS)
+def test_further_questions_are_asked_of_statuses_that_have_a_meaning(row):
+    assert not row.active & row.succeeded
+    assert not (row.active | row.succeeded) & row.failed
+    assert row.starting | row.stopping <= row.active
+    assert not row.starting & row.stopping
+    assert row.deleting <= row.stopping
+    assert row.stopped <= row.failed
+    assert row.resting <= row.failed
+    assert row.broken | row.stopped == row.failed
+
+
+@pytest.mark.parametrize(
+    ("row", "broken"),
+    [
+        (DLC_JOB, {"Failed", "FailedReserving"}),
+        (tables.DLC_TENSORBOARD, {"Failed"}),
+        (DSW_INSTANCE, {"Failed"}),
+        (EAS_SERVICE, {"Failed", "Deleted", "DeleteFailed"}),
+    ],
+    ids=lambda value: getattr(value, "kind", ""),
+)
+def test_broken_is_what_no_stop_leads_to(row, broken):
+    assert row.broken == broken

@@ -226,6 +226,11 @@ class Member:
         return self.status in EAS_SERVICE.failed
 
     @property
+    def stopped(self) -> bool:
+        """Tell whether somebody has stopped it."""
+        return self.status in EAS_SERVICE.stopped
+
+    @property
     def leaving(self) -> bool:
         """Tell whether it is being stopped or deleted."""
         return self.status in EAS_SERVICE.stopping

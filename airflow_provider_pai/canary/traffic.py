@@ -45,7 +45,7 @@ def drift(group: Group, candidate: Member, stable: Member | None, *, percent: in
         return "the service that served is gone"
     if not stable.grouping:
         return f"{stable.name} no longer takes group traffic"
-    if stable.leaving or stable.status == "Stopped":
+    if stable.leaving or stable.stopped:
         return f"{stable.name} is {stable.status}"
     if moving and not previous:
         return ""

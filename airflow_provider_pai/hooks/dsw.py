@@ -13,7 +13,7 @@ from airflow_provider_pai.hooks.errors import kind_of
 from airflow_provider_pai.hooks.paging import all_pages
 from airflow_provider_pai.hooks.waiting import MAX_LINES, Cursor
 from airflow_provider_pai.remote import LOG_NAME, RESULT_NAME, RUN_URI, Json, RemoteJob
-from airflow_provider_pai.states import DSW_INSTANCE, DSW_RUN, Verdict
+from airflow_provider_pai.states import DSW_INSTANCE, DSW_RUN
 from airflow_provider_pai.uri import OssUri
 
 if TYPE_CHECKING:
@@ -101,8 +101,7 @@ class DswHook(JobHook):
             self.stop(job_id)
         except PaiApiError:
             status = self._status(job_id)
-            rests = status is None or DSW_INSTANCE.judge(status) is Verdict.FAILED
-            if not rests and status not in DSW_INSTANCE.stopping:
+            if status is not None and status not in DSW_INSTANCE.resting | DSW_INSTANCE.stopping:
                 raise
 
     def delete(self, instance_id: str) -> None:
@@ -110,7 +109,8 @@ class DswHook(JobHook):
         try:
             self._checked("DeleteInstance", lambda: self.client.delete_instance(instance_id))
         except PaiApiError:
-            if self._status(instance_id) not in (None, "Deleting"):
+            status = self._status(instance_id)
+            if status is not None and status not in DSW_INSTANCE.deleting:
                 raise
 
     def _status(self, instance_id: str) -> str | None:

@@ -276,7 +276,7 @@ class _InstanceOperator(PaiOperator):
         job = hook.wait(
             self.instance_id,
             poll_interval=self.poll_interval,
-            until=lambda job: hook.states.judge(job.status) is verdict or job.status == "Failed",
+            until=lambda job: hook.states.judge(job.status) is verdict or job.status in hook.states.broken,
         )
         if hook.states.judge(job.status) is not verdict:
             raise PaiError(f"DSW instance {job.job_id} is {job.status}: {job.reason_code}: {job.reason}")

@@ -159,7 +159,7 @@ class ShadowDriver:
 
         now = self._clock.now()
         ended = now >= since + self._spec.duration
-        if not shadow.facts["running"] or shadow.status == "Failed":
+        if not shadow.facts["running"] or shadow.status in self._eas.states.broken:
             return self._over("failed", f"broke down: {shadow.job_id} is {shadow.status}")
         if now < since + self._plan.interval:
             return Tick(pause=since + self._plan.interval - now)

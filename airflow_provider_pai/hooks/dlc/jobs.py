@@ -12,7 +12,7 @@ from airflow_provider_pai.hooks.base import JobHook
 from airflow_provider_pai.hooks.paging import all_pages
 from airflow_provider_pai.hooks.waiting import Cursor, advance
 from airflow_provider_pai.remote import Json, RemoteJob
-from airflow_provider_pai.states import DLC_JOB
+from airflow_provider_pai.states import DLC_JOB, DLC_POD
 from airflow_provider_pai.versions import utc_text
 
 # Lists look back 7 days unless they are told otherwise; a job of an older cycle may run for weeks.
@@ -171,7 +171,7 @@ class DlcHook(JobHook):
     def log_tail(self, job: RemoteJob, lines: int = _MAX_TAIL_LINES) -> str:
         """Return the last lines of each pod, prefixed with the pod's id; failed pods first."""
         pods = self.describe(job.job_id).get("Pods") or []
-        pods.sort(key=lambda pod: pod.get("Status") != "Failed")
+        pods.sort(key=lambda pod: pod.get("Status") not in DLC_POD.failed)
         tail = []
         for pod in pods:
             for line in self.pod_logs(job.job_id, pod["PodId"])[-lines:]:

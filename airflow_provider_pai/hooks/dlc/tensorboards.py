@@ -93,7 +93,7 @@ class TensorBoardHook(WatchedHook):
         except PaiNotFoundError:
             return
         except PaiApiError:
-            if self.get(tensorboard_id).status not in self.states.failed:
+            if self.get(tensorboard_id).status not in self.states.resting:
                 raise
 
     def console_url(self, tensorboard_id: str) -> str:

@@ -148,7 +148,7 @@ class EasHook(WatchedHook):
         except PaiNotFoundError:
             return
         except PaiApiError:
-            if not self._is(name, "Deleting", EAS_GONE):
+            if self.get(name).status not in EAS_SERVICE.deleting | {EAS_GONE}:
                 raise
 
     def start(self, name: str) -> None:
@@ -156,7 +156,7 @@ class EasHook(WatchedHook):
         try:
             self._do("StartService", "start_service", name)
         except PaiApiError:
-            if not self._is(name, "Starting", "Waiting", "Running"):
+            if self.get(name).status not in EAS_SERVICE.starting | EAS_SERVICE.succeeded:
                 raise
 
     def stop(self, name: str) -> None:
@@ -168,7 +168,7 @@ class EasHook(WatchedHook):
             self._refuse_locked("StopService", name)
             self._do("StopService", "stop_service", name)
         except PaiApiError:
-            if not self._is(name, "Stopped", "Stopping"):
+            if self.get(name).status not in EAS_SERVICE.stopped | EAS_SERVICE.stopping - EAS_SERVICE.deleting:
                 raise
 
     def release(self, name: str, *, weight: int, grouping: bool) -> None:
@@ -352,9 +352,6 @@ class EasHook(WatchedHook):
         if lock in ("all", "dangerous"):
             message = f"service {name} has the safety lock {lock!r}; a person may lift it (EasSetSafetyLockOperator)"
             raise PaiConflictError(self.service, action, message, "SafetyLock")
-
-    def _is(self, name: str, *statuses: str) -> bool:
-        return self.get(name).status in statuses
 
     def _do(self, action: str, method: str, name: str, *request: Any) -> Any:
         """Call a method of the client on one service or group and return the answer's body."""

@@ -13,7 +13,6 @@ from airflow_provider_pai.links import TensorBoardLink
 from airflow_provider_pai.operators.base import PaiOperator
 from airflow_provider_pai.operators.workload.base import required
 from airflow_provider_pai.remote import Json
-from airflow_provider_pai.states import Verdict
 from airflow_provider_pai.uri import OssUri
 
 if TYPE_CHECKING:
@@ -60,9 +59,9 @@ class DlcStartTensorBoardOperator(PaiOperator):
             poll_interval=self.poll_interval,
             deadline=datetime.now(UTC) + _PATIENCE,
             # One that was just started may be told as Stopped for a moment.
-            until=lambda board: hook.states.judge(board.status) is Verdict.SUCCEEDED or board.status == "Failed",
+            until=lambda board: board.status in hook.states.succeeded | hook.states.broken,
         )
-        if hook.states.judge(board.status) is not Verdict.SUCCEEDED:
+        if board.status not in hook.states.succeeded:
             raise hook.failure(board)
         TensorBoardLink.persist(context, board.facts["url"])
         return {"tensorboard_id": tensorboard_id, "status": board.status, "url": board.facts["url"]}
@@ -76,7 +75,7 @@ class DlcStartTensorBoardOperator(PaiOperator):
         known = hook.named(name)
         if known is None:
             return hook.create(self._body(name, logs))
-        if hook.get(known).status in hook.states.failed:
+        if hook.get(known).status in hook.states.resting:
             hook.start(known)
         self.log.info("Going on with TensorBoard %s of this folder", known)
         return known

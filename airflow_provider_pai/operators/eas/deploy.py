@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from airflow_provider_pai.hooks.eas import EasHook
 
 ON_FAILURE = ("rollback", "keep")
-RESTING = ("Stopped", "Failed")
 _ATTEMPTS = 5
 
 
@@ -157,7 +156,7 @@ class EasDeployServiceOperator(WaitingOperator, ServiceOperator):
             hook.update(name, config, replace=True)
         if self._killed:
             self.on_kill()
-        if hook.get(name).status in RESTING:
+        if hook.get(name).status in hook.states.resting:
             hook.start(name)
 
     def _create(self, config: Json, labels: Mapping[str, str]) -> None:
