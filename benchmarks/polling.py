@@ -75,10 +75,10 @@ def serve(count: int) -> None:
     log.setLevel(logging.INFO)
     log.addFilter(note)
     with Emulator() as pai:
-        backend = pai.cloud.dlc
+        backend = pai.services.dlc
 
         def stub() -> str:
-            job = Job.create(pai.cloud, BODY)
+            job = Job.create(pai.account, BODY)
             job.move("Running")
             backend._jobs[job.id] = job
             return job.id

@@ -52,7 +52,7 @@ def no_faults_left(request: pytest.FixtureRequest) -> Iterator[None]:
     """Lift the faults that a test has set."""
     yield
     if "pai" in request.fixturenames:
-        request.getfixturevalue("pai").cloud.faults.clear()
+        request.getfixturevalue("pai").account.faults.clear()
 
 
 @pytest.fixture

@@ -1,26 +1,19 @@
-"""What every backend shares: settings, credentials, the document store and the folder on disk."""
+"""The emulated account: settings, credentials, faults, clock, document store and folder; it knows no service."""
 
 from __future__ import annotations
 
 import asyncio
 import secrets
-from collections.abc import Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
+from datetime import datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from airflow_provider_pai.emulator.faults import Faults
 from airflow_provider_pai.emulator.nonces import Nonces
 from airflow_provider_pai.emulator.store import Store
-
-if TYPE_CHECKING:
-    from airflow_provider_pai.emulator.aiworkspace.backend import AIWorkspaceBackend
-    from airflow_provider_pai.emulator.dlc.backend import DlcBackend
-    from airflow_provider_pai.emulator.dlc.tensorboards.backend import TensorboardBackend
-    from airflow_provider_pai.emulator.dsw.backend import DswBackend
-    from airflow_provider_pai.emulator.eas.backend import EasBackend
-    from airflow_provider_pai.emulator.oss.backend import OssBackend
+from airflow_provider_pai.emulator.times import now, timestamp
 
 MAX_SKEW = 15 * 60
 """Seconds by which a client's clock may differ; a signature is good for that long, before and after."""
@@ -61,19 +54,16 @@ class Credential:
     security_token: str | None = field(default=None, repr=False)
 
 
-class Cloud:
-    """One emulated account: built anew for each emulator, never a global."""
+class Account:
+    """One emulated account: built anew for each emulator, never a global.
 
-    oss: OssBackend
-    dlc: DlcBackend
-    tensorboards: TensorboardBackend
-    dsw: DswBackend
-    eas: EasBackend
-    aiworkspace: AIWorkspaceBackend
+    :param now: the clock that times of documents and signatures are read from; files are dated by the machine.
+    """
 
-    def __init__(self, data: Path, settings: Settings) -> None:
+    def __init__(self, data: Path, settings: Settings, now: Callable[[], datetime] = now) -> None:
         self.data = data
         self.settings = settings
+        self.now = now
         self.store = Store(data / "state.sqlite")
         self.faults = Faults()
         self.nonces = Nonces(lifetime=2 * MAX_SKEW)
@@ -128,6 +118,14 @@ class Cloud:
         """Return the credential with this id, or None."""
         return self._credentials.get(access_key_id)
 
+    def timestamp(self) -> str:
+        """Return the time as the PAI APIs write it."""
+        return timestamp(self.now())
+
+    def is_skewed(self, moment: datetime) -> bool:
+        """Tell whether a client's clock is too far from the account's."""
+        return abs(self.now() - moment) > timedelta(seconds=MAX_SKEW)
+
     def spawn(self, life: Coroutine[Any, Any, None], name: str) -> asyncio.Task[None]:
         """Run a life cycle in the background and keep it until it ends."""
         task = asyncio.get_running_loop().create_task(life, name=name)
@@ -146,13 +144,3 @@ class Cloud:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
         self.store.close()
-
-
-def now() -> datetime:
-    """Return the current time in UTC."""
-    return datetime.now(UTC)
-
-
-def timestamp(moment: datetime | None = None) -> str:
-    """Write a time as the PAI APIs do: `2026-11-22T06:51:18Z`."""
-    return (moment or now()).astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

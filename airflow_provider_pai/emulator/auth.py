@@ -10,11 +10,11 @@ import hmac
 import re
 from collections.abc import Mapping, MutableMapping
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 from urllib.parse import quote, unquote_plus
 
-from airflow_provider_pai.emulator.account import MAX_SKEW, Cloud, Credential, now
+from airflow_provider_pai.emulator.account import Account, Credential
 from airflow_provider_pai.emulator.errors import ApiError
 
 _AUTHORIZATION = re.compile(r"ACS3-HMAC-SHA256 Credential=([^,]+),SignedHeaders=([^,]+),Signature=([0-9a-f]+)")
@@ -48,7 +48,7 @@ class SignedRequest:
         return [(_decode(name), _decode(value)) for name, _, value in pairs]
 
 
-def verify_acs3(cloud: Cloud, request: SignedRequest) -> Credential:
+def verify_acs3(account: Account, request: SignedRequest) -> Credential:
     """Check an ACS3-HMAC-SHA256 signature and use up its nonce.
 
     :raises ApiError: with the cloud's codes (MissingAuthorization, InvalidAccessKeyId.NotFound,
@@ -59,13 +59,13 @@ def verify_acs3(cloud: Cloud, request: SignedRequest) -> Credential:
     if match is None:
         raise ApiError(400, "MissingAuthorization", "The Authorization header is missing or not ACS3-HMAC-SHA256.")
     key_id, signed, signature = match.groups()
-    credential = _credential(cloud, key_id, request.headers.get("x-acs-security-token"))
-    _check_date(request.headers.get("x-acs-date", ""))
+    credential = _credential(account, key_id, request.headers.get("x-acs-security-token"))
+    _check_date(account, request.headers.get("x-acs-date", ""))
     _check_signature(request, signed.split(";"), signature, credential)
     nonce = request.headers.get("x-acs-signature-nonce")
     if not nonce:
         raise ApiError(400, "MissingSignatureNonce", "The header x-acs-signature-nonce is mandatory.")
-    if not cloud.nonces.use(f"{key_id} {nonce}"):
+    if not account.nonces.use(f"{key_id} {nonce}"):
         raise ApiError(400, "SignatureNonceUsed", "Specified signature nonce was used already.")
     return credential
 
@@ -89,11 +89,6 @@ def compact_iso_time(value: str) -> datetime | None:
         return None
 
 
-def is_skewed(moment: datetime) -> bool:
-    """Tell whether a client's clock is too far from ours."""
-    return abs(now() - moment) > timedelta(seconds=MAX_SKEW)
-
-
 def encode(value: str, safe: str = "") -> str:
     """Percent-encode as every Alibaba Cloud signature does."""
     return quote(value, safe=f"-_.~{safe}", errors="surrogateescape")
@@ -114,10 +109,10 @@ def sha256(value: str) -> str:
     return hashlib.sha256(raw(value)).hexdigest()
 
 
-def _credential(cloud: Cloud, key_id: str, token: str | None) -> Credential:
-    if cloud.is_expired(key_id):
+def _credential(account: Account, key_id: str, token: str | None) -> Credential:
+    if account.is_expired(key_id):
         raise ApiError(400, "InvalidSecurityToken.Expired", "Specified SecurityToken is expired.")
-    credential = cloud.credential_of(key_id)
+    credential = account.credential_of(key_id)
     if credential is None:
         raise ApiError(404, "InvalidAccessKeyId.NotFound", "Specified access key is not found.")
     if credential.security_token and not token:
@@ -129,11 +124,11 @@ def _credential(cloud: Cloud, key_id: str, token: str | None) -> Credential:
     return credential
 
 
-def _check_date(date: str) -> None:
+def _check_date(account: Account, date: str) -> None:
     moment = compact_iso_time(date)
     if moment is None:
         raise ApiError(400, "InvalidTimeStamp.Format", "Specified time stamp or date value is not well formatted.")
-    if is_skewed(moment):
+    if account.is_skewed(moment):
         raise ApiError(400, "InvalidTimeStamp.Expired", "Specified time stamp or date value is expired.")
 
 

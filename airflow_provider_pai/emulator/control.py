@@ -13,40 +13,41 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Route
 
-from airflow_provider_pai.emulator.account import FLAGS, TIMES, Cloud
+from airflow_provider_pai.emulator.account import FLAGS, TIMES, Account
+from airflow_provider_pai.emulator.dlc.backend import DlcBackend
 from airflow_provider_pai.emulator.errors import ApiError
 
 Handler = Callable[[Request], Awaitable[Any]]
 
 
-def routes(cloud: Cloud) -> list[BaseRoute]:
+def routes(account: Account, jobs: DlcBackend) -> list[BaseRoute]:
     """Return the routes below `/_emulator`."""
 
     async def faults(request: Request) -> Any:
         if request.method == "DELETE":
-            cloud.faults.clear()
+            account.faults.clear()
         elif request.method == "POST":
-            cloud.faults.extend(await request.json())
-        return cloud.faults.describe()
+            account.faults.extend(await request.json())
+        return account.faults.describe()
 
     async def settings(request: Request) -> Any:
         if request.method == "POST":
-            cloud.change_settings(await _object(request))
-        return {name: getattr(cloud.settings, name) for name in (*TIMES, *FLAGS)}
+            account.change_settings(await _object(request))
+        return {name: getattr(account.settings, name) for name in (*TIMES, *FLAGS)}
 
     async def quotas(request: Request) -> Any:
         if request.method == "DELETE":
-            cloud.dlc.quotas.lift()
+            jobs.quotas.lift()
         elif request.method == "POST":
-            cloud.dlc.quotas.set(await _object(request))
-        return cloud.dlc.quotas.describe()
+            jobs.quotas.set(await _object(request))
+        return jobs.quotas.describe()
 
     async def preempt(request: Request) -> Any:
         body = await _object(request)
-        return {"evicted": cloud.dlc.evict(str(body.get("job_id")), body.get("pod_id"))}
+        return {"evicted": jobs.evict(str(body.get("job_id")), body.get("pod_id"))}
 
     async def health(_: Request) -> Response:
-        return JSONResponse({"endpoints": cloud.endpoints, "region": cloud.settings.region})
+        return JSONResponse({"endpoints": account.endpoints, "region": account.settings.region})
 
     return [
         Route("/_emulator/faults", _guarded(faults), methods=["GET", "POST", "DELETE"]),

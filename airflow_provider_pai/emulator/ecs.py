@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from airflow_provider_pai.emulator.errors import InvalidParameterError
-from airflow_provider_pai.emulator.wire import Json
+from airflow_provider_pai.emulator.types import Json
 
 
 @dataclass(frozen=True)
@@ -73,7 +73,7 @@ def filter_specs(query: dict[str, str]) -> list[EcsSpec]:
     return found
 
 
-def describe(spec: EcsSpec) -> Json:
+def describe_spec(spec: EcsSpec) -> Json:
     """Return the item of DLC's ListEcsSpecs."""
     return {
         "AcceleratorType": spec.accelerator,

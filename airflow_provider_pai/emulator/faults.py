@@ -13,18 +13,15 @@ import socket
 import struct
 import time
 import uuid
-from collections.abc import Awaitable, Callable, Iterable, Mapping, MutableMapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 from xml.sax.saxutils import escape
 
+from airflow_provider_pai.emulator.types import App, Message, Receive, Scope, Send
+
 # Seconds; a line is not slowed down for less.
 _PAUSE = 0.002
-
-Scope = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
-Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
-App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 
 @dataclass(kw_only=True)
@@ -163,12 +160,12 @@ class _Stream:
         self._is_cut = False
         self._begun = time.monotonic()
 
-    async def receive(self) -> MutableMapping[str, Any]:
+    async def receive(self) -> Message:
         """Take a message in."""
         message = await self._receive()
         return message if await self._passes(len(message.get("body", b""))) else {"type": "http.disconnect"}
 
-    async def send(self, message: MutableMapping[str, Any]) -> None:
+    async def send(self, message: Message) -> None:
         """Let a message out."""
         if await self._passes(len(message.get("body", b""))):
             await self._send(message)
@@ -202,7 +199,7 @@ async def _cut(scope: Scope) -> None:
     await asyncio.sleep(0)  # the server learns of the loss before it looks for our answer
 
 
-async def _discard(message: MutableMapping[str, Any]) -> None:
+async def _discard(message: Message) -> None:
     """Swallow an answer."""
 
 

@@ -7,14 +7,14 @@ import errno
 import logging
 import socket
 import time
-from collections.abc import Iterator, MutableMapping
-from typing import Any
+from collections.abc import Iterator
 
 import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from airflow_provider_pai.emulator.datafolder import StartError
-from airflow_provider_pai.emulator.faults import App, Receive, Scope, Send, call_name
+from airflow_provider_pai.emulator.faults import call_name
+from airflow_provider_pai.emulator.types import App, Message, Receive, Scope, Send
 
 log = logging.getLogger("airflow_provider_pai.emulator.requests")
 
@@ -89,7 +89,7 @@ class RequestLog:
             return
         status, begun = "cut", time.perf_counter()
 
-        async def watch(message: MutableMapping[str, Any]) -> None:
+        async def watch(message: Message) -> None:
             nonlocal status
             status = str(message.get("status", status))
             await send(message)

@@ -18,25 +18,12 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute
 
-from airflow_provider_pai.emulator import control
-from airflow_provider_pai.emulator.account import Cloud, Settings
-from airflow_provider_pai.emulator.aiworkspace.backend import AIWorkspaceBackend
-from airflow_provider_pai.emulator.aiworkspace.routes import routes as aiworkspace_routes
-from airflow_provider_pai.emulator.cloudmonitor.routes import routes as cloudmonitor_routes
+from airflow_provider_pai.emulator.account import Account, Settings
 from airflow_provider_pai.emulator.datafolder import StartError, owned
-from airflow_provider_pai.emulator.dlc.backend import DlcBackend
-from airflow_provider_pai.emulator.dlc.routes import routes as dlc_routes
-from airflow_provider_pai.emulator.dlc.tensorboards.backend import TensorboardBackend
-from airflow_provider_pai.emulator.dlc.tensorboards.routes import routes as tensorboard_routes
-from airflow_provider_pai.emulator.dsw.backend import DswBackend
-from airflow_provider_pai.emulator.dsw.routes import routes as dsw_routes
-from airflow_provider_pai.emulator.eas.backend import EasBackend
-from airflow_provider_pai.emulator.eas.gateway import routes as gateway_routes
-from airflow_provider_pai.emulator.eas.routes import routes as eas_routes
-from airflow_provider_pai.emulator.faults import App, FaultMiddleware
+from airflow_provider_pai.emulator.faults import FaultMiddleware
 from airflow_provider_pai.emulator.listeners import RequestLog, Server, address_of, listen
-from airflow_provider_pai.emulator.oss.backend import OssBackend
-from airflow_provider_pai.emulator.oss.routes import routes as oss_routes
+from airflow_provider_pai.emulator.services import LISTENERS, Services
+from airflow_provider_pai.emulator.types import App
 from airflow_provider_pai.emulator.wire import broken, not_found
 
 __all__ = ["Emulator", "Endpoints", "StartError"]
@@ -77,7 +64,8 @@ class Emulator:
         self.port = port
         self.settings = Settings(**settings)
         self.data: Path
-        self.cloud: Cloud
+        self.account: Account
+        self.services: Services
         self.endpoints: Endpoints
         self._given_data = data
         self._resources = contextlib.ExitStack()
@@ -140,8 +128,8 @@ class Emulator:
     async def _serve(self) -> None:
         self._loop = asyncio.get_running_loop()
         self._stopping = asyncio.Event()
-        cloud = self.cloud = self._cloud()
-        servers = [Server(app) for app in _applications(cloud)]
+        self._open()
+        servers = [Server(app) for app in _applications(self.account, self.services)]
         serving = [
             asyncio.create_task(server.serve(sockets=[sock]))
             for server, sock in zip(servers, self._sockets, strict=True)
@@ -155,57 +143,42 @@ class Emulator:
             for server in servers:
                 server.should_exit = True
             await asyncio.gather(*serving)
-            await cloud.close()
-            cloud.oss.close()
+            await self.account.close()
+            self.services.oss.close()
 
-    def _cloud(self) -> Cloud:
+    def _open(self) -> None:
+        """Read the account and its services from the data folder."""
         try:
-            cloud = Cloud(self.data, self.settings)
-            cloud.endpoints = dict(zip(("api", "oss", "eas"), map(address_of, self._sockets), strict=True))
-            cloud.oss = OssBackend(cloud)
+            self.account = Account(self.data, self.settings)
+            self.account.endpoints = dict(zip(LISTENERS, map(address_of, self._sockets), strict=True))
+            self.services = Services(self.account)
         except (OSError, sqlite3.Error) as error:
             raise StartError(f"The data folder {self.data} can't be used: {error}.") from error
-        cloud.aiworkspace = AIWorkspaceBackend(cloud)
-        cloud.dlc = DlcBackend(cloud)
-        cloud.tensorboards = TensorboardBackend(cloud)
-        cloud.dsw = DswBackend(cloud)
-        cloud.eas = EasBackend(cloud)
-        self.endpoints = _endpoints(cloud)
-        return cloud
+        self.endpoints = _endpoints(self.account)
 
 
-def _endpoints(cloud: Cloud) -> Endpoints:
+def _endpoints(account: Account) -> Endpoints:
     return Endpoints(
-        endpoint_url=f"http://{cloud.endpoints['api']}",
-        oss_endpoint=f"http://{cloud.endpoints['oss']}",
-        eas_gateway=f"http://{cloud.endpoints['eas']}",
-        access_key_id=cloud.credential.access_key_id,
-        access_key_secret=cloud.credential.access_key_secret,
-        region=cloud.settings.region,
-        workspace_id=cloud.settings.workspace_id,
+        endpoint_url=f"http://{account.endpoints['api']}",
+        oss_endpoint=f"http://{account.endpoints['oss']}",
+        eas_gateway=f"http://{account.endpoints['eas']}",
+        access_key_id=account.credential.access_key_id,
+        access_key_secret=account.credential.access_key_secret,
+        region=account.settings.region,
+        workspace_id=account.settings.workspace_id,
     )
 
 
-def _applications(cloud: Cloud) -> list[App]:
-    """Return what each listener serves: PAI APIs, OSS, EAS gateway."""
-    apis = [
-        *control.routes(cloud),
-        *dlc_routes(cloud),
-        *tensorboard_routes(cloud),
-        *dsw_routes(cloud),
-        *eas_routes(cloud),
-        *aiworkspace_routes(cloud),
-        *cloudmonitor_routes(cloud),
-    ]
-    services: dict[str, list[BaseRoute]] = {"api": apis, "oss": oss_routes(cloud), "eas": gateway_routes(cloud)}
-    return [_application(cloud, name, routes) for name, routes in services.items()]
+def _applications(account: Account, services: Services) -> list[App]:
+    """Return what each listener serves."""
+    return [_application(account, listener, services.routes[listener]) for listener in LISTENERS]
 
 
-def _application(cloud: Cloud, service: str, routes: list[BaseRoute]) -> App:
+def _application(account: Account, listener: str, routes: list[BaseRoute]) -> App:
     app = Starlette(routes=routes, exception_handlers={404: _not_found, 405: _not_found, 500: _broken})
     # A path that no API has is an answer, not a redirect to one with a slash.
     app.router.redirect_slashes = False
-    return RequestLog(FaultMiddleware(app, cloud.faults, service), service)
+    return RequestLog(FaultMiddleware(app, account.faults, listener), listener)
 
 
 async def _not_found(request: Request, _: Exception) -> Response:

@@ -17,11 +17,10 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from airflow_provider_pai.emulator.account import Cloud
+from airflow_provider_pai.emulator.account import Account
 from airflow_provider_pai.emulator.auth import SignedRequest, text, verify_acs3
 from airflow_provider_pai.emulator.errors import ApiError, InvalidParameterError
-
-Json = dict[str, Any]
+from airflow_provider_pai.emulator.types import Json
 
 
 @dataclass(frozen=True)
@@ -52,7 +51,7 @@ Handler = Callable[[Call], "Json | Awaitable[Json]"]
 
 
 def api_route(
-    cloud: Cloud,
+    account: Account,
     method: str,
     path: str,
     action: str,
@@ -70,7 +69,7 @@ def api_route(
     async def endpoint(request: Request) -> Response:
         request_id = _request_id()
         try:
-            call = await _read(cloud, request, action, version, model)
+            call = await _read(account, request, action, version, model)
             answer = handler(call)
             if inspect.isawaitable(answer):
                 answer = await answer
@@ -95,9 +94,9 @@ def broken(error: Exception) -> Response:
     return _refusal(ApiError(500, "InternalError", message), _request_id())
 
 
-async def _read(cloud: Cloud, request: Request, action: str, version: str, model: str | None) -> Call:
+async def _read(account: Account, request: Request, action: str, version: str, model: str | None) -> Call:
     signed = SignedRequest.from_scope(request.scope, await request.body())
-    verify_acs3(cloud, signed)
+    verify_acs3(account, signed)
     _check_action(signed.headers, action, version)
     body = _json_object(text(signed.body) or "{}", "body")
     if model is not None:

@@ -20,7 +20,7 @@ def code_of(error: pytest.ExceptionInfo[oss2.exceptions.ServerError]) -> tuple[i
 
 def folder_of(pai: Emulator, bucket: oss2.Bucket, prefix: str = "") -> Path:
     """Return the folder that a job would mount."""
-    return pai.cloud.oss.folder(bucket.bucket_name, prefix)
+    return pai.services.oss.folder(bucket.bucket_name, prefix)
 
 
 def keys_of(bucket: oss2.Bucket, **options: object) -> list[str]:

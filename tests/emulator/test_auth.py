@@ -30,9 +30,9 @@ VERSIONS = ("v1", "v2", "v4")
 def sts(pai: Emulator) -> Iterator[Credential]:
     """A temporary credential of the account."""
     credential = Credential(f"STS.{uuid.uuid4().hex}", "secret", "token+/=")
-    pai.cloud.add_credential(credential)
+    pai.account.add_credential(credential)
     yield credential
-    pai.cloud.remove_credential(credential.access_key_id)
+    pai.account.remove_credential(credential.access_key_id)
 
 
 def refused(call: Any) -> tuple[int, str]:
@@ -66,7 +66,7 @@ class TestAcs3:
         assert refused(lambda: list_jobs(pai, **config)) == (400, "MissingSecurityToken")
         wrong = {**config, "security_token": "x"}
         assert refused(lambda: list_jobs(pai, **wrong)) == (400, "InvalidSecurityToken.MismatchWithAccessKey")
-        pai.cloud.remove_credential(sts.access_key_id)
+        pai.account.remove_credential(sts.access_key_id)
         expired = {**config, "security_token": sts.security_token}
         assert refused(lambda: list_jobs(pai, **expired)) == (400, "InvalidSecurityToken.Expired")
 
@@ -157,7 +157,7 @@ class TestOss:
         assert requests.get(url, timeout=10).content == b"1"
         assert refused(lambda: client("x").get_object("k")) == (403, "InvalidSecurityToken")
         assert refused(lambda: client(None).get_object("k")) == (403, "InvalidAccessKeyId")
-        pai.cloud.remove_credential(sts.access_key_id)
+        pai.account.remove_credential(sts.access_key_id)
         assert refused(lambda: client(sts.security_token).get_object("k")) == (403, "SecurityTokenExpired")
 
     def test_provider(self, pai: Emulator, bucket: oss2.Bucket) -> None:

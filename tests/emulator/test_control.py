@@ -47,7 +47,7 @@ def age(pai, job_id, seconds):
     """Make a job older, so that a long lag shows it."""
 
     def change():
-        pai.cloud.dlc.job(job_id).document["CreatedAt"] -= seconds
+        pai.services.dlc.job(job_id).document["CreatedAt"] -= seconds
 
     pai.call(change)
 

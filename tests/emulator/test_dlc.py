@@ -214,7 +214,7 @@ def test_an_evicted_pod_fails_its_job(pai, jobs):
     job_id = jobs.create_job(job_request("sleep 60")).body.job_id
     wait_job(jobs, job_id, {"Running"})
     until(lambda: jobs.get_job(job_id, dlc.GetJobRequest()).body.pods[0].status, lambda status: status == "Running")
-    pai.call(lambda: pai.cloud.dlc.evict(job_id, f"{job_id}-master-0"))
+    pai.call(lambda: pai.services.dlc.evict(job_id, f"{job_id}-master-0"))
     job = wait_job(jobs, job_id)
     assert (job.status, job.reason_code, job.pods[0].sub_status) == ("Failed", "PodEvicted", "Evicted")
 

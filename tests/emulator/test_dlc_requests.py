@@ -34,8 +34,8 @@ def test_answers_have_only_fields_of_the_sdks_models(pai, jobs, bucket):
         JobMaxRunningTimeMinutes=5,
     )
     job_id = run_job(jobs, request).job_id
-    answer = pai.call(lambda: pai.cloud.dlc.get(job_id))
-    item = pai.call(lambda: pai.cloud.dlc.list({"JobIds": job_id}, {}, 1, 10))
+    answer = pai.call(lambda: pai.services.dlc.get(job_id))
+    item = pai.call(lambda: pai.services.dlc.list({"JobIds": job_id}, {}, 1, 10))
     for model, given in [(dlc.GetJobResponseBody, answer), (dlc.ListJobsResponseBody, item)]:
         known = model().from_map(given).to_map()
         assert not unknown_fields(given, known)
@@ -96,7 +96,7 @@ def test_without_a_start_time_lists_show_seven_days(pai, jobs):
     job_id = run_job(jobs, job_request("true")).job_id
 
     def age():
-        pai.cloud.dlc._jobs[job_id].document["CreatedAt"] -= 8 * 24 * 3600
+        pai.services.dlc._jobs[job_id].document["CreatedAt"] -= 8 * 24 * 3600
 
     pai.call(age)
     assert listed(jobs, job_ids=job_id) == []

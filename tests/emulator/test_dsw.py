@@ -218,8 +218,8 @@ def test_refuses_steps_that_do_not_fit_the_status(dsw):
 
 def test_answers_have_only_fields_of_the_sdks_models(pai, dsw):
     instance_id = run_instance(dsw, Labels=[{"Key": "a", "Value": "1"}], Tag=[{"Key": "t", "Value": "1"}]).instance_id
-    one = pai.call(lambda: pai.cloud.dsw.get(instance_id))
-    many = pai.call(lambda: pai.cloud.dsw.list({"InstanceId": instance_id}, {}, 1, 10))
+    one = pai.call(lambda: pai.services.dsw.get(instance_id))
+    many = pai.call(lambda: pai.services.dsw.list({"InstanceId": instance_id}, {}, 1, 10))
     for model, given in [(models.GetInstanceResponseBody, one), (models.ListInstancesResponseBody, many)]:
         assert not unknown_fields(given, model().from_map(given).to_map()), json.dumps(given)
 

@@ -20,7 +20,7 @@ def eas(pai):
 
 def counted(pai, name):
     """Return how many requests a service has had, by the first digit of their status."""
-    series = pai.cloud.eas.services[name].series
+    series = pai.services.eas.services[name].series
     return series.window(series.since, int(time.time()) - series.since + 1)
 
 
@@ -70,7 +70,7 @@ def test_a_slow_or_missing_target_is_nothing_to_the_caller(eas):
     with calling(service.internet_endpoint, service.access_token) as call:
         assert call("/").status == 200
         eas.client.delete_service(eas.region, target)
-        until(lambda: target not in eas.pai.cloud.eas.services)
+        until(lambda: target not in eas.pai.services.eas.services)
         assert call("/").status == 200
 
 
@@ -114,14 +114,14 @@ def test_instances_follow_the_requests():
 
 
 def test_a_minimum_holds_at_once_and_a_removed_autoscaler_leaves_the_number(eas):
-    eas.pai.cloud.change_settings({"minute": 2})
+    eas.pai.account.change_settings({"minute": 2})
     name = eas.create(eas.config("least"))
     eas.client.create_service_auto_scaler(eas.region, name, autoscaler(2, 3, 1000))
     until(lambda: eas.describe(name).running_instance == 2)
     eas.client.delete_service_auto_scaler(eas.region, name)
     assert eas.describe(name).total_instance == 2
     assert refusal(eas.client.describe_service_auto_scaler, eas.region, name) == (404, "InvalidAutoScaler.NotFound")
-    eas.pai.cloud.change_settings({"minute": 60})
+    eas.pai.account.change_settings({"minute": 60})
 
 
 def test_bad_autoscalers_are_refused(eas):

@@ -120,18 +120,18 @@ def test_the_control_endpoint_is_spared(control: str) -> None:
 def test_a_line_that_breaks_and_one_that_is_slow(pai: Emulator, bucket: oss2.Bucket) -> None:
     content = bytes(3 << 20)
     bucket.put_object("k", content)
-    pai.cloud.faults.add(match="oss GET", cut_after=2 << 20, times=1)
+    pai.account.faults.add(match="oss GET", cut_after=2 << 20, times=1)
     with pytest.raises(requests.exceptions.ChunkedEncodingError):  # oss2 lets it through as it is
         bucket.get_object("k").read()
-    pai.cloud.faults.add(match="oss PUT", cut_after=2 << 20, times=1)
+    pai.account.faults.add(match="oss PUT", cut_after=2 << 20, times=1)
     with pytest.raises(oss2.exceptions.RequestError):
         bucket.put_object("torn", content)
     assert not bucket.object_exists("torn")
-    pai.cloud.faults.clear()
+    pai.account.faults.clear()
     begun = time.monotonic()
     assert bucket.get_object("k").read() == content
     fast = time.monotonic() - begun
-    pai.cloud.faults.add(match="oss GET", rate=10 * len(content))
+    pai.account.faults.add(match="oss GET", rate=10 * len(content))
     begun = time.monotonic()
     assert bucket.get_object("k").read() == content
     assert time.monotonic() - begun > max(fast, 0.05)

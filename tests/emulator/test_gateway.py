@@ -133,7 +133,7 @@ def test_streams_pass_in_both_directions(one):
 
 def instances(eas, name):
     """Look at the instances inside the emulator."""
-    return eas.pai.call(lambda: list(eas.pai.cloud.eas.services[name].fleet.instances))
+    return eas.pai.call(lambda: list(eas.pai.services.eas.services[name].fleet.instances))
 
 
 def test_an_answer_that_breaks_off_is_cut_not_ended(eas):

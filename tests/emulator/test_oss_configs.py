@@ -68,7 +68,7 @@ def test_stat_counts_what_is_there(bucket: oss2.Bucket) -> None:
 
 def test_a_bucket_in_another_region_says_which(pai: Emulator) -> None:
     name = f"far-{uuid.uuid4().hex[:8]}"
-    pai.cloud.oss.create_bucket(name, region="cn-beijing")
+    pai.services.oss.create_bucket(name, region="cn-beijing")
     with pytest.raises(oss2.exceptions.AccessDenied) as error:
         oss_bucket(pai, name).get_object("k")
     assert error.value.details["Endpoint"] == "oss-cn-beijing.aliyuncs.com"

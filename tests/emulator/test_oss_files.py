@@ -122,7 +122,7 @@ class TestMounts:
                 folder_of(pai, bucket, prefix)
             assert error.value.code == "InvalidObjectName"
         with pytest.raises(ApiError) as error:
-            pai.cloud.oss.folder("no-such-bucket", "")
+            pai.services.oss.folder("no-such-bucket", "")
         assert (error.value.status, error.value.code) == (404, "NoSuchBucket")
 
     def test_a_file_that_is_written_without_a_pause(self, pai: Emulator, bucket: oss2.Bucket) -> None:

@@ -165,10 +165,10 @@ class TestPlaces:
 
     def test_a_part_that_comes_again_and_one_that_breaks_off(self, pai: Emulator, bucket: oss2.Bucket) -> None:
         upload, bodies, infos = self.parts(bucket, {1: 200_000, 2: 200_000, 3: 200_000}, [1, 2])
-        pai.cloud.faults.add(match="oss PUT", cut_after=100_000, times=1)
+        pai.account.faults.add(match="oss PUT", cut_after=100_000, times=1)
         with pytest.raises(oss2.exceptions.RequestError):
             bucket.upload_part("k", upload, 3, bodies[2])
-        pai.cloud.faults.add(match="oss PUT", cut_after=100_000, times=1)
+        pai.account.faults.add(match="oss PUT", cut_after=100_000, times=1)
         with pytest.raises(oss2.exceptions.RequestError):
             bucket.upload_part("k", upload, 2, os.urandom(200_000))
         infos.append(oss2.models.PartInfo(3, bucket.upload_part("k", upload, 3, bodies[2]).etag))

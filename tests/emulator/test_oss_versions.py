@@ -147,7 +147,7 @@ def test_what_a_killed_emulator_left_half_done_is_swept(tmp_path: Path) -> None:
         set_versioning(bucket, "Enabled")
         first = bucket.put_object("k", b"1").versionid
         second = bucket.put_object("k", b"2").versionid
-        objects = pai.cloud.oss.objects
+        objects = pai.services.oss.objects
         with objects.lock:  # killed after the newest version was put away, before the next was in place
             objects.versions.make_room("half", "k")
     aside = tmp_path / "oss/.pai-emulator/aside"

@@ -249,7 +249,7 @@ def test_answers_have_only_fields_of_the_sdks_model(pai, boards, logs):
     sources = [{"DirectoryName": "a", "Uri": uri(logs, "tb/"), "SourceType": "datasource", "DataSourceType": "OSS"}]
     board_id = create(boards, TensorboardDataSources=sources, TensorboardSpec={"EcsType": "ecs.g6.large"})
     wait(boards, board_id, "Running")
-    answer = pai.call(lambda: pai.cloud.tensorboards.get(board_id))
+    answer = pai.call(lambda: pai.services.tensorboards.get(board_id))
     assert not unknown_fields(answer, dlc.Tensorboard().from_map(answer).to_map())
     boards.delete_tensorboard(board_id, dlc.DeleteTensorboardRequest())
 

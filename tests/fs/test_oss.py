@@ -123,7 +123,7 @@ def test_an_object_that_is_replaced_while_it_is_read(fs, root):
 def test_a_stream_goes_on_where_its_connection_broke(pai, root):
     data = os.urandom(5 << 20)
     OssHook().put(f"oss://{root}/f", data)
-    pai.cloud.faults.add(match="oss GET", cut_after=2 << 20)
+    pai.account.faults.add(match="oss GET", cut_after=2 << 20)
     assert b"".join(OssHook().read_blocks(f"oss://{root}/f")) == data
 
 

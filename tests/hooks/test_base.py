@@ -69,7 +69,7 @@ def test_the_test_button_names_what_answered():
 
 
 def test_the_test_button_names_the_missing_permission(pai):
-    pai.cloud.faults.add(match="api ListInstances", status=403, code="Forbidden.RAM")
+    pai.account.faults.add(match="api ListInstances", status=403, code="Forbidden.RAM")
     works, text = PaiConnectionHook().test_connection()
     assert not works
     assert text.startswith("answered: OSS, DLC, EAS, AIWorkspace; refused: DSW (needs paidsw:ListInstances)")

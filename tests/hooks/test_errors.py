@@ -76,17 +76,17 @@ def test_nobody_there_is_transient(monkeypatch, pai):
 
 
 def test_throttling_with_a_hint_says_how_long(pai):
-    pai.cloud.faults.add(match="api CreateJob", status=429, code="Throttling.User", retry_after_ms=1500)
+    pai.account.faults.add(match="api CreateJob", status=429, code="Throttling.User", retry_after_ms=1500)
     with pytest.raises(PaiTransientError) as caught:
         DlcHook().submit({"DisplayName": "x"})
     assert caught.value.retry_after == 1.5
 
 
 def test_reads_are_repeated_and_creations_are_not(pai):
-    fault = pai.cloud.faults.add(match="api (CreateJob|ListJobs)", status=503, times=2)
+    fault = pai.account.faults.add(match="api (CreateJob|ListJobs)", status=503, times=2)
     assert list(DlcHook().list_jobs()) is not None
     assert fault.times == 0
-    fault = pai.cloud.faults.add(match="api CreateJob", status=503, times=2)
+    fault = pai.account.faults.add(match="api CreateJob", status=503, times=2)
     with pytest.raises(PaiTransientError):
         DlcHook().submit({"DisplayName": "x"})
     assert fault.times == 1

@@ -92,7 +92,7 @@ def test_a_run_on_an_instance(bucket, job_log, deferrable):
 
 
 def test_a_log_that_can_not_be_read_fails_no_task(bucket, pai, job_log):
-    pai.cloud.faults.add(match="api GetPodLogs", status=403, code="Forbidden.RAM")
+    pai.account.faults.add(match="api GetPodLogs", status=403, code="Forbidden.RAM")
     make = lambda: DlcSubmitJobOperator(framework="pytorch", command="echo n1", **arguments(bucket))  # noqa: E731
     assert Task(make, run_id=bucket.bucket_name).run()["status"] == "Succeeded"
 

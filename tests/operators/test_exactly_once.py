@@ -99,7 +99,7 @@ def test_a_lost_worker_costs_no_second_job(task, monkeypatch, step, deferrable):
 def test_the_settling_time_counts_from_the_last_submit(task, monkeypatch, pai):
     """The first submits are refused; the worker is lost after the one that is carried out, while lists lag."""
     monkeypatch.setattr(base, "SETTLE_SECONDS", 1.0)
-    pai.cloud.faults.add(match="api CreateJob", status=503, times=2)
+    pai.account.faults.add(match="api CreateJob", status=503, times=2)
     run = task()
     lose(run, STEPS["after the submit"](), monkeypatch)
     find, born = DlcHook.tagged, time.monotonic()
@@ -110,7 +110,7 @@ def test_the_settling_time_counts_from_the_last_submit(task, monkeypatch, pai):
 
 def test_a_job_whose_answer_was_lost_and_that_failed_is_this_tries_job(task, monkeypatch, pai):
     monkeypatch.setattr(base, "SETTLE_SECONDS", 2.0)
-    pai.cloud.faults.add(match="api CreateJob", drop="answer", times=1)
+    pai.account.faults.add(match="api CreateJob", drop="answer", times=1)
     run = task(command="exit 3")
     look = DlcSubmitJobOperator._look_for
 
@@ -208,13 +208,13 @@ def test_a_last_try_that_fails_after_its_submit_stops_the_job(task, pai, monkeyp
 
     def forbid(self, body):
         job_id = submit(self, body)
-        pai.cloud.faults.add(match=f"api {action}", status=403, code="Forbidden.RAM")
+        pai.account.faults.add(match=f"api {action}", status=403, code="Forbidden.RAM")
         return job_id
 
     monkeypatch.setattr(DlcHook, "submit", forbid)
     with pytest.raises(PaiPermissionError):
         run.run()
-    pai.cloud.faults.clear()
+    pai.account.faults.clear()
     until("stopped", lambda: list(jobs_of(run).values()) == ["Stopped"])
 
 
@@ -223,19 +223,19 @@ def test_a_last_try_that_meets_the_triggers_error_stops_the_job(task, pai, monke
     defer = DlcSubmitJobOperator._defer
 
     def forbid(self, context, job):
-        pai.cloud.faults.add(match="api (GetJob|ListJobs)", status=403, code="Forbidden.RAM")
+        pai.account.faults.add(match="api (GetJob|ListJobs)", status=403, code="Forbidden.RAM")
         defer(self, context, job)
 
     monkeypatch.setattr(DlcSubmitJobOperator, "_defer", forbid)
     with pytest.raises(PaiPermissionError):
         run.run()
-    pai.cloud.faults.clear()
+    pai.account.faults.clear()
     until("stopped", lambda: list(jobs_of(run).values()) == ["Stopped"])
 
 
 def killed_while_submitting(run, pai, delay):
     """Kill a task as Airflow 3 does, while CreateJob is under way: `on_kill` runs, then the task goes on."""
-    rule = pai.cloud.faults.add(match="api CreateJob", delay=delay, times=1)
+    rule = pai.account.faults.add(match="api CreateJob", delay=delay, times=1)
     one, ends = run.make(), []
     run.make = lambda: one
 

@@ -79,7 +79,7 @@ def test_a_killed_trigger_leaves_the_job_alone():
 @both
 def test_server_errors_never_fail_the_task(pai, deferrable):
     job_id = submit("sleep 0.5")
-    pai.cloud.faults.add(match="api (GetJob|ListJobs)", status=503, code="ServiceUnavailable", probability=0.3)
+    pai.account.faults.add(match="api (GetJob|ListJobs)", status=503, code="ServiceUnavailable", probability=0.3)
     assert sensor(job_id, deferrable=deferrable).run()["job_id"] == job_id
 
 

@@ -68,7 +68,7 @@ def test_gives_up_at_the_timeout_and_leaves_the_service_alone(group, deferrable)
 @both
 def test_server_errors_never_fail_the_task(group, pai, deferrable):
     group.eas.create(config(group))
-    pai.cloud.faults.add(match="api DescribeService ", status=503, code="ServiceUnavailable", probability=0.3)
+    pai.account.faults.add(match="api DescribeService ", status=503, code="ServiceUnavailable", probability=0.3)
     assert sensor(group, deferrable=deferrable).run()["status"] == "Running"
 
 

@@ -61,7 +61,7 @@ def test_gives_up_at_the_timeout(bucket, deferrable):
 
 @both
 def test_a_missing_permission_is_an_error_and_not_a_missing_key(bucket, pai, deferrable):
-    pai.cloud.faults.add(match=f"oss HEAD /{bucket.bucket_name}", status=403, code="AccessDenied")
+    pai.account.faults.add(match=f"oss HEAD /{bucket.bucket_name}", status=403, code="AccessDenied")
     with pytest.raises(PaiPermissionError):
         key_sensor(uri=f"oss://{bucket.bucket_name}/x", deferrable=deferrable).run()
 

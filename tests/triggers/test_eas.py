@@ -39,7 +39,7 @@ def test_it_waits_for_every_instance(group):
 
 def test_server_errors_never_end_the_wait(group, pai):
     name = group.eas.create(config(group))
-    pai.cloud.faults.add(match="api DescribeService ", status=503, code="ServiceUnavailable", probability=0.5)
+    pai.account.faults.add(match="api DescribeService ", status=503, code="ServiceUnavailable", probability=0.5)
     assert fire(trigger(name))["service"]["status"] == "Running"
 
 

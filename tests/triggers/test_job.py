@@ -55,12 +55,12 @@ def test_yields_the_ended_job():
 
 def test_transient_errors_are_waited_out(pai):
     job_id = submit("sleep 0.2")
-    pai.cloud.faults.add(match="api ListJobs", status=503, times=3)
+    pai.account.faults.add(match="api ListJobs", status=503, times=3)
     assert fire(trigger(job_id))["job"]["status"] == "Succeeded"
 
 
 def test_what_will_not_pass_is_handed_to_the_worker(pai):
-    pai.cloud.faults.add(match="api (ListJobs|GetJob)", status=403, code="Forbidden.RAM")
+    pai.account.faults.add(match="api (ListJobs|GetJob)", status=403, code="Forbidden.RAM")
     event = fire(trigger("dlc1"))
     assert event["job_id"] == "dlc1"
     assert "Forbidden.RAM" in event["error"]
@@ -164,8 +164,8 @@ def test_a_cancellation_stays_one_when_the_database_does_not_answer(monkeypatch)
 async def test_triggers_that_start_apart_are_asked_for_together(pai):
     ids = [submit() for _ in range(5)]
     asked = []
-    keep = pai.cloud.dlc.list
-    pai.cloud.dlc.list = lambda query, *rest: (asked.append(query["JobIds"]), keep(query, *rest))[1]
+    keep = pai.services.dlc.list
+    pai.services.dlc.list = lambda query, *rest: (asked.append(query["JobIds"]), keep(query, *rest))[1]
     running = []
     try:
         for job_id in ids:
@@ -173,7 +173,7 @@ async def test_triggers_that_start_apart_are_asked_for_together(pai):
             await asyncio.sleep(0.25)
         await asyncio.sleep(2)
     finally:
-        pai.cloud.dlc.list = keep
+        pai.services.dlc.list = keep
         for task in running:
             task.cancel()
         await asyncio.gather(*running, return_exceptions=True)

@@ -29,7 +29,7 @@ def at(bucket):
 
 
 def count(pai, match="oss"):
-    return pai.cloud.faults.add(match=match, times=10_000)
+    return pai.account.faults.add(match=match, times=10_000)
 
 
 def test_what_is_asked_is_planned_with_the_fewest_looks():
@@ -207,7 +207,7 @@ async def test_without_a_store_it_begins_with_what_comes(at):
 async def test_it_lives_through_errors(at, pai):
     store = Store()
     found = await watching(watcher(at, store), 1)
-    pai.cloud.faults.add(match="oss GET", status=403, code="AccessDenied", times=2)
+    pai.account.faults.add(match="oss GET", status=403, code="AccessDenied", times=2)
     await asyncio.sleep(0.3)
     await put(at + "new")
     assert await found == [at + "new"]

@@ -172,8 +172,8 @@ def test_a_process_that_lost_its_lease_changes_nothing(group, monkeypatch):
 
 def test_throttling_and_lost_answers_do_not_fail_a_rollout(group, pai):
     trigger = deferred(group, group.model(21))
-    pai.cloud.faults.add(match="^api ", probability=0.1, status=503)
-    pai.cloud.faults.add(match="^api (Create|Release|Update)", probability=0.2, drop="answer")
+    pai.account.faults.add(match="^api ", probability=0.1, status=503)
+    pai.account.faults.add(match="^api (Create|Release|Update)", probability=0.2, drop="answer")
     with People(group) as people:
         event = fire(trigger)
     assert event["end"]["outcome"] == "promoted"
@@ -182,7 +182,7 @@ def test_throttling_and_lost_answers_do_not_fail_a_rollout(group, pai):
 
 def test_an_error_that_stays_reaches_the_worker(group, pai):
     trigger = deferred(group, group.model(21))
-    pai.cloud.faults.add(match="^api ReleaseService", status=403, code="Forbidden.RAM")
+    pai.account.faults.add(match="^api ReleaseService", status=403, code="Forbidden.RAM")
     with People(group):
         event = fire(trigger)
     assert "Forbidden.RAM" in event["error"]

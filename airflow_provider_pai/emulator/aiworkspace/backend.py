@@ -5,12 +5,12 @@ from __future__ import annotations
 import secrets
 from typing import Any
 
-from airflow_provider_pai.emulator.account import Cloud, timestamp
+from airflow_provider_pai.emulator.account import Account
 from airflow_provider_pai.emulator.errors import InvalidParameterError, NotFoundError
-from airflow_provider_pai.emulator.paging import fuzzy, page
+from airflow_provider_pai.emulator.queries import fuzzy, page
 from airflow_provider_pai.emulator.runtime.code import Checkout
 from airflow_provider_pai.emulator.runtime.mounts import check_mount_path
-from airflow_provider_pai.emulator.wire import Json
+from airflow_provider_pai.emulator.types import Json
 
 KIND = "code-source"
 REQUIRED = ("DisplayName", "MountPath", "WorkspaceId", "CodeRepo")
@@ -20,15 +20,15 @@ SORT_FIELDS = ("GmtCreateTime", "GmtModifyTime", "DisplayName", "CodeSourceId")
 class AIWorkspaceBackend:
     """One workspace and its code sources."""
 
-    def __init__(self, cloud: Cloud) -> None:
-        self.cloud = cloud
+    def __init__(self, account: Account) -> None:
+        self.account = account
 
     def check_workspace(self, workspace_id: str | None) -> str:
         """Return the workspace's id, the default one when none is given.
 
         :raises InvalidParameterError: for one that does not exist.
         """
-        known = self.cloud.settings.workspace_id
+        known = self.account.settings.workspace_id
         if workspace_id not in (None, "", known):
             raise InvalidParameterError(f"WorkspaceId {workspace_id!r} does not exist; the emulator has {known!r}.")
         return known
@@ -43,7 +43,7 @@ class AIWorkspaceBackend:
         if request.get("CloneType", 0) not in (0, 1):
             raise InvalidParameterError(f"CloneType must be 0 or 1, not {request['CloneType']!r}.")
         code_source_id = f"code-{secrets.token_hex(8)}"
-        moment = timestamp()
+        moment = self.account.timestamp()
         document = {
             "Accessibility": "PRIVATE",
             "CloneType": 0,
@@ -51,9 +51,9 @@ class AIWorkspaceBackend:
             "CodeSourceId": code_source_id,
             "GmtCreateTime": moment,
             "GmtModifyTime": moment,
-            "UserId": self.cloud.settings.account_id,
+            "UserId": self.account.settings.account_id,
         }
-        self.cloud.store.put(KIND, code_source_id, document)
+        self.account.store.put(KIND, code_source_id, document)
         return {"CodeSourceId": code_source_id}
 
     def get_code_source(self, code_source_id: str) -> Json:
@@ -61,7 +61,7 @@ class AIWorkspaceBackend:
 
         :raises NotFoundError: when there is none.
         """
-        found = self.cloud.store.get(KIND, code_source_id)
+        found = self.account.store.get(KIND, code_source_id)
         if found is None:
             raise NotFoundError(f"Code source {code_source_id} does not exist.")
         return found
@@ -69,7 +69,7 @@ class AIWorkspaceBackend:
     def delete_code_source(self, code_source_id: str) -> Json:
         """Delete one code source."""
         self.get_code_source(code_source_id)
-        self.cloud.store.delete(KIND, code_source_id)
+        self.account.store.delete(KIND, code_source_id)
         return {"CodeSourceId": code_source_id}
 
     def list_code_sources(self, query: dict[str, str], number: int, size: int) -> Json:
@@ -79,7 +79,7 @@ class AIWorkspaceBackend:
             raise InvalidParameterError(f"SortBy must be one of {', '.join(SORT_FIELDS)}, not {sort_by!r}.")
         found = [
             source
-            for source in self.cloud.store.all(KIND)
+            for source in self.account.store.all(KIND)
             if fuzzy(query.get("DisplayName"), source["DisplayName"])
             and query.get("WorkspaceId") in (None, "", source["WorkspaceId"])
         ]
@@ -106,7 +106,7 @@ class AIWorkspaceBackend:
 
         :raises NotFoundError: when there is none.
         """
-        if workspace_id != self.cloud.settings.workspace_id:
+        if workspace_id != self.account.settings.workspace_id:
             raise NotFoundError(f"Workspace {workspace_id} does not exist.", "WorkspaceNotFound")
         return self._workspace()
 
@@ -123,7 +123,7 @@ class AIWorkspaceBackend:
         return {"Workspaces": page(found, number, size), "TotalCount": len(found)}
 
     def _workspace(self) -> Json:
-        settings = self.cloud.settings
+        settings = self.account.settings
         return {
             "WorkspaceId": settings.workspace_id,
             "WorkspaceName": f"workspace_{settings.workspace_id}",

@@ -6,17 +6,18 @@ from functools import partial
 
 from starlette.routing import BaseRoute
 
-from airflow_provider_pai.emulator.account import Cloud
-from airflow_provider_pai.emulator.wire import Call, Json, api_route
+from airflow_provider_pai.emulator.account import Account
+from airflow_provider_pai.emulator.aiworkspace.backend import AIWorkspaceBackend
+from airflow_provider_pai.emulator.types import Json
+from airflow_provider_pai.emulator.wire import Call, api_route
 
 VERSION = "2021-02-04"
 CREATE = "alibabacloud_aiworkspace20210204.models:CreateCodeSourceRequest"
 
 
-def routes(cloud: Cloud) -> list[BaseRoute]:
+def routes(account: Account, backend: AIWorkspaceBackend) -> list[BaseRoute]:
     """Return the routes of workspaces and code sources."""
-    backend = cloud.aiworkspace
-    route = partial(api_route, cloud, version=VERSION)
+    route = partial(api_route, account, version=VERSION)
 
     def paging(call: Call) -> tuple[dict[str, str], int, int]:
         return call.query, call.integer("PageNumber", 1), call.integer("PageSize", 20)

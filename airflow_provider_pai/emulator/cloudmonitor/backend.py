@@ -8,17 +8,15 @@ stand in an old public page; whether they still hold is UNCONFIRMED. So are the 
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
 
-from airflow_provider_pai.emulator.account import Cloud
+from airflow_provider_pai.emulator.account import Account
+from airflow_provider_pai.emulator.eas.backend import EasBackend
 from airflow_provider_pai.emulator.eas.series import KEPT_SECONDS, Bucket, Series
 from airflow_provider_pai.emulator.errors import InvalidParameterError, NotFoundError
-
-Json = dict[str, Any]
+from airflow_provider_pai.emulator.types import Json
 
 NAMESPACE = "acs_learn"
 SHORT_PERIODS = (1, 5, 15)
@@ -80,39 +78,57 @@ class Query:
     end: float
 
 
-def read_query(cloud: Cloud, given: dict[str, str]) -> Query:
-    """Check a query.
+class CloudMonitorBackend:
+    """The metrics of one account's EAS services."""
 
-    :raises NotFoundError: for a namespace or a metric that is not there.
-    :raises InvalidParameterError: naming the parameter and what is allowed.
-    """
-    if given.get("Namespace") != NAMESPACE:
-        raise NotFoundError(f"Namespace {given.get('Namespace')!r} is not {NAMESPACE}.", "ResourceNotFound")
-    metric = METRICS.get(given.get("MetricName", ""))
-    if metric is None:
-        raise NotFoundError(f"MetricName {given.get('MetricName')!r} is none of {sorted(METRICS)}.", "ResourceNotFound")
-    now = time.time()
-    end = min(_moment(given, "EndTime", now), now)
-    start = _moment(given, "StartTime", end - KEPT_SECONDS)
-    if start > end:
-        raise InvalidParameterError("StartTime must be earlier than EndTime.")
-    return Query(metric, _period(given), _services(cloud, given), max(start, now - KEPT_SECONDS), end)
+    def __init__(self, account: Account, eas: EasBackend) -> None:
+        self.account = account
+        self._eas = eas
 
+    def query(self, parameters: dict[str, str]) -> Query:
+        """Check a query.
 
-def points(cloud: Cloud, query: Query) -> Iterator[Json]:
-    """Yield the points of every service in the order of their times; only periods that are over have one."""
-    for service in query.services:
-        series = cloud.eas.services[service].series
-        for start in _periods(series, query):
-            value = query.metric.value(series.window(start, query.period), query.period)
-            if value is not None:
-                yield {
-                    "timestamp": start * 1000,
-                    "userId": cloud.settings.account_id,
-                    "serviceName": service,
-                    "Average": value,
-                    "Value": value,
-                }
+        :raises NotFoundError: for a namespace or a metric that is not there.
+        :raises InvalidParameterError: naming the parameter and what is allowed.
+        """
+        namespace, name = parameters.get("Namespace"), parameters.get("MetricName")
+        if namespace != NAMESPACE:
+            raise NotFoundError(f"Namespace {namespace!r} is not {NAMESPACE}.", "ResourceNotFound")
+        metric = METRICS.get(name or "")
+        if metric is None:
+            raise NotFoundError(f"MetricName {name!r} is none of {sorted(METRICS)}.", "ResourceNotFound")
+        now = self.account.now().timestamp()
+        end = min(_moment(parameters, "EndTime", now), now)
+        start = _moment(parameters, "StartTime", end - KEPT_SECONDS)
+        if start > end:
+            raise InvalidParameterError("StartTime must be earlier than EndTime.")
+        services = self._services(parameters)
+        return Query(metric, _period(parameters), services, max(start, now - KEPT_SECONDS), end)
+
+    def points(self, query: Query) -> Iterator[Json]:
+        """Yield the points of every service in the order of their times; only periods that are over have one."""
+        for service in query.services:
+            series = self._eas.services[service].series
+            for start in _periods(series, query):
+                value = query.metric.value(series.window(start, query.period), query.period)
+                if value is not None:
+                    yield {
+                        "timestamp": start * 1000,
+                        "userId": self.account.settings.account_id,
+                        "serviceName": service,
+                        "Average": value,
+                        "Value": value,
+                    }
+
+    def _services(self, parameters: dict[str, str]) -> list[str]:
+        """Return the services that the dimensions name; without dimensions all."""
+        wanted = _dimensions(parameters)
+        user_id = self.account.settings.account_id
+        return [
+            name
+            for name in self._eas.services
+            if not wanted or any(item.items() <= {"userId": user_id, "serviceName": name}.items() for item in wanted)
+        ]
 
 
 def describe_metrics(name: str | None) -> list[Json]:
@@ -139,37 +155,31 @@ def _periods(series: Series, query: Query) -> Iterator[int]:
     period = query.period
     first = int(max(query.start, series.since - period)) // period * period + period
     # A window from second s to s + period is complete once the clock shows s + period.
-    last = min(query.end, time.time() - period)
+    last = min(query.end, series.now() - period)
     yield from (start for start in range(first, int(last) + 1, period) if start > query.start)
 
 
-def _period(given: dict[str, str]) -> int:
-    text = given.get("Period") or "60"
+def _period(parameters: dict[str, str]) -> int:
+    text = parameters.get("Period") or "60"
     period = int(text) if text.isdigit() else 0
     if period in SHORT_PERIODS or (period and period % 60 == 0):
         return period
     raise InvalidParameterError(f"Period must be one of {SHORT_PERIODS} or a multiple of 60, not {text!r}.")
 
 
-def _services(cloud: Cloud, given: dict[str, str]) -> list[str]:
-    """Return the services that the dimensions name; none given means all."""
+def _dimensions(parameters: dict[str, str]) -> list[Json]:
     try:
-        dimensions = json.loads(given.get("Dimensions") or "[]")
+        dimensions = json.loads(parameters.get("Dimensions") or "[]")
     except ValueError as error:
         raise InvalidParameterError(f"Dimensions is not JSON: {error}") from error
     wanted = dimensions if isinstance(dimensions, list) else [dimensions]
     if not all(isinstance(item, dict) and item.keys() <= {"userId", "serviceName"} for item in wanted):
         raise InvalidParameterError("Dimensions must be objects of userId and serviceName.")
-    account = {"userId": cloud.settings.account_id}
-    return [
-        name
-        for name in cloud.eas.services
-        if not wanted or any(item.items() <= {**account, "serviceName": name}.items() for item in wanted)
-    ]
+    return wanted
 
 
-def _moment(given: dict[str, str], field: str, default: float) -> float:
-    text = given.get(field)
+def _moment(parameters: dict[str, str], field: str, default: float) -> float:
+    text = parameters.get(field)
     if not text:
         return default
     if text.isdigit():

@@ -8,30 +8,27 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
-from airflow_provider_pai.emulator.account import Cloud
-from airflow_provider_pai.emulator.cloudmonitor.backend import (
-    LONGEST_PAGE,
-    describe_metrics,
-    points,
-    read_query,
-)
+from airflow_provider_pai.emulator.account import Account
+from airflow_provider_pai.emulator.cloudmonitor.backend import LONGEST_PAGE, CloudMonitorBackend, describe_metrics
 from airflow_provider_pai.emulator.errors import InvalidParameterError
-from airflow_provider_pai.emulator.wire import Call, Json, api_route, not_found
+from airflow_provider_pai.emulator.types import Json
+from airflow_provider_pai.emulator.wire import Call, api_route, not_found
 
 VERSION = "2019-01-01"
 _SUCCESS = {"Code": "200", "Success": True}
 
 
-def routes(cloud: Cloud) -> list[BaseRoute]:
+def routes(account: Account, backend: CloudMonitorBackend) -> list[BaseRoute]:
     """Return the one route; it dispatches by `x-acs-action`."""
-    calls = _Calls(cloud)
+    calls = _Calls(backend)
     actions = {
         "DescribeMetricLast": calls.last,
         "DescribeMetricList": calls.list,
         "DescribeMetricMetaList": calls.meta,
     }
     handlers = {
-        action: api_route(cloud, "POST", "/", action, VERSION, handler).endpoint for action, handler in actions.items()
+        action: api_route(account, "POST", "/", action, VERSION, handler).endpoint
+        for action, handler in actions.items()
     }
 
     async def dispatch(request: Request) -> Response:
@@ -43,17 +40,17 @@ def routes(cloud: Cloud) -> list[BaseRoute]:
 
 
 class _Calls:
-    def __init__(self, cloud: Cloud) -> None:
-        self.cloud = cloud
+    def __init__(self, backend: CloudMonitorBackend) -> None:
+        self.backend = backend
 
     def last(self, call: Call) -> Json:
-        query = read_query(self.cloud, call.query)
-        newest = {point["serviceName"]: point for point in points(self.cloud, query)}
+        query = self.backend.query(call.query)
+        newest = {point["serviceName"]: point for point in self.backend.points(query)}
         return _answer(call, list(newest.values()), query.period)
 
     def list(self, call: Call) -> Json:
-        query = read_query(self.cloud, call.query)
-        return _answer(call, list(points(self.cloud, query)), query.period)
+        query = self.backend.query(call.query)
+        return _answer(call, list(self.backend.points(query)), query.period)
 
     def meta(self, call: Call) -> Json:
         number, size = call.integer("PageNumber", 1), call.integer("PageSize", 30)

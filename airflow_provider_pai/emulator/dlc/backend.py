@@ -7,18 +7,19 @@ from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
 
-from airflow_provider_pai.emulator import ecs as specs
-from airflow_provider_pai.emulator.account import Cloud, now
+from airflow_provider_pai.emulator.account import Account
+from airflow_provider_pai.emulator.aiworkspace.backend import AIWorkspaceBackend
 from airflow_provider_pai.emulator.dlc.job import KIND, RESERVING, Job
 from airflow_provider_pai.emulator.dlc.life import Life, clean_up, log_file
 from airflow_provider_pai.emulator.dlc.listing import matches, order
 from airflow_provider_pai.emulator.dlc.quotas import Quotas
 from airflow_provider_pai.emulator.dlc.rules import check_choice, check_create, check_number
+from airflow_provider_pai.emulator.ecs import describe_spec, filter_specs
 from airflow_provider_pai.emulator.errors import ApiError, NotFoundError
-from airflow_provider_pai.emulator.paging import page
+from airflow_provider_pai.emulator.queries import page
 from airflow_provider_pai.emulator.runtime.logs import read_log
-from airflow_provider_pai.emulator.runtime.mounts import check_mounts
-from airflow_provider_pai.emulator.wire import Json
+from airflow_provider_pai.emulator.runtime.mounts import FolderSource, check_mounts
+from airflow_provider_pai.emulator.types import Json
 
 _BEFORE_RUNNING = ("Creating", "Queuing", "Bidding", "EnvPreparing", "SanityChecking")
 
@@ -26,10 +27,12 @@ _BEFORE_RUNNING = ("Creating", "Queuing", "Bidding", "EnvPreparing", "SanityChec
 class DlcBackend:
     """All jobs of the account; a restarted emulator knows those of before."""
 
-    def __init__(self, cloud: Cloud) -> None:
-        self.cloud = cloud
-        self.quotas = Quotas(cloud.settings.quotas)
-        self._jobs = {document["JobId"]: Job(cloud, document) for document in cloud.store.all(KIND)}
+    def __init__(self, account: Account, workspaces: AIWorkspaceBackend, oss: FolderSource) -> None:
+        self.account = account
+        self._workspaces = workspaces
+        self._oss = oss
+        self.quotas = Quotas(account.settings.quotas)
+        self._jobs = {document["JobId"]: Job(account, document) for document in account.store.all(KIND)}
         self._lives: dict[str, Life] = {}
         for job in self._jobs.values():
             self._close_interrupted(job)
@@ -51,15 +54,16 @@ class DlcBackend:
     def create(self, request: Json) -> Json:
         """Create a job and start its life."""
         check_create(request)
-        workspace_id = self.cloud.aiworkspace.check_workspace(request.get("WorkspaceId"))
+        workspace_id = self._workspaces.check_workspace(request.get("WorkspaceId"))
+        checkout = self._workspaces.checkout(request["CodeSource"]) if request.get("CodeSource") else None
         paths = [source["MountPath"] for source in request.get("DataSources") or []]
-        if request.get("CodeSource"):
-            paths.append(self.cloud.aiworkspace.checkout(request["CodeSource"]).mount_path)
-        check_mounts(paths)
+        check_mounts([*paths, checkout.mount_path] if checkout else paths)
         defaults = {"Priority": 1, "Accessibility": "PRIVATE"}
-        job = Job.create(self.cloud, {**defaults, **request, "WorkspaceId": workspace_id})
+        job = Job.create(self.account, {**defaults, **request, "WorkspaceId": workspace_id})
         self._jobs[job.id] = job
-        self._lives[job.id] = Life(self.cloud, job, self._folder(job), self.quotas)
+        self._lives[job.id] = Life(
+            self.account, job, folder=self._folder(job), quotas=self.quotas, oss=self._oss, checkout=checkout
+        )
         return {"JobId": job.id}
 
     def get(self, job_id: str, need_detail: bool = True) -> Json:
@@ -68,8 +72,9 @@ class DlcBackend:
 
     def list(self, query: dict[str, str], tags: dict[str, str], number: int, size: int) -> Json:
         """List jobs, one page."""
-        moment = now().timestamp() - self.cloud.settings.list_lag
-        wanted = matches(query, tags)
+        now = self.account.now()
+        moment = now.timestamp() - self.account.settings.list_lag
+        wanted = matches(query, tags, now)
         known = (job.as_of(moment) for job in self._jobs.values())
         found = order(query, [job for job in known if job is not None and wanted(job)])
         return {"Jobs": [job.item() for job in page(found, number, size)], "TotalCount": len(found)}
@@ -106,7 +111,7 @@ class DlcBackend:
         job = self.job(job_id)
         if not job.final:
             raise ApiError(400, "BadRequest", f"Job {job_id} is {job.status}; stop it before deleting it.")
-        self.cloud.store.delete(KIND, job_id)
+        self.account.store.delete(KIND, job_id)
         self._jobs.pop(job_id)
         self._lives.pop(job_id, None)
         shutil.rmtree(self._folder(job), ignore_errors=True)
@@ -150,14 +155,14 @@ class DlcBackend:
 
     def ecs_specs(self, query: dict[str, str], number: int, size: int) -> Json:
         """List instance types, one page."""
-        found = specs.filter_specs(query)
+        found = filter_specs(query)
         return {
-            "EcsSpecs": [specs.describe(spec) for spec in page(found, number, size)],
+            "EcsSpecs": [describe_spec(spec) for spec in page(found, number, size)],
             "TotalCount": len(found),
         }
 
     def _folder(self, job: Job) -> Path:
-        return self.cloud.data / "dlc" / job.id
+        return self.account.data / "dlc" / job.id
 
     def job(self, job_id: str) -> Job:
         """Return one job.

@@ -8,10 +8,11 @@ from collections import deque
 from datetime import datetime
 from typing import Any
 
-from airflow_provider_pai.emulator.account import Cloud, now, timestamp
+from airflow_provider_pai.emulator.account import Account
 from airflow_provider_pai.emulator.dlc.pods import plan
 from airflow_provider_pai.emulator.ecs import is_lingjun, requested
-from airflow_provider_pai.emulator.wire import Json
+from airflow_provider_pai.emulator.times import timestamp
+from airflow_provider_pai.emulator.types import Json
 
 KIND = "dlc-job"
 FINAL = frozenset({"Succeeded", "Failed", "Stopped"})
@@ -52,15 +53,15 @@ _ONLY_GET = ("Description", "CustomEnvs", "RestartRecord")
 class Job:
     """One job; every change is stored when the call returns."""
 
-    def __init__(self, cloud: Cloud, document: Json) -> None:
-        self._cloud = cloud
+    def __init__(self, account: Account, document: Json) -> None:
+        self._account = account
         self.document = document
         self._past: deque[tuple[float, str]] = deque()
 
     @classmethod
-    def create(cls, cloud: Cloud, request: Json) -> Job:
+    def create(cls, account: Account, request: Json) -> Job:
         """Build a new job in status Creating from a checked request."""
-        created = now()
+        created = account.now()
         alphabet = "0123456789abcdefghijklmnopqrstuvwxyz"
         job_id = "dlc" + "".join(secrets.choice(alphabet) for _ in range(13))
         document: Json = {
@@ -69,12 +70,12 @@ class Job:
             "CreatedAt": created.timestamp(),
             "Times": {"GmtCreateTime": timestamp(created)},
             "StatusHistory": [],
-            "Pods": [pod.new_document(job_id) for pod in plan(request)],
+            "Pods": [pod.new_document(job_id, timestamp(created)) for pod in plan(request)],
             "Restarts": 0,
             "RestartRecord": [],
             "Events": [],
         }
-        job = cls(cloud, document)
+        job = cls(account, document)
         job.move("Creating")
         return job
 
@@ -116,11 +117,11 @@ class Job:
 
     def save(self) -> None:
         """Store the document."""
-        moment = now()
+        moment = self._account.now()
         self.document["Times"]["GmtModifiedTime"] = timestamp(moment)
-        text = self._cloud.store.put(KIND, self.id, self.document)
+        text = self._account.store.put(KIND, self.id, self.document)
         self._past.append((moment.timestamp(), text))
-        horizon = moment.timestamp() - self._cloud.settings.list_lag
+        horizon = moment.timestamp() - self._account.settings.list_lag
         while len(self._past) > 1 and self._past[1][0] <= horizon:
             self._past.popleft()
 
@@ -131,11 +132,11 @@ class Job:
         if not self._past or self._past[-1][0] <= moment:
             return self
         older = [text for at, text in self._past if at <= moment] or [self._past[0][1]]
-        return Job(self._cloud, json.loads(older[-1]))
+        return Job(self._account, json.loads(older[-1]))
 
     def move(self, status: str, code: str = "", message: str = "") -> None:
         """Go into a status and record when and why."""
-        moment = timestamp()
+        moment = self._account.timestamp()
         history: list[Json] = self.document["StatusHistory"]
         if history:
             history[-1]["EndTime"] = moment
@@ -151,7 +152,8 @@ class Job:
 
     def event(self, text: str, pod_id: str | None = None, kind: str = "Normal") -> None:
         """Record an event of the job or of one of its pods."""
-        self.document["Events"].append({"Time": now().isoformat(), "PodId": pod_id, "Text": f"{kind} {text}"})
+        event = {"Time": self._account.now().isoformat(), "PodId": pod_id, "Text": f"{kind} {text}"}
+        self.document["Events"].append(event)
         self.save()
 
     def events(self, start: datetime, end: datetime, limit: int, pod_id: str | None = None) -> list[str]:
@@ -189,7 +191,7 @@ class Job:
         }
 
     def _common(self) -> Json:
-        settings = self._cloud.settings
+        settings = self._account.settings
         return {
             **_pick(self.request, *_ECHOED),
             **self._user_vpc(),
@@ -231,7 +233,7 @@ class Job:
         times = self.document["Times"]
         if not self.has_run:
             return 0
-        end = times.get("GmtFinishTime") or timestamp()
+        end = times.get("GmtFinishTime") or self._account.timestamp()
         span = datetime.fromisoformat(end) - datetime.fromisoformat(times["GmtRunningTime"])
         return int(span.total_seconds())
 

@@ -8,18 +8,18 @@ from collections.abc import Awaitable
 from contextlib import suppress
 from pathlib import Path
 
-from airflow_provider_pai.emulator.account import Cloud, timestamp
+from airflow_provider_pai.emulator.account import Account
 from airflow_provider_pai.emulator.dlc.job import MAX_RESTARTS, RESERVING, Job
 from airflow_provider_pai.emulator.dlc.pods import Pod, deciding, environment, is_retryable, new_uid, plan
 from airflow_provider_pai.emulator.dlc.quotas import Quotas
 from airflow_provider_pai.emulator.ecs import is_lingjun, is_spot
 from airflow_provider_pai.emulator.errors import ApiError
 from airflow_provider_pai.emulator.runtime.code import Checkout, CloneError
-from airflow_provider_pai.emulator.runtime.mounts import Mount, mount_all
+from airflow_provider_pai.emulator.runtime.mounts import FolderSource, Mount, mount_all
 from airflow_provider_pai.emulator.runtime.ports import free_ports
 from airflow_provider_pai.emulator.runtime.processes import Process, see_out, stop_all
 from airflow_provider_pai.emulator.runtime.root import Root
-from airflow_provider_pai.emulator.wire import Json
+from airflow_provider_pai.emulator.types import Json
 
 # Which results are held under a JobReservedPolicy; its values are published, its default is not.
 _RESERVED = {
@@ -46,11 +46,22 @@ class JobFailedError(Exception):
 class Life:
     """Runs one job in the background."""
 
-    def __init__(self, cloud: Cloud, job: Job, folder: Path, quotas: Quotas) -> None:
-        self._cloud = cloud
+    def __init__(
+        self,
+        account: Account,
+        job: Job,
+        *,
+        folder: Path,
+        quotas: Quotas,
+        oss: FolderSource,
+        checkout: Checkout | None,
+    ) -> None:
+        self._account = account
         self._job = job
         self._folder = folder
         self._quotas = quotas
+        self._oss = oss
+        self._checkout = checkout
         self._pods = plan(job.request)
         self._ports = free_ports(len(self._pods))
         self._roots: dict[Pod, Root] = {}
@@ -59,7 +70,7 @@ class Life:
         self._work: asyncio.Task[None] | None = None
         self._stop_reason: tuple[str, str] | None = None
         self._released = asyncio.Event()
-        cloud.spawn(self._live(), f"dlc-{job.id}")
+        account.spawn(self._live(), f"dlc-{job.id}")
 
     def stop(self, code: str, message: str) -> None:
         """Begin to stop; the job goes on to Stopped by itself, or to its result if it has one."""
@@ -87,16 +98,16 @@ class Life:
             task = asyncio.current_task()
             if self._stop_reason is None or (task is not None and task.cancelling()):
                 raise  # The emulator ends; at its next start the job is found interrupted.
-            await self._cloud.dwell()
+            await self._account.dwell()
             self._job.move("Stopped", *self._stop_reason)
         finally:
             await see_out(asyncio.ensure_future(asyncio.to_thread(clean_up, self._folder)))
 
     async def _run(self) -> None:
-        await self._cloud.dwell()
+        await self._account.dwell()
         self._job.move("Queuing")
         async with self._quotas.room(self._job):
-            await self._cloud.dwell()
+            await self._account.dwell()
             try:
                 await self._start()
                 await self._within_limit(self._run_pods())
@@ -112,12 +123,12 @@ class Life:
         job = self._job
         if is_spot(job.request["JobSpecs"]) and is_lingjun(job.request["JobSpecs"]):
             job.move("Bidding")
-            await self._cloud.dwell()
+            await self._account.dwell()
         job.move("EnvPreparing")
-        await asyncio.gather(self._prepare(), self._cloud.dwell())
+        await asyncio.gather(self._prepare(), self._account.dwell())
         if job.settings.get("EnableSanityCheck"):
             job.move("SanityChecking")
-            await self._cloud.dwell()
+            await self._account.dwell()
         job.move("Running")
 
     async def _reserve(self, status: str, code: str, message: str) -> None:
@@ -126,7 +137,7 @@ class Life:
         if minutes and self._job.has_run and status in _RESERVED[self._job.settings.get("JobReservedPolicy")]:
             self._job.move(f"{status}Reserving", code, message)
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._released.wait(), minutes * self._cloud.settings.minute)
+                await asyncio.wait_for(self._released.wait(), minutes * self._account.settings.minute)
 
     async def _within_limit(self, work: Awaitable[None]) -> None:
         """Stop the job when JobMaxRunningTimeMinutes, counted from Running, have passed.
@@ -137,7 +148,7 @@ class Life:
         timer = None
         if limit:
             timer = asyncio.get_running_loop().call_later(
-                limit * self._cloud.settings.minute,
+                limit * self._account.settings.minute,
                 self.stop,
                 "JobMaxRunningTimeExceeded",
                 f"The job ran longer than JobMaxRunningTimeMinutes, {limit}.",
@@ -159,26 +170,19 @@ class Life:
             for source in request.get("DataSources") or []
         ]
         try:
-            checkout = await self._clone()
+            if self._checkout:
+                await self._checkout.clone(self._folder / "code", log=self._folder / "logs" / "git.log")
             for pod in self._pods:
                 root = self._roots[pod] = Root(self._folder / "pods" / pod.suffix)
-                await mount_all(root, mounts, self._cloud.oss)
-                if checkout:
-                    await checkout.place(root, self._folder / "code")
+                await mount_all(root, mounts, self._oss)
+                if self._checkout:
+                    await self._checkout.place(root, self._folder / "code")
         except CloneError as error:
             raise JobFailedError("CodeSourceCloneFailed", str(error)) from error
         except OSError as error:
             raise JobFailedError("EnvPreparingFailed", str(error)) from error
         except ApiError as error:
             raise JobFailedError("DataSourceMountFailed", f"{error.code}: {error.message}") from error
-
-    async def _clone(self) -> Checkout | None:
-        source = self._job.request.get("CodeSource")
-        if not source:
-            return None
-        checkout = self._cloud.aiworkspace.checkout(source)
-        await checkout.clone(self._folder / "code", log=self._folder / "logs" / "git.log")
-        return checkout
 
     async def _run_pods(self) -> None:
         """Run all pods until the deciding ones have succeeded or one of any kind has failed."""
@@ -193,7 +197,7 @@ class Life:
             # In the cloud, too, some time passes between the leader's end and the removal of the others.
             finishing = [task for pod, task in tasks.items() if pod.finishes and task in pending]
             if finishing:
-                await asyncio.wait(finishing, timeout=self._cloud.settings.grace)
+                await asyncio.wait(finishing, timeout=self._account.settings.grace)
         finally:
             for task in pending:
                 task.cancel()
@@ -219,10 +223,10 @@ class Life:
             environment=root.translate_environment(environment(request, self._pods, pod, self._ports)),
             folder=root.folder,
             log=log_file(self._folder, self._document(pod_id)["PodUid"]),
-            grace=self._job.settings.get("TerminationGracePeriodSeconds") or self._cloud.settings.grace,
+            grace=self._job.settings.get("TerminationGracePeriodSeconds") or self._account.settings.grace,
         )
         self._processes[pod_id] = process
-        self._document(pod_id).update(Status="Running", GmtStartTime=timestamp())
+        self._document(pod_id).update(Status="Running", GmtStartTime=self._account.timestamp())
         self._job.event(f"Pod {pod_id} started.", pod_id)
         try:
             code = await process.wait()
@@ -238,7 +242,7 @@ class Life:
         self._document(pod_id).update(
             Status="Failed" if code else "Succeeded",
             SubStatus="Evicted" if pod_id in self._evicted else "Normal",
-            GmtFinishTime=timestamp(),
+            GmtFinishTime=self._account.timestamp(),
         )
         self._job.event(f"Pod {pod_id} ended with exit code {code}.", pod_id, "Warning" if code else "Normal")
 
@@ -255,13 +259,13 @@ class Life:
         job["RestartRecord"].append(
             {
                 "JobRestartCount": job["Restarts"],
-                "OccurTime": timestamp(),
+                "OccurTime": self._account.timestamp(),
                 "Reason": reason,
                 "RestartLevelType": "Pod",
             }
         )
         self._job.move("Restarting", "PodRestarting", reason)
-        await self._cloud.dwell()
+        await self._account.dwell()
         self._job.move("Running")
 
     def _document(self, pod_id: str) -> Json:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from datetime import datetime
 
 from airflow_provider_pai.emulator.dlc.job import Job
 from airflow_provider_pai.emulator.ecs import is_spot
 from airflow_provider_pai.emulator.errors import InvalidParameterError
-from airflow_provider_pai.emulator.paging import choice, fuzzy
-from airflow_provider_pai.emulator.runtime.logs import time_range
+from airflow_provider_pai.emulator.queries import choice, fuzzy, time_range
 
 
 def payment(job: Job) -> str:
@@ -53,7 +53,7 @@ NO_EFFECT = (
 READ_ELSEWHERE = ("StartTime", "EndTime", "JobId", "JobIds", "DisplayName", "Tags")
 
 
-def matches(query: dict[str, str], tags: dict[str, str]) -> Callable[[Job], bool]:
+def matches(query: dict[str, str], tags: dict[str, str], now: datetime) -> Callable[[Job], bool]:
     """Return the test of a query.
 
     Without StartTime only jobs created in the last seven days pass, even if JobIds or Tags name an older one.
@@ -63,7 +63,7 @@ def matches(query: dict[str, str], tags: dict[str, str]) -> Callable[[Job], bool
     for name, value in query.items():
         if value and name not in (*EQUAL, *NO_EFFECT, *READ_ELSEWHERE):
             raise InvalidParameterError(f"The emulator's ListJobs has no filter {name}.")
-    start, end = time_range(query)
+    start, end = time_range(query, now)
     ids = {part for part in (query.get("JobId") or query.get("JobIds") or "").split(",") if part}
 
     def test(job: Job) -> bool:

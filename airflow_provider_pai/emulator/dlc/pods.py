@@ -7,9 +7,8 @@ import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from airflow_provider_pai.emulator.account import timestamp
 from airflow_provider_pai.emulator.ecs import gpus_of
-from airflow_provider_pai.emulator.wire import Json
+from airflow_provider_pai.emulator.types import Json
 
 HOST = "127.0.0.1"
 
@@ -44,7 +43,7 @@ class Pod:
         """Return the end of the pod's id, e.g. `worker-0`."""
         return f"{self.role.lower()}-{self.index}"
 
-    def new_document(self, job_id: str) -> Json:
+    def new_document(self, job_id: str, created: str) -> Json:
         """Return the pod as GetJob shows it before it has started."""
         return {
             "PodId": f"{job_id}-{self.suffix}",
@@ -52,7 +51,7 @@ class Pod:
             "Type": self.role,
             "Status": "Pending",
             "SubStatus": "Normal",
-            "GmtCreateTime": timestamp(),
+            "GmtCreateTime": created,
             "GmtStartTime": None,
             "GmtFinishTime": None,
             "Ip": HOST,

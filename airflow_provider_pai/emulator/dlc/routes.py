@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from functools import partial
 
 from starlette.routing import BaseRoute
 
-from airflow_provider_pai.emulator.account import Cloud
-from airflow_provider_pai.emulator.runtime.logs import time_range
-from airflow_provider_pai.emulator.wire import Call, Json, api_route
+from airflow_provider_pai.emulator.account import Account
+from airflow_provider_pai.emulator.dlc.backend import DlcBackend
+from airflow_provider_pai.emulator.queries import time_range
+from airflow_provider_pai.emulator.types import Json
+from airflow_provider_pai.emulator.wire import Call, api_route
 
 VERSION = "2020-12-03"
 MODELS = "alibabacloud_pai_dlc20201203.models"
@@ -17,13 +20,15 @@ PAGE_SIZE = 10
 LINES = 2000
 
 
-def routes(cloud: Cloud) -> list[BaseRoute]:
+def routes(account: Account, backend: DlcBackend) -> list[BaseRoute]:
     """Return the routes of jobs and instance types."""
-    backend = cloud.dlc
-    route = partial(api_route, cloud, version=VERSION)
+    route = partial(api_route, account, version=VERSION)
 
     def paging(call: Call) -> tuple[int, int]:
         return call.integer("PageNumber", 1), call.integer("PageSize", PAGE_SIZE)
+
+    def span(call: Call) -> tuple[datetime, datetime]:
+        return time_range(call.query, account.now())
 
     def create(call: Call) -> Json:
         return backend.create(call.body)
@@ -45,14 +50,14 @@ def routes(cloud: Cloud) -> list[BaseRoute]:
 
     def logs(call: Call) -> Json:
         limit, uid = call.integer("MaxLines", LINES), call.query.get("PodUid") or ""
-        return backend.logs(call.path["job"], call.path["pod"], uid, time_range(call.query), limit)
+        return backend.logs(call.path["job"], call.path["pod"], uid, span(call), limit)
 
     def pod_events(call: Call) -> Json:
         limit = call.integer("MaxEventsNum", LINES)
-        return backend.pod_events(call.path["job"], call.path["pod"], time_range(call.query), limit)
+        return backend.pod_events(call.path["job"], call.path["pod"], span(call), limit)
 
     def job_events(call: Call) -> Json:
-        return backend.job_events(call.path["job"], time_range(call.query), call.integer("MaxEventsNum", LINES))
+        return backend.job_events(call.path["job"], span(call), call.integer("MaxEventsNum", LINES))
 
     def ecs_specs(call: Call) -> Json:
         return backend.ecs_specs(call.query, *paging(call))

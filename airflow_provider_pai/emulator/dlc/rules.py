@@ -13,7 +13,7 @@ from typing import Any
 from airflow_provider_pai.emulator.ecs import check_ecs_spec
 from airflow_provider_pai.emulator.errors import InvalidParameterError
 from airflow_provider_pai.emulator.runtime.mounts import check_mount_path, parse_oss_uri
-from airflow_provider_pai.emulator.wire import Json
+from airflow_provider_pai.emulator.types import Json
 
 MAX_BYTES = 65_536
 REQUIRED = ("DisplayName", "JobType", "JobSpecs", "UserCommand")

@@ -6,14 +6,16 @@ from collections.abc import Callable, Sequence
 from datetime import datetime
 from pathlib import Path
 
-from airflow_provider_pai.emulator.account import Cloud
+from airflow_provider_pai.emulator.account import Account
+from airflow_provider_pai.emulator.aiworkspace.backend import AIWorkspaceBackend
 from airflow_provider_pai.emulator.dsw.instance import KIND, Instance
 from airflow_provider_pai.emulator.dsw.life import Life, erase
 from airflow_provider_pai.emulator.dsw.rules import check_instance, check_labels
 from airflow_provider_pai.emulator.ecs import EcsSpec, check_ecs_spec, filter_specs
 from airflow_provider_pai.emulator.errors import ApiError, InvalidParameterError, NotFoundError
-from airflow_provider_pai.emulator.paging import choice, fuzzy, page
-from airflow_provider_pai.emulator.wire import Json
+from airflow_provider_pai.emulator.queries import choice, fuzzy, page
+from airflow_provider_pai.emulator.runtime.mounts import FolderSource
+from airflow_provider_pai.emulator.types import Json
 
 MAX_LABELS = 4
 SORT_KEYS: dict[str, Callable[[Instance], object]] = {
@@ -45,12 +47,12 @@ CHANGEABLE_ANYTIME = frozenset({"InstanceName", "Accessibility", "Priority"})
 class DswBackend:
     """All instances of the account; a restarted emulator knows those of before."""
 
-    def __init__(self, cloud: Cloud) -> None:
-        self.cloud = cloud
-        self._instances = {document["InstanceId"]: Instance(cloud, document) for document in cloud.store.all(KIND)}
-        self._lives = {
-            instance.id: Life(cloud, instance, self._folder(instance)) for instance in self._instances.values()
-        }
+    def __init__(self, account: Account, workspaces: AIWorkspaceBackend, oss: FolderSource) -> None:
+        self.account = account
+        self._workspaces = workspaces
+        self._oss = oss
+        self._instances = {document["InstanceId"]: Instance(account, document) for document in account.store.all(KIND)}
+        self._lives = {instance.id: self._life(instance) for instance in self._instances.values()}
         for instance in list(self._instances.values()):
             self._close_interrupted(instance)
 
@@ -70,11 +72,11 @@ class DswBackend:
         check_instance(request)
         if request.get("EcsSpec"):
             check_ecs_spec("EcsSpec", request["EcsSpec"])
-        workspace_id = self.cloud.aiworkspace.check_workspace(request.get("WorkspaceId"))
+        workspace_id = self._workspaces.check_workspace(request.get("WorkspaceId"))
         defaults = {"Accessibility": "PRIVATE", "Priority": 1}
-        instance = Instance.create(self.cloud, {**defaults, **request, "WorkspaceId": workspace_id})
+        instance = Instance.create(self.account, {**defaults, **request, "WorkspaceId": workspace_id})
         self._instances[instance.id] = instance
-        self._lives[instance.id] = Life(self.cloud, instance, self._folder(instance))
+        self._lives[instance.id] = self._life(instance)
         self._lives[instance.id].start()
         return {"InstanceId": instance.id}
 
@@ -157,8 +159,11 @@ class DswBackend:
         found = filter_specs(query)
         return {"EcsSpecs": [_describe_spec(spec) for spec in page(found, number, size)], "TotalCount": len(found)}
 
+    def _life(self, instance: Instance) -> Life:
+        return Life(self.account, instance, self._folder(instance), self._oss)
+
     def _folder(self, instance: Instance) -> Path:
-        return self.cloud.data / "dsw" / instance.id
+        return self.account.data / "dsw" / instance.id
 
     def _instance(self, instance_id: str) -> Instance:
         if instance_id not in self._instances:
@@ -174,7 +179,7 @@ class DswBackend:
         return instance
 
     def _forget(self, instance: Instance) -> None:
-        self.cloud.store.delete(KIND, instance.id)
+        self.account.store.delete(KIND, instance.id)
         self._instances.pop(instance.id, None)
         self._lives.pop(instance.id, None)
 

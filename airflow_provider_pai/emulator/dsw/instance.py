@@ -6,8 +6,9 @@ import secrets
 from datetime import datetime
 from typing import Any
 
-from airflow_provider_pai.emulator.account import Cloud, now, timestamp
-from airflow_provider_pai.emulator.wire import Json
+from airflow_provider_pai.emulator.account import Account
+from airflow_provider_pai.emulator.times import timestamp
+from airflow_provider_pai.emulator.types import Json
 
 KIND = "dsw-instance"
 RESTING = frozenset({"Stopped", "Failed", "SaveFailed"})
@@ -40,14 +41,14 @@ _URLS = {"InstanceUrl": "", "JupyterlabUrl": "lab/", "TerminalUrl": "tty/", "Web
 class Instance:
     """One instance; every change is stored when the call returns."""
 
-    def __init__(self, cloud: Cloud, document: Json) -> None:
-        self._cloud = cloud
+    def __init__(self, account: Account, document: Json) -> None:
+        self._account = account
         self.document = document
 
     @classmethod
-    def create(cls, cloud: Cloud, request: Json) -> Instance:
+    def create(cls, account: Account, request: Json) -> Instance:
         """Build a new instance in status Creating from a checked request."""
-        created = now()
+        created = account.now()
         document: Json = {
             "InstanceId": f"dsw-{secrets.token_hex(8)}",
             "Request": request,
@@ -58,7 +59,7 @@ class Instance:
             "Snapshots": [],
             "Events": [],
         }
-        instance = cls(cloud, document)
+        instance = cls(account, document)
         instance.move("Creating")
         return instance
 
@@ -85,12 +86,13 @@ class Instance:
 
     def save(self) -> None:
         """Store the document."""
-        self.document["GmtModifiedTime"] = timestamp()
-        self._cloud.store.put(KIND, self.id, self.document)
+        self.document["GmtModifiedTime"] = self._account.timestamp()
+        self._account.store.put(KIND, self.id, self.document)
 
     def move(self, status: str, code: str = "", message: str = "") -> None:
         """Go into a status."""
-        moment = now().timestamp()
+        now = self._account.now()
+        moment = now.timestamp()
         if self.document["RunningSince"] and status != "Running":
             self.document["RunningMs"] += int(1000 * (moment - self.document["RunningSince"]))
         self.document.update(
@@ -99,13 +101,14 @@ class Instance:
             ReasonMessage=message,
             RunningSince=moment if status == "Running" else None,
         )
-        self.document["Events"].append({"Time": now().isoformat(), "Text": f"Instance is {status}. {message}".strip()})
+        self.document["Events"].append({"Time": now.isoformat(), "Text": f"Instance is {status}. {message}".strip()})
         self.save()
 
     def take_snapshot(self) -> None:
         """Record a saved image; the root folder stays as it is anyway."""
-        moment, name = timestamp(), f"{self.request['InstanceName']}_{len(self.document['Snapshots']) + 1}"
-        registry = f"dsw-registry.{self._cloud.settings.region}.cr.aliyuncs.com/pai"
+        moment = self._account.timestamp()
+        name = f"{self.request['InstanceName']}_{len(self.document['Snapshots']) + 1}"
+        registry = f"dsw-registry.{self._account.settings.region}.cr.aliyuncs.com/pai"
         self.document["Snapshots"].append(
             {
                 "ImageId": f"image-{secrets.token_hex(8)}",
@@ -130,7 +133,7 @@ class Instance:
 
     def describe(self) -> Json:
         """Return the fields that GetInstance and ListInstances have in common."""
-        settings, request = self._cloud.settings, self.request
+        settings, request = self._account.settings, self.request
         snapshots = self.document["Snapshots"]
         return {
             **{name: request[name] for name in _ECHOED if request.get(name) is not None},
@@ -166,8 +169,8 @@ class Instance:
 
     def _running_ms(self) -> int:
         since = self.document["RunningSince"]
-        return int(1000 * (now().timestamp() - since)) if since else 0
+        return int(1000 * (self._account.now().timestamp() - since)) if since else 0
 
     def _urls(self) -> Json:
-        gateway = f"https://dsw-gateway-{self._cloud.settings.region}.data.aliyun.com/{self.id}/"
+        gateway = f"https://dsw-gateway-{self._account.settings.region}.data.aliyun.com/{self.id}/"
         return {name: gateway + path for name, path in _URLS.items()}

@@ -8,10 +8,10 @@ from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any
 
-from airflow_provider_pai.emulator.account import Cloud
+from airflow_provider_pai.emulator.account import Account
 from airflow_provider_pai.emulator.dsw.instance import Instance
 from airflow_provider_pai.emulator.errors import ApiError
-from airflow_provider_pai.emulator.runtime.mounts import Mount, mount_all
+from airflow_provider_pai.emulator.runtime.mounts import FolderSource, Mount, mount_all
 from airflow_provider_pai.emulator.runtime.processes import Process, see_out, stop_all
 from airflow_provider_pai.emulator.runtime.root import Root
 
@@ -21,10 +21,11 @@ STARTING = ("ResourceAllocating", "EnvPreparing", "Starting")
 class Life:
     """Runs one instance in the background, one thing at a time."""
 
-    def __init__(self, cloud: Cloud, instance: Instance, folder: Path) -> None:
-        self._cloud = cloud
+    def __init__(self, account: Account, instance: Instance, folder: Path, oss: FolderSource) -> None:
+        self._account = account
         self._instance = instance
         self._folder = folder
+        self._oss = oss
         self._task: asyncio.Task[None] | None = None
 
     def start(self) -> None:
@@ -42,16 +43,16 @@ class Life:
         self._next(self._delete(forget))
 
     def _next(self, step: Coroutine[Any, Any, None]) -> None:
-        self._task = self._cloud.spawn(step, f"dsw-{self._instance.id}")
+        self._task = self._account.spawn(step, f"dsw-{self._instance.id}")
 
     async def _start(self) -> None:
         try:
             for status in STARTING:
-                await self._cloud.dwell()
+                await self._account.dwell()
                 self._instance.move(status)
                 if status == "EnvPreparing":
                     root = await self._prepare()
-            await self._cloud.dwell()
+            await self._account.dwell()
         except ApiError as error:
             self._instance.move("Failed", "DatasetMountFailed", f"{error.code}: {error.message}")
             return
@@ -67,7 +68,7 @@ class Life:
             Mount(dataset["Uri"], dataset["MountPath"], dataset.get("MountAccess") == "RO")
             for dataset in self._instance.request.get("Datasets") or []
         ]
-        await mount_all(root, mounts, self._cloud.oss)
+        await mount_all(root, mounts, self._oss)
         return root
 
     async def _run(self, root: Root) -> None:
@@ -82,7 +83,7 @@ class Life:
             environment=root.translate_environment(request.get("EnvironmentVariables") or {}),
             folder=root.folder,
             log=self._folder / "logs" / "on-start.log",
-            grace=self._cloud.settings.grace,
+            grace=self._account.settings.grace,
         )
         try:
             await process.wait()
@@ -91,19 +92,19 @@ class Life:
 
     async def _stop(self, running: asyncio.Task[None] | None, save_image: bool) -> None:
         if save_image:
-            await self._cloud.dwell()
+            await self._account.dwell()
             self._instance.take_snapshot()
             self._instance.move("Saved")
-            await self._cloud.dwell()
+            await self._account.dwell()
             self._instance.move("Stopping")
         if running is not None:
             running.cancel()
             await see_out(asyncio.gather(running, return_exceptions=True))
-        await self._cloud.dwell()
+        await self._account.dwell()
         self._instance.move("Stopped")
 
     async def _delete(self, forget: Callable[[], None]) -> None:
-        await self._cloud.dwell()
+        await self._account.dwell()
         forget()
         await asyncio.to_thread(erase, self._folder)
 

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import datetime
 from functools import partial
 
 from starlette.routing import BaseRoute, Route
 
-from airflow_provider_pai.emulator.account import Cloud
+from airflow_provider_pai.emulator.account import Account
+from airflow_provider_pai.emulator.dsw.backend import DswBackend
 from airflow_provider_pai.emulator.errors import ApiError, InvalidParameterError
-from airflow_provider_pai.emulator.runtime.logs import time_range
-from airflow_provider_pai.emulator.wire import Call, Json, api_route
+from airflow_provider_pai.emulator.queries import time_range
+from airflow_provider_pai.emulator.types import Json
+from airflow_provider_pai.emulator.wire import Call, api_route
 
 VERSION = "2022-01-01"
 MODELS = "alibabacloud_pai_dsw20220101.models"
@@ -19,13 +22,15 @@ PAGE_SIZE = 10
 EVENTS = 2000
 
 
-def routes(cloud: Cloud) -> list[BaseRoute]:
+def routes(account: Account, backend: DswBackend) -> list[BaseRoute]:
     """Return the routes of instances and instance types."""
-    backend = cloud.dsw
-    route = partial(_route, cloud)
+    route = partial(_route, account)
 
     def paging(call: Call) -> tuple[int, int]:
         return call.integer("PageNumber", 1), call.integer("PageSize", PAGE_SIZE)
+
+    def span(call: Call) -> tuple[datetime, datetime]:
+        return time_range(call.query, account.now())
 
     def create(call: Call) -> Json:
         return backend.create(call.body)
@@ -50,7 +55,7 @@ def routes(cloud: Cloud) -> list[BaseRoute]:
 
     def events(call: Call) -> Json:
         limit = call.integer("MaxEventsNum", EVENTS)
-        return backend.events(call.path["id"], time_range(call.query), limit)
+        return backend.events(call.path["id"], span(call), limit)
 
     def update_labels(call: Call) -> Json:
         return backend.update_labels(call.path["id"], call.body.get("Labels") or [])
@@ -80,7 +85,7 @@ def routes(cloud: Cloud) -> list[BaseRoute]:
 
 
 def _route(
-    cloud: Cloud, method: str, path: str, action: str, handler: Callable[[Call], Json], model: str | None = None
+    account: Account, method: str, path: str, action: str, handler: Callable[[Call], Json], model: str | None = None
 ) -> Route:
     def answer(call: Call) -> Json:
         try:
@@ -88,4 +93,4 @@ def _route(
         except InvalidParameterError as error:
             raise ApiError(error.status, "ValidationError", error.message) from error
 
-    return api_route(cloud, method, path, action, VERSION, answer, model)
+    return api_route(account, method, path, action, VERSION, answer, model)

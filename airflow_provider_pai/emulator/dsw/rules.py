@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from airflow_provider_pai.emulator.errors import InvalidParameterError
 from airflow_provider_pai.emulator.runtime.mounts import check_mount_path, check_mounts, parse_oss_uri
-from airflow_provider_pai.emulator.wire import Json
+from airflow_provider_pai.emulator.types import Json
 
 EXCLUSIVE = (("EcsSpec", "ResourceId"), ("ImageId", "ImageUrl"))
 

@@ -11,12 +11,10 @@ from __future__ import annotations
 import asyncio
 import math
 import time
-from typing import Any
 
 from airflow_provider_pai.emulator.eas.service import Service
 from airflow_provider_pai.emulator.errors import ConflictError, InvalidParameterError, NotFoundError
-
-Json = dict[str, Any]
+from airflow_provider_pai.emulator.types import Json
 
 TOLERANCE = 0.1
 # Seconds of a minute of 60: how often is looked, over how many seconds requests are counted.
@@ -60,7 +58,7 @@ def describe(service: Service) -> Json:
 def start(service: Service) -> None:
     """Begin to scale a service that has an autoscaler."""
     if service.record.autoscaler is not None and (service.scaler is None or service.scaler.done()):
-        service.scaler = service.cloud.spawn(_watch(service), f"eas-autoscaler-{service.record.name}")
+        service.scaler = service.account.spawn(_watch(service), f"eas-autoscaler-{service.record.name}")
 
 
 async def _watch(service: Service) -> None:
@@ -126,9 +124,9 @@ def _stable(service: Service, kind: str) -> float:
 def _qps(service: Service) -> float:
     """Return the requests a second of one instance."""
     seconds = max(1, round(_WINDOW * _second(service)))
-    requests = service.series.window(int(time.time()) - seconds, seconds).requests
+    requests = service.series.window(int(service.series.now()) - seconds, seconds).requests
     return requests / seconds / max(1, service.spec.instances)
 
 
 def _second(service: Service) -> float:
-    return service.cloud.settings.minute / 60
+    return service.account.settings.minute / 60

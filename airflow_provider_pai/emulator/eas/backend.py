@@ -10,11 +10,10 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from airflow_provider_pai.emulator.account import Cloud
+from airflow_provider_pai.emulator.account import Account
 from airflow_provider_pai.emulator.eas import autoscaler
 from airflow_provider_pai.emulator.eas import config as service_json
 from airflow_provider_pai.emulator.eas.groups import Groups
-from airflow_provider_pai.emulator.eas.probe import Prober
 from airflow_provider_pai.emulator.eas.service import Service
 from airflow_provider_pai.emulator.eas.state import (
     SAFETY_LOCKS,
@@ -24,9 +23,9 @@ from airflow_provider_pai.emulator.eas.state import (
     new_token,
 )
 from airflow_provider_pai.emulator.errors import ApiError, ConflictError, InvalidParameterError, NotFoundError
+from airflow_provider_pai.emulator.runtime.mounts import FolderSource
 from airflow_provider_pai.emulator.runtime.root import Root
-
-Json = dict[str, Any]
+from airflow_provider_pai.emulator.types import Json
 
 # The statuses in which a command is refused; every command is refused while the service is deleted.
 REFUSED_IN = {
@@ -41,12 +40,12 @@ DANGEROUS = frozenset({"stop", "delete"})
 class EasBackend:
     """The services of one account."""
 
-    def __init__(self, cloud: Cloud) -> None:
-        self.cloud = cloud
-        self.prober = Prober()
+    def __init__(self, account: Account, oss: FolderSource) -> None:
+        self.account = account
+        self._oss = oss
         self.services: dict[str, Service] = {}
-        self.groups = Groups(cloud, self.services)
-        for document in cloud.store.all("eas_service"):
+        self.groups = Groups(account, self.services)
+        for document in account.store.all("eas_service"):
             self._restore(ServiceRecord.from_document(document))
 
     def get(self, name: str) -> Service:
@@ -66,15 +65,17 @@ class EasBackend:
             raise ConflictError(f"Service {spec.name} already exists.", "InvalidService.AlreadyExists")
         if spec.group is not None:
             self.groups.join(spec.group, workspace_id)
+        created = self.account.timestamp()
         record = ServiceRecord(
             name=spec.name,
             group=spec.group,
             token=spec.token or new_token(),
             workspace_id=workspace_id,
             labels={**_texts(config.get("labels")), **labels},
-            versions=[Version(config=config)],
+            versions=[Version(config=config, built=created)],
+            created=created,
         )
-        service = self.services[spec.name] = Service(self.cloud, record)
+        service = self.services[spec.name] = Service(self.account, record, self._oss)
         service.run("create")
         return service
 
@@ -91,7 +92,7 @@ class EasBackend:
         if spec.group != record.group:
             self._move(service, spec.group)
         life = "scale" if service_json.only_scales(record.config, config) else "update"
-        record.versions.append(Version(config=config))
+        record.versions.append(Version(config=config, built=self.account.timestamp()))
         record.current = len(record.versions)
         record.token = spec.token or record.token
         self._roll(service, life)
@@ -166,7 +167,7 @@ class EasBackend:
         """Return a service's own endpoint; the form for group members is UNCONFIRMED."""
         record = service.record
         path = record.name if record.group is None else f"{record.group}.{record.name}"
-        return f"http://{self.cloud.endpoints['eas']}/api/predict/{path}"
+        return f"http://{self.account.endpoints['eas']}/api/predict/{path}"
 
     def describe(self, service: Service) -> Json:
         """Return the fields of DescribeService."""
@@ -175,8 +176,8 @@ class EasBackend:
         return {
             **{name: metadata[key] for name, key in _NUMBERS.items() if isinstance(metadata.get(key), int)},
             "AccessToken": record.token,
-            "CallerUid": self.cloud.settings.account_id,
-            "ParentUid": self.cloud.settings.account_id,
+            "CallerUid": self.account.settings.account_id,
+            "ParentUid": self.account.settings.account_id,
             "CreateTime": record.created,
             "UpdateTime": record.updated,
             "CurrentVersion": record.current,
@@ -191,7 +192,7 @@ class EasBackend:
             "TotalInstance": service.total_instances,
             "RunningInstance": ready,
             "PendingInstance": max(0, service.total_instances - ready),
-            "Region": self.cloud.settings.region,
+            "Region": self.account.settings.region,
             "Role": "Standard",
             "SafetyLock": record.lock,
             "ServiceConfig": json.dumps(record.config),
@@ -233,11 +234,11 @@ class EasBackend:
 
     def _forget(self, service: Service) -> None:
         del self.services[service.record.name]
-        self.cloud.store.delete("eas_service", service.record.name)
+        self.account.store.delete("eas_service", service.record.name)
         self.groups.leave(service.record.group)
 
     def _restore(self, record: ServiceRecord) -> None:
-        service = self.services[record.name] = Service(self.cloud, record)
+        service = self.services[record.name] = Service(self.account, record, self._oss)
         Root(service.folder / "roots").remove()
         autoscaler.start(service)
         if record.wanted == "Running":

@@ -8,12 +8,10 @@ from __future__ import annotations
 import re
 import shlex
 from dataclasses import dataclass, replace
-from typing import Any
 
 from airflow_provider_pai.emulator.errors import InvalidParameterError
 from airflow_provider_pai.emulator.runtime.mounts import Mount, check_mount_path, check_mounts, parse_oss_uri
-
-Json = dict[str, Any]
+from airflow_provider_pai.emulator.types import Json
 
 NAME = re.compile(r"[a-z0-9_]{3,63}")
 RESERVED_PORTS = frozenset({8080, 9090})

@@ -6,23 +6,25 @@ import asyncio
 from collections.abc import Callable, Collection
 from pathlib import Path
 
-from airflow_provider_pai.emulator.account import Cloud
+from airflow_provider_pai.emulator.account import Account
 from airflow_provider_pai.emulator.eas.config import ServiceSpec
 from airflow_provider_pai.emulator.eas.instance import Instance
+from airflow_provider_pai.emulator.runtime.mounts import FolderSource
 
 
-class StartError(Exception):
+class InstanceFailedError(Exception):
     """An instance of the new set was given up; the text is the cloud's message."""
 
 
 class Fleet:
     """Instances of a service; `on_event` hears every sentence about one of them."""
 
-    def __init__(self, cloud: Cloud, folder: Path, on_event: Callable[[str], None]) -> None:
-        self.cloud = cloud
+    def __init__(self, account: Account, folder: Path, oss: FolderSource, on_event: Callable[[str], None]) -> None:
+        self.account = account
         self.instances: list[Instance] = []
         self.changed = asyncio.Event()
         self._folder = folder
+        self._oss = oss
         self._on_event = on_event
         self._turn = 0
 
@@ -49,14 +51,14 @@ class Fleet:
         """Bring up what the spec asks for, then retire the rest, which serves until then.
 
         :param keep: let instances stay that the spec would start again as they are.
-        :raises StartError: when an instance can't come up; what served goes on serving.
+        :raises InstanceFailedError: when an instance can't come up; what served goes on serving.
         """
         staying = [instance for instance in self.instances if keep and instance.fits(spec)][: spec.instances]
         leaving = [instance for instance in self.instances if instance not in staying]
         new = self._start(spec, version, spec.instances - len(staying))
         try:
             await self._all_ready(staying + new)
-        except StartError:
+        except InstanceFailedError:
             await self.retire([instance for instance in new if not instance.given_up])
             raise
         await self.retire(leaving)
@@ -68,7 +70,7 @@ class Fleet:
         self.changed.set()
 
     def _start(self, spec: ServiceSpec, version: int, count: int) -> list[Instance]:
-        new = [Instance(self.cloud, spec, version, self._folder, self._heard) for _ in range(count)]
+        new = [Instance(self.account, spec, version, self._folder, self._oss, self._heard) for _ in range(count)]
         self.instances.extend(new)
         for instance in new:
             instance.start()
@@ -78,7 +80,7 @@ class Fleet:
         while not all(instance.ready for instance in instances):
             for instance in instances:
                 if instance.given_up:
-                    raise StartError(instance.last_message)
+                    raise InstanceFailedError(instance.last_message)
             self.changed.clear()
             await self.changed.wait()
 

@@ -16,13 +16,14 @@ from collections.abc import AsyncIterator, Callable
 
 import aiohttp
 from starlette.routing import BaseRoute, Route
-from starlette.types import Message, Receive, Scope, Send
 from yarl import URL
 
-from airflow_provider_pai.emulator.account import Cloud
+from airflow_provider_pai.emulator.account import Account
+from airflow_provider_pai.emulator.eas.backend import EasBackend
 from airflow_provider_pai.emulator.eas.instance import Instance
 from airflow_provider_pai.emulator.eas.mirror import next_targets
 from airflow_provider_pai.emulator.eas.service import Service
+from airflow_provider_pai.emulator.types import Message, Receive, Scope, Send
 
 PREFIX = "/api/predict/"
 
@@ -44,17 +45,18 @@ _SET_BY_SERVER = frozenset({b"date", b"server"})
 Headers = list[tuple[bytes, bytes]]
 
 
-def routes(cloud: Cloud) -> list[BaseRoute]:
+def routes(account: Account, backend: EasBackend) -> list[BaseRoute]:
     """Return the gateway's routes, for every method."""
-    gateway = Gateway(cloud)
+    gateway = Gateway(account, backend)
     return [Route("/api/predict/{name}", gateway), Route("/api/predict/{name}/{rest:path}", gateway)]
 
 
 class Gateway:
     """The ASGI application of the routes."""
 
-    def __init__(self, cloud: Cloud) -> None:
-        self.cloud = cloud
+    def __init__(self, account: Account, backend: EasBackend) -> None:
+        self.account = account
+        self.backend = backend
         self._session: aiohttp.ClientSession | None = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -77,11 +79,11 @@ class Gateway:
 
     def _target(self, name: str) -> tuple[str, Callable[[], Service | None]] | None:
         """Return the token that a name asks for and who then serves."""
-        eas = self.cloud.eas
-        if (group := eas.groups.records.get(name)) is not None:
-            return group.token, lambda: eas.groups.choose(name)
+        groups = self.backend.groups
+        if (group := groups.records.get(name)) is not None:
+            return group.token, lambda: groups.choose(name)
         group_name, _, member = name.rpartition(".")
-        service = eas.services.get(member)
+        service = self.backend.services.get(member)
         if service is None or (service.record.group or "") != group_name:
             return None
         return service.record.token, lambda: service
@@ -104,11 +106,11 @@ class Gateway:
 
     async def _mirror(self, service: Service, exchange: _Exchange) -> None:
         """Send copies of the request to the mirror's targets; nobody waits for them."""
-        targets = [self.cloud.eas.services.get(name) for name in next_targets(service)]
+        targets = [self.backend.services.get(name) for name in next_targets(service)]
         copy = await exchange.copy() if any(targets) else None
         for target in targets:
             if target is not None and copy is not None:
-                self.cloud.spawn(self._send_copy(target, copy), f"eas-mirror-{target.record.name}")
+                self.account.spawn(self._send_copy(target, copy), f"eas-mirror-{target.record.name}")
 
     async def _send_copy(self, target: Service, copy: _Exchange) -> None:
         with contextlib.suppress(aiohttp.ClientError, TimeoutError, OSError):
@@ -126,7 +128,7 @@ class Gateway:
             )
             # A request that an instance has heard, and perhaps died of, must not go out a second time.
             self._session._retry_connection = False
-            self.cloud.spawn(self._close_at_end(self._session), "eas-gateway")
+            self.account.spawn(self._close_at_end(self._session), "eas-gateway")
         return self._session
 
     async def _close_at_end(self, session: aiohttp.ClientSession) -> None:

@@ -5,24 +5,22 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping
 from dataclasses import asdict
-from typing import Any
 
-from airflow_provider_pai.emulator.account import Cloud, timestamp
+from airflow_provider_pai.emulator.account import Account
 from airflow_provider_pai.emulator.eas.service import Service
 from airflow_provider_pai.emulator.eas.state import TRAFFIC_MODES, GroupRecord
 from airflow_provider_pai.emulator.eas.traffic import Split
 from airflow_provider_pai.emulator.errors import ConflictError, InvalidParameterError, NotFoundError
-
-Json = dict[str, Any]
+from airflow_provider_pai.emulator.types import Json
 
 
 class Groups:
     """The groups of one account."""
 
-    def __init__(self, cloud: Cloud, services: Mapping[str, Service]) -> None:
-        self.cloud = cloud
+    def __init__(self, account: Account, services: Mapping[str, Service]) -> None:
+        self.account = account
         self._services = services
-        self.records = {document["name"]: GroupRecord(**document) for document in cloud.store.all("eas_group")}
+        self.records = {document["name"]: GroupRecord(**document) for document in account.store.all("eas_group")}
         self._splits: dict[str, Split] = {}
         self._modes = {name: record.mode for name, record in self.records.items()}
         """Traffic modes that the gateway acts on; they follow the records after `weight_lag`."""
@@ -50,7 +48,7 @@ class Groups:
         if service is not None and service.record.group is None:
             raise ConflictError(f"Group {name} bears the name of a service.", "InvalidGroup.AlreadyExists")
         if name not in self.records:
-            self._save(GroupRecord(name=name, workspace_id=workspace_id))
+            self._save(GroupRecord(name=name, workspace_id=workspace_id, created=self.account.timestamp()))
 
     def leave(self, name: str | None) -> None:
         """Delete the group if it has no service left."""
@@ -58,7 +56,7 @@ class Groups:
             del self.records[name]
             self._splits.pop(name, None)
             self._modes.pop(name, None)
-            self.cloud.store.delete("eas_group", name)
+            self.account.store.delete("eas_group", name)
 
     def set_mode(self, name: str, mode: str) -> GroupRecord:
         """Choose how traffic is split: `auto` by instances, `customized` by weights."""
@@ -67,7 +65,7 @@ class Groups:
             raise InvalidParameterError(f"TrafficMode must be one of {TRAFFIC_MODES}, not {mode!r}.")
         record.mode = mode
         self._save(record)
-        asyncio.get_running_loop().call_later(self.cloud.settings.weight_lag, self._modes.__setitem__, name, mode)
+        asyncio.get_running_loop().call_later(self.account.settings.weight_lag, self._modes.__setitem__, name, mode)
         return record
 
     def choose(self, name: str) -> Service | None:
@@ -83,13 +81,13 @@ class Groups:
 
     def url(self, name: str) -> str:
         """Return the group's endpoint."""
-        return f"http://{self.cloud.endpoints['eas']}/api/predict/{name}"
+        return f"http://{self.account.endpoints['eas']}/api/predict/{name}"
 
     def describe(self, record: GroupRecord) -> Json:
         """Return the fields of DescribeGroup."""
         return {
             "Name": record.name,
-            "ClusterId": self.cloud.settings.region,
+            "ClusterId": self.account.settings.region,
             "AccessToken": record.token,
             "TrafficMode": record.mode,
             "InternetEndpoint": self.url(record.name),
@@ -99,6 +97,6 @@ class Groups:
         }
 
     def _save(self, record: GroupRecord) -> None:
-        record.updated = timestamp()
+        record.updated = self.account.timestamp()
         self.records[record.name] = record
-        self.cloud.store.put("eas_group", record.name, asdict(record))
+        self.account.store.put("eas_group", record.name, asdict(record))

@@ -10,11 +10,11 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
-from airflow_provider_pai.emulator.account import Cloud, timestamp
+from airflow_provider_pai.emulator.account import Account
 from airflow_provider_pai.emulator.eas.config import Check, ServiceSpec
-from airflow_provider_pai.emulator.eas.probe import Prober
+from airflow_provider_pai.emulator.eas.probe import passes
 from airflow_provider_pai.emulator.errors import ApiError
-from airflow_provider_pai.emulator.runtime.mounts import mount_all
+from airflow_provider_pai.emulator.runtime.mounts import FolderSource, mount_all
 from airflow_provider_pai.emulator.runtime.ports import free_ports
 from airflow_provider_pai.emulator.runtime.processes import Process
 from airflow_provider_pai.emulator.runtime.root import Root
@@ -28,18 +28,25 @@ class Instance:
     """Life of one instance; `on_change` hears when it becomes ready, stops being ready or is given up."""
 
     def __init__(
-        self, cloud: Cloud, spec: ServiceSpec, version: int, folder: Path, on_change: Callable[[str], None]
+        self,
+        account: Account,
+        spec: ServiceSpec,
+        version: int,
+        folder: Path,
+        oss: FolderSource,
+        on_change: Callable[[str], None],
     ) -> None:
-        self.cloud = cloud
+        self.account = account
         self.spec = spec
         self.version = version
         self.name = f"{spec.name.replace('_', '-')}-{secrets.token_hex(5)}-{secrets.token_hex(3)[:5]}"
         self.log = folder / "logs" / f"{self.name}.log"
         self._folder = folder / "roots" / self.name
+        self._oss = oss
         self._tell = on_change
         self.last_message = ""
         self.port = 0
-        self.started = timestamp()
+        self.started = self.account.timestamp()
         self.ready = False
         self.leaving = False
         self.given_up = False
@@ -72,7 +79,7 @@ class Instance:
 
     def start(self) -> None:
         """Begin the life in the background."""
-        self._task = self.cloud.spawn(self._live(), f"eas-{self.name}")
+        self._task = self.account.spawn(self._live(), f"eas-{self.name}")
 
     @contextlib.contextmanager
     def serving(self) -> Iterator[None]:
@@ -89,8 +96,8 @@ class Instance:
     async def stop(self) -> None:
         """Take no new requests, let those in flight finish within the grace, end the process."""
         self.leaving = True
-        if self.cloud.settings.drain:
-            grace = self.cloud.settings.grace if self.spec.grace is None else self.spec.grace
+        if self.account.settings.drain:
+            grace = self.account.settings.grace if self.spec.grace is None else self.spec.grace
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._idle.wait(), grace)
         if self._task is not None:
@@ -120,7 +127,7 @@ class Instance:
             environment=root.translate_environment(self.spec.environment),
             folder=root.folder,
             log=self.log,
-            grace=self.cloud.settings.grace,
+            grace=self.account.settings.grace,
             memory=self.spec.memory,
         )
         watching = asyncio.create_task(self._watch(process))
@@ -143,32 +150,31 @@ class Instance:
         if self.given_up:
             return
         self.restarts += 1
-        await asyncio.sleep(min(self.cloud.settings.dwell * 2.0**self._failed_starts, LONGEST_BACKOFF))
+        await asyncio.sleep(min(self.account.settings.dwell * 2.0**self._failed_starts, LONGEST_BACKOFF))
 
     async def _new_root(self) -> Root:
         """Build a fresh root, as a restarted container has a fresh file system."""
         root = Root(self._folder / str(self.restarts))
-        await mount_all(root, self.spec.mounts, self.cloud.oss)
+        await mount_all(root, self.spec.mounts, self._oss)
         self.port = free_ports(1)[0]
         root.map_port(self.spec.port, self.port)
         return root
 
     async def _watch(self, process: Process) -> None:
         """Wait until the process serves, then keep checking it."""
-        prober = self.cloud.eas.prober
-        if not await self._becomes_ready(prober):
+        if not await self._becomes_ready():
             process.request_stop()
             return
         self._served = self._ever_served = True
         self._set_ready(True)
-        await asyncio.gather(self._keep_alive(prober, process), self._keep_healthy(prober))
+        await asyncio.gather(self._keep_alive(process), self._keep_healthy())
 
-    async def _becomes_ready(self, prober: Prober) -> bool:
+    async def _becomes_ready(self) -> bool:
         check = self.spec.startup
         await asyncio.sleep(check.initial_delay)
         good = bad = 0
         while good < check.successes:
-            if await self._passes(prober, check):
+            if await self._passes(check):
                 good += 1
             else:
                 good, bad = 0, bad + 1
@@ -178,22 +184,22 @@ class Instance:
                 await asyncio.sleep(check.period)
         return True
 
-    async def _keep_alive(self, prober: Prober, process: Process) -> None:
+    async def _keep_alive(self, process: Process) -> None:
         """Restart a process whose liveness check keeps failing."""
         check, bad = self.spec.liveness, 0
         while check is not None:
             await asyncio.sleep(check.period)
-            bad = 0 if await self._passes(prober, check) else bad + 1
+            bad = 0 if await self._passes(check) else bad + 1
             if bad >= check.failures > 0:
                 process.request_stop()
                 return
 
-    async def _keep_healthy(self, prober: Prober) -> None:
+    async def _keep_healthy(self) -> None:
         """Take an instance out while its health check fails."""
         check, bad, good = self.spec.health, 0, 0
         while check is not None:
             await asyncio.sleep(check.period)
-            if await self._passes(prober, check):
+            if await self._passes(check):
                 bad, good = 0, good + 1
             else:
                 bad, good = bad + 1, 0
@@ -202,9 +208,9 @@ class Instance:
             elif good >= check.successes:
                 self._set_ready(True)
 
-    async def _passes(self, prober: Prober, check: Check) -> bool:
+    async def _passes(self, check: Check) -> bool:
         port = self.port if check.port == self.spec.port else check.port
-        return await prober.passes(port, check.path, check.timeout)
+        return await passes(port, check.path, check.timeout)
 
     def _set_ready(self, ready: bool) -> None:
         if self.ready is not ready:

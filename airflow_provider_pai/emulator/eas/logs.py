@@ -9,8 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from airflow_provider_pai.emulator.errors import InvalidParameterError
-
-Json = dict[str, Any]
+from airflow_provider_pai.emulator.types import Json
 
 # What one log file contributes at most: the newest part.
 _READ_AT_MOST = 4 << 20

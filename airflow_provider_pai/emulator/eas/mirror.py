@@ -10,8 +10,7 @@ from typing import Any
 
 from airflow_provider_pai.emulator.eas.service import Service
 from airflow_provider_pai.emulator.errors import ConflictError, InvalidParameterError, NotFoundError
-
-Json = dict[str, Any]
+from airflow_provider_pai.emulator.types import Json
 
 
 def create(service: Service, target: Any, ratio: Any, known: Any) -> None:

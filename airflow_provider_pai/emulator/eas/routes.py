@@ -10,13 +10,15 @@ from typing import Any
 
 from starlette.routing import BaseRoute
 
-from airflow_provider_pai.emulator.account import Cloud
+from airflow_provider_pai.emulator.account import Account
 from airflow_provider_pai.emulator.eas import autoscaler, mirror
+from airflow_provider_pai.emulator.eas.backend import EasBackend
 from airflow_provider_pai.emulator.eas.logs import moment, numbered_page, read_lines
 from airflow_provider_pai.emulator.eas.service import Service
 from airflow_provider_pai.emulator.errors import InvalidParameterError, NotFoundError
-from airflow_provider_pai.emulator.paging import choice, fuzzy, page
-from airflow_provider_pai.emulator.wire import Call, Handler, Json, api_route
+from airflow_provider_pai.emulator.queries import choice, fuzzy, page
+from airflow_provider_pai.emulator.types import Json
+from airflow_provider_pai.emulator.wire import Call, Handler, api_route
 
 VERSION = "2021-07-01"
 _SERVICES = "/api/v2/services"
@@ -26,9 +28,9 @@ _GROUP = "/api/v2/groups/{cluster}/{name}"
 _MODELS = "alibabacloud_eas20210701.models"
 
 
-def routes(cloud: Cloud) -> list[BaseRoute]:
+def routes(account: Account, backend: EasBackend) -> list[BaseRoute]:
     """Return the routes of services and groups."""
-    calls = _Calls(cloud)
+    calls = _Calls(account, backend)
     table: list[tuple[str, str, str, Handler, str | None]] = [
         ("POST", _SERVICES, "CreateService", calls.create, None),
         ("GET", _SERVICES, "ListServices", calls.list, None),
@@ -62,7 +64,7 @@ def routes(cloud: Cloud) -> list[BaseRoute]:
         ("GET", f"{_GROUP}/endpoints", "DescribeGroupEndpoints", calls.group_endpoints, None),
     ]
     return [
-        api_route(cloud, method, path, action, VERSION, handler, f"{_MODELS}:{model}" if model else None)
+        api_route(account, method, path, action, VERSION, handler, f"{_MODELS}:{model}" if model else None)
         for method, path, action, handler, model in table
     ]
 
@@ -70,19 +72,19 @@ def routes(cloud: Cloud) -> list[BaseRoute]:
 class _Calls:
     """One method per action: reads the call, asks the backend, shapes the answer."""
 
-    def __init__(self, cloud: Cloud) -> None:
-        self.cloud = cloud
+    def __init__(self, account: Account, backend: EasBackend) -> None:
+        self.account = account
+        self.backend = backend
 
     def create(self, call: Call) -> Json:
         if call.boolean("Develop"):
             raise InvalidParameterError("Develop: the emulator has no development mode.")
-        workspace = call.query.get("WorkspaceId") or self.cloud.settings.workspace_id
-        eas = self.cloud.eas
-        service = eas.create(call.body, call.mapping("Labels"), workspace)
+        workspace = call.query.get("WorkspaceId") or self.account.settings.workspace_id
+        service = self.backend.create(call.body, call.mapping("Labels"), workspace)
         return {
-            "InternetEndpoint": eas.url(service),
-            "IntranetEndpoint": eas.url(service),
-            "Region": self.cloud.settings.region,
+            "InternetEndpoint": self.backend.url(service),
+            "IntranetEndpoint": self.backend.url(service),
+            "Region": self.account.settings.region,
             "ServiceId": service.record.id,
             "ServiceName": service.record.name,
             "Status": service.record.status,
@@ -92,43 +94,43 @@ class _Calls:
         labels = call.mapping("Label")
         newest_first = choice(call.query, "Order", "desc", ("desc", "asc")) == "desc"
         found = [
-            self.cloud.eas.describe(service)
-            for service in self.cloud.eas.services.values()
+            self.backend.describe(service)
+            for service in self.backend.services.values()
             if _matches(service, call.query) and labels.items() <= service.record.labels.items()
         ]
         found.sort(key=lambda item: item["CreateTime"])
         return _page(call, "Services", found[::-1] if newest_first else found)
 
     def describe(self, call: Call) -> Json:
-        return self.cloud.eas.describe(self._service(call))
+        return self.backend.describe(self._service(call))
 
     def update(self, call: Call) -> Json:
         name = self._service(call).record.name
-        return _done(self.cloud.eas.update(name, call.body, call.query.get("UpdateType") or "merge"), "updating")
+        return _done(self.backend.update(name, call.body, call.query.get("UpdateType") or "merge"), "updating")
 
     def delete(self, call: Call) -> Json:
-        return _done(self.cloud.eas.delete(self._service(call).record.name), "deleting")
+        return _done(self.backend.delete(self._service(call).record.name), "deleting")
 
     def start(self, call: Call) -> Json:
-        return _done(self.cloud.eas.start(self._service(call).record.name), "starting")
+        return _done(self.backend.start(self._service(call).record.name), "starting")
 
     def stop(self, call: Call) -> Json:
-        return _done(self.cloud.eas.stop(self._service(call).record.name), "stopping")
+        return _done(self.backend.stop(self._service(call).record.name), "stopping")
 
     def restart(self, call: Call) -> Json:
-        return _done(self.cloud.eas.restart(self._service(call).record.name), "restarting")
+        return _done(self.backend.restart(self._service(call).record.name), "restarting")
 
     def release(self, call: Call) -> Json:
         name = self._service(call).record.name
-        record = self.cloud.eas.release(name, call.body.get("TrafficState"), call.body.get("Weight")).record
-        where = f"service [{name}] in region [{self.cloud.settings.region}]"
+        record = self.backend.release(name, call.body.get("TrafficState"), call.body.get("Weight")).record
+        where = f"service [{name}] in region [{self.account.settings.region}]"
         return {"Message": f"Releasing {where} with weight [{record.weight}], service status: [{record.status}]"}
 
     def version(self, call: Call) -> Json:
         version = call.body.get("Version")
         if not isinstance(version, int):
             raise InvalidParameterError(f"Version must be a whole number, not {version!r}.")
-        return _done(self.cloud.eas.use_version(self._service(call).record.name, version), "starting")
+        return _done(self.backend.use_version(self._service(call).record.name, version), "starting")
 
     def versions(self, call: Call) -> Json:
         service = self._service(call)
@@ -148,45 +150,45 @@ class _Calls:
 
     def label(self, call: Call) -> Json:
         name = self._service(call).record.name
-        return _done(self.cloud.eas.label(name, call.body.get("Labels") or {}), "labelled")
+        return _done(self.backend.label(name, call.body.get("Labels") or {}), "labelled")
 
     def unlabel(self, call: Call) -> Json:
         name = self._service(call).record.name
-        return _done(self.cloud.eas.label(name, {}, call.query.get("Keys", "").split(",")), "labelled")
+        return _done(self.backend.label(name, {}, call.query.get("Keys", "").split(",")), "labelled")
 
     def lock(self, call: Call) -> Json:
         name = self._service(call).record.name
-        return _done(self.cloud.eas.lock(name, str(call.body.get("Lock"))), "locked")
+        return _done(self.backend.lock(name, str(call.body.get("Lock"))), "locked")
 
     def create_mirror(self, call: Call) -> Json:
-        service = self.cloud.eas.free(self._name(call), "mirror")
-        mirror.create(service, call.body.get("Target"), call.body.get("Ratio"), self.cloud.eas.services)
+        service = self.backend.free(self._name(call), "mirror")
+        mirror.create(service, call.body.get("Target"), call.body.get("Ratio"), self.backend.services)
         return self._mirroring(service, f"ON for service [{service.record.name}]", call.body["Ratio"])
 
     def update_mirror(self, call: Call) -> Json:
-        service = self.cloud.eas.free(self._name(call), "mirror")
-        mirror.update(service, call.body.get("Target"), call.body.get("Ratio"), self.cloud.eas.services)
+        service = self.backend.free(self._name(call), "mirror")
+        mirror.update(service, call.body.get("Target"), call.body.get("Ratio"), self.backend.services)
         return self._mirroring(service, f"ON for service [{service.record.name}]", call.body["Ratio"])
 
     def describe_mirror(self, call: Call) -> Json:
         return mirror.describe(self._service(call))
 
     def delete_mirror(self, call: Call) -> Json:
-        service = self.cloud.eas.free(self._name(call), "mirror")
+        service = self.backend.free(self._name(call), "mirror")
         mirror.delete(service)
         return self._mirroring(service, f"OFF for service [{service.record.name}]")
 
     def _mirroring(self, service: Service, text: str, ratio: int | None = None) -> Json:
         share = "" if ratio is None else f", ratio [{ratio}%]"
-        return {"Message": f"Traffic mirroring is {text} in region [{self.cloud.settings.region}]{share}"}
+        return {"Message": f"Traffic mirroring is {text} in region [{self.account.settings.region}]{share}"}
 
     def create_autoscaler(self, call: Call) -> Json:
-        service = self.cloud.eas.free(self._name(call), "autoscaler")
+        service = self.backend.free(self._name(call), "autoscaler")
         autoscaler.create(service, call.body)
         return _done(service, "autoscaled")
 
     def update_autoscaler(self, call: Call) -> Json:
-        service = self.cloud.eas.free(self._name(call), "autoscaler")
+        service = self.backend.free(self._name(call), "autoscaler")
         autoscaler.update(service, call.body)
         return _done(service, "autoscaled")
 
@@ -194,13 +196,13 @@ class _Calls:
         return autoscaler.describe(self._service(call))
 
     def delete_autoscaler(self, call: Call) -> Json:
-        service = self.cloud.eas.free(self._name(call), "autoscaler")
+        service = self.backend.free(self._name(call), "autoscaler")
         autoscaler.delete(service)
         return _done(service, "no longer autoscaled")
 
     def endpoints(self, call: Call) -> Json:
         service = self._service(call)
-        return {"AccessToken": service.record.token, **_endpoints(self.cloud.eas.url(service))}
+        return {"AccessToken": service.record.token, **_endpoints(self.backend.url(service))}
 
     def instances(self, call: Call) -> Json:
         wanted = call.query.get
@@ -232,7 +234,7 @@ class _Calls:
         return numbered_page("Logs", items, call.integer("PageNum", 1), call.integer("PageSize", 500))
 
     def list_groups(self, call: Call) -> Json:
-        groups, query = self.cloud.eas.groups, call.query
+        groups, query = self.backend.groups, call.query
         items = [
             groups.describe(record)
             for record in groups.records.values()
@@ -241,28 +243,28 @@ class _Calls:
         return _page(call, "Groups", items)
 
     def describe_group(self, call: Call) -> Json:
-        groups = self.cloud.eas.groups
+        groups = self.backend.groups
         return groups.describe(groups.get(self._name(call)))
 
     def update_group(self, call: Call) -> Json:
         unknown = call.body.keys() - {"TrafficMode"}
         if unknown:
             raise InvalidParameterError(f"UpdateGroup has no field {sorted(unknown)[0]}.")
-        record = self.cloud.eas.groups.set_mode(self._name(call), str(call.body.get("TrafficMode")))
+        record = self.backend.groups.set_mode(self._name(call), str(call.body.get("TrafficMode")))
         return {"Message": f"Group [{record.name}] now has traffic mode [{record.mode}]"}
 
     def group_endpoints(self, call: Call) -> Json:
-        record = self.cloud.eas.groups.get(self._name(call))
-        return {"AccessToken": record.token, **_endpoints(self.cloud.eas.groups.url(record.name))}
+        record = self.backend.groups.get(self._name(call))
+        return {"AccessToken": record.token, **_endpoints(self.backend.groups.url(record.name))}
 
     def _name(self, call: Call) -> str:
-        region = self.cloud.settings.region
+        region = self.account.settings.region
         if call.path["cluster"] != region:
             raise NotFoundError(f"Region {call.path['cluster']} is not {region}.", "InvalidRegion.NotFound")
         return call.path["name"]
 
     def _service(self, call: Call) -> Service:
-        return self.cloud.eas.get(self._name(call))
+        return self.backend.get(self._name(call))
 
 
 def _matches(service: Service, query: dict[str, str]) -> bool:

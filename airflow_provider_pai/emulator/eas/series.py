@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-import time
 from collections import Counter, OrderedDict
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 KEPT_SECONDS = 3600
@@ -47,15 +47,19 @@ class Bucket:
 
 
 class Series:
-    """One-second buckets; memory is bounded by the hour."""
+    """One-second buckets; memory is bounded by the hour.
 
-    def __init__(self) -> None:
-        self.since = int(time.time())
+    :param now: seconds since 1970.
+    """
+
+    def __init__(self, now: Callable[[], float]) -> None:
+        self.now = now
+        self.since = int(now())
         self._buckets: OrderedDict[int, Bucket] = OrderedDict()
 
     def record(self, status: int, seconds: float) -> None:
         """Count one finished request."""
-        second = int(time.time())
+        second = int(self.now())
         bucket = self._buckets.get(second)
         if bucket is None:
             bucket = self._buckets[second] = Bucket()

@@ -7,23 +7,24 @@ import shutil
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
-from airflow_provider_pai.emulator.account import Cloud, timestamp
+from airflow_provider_pai.emulator.account import Account
 from airflow_provider_pai.emulator.eas.config import ServiceSpec, parse
-from airflow_provider_pai.emulator.eas.fleet import Fleet, StartError
+from airflow_provider_pai.emulator.eas.fleet import Fleet, InstanceFailedError
 from airflow_provider_pai.emulator.eas.series import Series
 from airflow_provider_pai.emulator.eas.state import LIVES, ServiceRecord
+from airflow_provider_pai.emulator.runtime.mounts import FolderSource
 
 
 class Service:
     """A service of the emulated account; every command replaces the life that goes on."""
 
-    def __init__(self, cloud: Cloud, record: ServiceRecord) -> None:
-        self.cloud = cloud
+    def __init__(self, account: Account, record: ServiceRecord, oss: FolderSource) -> None:
+        self.account = account
         self.record = record
         self.spec: ServiceSpec = parse(record.config)
-        self.folder: Path = cloud.data / "eas" / record.name
-        self.fleet = Fleet(cloud, self.folder, self._heard)
-        self.series = Series()
+        self.folder: Path = account.data / "eas" / record.name
+        self.fleet = Fleet(account, self.folder, oss, self._heard)
+        self.series = Series(lambda: account.now().timestamp())
         self.route = (record.traffic_state, record.weight)
         """Traffic state and weight that the gateway acts on; they follow the record after `weight_lag`."""
         self.mirror_credit = 0
@@ -68,7 +69,7 @@ class Service:
         """Set the traffic state and the weight; the gateway follows after `weight_lag`."""
         self.record.traffic_state, self.record.weight = traffic_state, weight
         self.save()
-        lag = self.cloud.settings.weight_lag
+        lag = self.account.settings.weight_lag
         if lag:
             asyncio.get_running_loop().call_later(lag, self._apply, traffic_state, weight)
         else:
@@ -76,8 +77,8 @@ class Service:
 
     def save(self) -> None:
         """Write the record to the store."""
-        self.record.updated = timestamp()
-        self.cloud.store.put("eas_service", self.record.name, self.record.to_document())
+        self.record.updated = self.account.timestamp()
+        self.account.store.put("eas_service", self.record.name, self.record.to_document())
 
     def _apply(self, traffic_state: str, weight: int) -> None:
         self.route = (traffic_state, weight)
@@ -93,7 +94,7 @@ class Service:
                 await asyncio.wait({before})
             await life()
 
-        self._life = self.cloud.spawn(run(), f"eas-{self.record.name}")
+        self._life = self.account.spawn(run(), f"eas-{self.record.name}")
 
     def _leave(self, status: str) -> None:
         """Take the service out of traffic at once, before anything is awaited."""
@@ -105,10 +106,10 @@ class Service:
     async def _come_up(self, statuses: tuple[str, ...], *, keep: bool) -> None:
         for status in statuses:
             self._set_status(status)
-            await self.cloud.dwell()
+            await self.account.dwell()
         try:
             await self.fleet.become(self.spec, self.record.current, keep=keep)
-        except StartError as error:
+        except InstanceFailedError as error:
             self._set_status("Failed", str(error), "InstanceCrashed")
         else:
             self.exposed = True
@@ -130,12 +131,12 @@ class Service:
 
     async def _stop(self) -> None:
         await self.fleet.retire(list(self.fleet.instances))
-        await self.cloud.dwell()
+        await self.account.dwell()
         self._set_status("Stopped")
 
     async def _delete(self, then: Callable[[], None]) -> None:
         await self.fleet.retire(list(self.fleet.instances))
-        await self.cloud.dwell()
+        await self.account.dwell()
         await asyncio.to_thread(shutil.rmtree, self.folder, True)
         then()
 
@@ -145,10 +146,13 @@ class Service:
         self.record.message = message or f"Service [{self.record.name}] is {status}"
         self.record.reason = reason or status
         if changed:
-            self.record.event(status, self.record.message, "Warning" if status == "Failed" else "Normal")
+            self._event(status, self.record.message, "Warning" if status == "Failed" else "Normal")
         self.save()
 
     def _heard(self, sentence: str) -> None:
         reason, kind = ("InstanceCrashed", "Warning") if "crashed" in sentence else ("InstanceChanged", "Normal")
-        self.record.event(reason, sentence, kind)
+        self._event(reason, sentence, kind)
         self.save()
+
+    def _event(self, reason: str, message: str, kind: str) -> None:
+        self.record.event(self.account.timestamp(), reason, message, kind)

@@ -5,11 +5,8 @@ from __future__ import annotations
 import secrets
 import uuid
 from dataclasses import asdict, dataclass, field
-from typing import Any
 
-from airflow_provider_pai.emulator.account import timestamp
-
-Json = dict[str, Any]
+from airflow_provider_pai.emulator.types import Json
 
 KEPT_EVENTS = 200
 SAFETY_LOCKS = ("all", "dangerous", "none")
@@ -36,7 +33,7 @@ class Version:
     """One configuration of a service."""
 
     config: Json
-    built: str = field(default_factory=timestamp)
+    built: str
 
 
 @dataclass(kw_only=True)
@@ -47,6 +44,7 @@ class ServiceRecord:
     group: str | None
     token: str
     workspace_id: str
+    created: str
     labels: dict[str, str]
     versions: list[Version]
     current: int = 1
@@ -66,17 +64,16 @@ class ServiceRecord:
     events: list[Json] = field(default_factory=list)
     id: str = field(default_factory=lambda: f"eas-m-{secrets.token_hex(8)}")
     uid: str = field(default_factory=lambda: uuid.uuid4().hex)
-    created: str = field(default_factory=timestamp)
-    updated: str = field(default_factory=timestamp)
+    updated: str = ""
 
     @property
     def config(self) -> Json:
         """Return the service JSON of the current version."""
         return self.versions[self.current - 1].config
 
-    def event(self, reason: str, message: str, kind: str = "Normal") -> None:
+    def event(self, moment: str, reason: str, message: str, kind: str = "Normal") -> None:
         """Keep one event for DescribeServiceEvent; the oldest go first."""
-        self.events.append({"Time": timestamp(), "Type": kind, "Reason": reason, "Message": message})
+        self.events.append({"Time": moment, "Type": kind, "Reason": reason, "Message": message})
         del self.events[:-KEPT_EVENTS]
 
     def to_document(self) -> Json:
@@ -95,7 +92,7 @@ class GroupRecord:
 
     name: str
     workspace_id: str
+    created: str
     token: str = field(default_factory=new_token)
     mode: str = "auto"
-    created: str = field(default_factory=timestamp)
-    updated: str = field(default_factory=timestamp)
+    updated: str = ""

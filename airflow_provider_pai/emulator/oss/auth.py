@@ -14,8 +14,8 @@ from email.utils import parsedate_to_datetime
 from functools import lru_cache
 from urllib.parse import unquote
 
-from airflow_provider_pai.emulator.account import Cloud, Credential, now
-from airflow_provider_pai.emulator.auth import SignedRequest, compact_iso_time, encode, is_skewed, raw, sha256
+from airflow_provider_pai.emulator.account import Account, Credential
+from airflow_provider_pai.emulator.auth import SignedRequest, compact_iso_time, encode, raw, sha256
 from airflow_provider_pai.emulator.oss.errors import OssError
 
 # Sub-resources and response overrides that are part of the V1 string to sign.
@@ -115,7 +115,7 @@ _V4_MAX_EXPIRES = 604800
 _EXPIRED = "Request has expired."
 
 
-def verify_oss(cloud: Cloud, request: SignedRequest) -> Credential | None:
+def verify_oss(account: Account, request: SignedRequest) -> Credential | None:
     """Check the signature of a request and return whose it is; None: it has none.
 
     :raises OssError: AccessDenied, InvalidAccessKeyId, InvalidSecurityToken, SecurityTokenExpired,
@@ -124,17 +124,17 @@ def verify_oss(cloud: Cloud, request: SignedRequest) -> Credential | None:
     authorization = request.headers.get("authorization", "")
     query = dict(request.query)
     if authorization.startswith(f"{_V4} "):
-        return _v4_header(cloud, request, _fields(authorization.removeprefix(f"{_V4} ")))
+        return _v4_header(account, request, _fields(authorization.removeprefix(f"{_V4} ")))
     if authorization.startswith("OSS2 "):
-        return _v2_header(cloud, request, _fields(authorization.removeprefix("OSS2 "), ":"))
+        return _v2_header(account, request, _fields(authorization.removeprefix("OSS2 "), ":"))
     if authorization.startswith("OSS "):
-        return _v1_header(cloud, request, authorization.removeprefix("OSS "))
+        return _v1_header(account, request, authorization.removeprefix("OSS "))
     if query.get("x-oss-signature-version") == _V4:
-        return _v4_query(cloud, request, query)
+        return _v4_query(account, request, query)
     if query.get("x-oss-signature-version") == "OSS2":
-        return _v2_query(cloud, request, query)
+        return _v2_query(account, request, query)
     if "OSSAccessKeyId" in query:
-        return _v1_query(cloud, request, query)
+        return _v1_query(account, request, query)
     return None
 
 
@@ -178,56 +178,56 @@ def _v4_key(secret: str, scope: str) -> bytes:
     return key
 
 
-def _v1_header(cloud: Cloud, request: SignedRequest, authorization: str) -> Credential:
+def _v1_header(account: Account, request: SignedRequest, authorization: str) -> Credential:
     key_id, _, signature = authorization.partition(":")
-    credential = _credential(cloud, key_id, request.headers.get("x-oss-security-token"))
-    date = _checked_http_date(request)
+    credential = _credential(account, key_id, request.headers.get("x-oss-security-token"))
+    date = _checked_http_date(account, request)
     return _match(credential, signature, v1_signature(request, date, credential.access_key_secret))
 
 
-def _v1_query(cloud: Cloud, request: SignedRequest, query: dict[str, str]) -> Credential:
-    credential = _credential(cloud, query["OSSAccessKeyId"], query.get("security-token"))
-    expires = _checked_expiry(query.get("Expires", ""))
+def _v1_query(account: Account, request: SignedRequest, query: dict[str, str]) -> Credential:
+    credential = _credential(account, query["OSSAccessKeyId"], query.get("security-token"))
+    expires = _checked_expiry(account, query.get("Expires", ""))
     return _match(credential, query.get("Signature", ""), v1_signature(request, expires, credential.access_key_secret))
 
 
-def _v2_header(cloud: Cloud, request: SignedRequest, fields: dict[str, str]) -> Credential:
-    credential = _credential(cloud, fields.get("AccessKeyId", ""), request.headers.get("x-oss-security-token"))
-    date = _checked_http_date(request)
+def _v2_header(account: Account, request: SignedRequest, fields: dict[str, str]) -> Credential:
+    credential = _credential(account, fields.get("AccessKeyId", ""), request.headers.get("x-oss-security-token"))
+    date = _checked_http_date(account, request)
     additional = _names(fields.get("AdditionalHeaders", ""))
     expected = v2_signature(request, request.query, date, additional, credential.access_key_secret)
     return _match(credential, fields.get("Signature", ""), expected)
 
 
-def _v2_query(cloud: Cloud, request: SignedRequest, query: dict[str, str]) -> Credential:
-    credential = _credential(cloud, query.get("x-oss-access-key-id", ""), query.get("security-token"))
-    expires = _checked_expiry(query.get("x-oss-expires", ""))
+def _v2_query(account: Account, request: SignedRequest, query: dict[str, str]) -> Credential:
+    credential = _credential(account, query.get("x-oss-access-key-id", ""), query.get("security-token"))
+    expires = _checked_expiry(account, query.get("x-oss-expires", ""))
     additional = _names(query.get("x-oss-additional-headers", ""))
     expected = v2_signature(request, _unsigned(request), expires, additional, credential.access_key_secret)
     return _match(credential, query.get("x-oss-signature", ""), expected)
 
 
-def _v4_header(cloud: Cloud, request: SignedRequest, fields: dict[str, str]) -> Credential:
+def _v4_header(account: Account, request: SignedRequest, fields: dict[str, str]) -> Credential:
     key_id, _, scope = fields.get("Credential", "").partition("/")
-    credential = _credential(cloud, key_id, request.headers.get("x-oss-security-token"))
+    credential = _credential(account, key_id, request.headers.get("x-oss-security-token"))
     date = request.headers.get("x-oss-date", "")
-    _check_skew(compact_iso_time(date))
-    _check_scope(cloud, scope, date, "Invalid signing region in Authorization header.")
+    _check_skew(account, compact_iso_time(date))
+    _check_scope(account, scope, date, "Invalid signing region in Authorization header.")
     additional = _names(fields.get("AdditionalHeaders", ""))
     expected = v4_signature(request, request.query, date, scope, additional, credential.access_key_secret)
     return _match(credential, fields.get("Signature", ""), expected)
 
 
-def _v4_query(cloud: Cloud, request: SignedRequest, query: dict[str, str]) -> Credential:
+def _v4_query(account: Account, request: SignedRequest, query: dict[str, str]) -> Credential:
     key_id, _, scope = query.get("x-oss-credential", "").partition("/")
-    credential = _credential(cloud, key_id, query.get("x-oss-security-token"))
+    credential = _credential(account, key_id, query.get("x-oss-security-token"))
     date, lifetime = query.get("x-oss-date", ""), query.get("x-oss-expires", "")
     signed_at = compact_iso_time(date)
     if not lifetime.isdigit() or int(lifetime) > _V4_MAX_EXPIRES:
         raise OssError(403, "AccessDenied", f"Invalid x-oss-expires: {lifetime!r}.")
-    if signed_at is None or signed_at + timedelta(seconds=int(lifetime)) < now():
+    if signed_at is None or signed_at + timedelta(seconds=int(lifetime)) < account.now():
         raise OssError(403, "AccessDenied", _EXPIRED)
-    _check_scope(cloud, scope, date, "The signing region in credential is invalid.")
+    _check_scope(account, scope, date, "The signing region in credential is invalid.")
     additional = _names(query.get("x-oss-additional-headers", ""))
     expected = v4_signature(request, _unsigned(request), date, scope, additional, credential.access_key_secret)
     return _match(credential, query.get("x-oss-signature", ""), expected)
@@ -271,10 +271,10 @@ def _string_to_sign(request: SignedRequest, date: str, rest: str) -> str:
     return "\n".join([request.method, headers.get("content-md5", ""), headers.get("content-type", ""), date, rest])
 
 
-def _credential(cloud: Cloud, key_id: str, token: str | None) -> Credential:
-    if cloud.is_expired(key_id):
+def _credential(account: Account, key_id: str, token: str | None) -> Credential:
+    if account.is_expired(key_id):
         raise OssError(403, "SecurityTokenExpired", "The security token you provided has expired.")
-    credential = cloud.credential_of(key_id)
+    credential = account.credential_of(key_id)
     # A token beside a permanent key, or none beside a temporary one: OSS looks the key up in the wrong place.
     if credential is None or bool(credential.security_token) != bool(token):
         raise OssError(403, "InvalidAccessKeyId", "The OSS Access Key Id you provided does not exist in our records.")
@@ -294,31 +294,31 @@ def _match(credential: Credential, given: str, expected: str) -> Credential:
     return credential
 
 
-def _check_scope(cloud: Cloud, scope: str, date: str, wrong_region: str) -> None:
+def _check_scope(account: Account, scope: str, date: str, wrong_region: str) -> None:
     day, _, rest = scope.partition("/")
     region, _, service = rest.partition("/")
     if day != date[:8] or service != "oss/aliyun_v4_request":
         raise OssError(400, "InvalidArgument", f"Invalid credential scope: {scope}.")
-    if region != cloud.settings.region:
+    if region != account.settings.region:
         raise OssError(400, "InvalidArgument", wrong_region, ec="0002-00000226")
 
 
-def _checked_http_date(request: SignedRequest) -> str:
+def _checked_http_date(account: Account, request: SignedRequest) -> str:
     date = request.headers.get("x-oss-date") or request.headers.get("date", "")
-    _check_skew(http_time(date))
+    _check_skew(account, http_time(date))
     return date
 
 
-def _checked_expiry(expires: str) -> str:
-    if not expires.isdigit() or int(expires) < now().timestamp():
+def _checked_expiry(account: Account, expires: str) -> str:
+    if not expires.isdigit() or int(expires) < account.now().timestamp():
         raise OssError(403, "AccessDenied", _EXPIRED)
     return expires
 
 
-def _check_skew(moment: datetime | None) -> None:
+def _check_skew(account: Account, moment: datetime | None) -> None:
     if moment is None:
         raise OssError(403, "AccessDenied", "OSS authentication requires a valid Date.")
-    if is_skewed(moment):
+    if account.is_skewed(moment):
         raise OssError(
             403,
             "RequestTimeTooSkewed",

@@ -6,7 +6,7 @@ import shutil
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
-from airflow_provider_pai.emulator.account import Cloud, now
+from airflow_provider_pai.emulator.account import Account
 from airflow_provider_pai.emulator.oss.errors import (
     OssError,
     another_region,
@@ -41,9 +41,9 @@ class Bucket:
 class OssBackend:
     """OSS of one account; objects are files below `<data>/oss`. Methods block on the disk; call them from threads."""
 
-    def __init__(self, cloud: Cloud) -> None:
-        self.cloud = cloud
-        self.root = cloud.data / "oss"
+    def __init__(self, account: Account) -> None:
+        self.account = account
+        self.root = account.data / "oss"
         private = self.root / ".pai-emulator"
         private.mkdir(parents=True, exist_ok=True)
         self._index = Index(private / "index.sqlite")
@@ -74,7 +74,7 @@ class OssBackend:
         if body is None:
             raise no_such_bucket()
         bucket = Bucket(name, **body)
-        if bucket.region and bucket.region != self.cloud.settings.region:
+        if bucket.region and bucket.region != self.account.settings.region:
             raise another_region(bucket.region)
         return bucket
 
@@ -101,7 +101,7 @@ class OssBackend:
         with self.objects.lock:
             if self._index.bucket(name) is None:
                 (self.root / name).mkdir(exist_ok=True)
-                created = now().strftime("%Y-%m-%dT%H:%M:%S.000Z")
+                created = self.account.now().strftime("%Y-%m-%dT%H:%M:%S.000Z")
                 bucket = Bucket(name, created, storage_class, redundancy, acl, region=region)
                 self._put(bucket)
 

@@ -10,7 +10,6 @@ from itertools import islice
 
 from starlette.responses import Response
 
-from airflow_provider_pai.emulator.account import now
 from airflow_provider_pai.emulator.auth import raw
 from airflow_provider_pai.emulator.oss.backend import STORAGE_CLASSES, Bucket
 from airflow_provider_pai.emulator.oss.config_routes import checked_acl
@@ -19,7 +18,6 @@ from airflow_provider_pai.emulator.oss.errors import invalid_argument
 from airflow_provider_pai.emulator.oss.headers import iso_date, quoted
 from airflow_provider_pai.emulator.oss.listing import Cursor, Page
 from airflow_provider_pai.emulator.oss.names import check_key
-from airflow_provider_pai.emulator.oss.restore import Thaw
 from airflow_provider_pai.emulator.oss.stored import StoredObject
 from airflow_provider_pai.emulator.oss.versions import Deleted, Listed
 from airflow_provider_pai.emulator.oss.wire import Call, empty, owner, text_xml, xml
@@ -68,7 +66,7 @@ async def put_bucket(call: Call) -> Response:
 async def head_bucket(call: Call) -> Response:
     """HeadBucket."""
     call.oss.bucket(call.bucket)
-    return empty(headers={"x-oss-bucket-region": call.oss.cloud.settings.region})
+    return empty(headers={"x-oss-bucket-region": call.oss.account.settings.region})
 
 
 async def delete_bucket(call: Call) -> Response:
@@ -100,7 +98,7 @@ async def get_bucket_info(call: Call) -> Response:
 async def get_bucket_location(call: Call) -> Response:
     """GetBucketLocation."""
     call.oss.bucket(call.bucket)
-    return text_xml("LocationConstraint", f"oss-{call.oss.cloud.settings.region}")
+    return text_xml("LocationConstraint", f"oss-{call.oss.account.settings.region}")
 
 
 async def get_bucket_stat(call: Call) -> Response:
@@ -115,7 +113,7 @@ async def get_bucket_stat(call: Call) -> Response:
         ("MultipartUploadCount", len(uploads)),
         ("MultipartPartCount", parts),
         ("LiveChannelCount", 0),
-        ("LastModifiedTime", int(now().timestamp())),
+        ("LastModifiedTime", int(call.oss.account.now().timestamp())),
     ]
     for storage_class in STORAGE_CLASSES:
         sizes = [each.size for each in objects if each.storage_class(bucket.storage_class) == storage_class]
@@ -272,7 +270,7 @@ def _contents(call: Call, objects: Sequence[StoredObject], encode: Encoder, owne
 
 
 def _facts(call: Call, stored: StoredObject, bucket: Bucket) -> list[Pair]:
-    thaw = str(Thaw.of(stored.attributes, call.oss.cloud.settings.minute))
+    thaw = str(call.thaw_of(stored))
     return [
         ("ETag", quoted(stored.etag)),
         ("Type", stored.attributes.kind),
@@ -283,7 +281,7 @@ def _facts(call: Call, stored: StoredObject, bucket: Bucket) -> list[Pair]:
 
 
 def _bucket(call: Call, bucket: Bucket) -> list[Pair]:
-    region, endpoint = call.oss.cloud.settings.region, call.oss.cloud.endpoints["oss"]
+    region, endpoint = call.oss.account.settings.region, call.oss.account.endpoints["oss"]
     return [
         ("Name", bucket.name),
         ("CreationDate", bucket.created),

@@ -34,7 +34,7 @@ from airflow_provider_pai.emulator.oss.headers import (
     version_header,
 )
 from airflow_provider_pai.emulator.oss.index import Attributes
-from airflow_provider_pai.emulator.oss.restore import Thaw, check_readable
+from airflow_provider_pai.emulator.oss.restore import check_readable
 from airflow_provider_pai.emulator.oss.stored import StoredObject
 from airflow_provider_pai.emulator.oss.versions import Deleted
 from airflow_provider_pai.emulator.oss.wire import Call, empty, xml
@@ -130,7 +130,7 @@ async def open_source(call: Call) -> tuple[StoredObject, BinaryIO]:
     at_source = replace(call, bucket=bucket, key=key)
     try:
         check_conditions(stored, call.headers, "x-oss-copy-source-")
-        check_readable(storage_class_of(at_source, stored), thaw_of(call, stored))
+        check_readable(storage_class_of(at_source, stored), call.thaw_of(stored))
     except OssError:
         file.close()
         raise
@@ -185,11 +185,6 @@ def storage_class_of(call: Call, stored: StoredObject) -> str:
     return stored.storage_class(call.oss.bucket(call.bucket).storage_class)
 
 
-def thaw_of(call: Call, stored: StoredObject) -> Thaw:
-    """Tell how far an object's restore is."""
-    return Thaw.of(stored.attributes, call.oss.cloud.settings.minute)
-
-
 def _open(call: Call) -> tuple[StoredObject, BinaryIO]:
     """Open an object; a symbolic link's bytes are its target's, what it says of itself goes before.
 
@@ -211,7 +206,7 @@ def _open(call: Call) -> tuple[StoredObject, BinaryIO]:
 
 
 def _described(call: Call, stored: StoredObject) -> dict[str, str]:
-    thaw = str(thaw_of(call, stored))
+    thaw = str(call.thaw_of(stored))
     restore = {"x-oss-restore": thaw} if thaw else {}
     return {**described(stored, storage_class_of(call, stored)), **version_header(call, stored), **restore}
 
@@ -223,7 +218,7 @@ def _deleted_headers(deleted: Deleted) -> dict[str, str]:
 
 async def _download(call: Call, stored: StoredObject, file: BinaryIO) -> Response:
     check_conditions(stored, call.headers)
-    check_readable(storage_class_of(call, stored), thaw_of(call, stored))
+    check_readable(storage_class_of(call, stored), call.thaw_of(stored))
     headers = overridden(_described(call, stored), call.query)
     standard = call.headers.get("x-oss-range-behavior") == "standard"
     wanted = requested_range(call.headers.get("range"), stored.size, standard=standard)

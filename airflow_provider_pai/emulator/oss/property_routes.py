@@ -10,8 +10,8 @@ from starlette.responses import Response
 from airflow_provider_pai.emulator.oss.access import OBJECT_ACLS
 from airflow_provider_pai.emulator.oss.errors import OssError, invalid_argument
 from airflow_provider_pai.emulator.oss.headers import checked_tags, http_date, outgoing, quoted, version_header
-from airflow_provider_pai.emulator.oss.object_routes import kept, storage_class_of, thaw_of, written
-from airflow_provider_pai.emulator.oss.restore import asked, read_request
+from airflow_provider_pai.emulator.oss.object_routes import kept, storage_class_of, written
+from airflow_provider_pai.emulator.oss.restore import read_request, restored
 from airflow_provider_pai.emulator.oss.stored import StoredObject
 from airflow_provider_pai.emulator.oss.wire import Call, empty, owner, xml
 from airflow_provider_pai.emulator.oss.xml import Pair, child_text, parse
@@ -88,9 +88,9 @@ async def get_symlink(call: Call) -> Response:
 async def restore_object(call: Call) -> Response:
     """RestoreObject: 202 when it begins, 200 when the object is restored already and is for longer."""
     stored, body = await _stored(call), await call.document()
-    storage_class, thaw = storage_class_of(call, stored), thaw_of(call, stored)
+    storage_class, thaw = storage_class_of(call, stored), call.thaw_of(stored)
     days, headers = read_request(parse(body, "RestoreRequest") if body else None, storage_class)
-    attributes = asked(stored.attributes, storage_class, thaw, days)
+    attributes = restored(stored.attributes, storage_class, thaw, days, call.oss.account.now().timestamp())
     await asyncio.to_thread(call.oss.objects.update, call.bucket, stored, attributes)
     return empty(200 if thaw.until else 202, {**headers, **version_header(call, stored)})
 

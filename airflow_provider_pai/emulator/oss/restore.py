@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -27,13 +26,13 @@ class Thaw:
     """Seconds since 1970; 0: there is none."""
 
     @classmethod
-    def of(cls, attributes: Attributes, minute: float) -> Thaw:
-        """Tell how far an object's restore is."""
+    def of(cls, attributes: Attributes, now: float, minute: float) -> Thaw:
+        """Tell how far an object's restore is now (seconds since 1970)."""
         if attributes.restored is None:
             return cls()
-        asked, days = attributes.restored
-        until = asked + days * _DAY
-        return cls(time.time() < asked + minute, until) if time.time() < until else cls()
+        begun, days = attributes.restored
+        until = begun + days * _DAY
+        return cls(now < begun + minute, until) if now < until else cls()
 
     def __str__(self) -> str:
         """Return the header `x-oss-restore`; empty where there is nothing to tell."""
@@ -54,7 +53,7 @@ def check_readable(storage_class: str, thaw: Thaw) -> None:
         raise OssError(403, "InvalidObjectState", "The operation is not valid for the object's state")
 
 
-def asked(attributes: Attributes, storage_class: str, thaw: Thaw, days: int) -> Attributes:
+def restored(attributes: Attributes, storage_class: str, thaw: Thaw, days: int, now: float) -> Attributes:
     """Return the attributes of an object that is to be restored; one that is restored is for longer.
 
     :raises OssError: OperationNotSupported, RestoreAlreadyInProgress.
@@ -63,8 +62,8 @@ def asked(attributes: Attributes, storage_class: str, thaw: Thaw, days: int) -> 
         raise OssError(400, "OperationNotSupported", "The operation is not supported for this resource")
     if thaw.running:
         raise OssError(409, "RestoreAlreadyInProgress", "The restore operation is in progress.")
-    begun = attributes.restored[0] if attributes.restored and thaw.until else time.time()
-    return replace(attributes, restored=(begun, days + int((time.time() - begun) // _DAY)))
+    begun = attributes.restored[0] if attributes.restored and thaw.until else now
+    return replace(attributes, restored=(begun, days + int((now - begun) // _DAY)))
 
 
 def read_request(root: ElementTree.Element | None, storage_class: str) -> tuple[int, Mapping[str, str]]:

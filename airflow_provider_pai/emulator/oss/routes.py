@@ -11,12 +11,13 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
-from airflow_provider_pai.emulator.account import Cloud
+from airflow_provider_pai.emulator.account import Account
 from airflow_provider_pai.emulator.auth import SignedRequest
 from airflow_provider_pai.emulator.errors import ApiError
 from airflow_provider_pai.emulator.oss import bucket_routes, object_routes, property_routes, upload_routes
 from airflow_provider_pai.emulator.oss.access import check_anonymous
 from airflow_provider_pai.emulator.oss.auth import V1_SUBRESOURCES, verify_oss
+from airflow_provider_pai.emulator.oss.backend import OssBackend
 from airflow_provider_pai.emulator.oss.config_routes import CONFIG_ROUTES
 from airflow_provider_pai.emulator.oss.errors import not_implemented
 from airflow_provider_pai.emulator.oss.names import check_bucket
@@ -89,16 +90,16 @@ _METHODS = ("DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT")
 _SELECTORS = V1_SUBRESOURCES - _MODIFIERS
 
 
-def routes(cloud: Cloud) -> list[BaseRoute]:
+def routes(account: Account, backend: OssBackend) -> list[BaseRoute]:
     """Return the one route of OSS; buckets are the first component of the path."""
 
     async def endpoint(request: Request) -> Response:
         signed = _by_path(SignedRequest.from_scope(request.scope))
         path = unquote(signed.raw_path, errors="surrogateescape").removeprefix("/")
         bucket, _, key = path.partition("/")
-        call = Call(cloud.oss, request, bucket, key, dict(signed.query), signed.headers)
+        call = Call(backend, request, bucket, key, dict(signed.query), signed.headers)
         try:
-            signer = verify_oss(cloud, signed)
+            signer = verify_oss(account, signed)
             response = await _handler(call, anonymous=signer is None)(call)
         except ClientDisconnect:
             response = Response(status_code=400)  # nobody reads it

@@ -8,18 +8,18 @@ import hashlib
 import secrets
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, TypeVar
+from typing import TypeVar
 
 from starlette.requests import Request
 from starlette.responses import Response
 
 from airflow_provider_pai.emulator.errors import ApiError
+from airflow_provider_pai.emulator.oss.backend import OssBackend
 from airflow_provider_pai.emulator.oss.errors import OssError, invalid_argument
 from airflow_provider_pai.emulator.oss.files import CHUNK, Staged
+from airflow_provider_pai.emulator.oss.restore import Thaw
+from airflow_provider_pai.emulator.oss.stored import StoredObject
 from airflow_provider_pai.emulator.oss.xml import Pair, document, text_document
-
-if TYPE_CHECKING:
-    from airflow_provider_pai.emulator.oss.backend import OssBackend
 
 MAX_PUT_BYTES = 5 << 30
 _MAX_DOCUMENT_BYTES = 8 << 20
@@ -66,6 +66,11 @@ class Call:
     def overwrite(self) -> bool:
         """Tell whether an object that is there may be overwritten."""
         return self.headers.get("x-oss-forbid-overwrite", "").lower() != "true"
+
+    def thaw_of(self, stored: StoredObject) -> Thaw:
+        """Tell how far an object's restore is."""
+        account = self.oss.account
+        return Thaw.of(stored.attributes, account.now().timestamp(), account.settings.minute)
 
     async def document(self) -> bytes:
         """Return a body that is XML, checked against Content-MD5."""
@@ -132,7 +137,7 @@ def text_xml(tag: str, text: str) -> Response:
 
 def owner(call: Call) -> Pair:
     """Return the element that names the account."""
-    account = call.oss.cloud.settings.account_id
+    account = call.oss.account.settings.account_id
     return "Owner", [("ID", account), ("DisplayName", account)]
 
 

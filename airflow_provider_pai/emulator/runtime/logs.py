@@ -3,34 +3,8 @@
 from __future__ import annotations
 
 from collections import deque
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
-
-from airflow_provider_pai.emulator.account import now
-from airflow_provider_pai.emulator.errors import InvalidParameterError
-
-KEPT = timedelta(days=7)
-"""How far a query without a StartTime looks back."""
-
-
-def parse_time(text: str | None, field: str, default: datetime) -> datetime:
-    """Read an ISO 8601 time of a query.
-
-    :raises InvalidParameterError: naming the field and the value.
-    """
-    if not text:
-        return default
-    try:
-        moment = datetime.fromisoformat(text)
-    except ValueError as error:
-        raise InvalidParameterError(f"{field} must be a time such as 2026-11-22T06:51:18Z, not {text!r}.") from error
-    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
-
-
-def time_range(query: dict[str, str]) -> tuple[datetime, datetime]:
-    """Read StartTime (default: seven days ago) and EndTime (default: now) of a query."""
-    end = parse_time(query.get("EndTime"), "EndTime", now())
-    return parse_time(query.get("StartTime"), "StartTime", end - KEPT), end
 
 
 def read_log(path: Path, start: datetime, end: datetime, limit: int) -> list[str]:

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from airflow_provider_pai.emulator.account import now
+from airflow_provider_pai.emulator.times import now
 
 _GUARD = Path(__file__).with_name("guard.py")
 

@@ -145,7 +145,7 @@ def test_a_service_that_is_gone_is_deleted_to_whoever_waits(group):
 
 def test_a_service_that_goes_while_it_is_deleted_is_no_error(pai, monkeypatch):
     """It was there at the look at its lock, being deleted at the call, and gone at the look at its status."""
-    pai.cloud.faults.add(match="api DeleteService", status=409, code="InvalidService.Status")
+    pai.account.faults.add(match="api DeleteService", status=409, code="InvalidService.Status")
     eas = EasHook()
     monkeypatch.setattr(eas, "_refuse_locked", lambda action, name: None)
     eas.delete("gone_meanwhile")

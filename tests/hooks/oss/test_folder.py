@@ -141,7 +141,7 @@ def test_what_is_no_folder(hook, at, tmp_path):
 
 
 def test_a_third_of_the_calls_is_refused(hook, at, folder, tmp_path, pai):
-    pai.cloud.faults.add(match="oss", status=503, probability=0.3)
+    pai.account.faults.add(match="oss", status=503, probability=0.3)
     hook.upload_folder(folder, at, delete=True)
     hook.download_folder(at, tmp_path / "there")
     assert tree_of(tmp_path / "there") == TREE
@@ -149,7 +149,7 @@ def test_a_third_of_the_calls_is_refused(hook, at, folder, tmp_path, pai):
 
 def test_an_error_of_one_file_is_the_error_of_all_and_leaves_no_torn_file(hook, at, folder, tmp_path, pai):
     hook.upload_folder(folder, at)
-    pai.cloud.faults.add(match="oss GET .*c.csv", status=403, code="AccessDenied")
+    pai.account.faults.add(match="oss GET .*c.csv", status=403, code="AccessDenied")
     with pytest.raises(PaiApiError, match=r"sub/c\.csv"):
         hook.download_folder(at, tmp_path / "there")
     for name, content in tree_of(tmp_path / "there").items():

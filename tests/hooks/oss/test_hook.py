@@ -87,7 +87,7 @@ def test_buckets(hook, bucket):
 
 
 def test_no_permission_is_not_no_object(hook, at, pai):
-    pai.cloud.faults.add(match="oss HEAD", status=403, code="AccessDenied", times=1)
+    pai.account.faults.add(match="oss HEAD", status=403, code="AccessDenied", times=1)
     with pytest.raises(PaiPermissionError):
         hook.head(at + "x")
 
@@ -294,7 +294,7 @@ def test_errors_name_bucket_key_code_and_request_id(hook, at):
 
 def test_a_bucket_in_another_region_is_named_with_its_endpoint(hook, pai):
     name = f"far-{uuid.uuid4().hex[:8]}"
-    pai.cloud.oss.create_bucket(name, region="cn-beijing")
+    pai.services.oss.create_bucket(name, region="cn-beijing")
     with pytest.raises(PaiPermissionError, match=r"oss-cn-beijing\.aliyuncs\.com"):
         hook.get(f"oss://{name}/key")
 
@@ -306,20 +306,20 @@ def _stream(hook, uri):
 
 @pytest.mark.parametrize("write", [lambda hook, uri: hook.put(uri, "x", overwrite=False), _stream])
 def test_a_write_that_must_not_overwrite_is_not_sent_again(pai, hook, at, write):
-    pai.cloud.faults.add(match="oss PUT", drop="answer", times=1)
+    pai.account.faults.add(match="oss PUT", drop="answer", times=1)
     with pytest.raises(PaiTransientError):
         write(hook, at + "a")
 
 
-def test_a_clock_that_is_wrong_is_said_so(hook, at, monkeypatch):
-    monkeypatch.setattr("airflow_provider_pai.emulator.auth.now", lambda: datetime.now(UTC) + timedelta(hours=1))
+def test_a_clock_that_is_wrong_is_said_so(pai, hook, at, monkeypatch):
+    monkeypatch.setattr(pai.account, "now", lambda: datetime.now(UTC) + timedelta(hours=1))
     with pytest.raises(PaiPermissionError, match="RequestTimeTooSkewed"):
         hook.get(at + "a")
 
 
 def test_every_third_call_is_refused_and_all_is_done(hook, at, pai):
-    pai.cloud.faults.add(match="oss", status=503, code="ServiceUnavailable", probability=0.2)
-    pai.cloud.faults.add(match="oss", status=429, code="Throttling.User", probability=0.2)
+    pai.account.faults.add(match="oss", status=503, code="ServiceUnavailable", probability=0.2)
+    pai.account.faults.add(match="oss", status=429, code="Throttling.User", probability=0.2)
     for number in range(20):
         hook.put(at + str(number), str(number))
     assert sorted(int(hook.get(info.uri)) for info in hook.list_objects(at)) == list(range(20))
@@ -327,13 +327,13 @@ def test_every_third_call_is_refused_and_all_is_done(hook, at, pai):
 
 def test_a_service_that_is_down_is_an_error_in_the_end(hook, at, pai):
     hook.retry_seconds = 0.2
-    pai.cloud.faults.add(match="oss PUT", drop="request")
+    pai.account.faults.add(match="oss PUT", drop="request")
     with pytest.raises(PaiTransientError, match="folder/a"):
         hook.put(at + "a", "1")
 
 
 def test_a_permission_that_is_missing_fails_at_once(hook, at, pai):
-    pai.cloud.faults.add(match="oss", status=403, code="AccessDenied")
+    pai.account.faults.add(match="oss", status=403, code="AccessDenied")
     begun = time.monotonic()
     with pytest.raises(PaiApiError, match="AccessDenied"):
         hook.get(at + "a")

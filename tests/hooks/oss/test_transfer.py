@@ -95,7 +95,7 @@ def test_a_file_that_stands_there_stays_until_the_new_one_is_whole(hook, at, sou
     hook.upload(source, at)
     (tmp_path / "target").write_text("old")
     hook.retry_seconds = 0
-    pai.cloud.faults.add(match="oss GET", cut_after=PART)
+    pai.account.faults.add(match="oss GET", cut_after=PART)
     with pytest.raises(PaiApiError):
         OssHook.download(hook, at + "none", tmp_path / "target")
     assert (tmp_path / "target").read_text() == "old"
@@ -172,22 +172,22 @@ def test_an_object_that_is_replaced_all_the_time_is_an_error_and_no_file(hook, a
 
 def test_a_line_that_breaks_every_tenth_megabyte(hook, at, tmp_path, pai):
     source = written(tmp_path / "source", 45 * MIB)
-    pai.cloud.faults.add(match="oss", cut_after=10 * MIB)
+    pai.account.faults.add(match="oss", cut_after=10 * MIB)
     hook.upload(source, at)
     hook.download(at, tmp_path / "target", part_size=16 * MIB)
     assert crc_of_file(tmp_path / "target") == crc_of_file(source)
 
 
 def test_a_third_of_the_calls_is_refused(hook, at, source, tmp_path, pai):
-    pai.cloud.faults.add(match="oss", status=503, probability=0.2)
-    pai.cloud.faults.add(match="oss", status=429, code="Throttling.User", probability=0.2)
+    pai.account.faults.add(match="oss", status=503, probability=0.2)
+    pai.account.faults.add(match="oss", status=429, code="Throttling.User", probability=0.2)
     hook.upload(source, at, part_size=PART)
     hook.download(at, tmp_path / "target", part_size=PART)
     assert (tmp_path / "target").read_bytes() == source.read_bytes()
 
 
 def test_a_completion_whose_answer_was_lost_is_done(hook, at, source, pai, bucket):
-    pai.cloud.faults.add(match="oss POST", drop="answer", times=2)  # the begin of the upload, and its end
+    pai.account.faults.add(match="oss POST", drop="answer", times=2)  # the begin of the upload, and its end
     hook.upload(source, at, part_size=PART)
     assert int(hook.head(at).crc64) == crc_of_file(source)
 
@@ -233,7 +233,7 @@ def test_an_upload_goes_on_where_the_last_process_was(hook, at, source, tmp_path
     stop_after(pai, "oss PUT", 4)
     with pytest.raises(PaiApiError, match="Stop"):
         hook.upload(source, at, part_size=PART, threads=1, checkpoint=checkpoint)
-    pai.cloud.faults.clear()
+    pai.account.faults.clear()
     there = len(json.loads(checkpoint.read_text())["parts"])
     assert there == 4
     sent = count(pai, "oss PUT", lambda: hook.upload(source, at, part_size=PART, threads=1, checkpoint=checkpoint))
@@ -254,7 +254,7 @@ def test_a_checkpoint_of_another_file_or_of_an_upload_that_is_gone_is_no_checkpo
         stop_after(pai, "oss PUT", 4)
         with pytest.raises(PaiApiError, match="Stop"):
             hook.upload(source, at, part_size=PART, threads=1, checkpoint=checkpoint)
-        pai.cloud.faults.clear()
+        pai.account.faults.clear()
         spoil()
         hook.upload(source, at, part_size=PART, checkpoint=checkpoint)
         assert int(hook.head(at).crc64) == crc_of_file(source)
@@ -267,7 +267,7 @@ def test_a_download_goes_on_where_the_last_process_was(hook, at, source, tmp_pat
     stop_after(pai, "oss GET", 4)
     with pytest.raises(PaiApiError, match="Stop"):
         hook.download(at, target, part_size=PART, threads=1, checkpoint=checkpoint)
-    pai.cloud.faults.clear()
+    pai.account.faults.clear()
     assert left_behind(tmp_path) == ["checkpoint", "target.part"]
     got = count(pai, "oss GET", lambda: hook.download(at, target, part_size=PART, threads=1, checkpoint=checkpoint))
     assert (got, target.read_bytes()) == (7, source.read_bytes())
@@ -281,7 +281,7 @@ def test_an_object_that_is_another_one_now_is_not_mixed_with_what_is_there(hook,
     stop_after(pai, "oss GET", 4)
     with pytest.raises(PaiApiError, match="Stop"):
         hook.download(at, target, part_size=PART, threads=1, checkpoint=checkpoint)
-    pai.cloud.faults.clear()
+    pai.account.faults.clear()
     other = os.urandom(9 * PART)
     hook.put(at, other)
     hook.download(at, target, part_size=PART, checkpoint=checkpoint)
@@ -376,13 +376,13 @@ def test_the_digest_of_a_part_is_its_etag(hook, at, source, bucket):
 
 def stop_after(pai, match, calls):
     """Let some calls through, then refuse all."""
-    pai.cloud.faults.add(match=match, times=calls)
-    pai.cloud.faults.add(match=match, status=400, code="Stop")
+    pai.account.faults.add(match=match, times=calls)
+    pai.account.faults.add(match=match, status=400, code="Stop")
 
 
 def count(pai, match, function):
     """Return how many calls a function makes."""
-    rule = pai.cloud.faults.add(match=match, times=1000)
+    rule = pai.account.faults.add(match=match, times=1000)
     function()
     return 1000 - rule.times
 
@@ -396,7 +396,7 @@ def test_a_fast_line_gets_few_connections():
 def test_parts_come_side_by_side_where_the_line_is_slow(hook, at, tmp_path, pai):
     source = written(tmp_path / "source", 24 * PART)
     hook.upload(source, at)
-    pai.cloud.faults.add(match="oss", rate=2e6, delay=0.01)  # 50 ms a part
+    pai.account.faults.add(match="oss", rate=2e6, delay=0.01)  # 50 ms a part
     times = {}
     for threads in (1, 8):
         begun = time.monotonic()

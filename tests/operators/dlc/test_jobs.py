@@ -112,7 +112,7 @@ def test_a_clear_stops_the_old_cycles_job_that_still_runs(bucket):
 
 
 def test_a_submit_whose_answer_was_lost_is_found_again(bucket, pai):
-    pai.cloud.faults.add(match="api CreateJob", drop="answer", times=1)
+    pai.account.faults.add(match="api CreateJob", drop="answer", times=1)
     run = task(bucket, "dropped")
     run.run()
     assert list(jobs_of(run).values()) == ["Succeeded"]
@@ -139,7 +139,7 @@ def die():
 
 def test_a_submit_that_was_never_heard_is_made_again(bucket, pai, monkeypatch):
     monkeypatch.setattr(base, "SETTLE_SECONDS", 0.05)
-    pai.cloud.faults.add(match="api CreateJob", drop="request", times=1)
+    pai.account.faults.add(match="api CreateJob", drop="request", times=1)
     run = task(bucket, "unheard")
     run.run()
     assert list(jobs_of(run).values()) == ["Succeeded"]
@@ -148,7 +148,7 @@ def test_a_submit_that_was_never_heard_is_made_again(bucket, pai, monkeypatch):
 @pytest.mark.parametrize("deferrable", [False, True])
 def test_throttling_and_server_errors_never_fail_the_task(bucket, pai, deferrable):
     for status, code in ((503, "ServiceUnavailable"), (429, "Throttling.User")):
-        pai.cloud.faults.add(match="api (GetJob|ListJobs)", status=status, code=code, probability=0.3)
+        pai.account.faults.add(match="api (GetJob|ListJobs)", status=status, code=code, probability=0.3)
     task(bucket, f"faults-{deferrable}", deferrable=deferrable).run()
 
 

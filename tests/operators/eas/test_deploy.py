@@ -171,9 +171,9 @@ def test_a_worker_lost_between_label_and_update_updates_after_all(group, monkeyp
 
 
 def test_an_answer_that_is_lost_makes_no_second_service(group, pai):
-    pai.cloud.faults.add(match="api CreateService", drop="answer", times=1)
+    pai.account.faults.add(match="api CreateService", drop="answer", times=1)
     assert deploy(group, group.model(20)).run()["outcome"] == "created"
-    pai.cloud.faults.add(match="api UpdateService ", drop="answer", times=1)
+    pai.account.faults.add(match="api UpdateService ", drop="answer", times=1)
     assert deploy(group, group.model(21), "run-2").run()["outcome"] == "updated"
     assert deploy(group, deploy_model(group), "run-2").run()["outcome"] == "updated"
 
@@ -216,7 +216,7 @@ def test_what_is_ready_is_kept_though_its_ledger_row_fails_on_the_last_try(group
 @both
 def test_the_last_try_leaves_nothing_when_the_api_fails(group, pai, deferrable):
     task = deploy(group, group.model(20), max_tries=0, deferrable=deferrable, command="sleep 60")
-    pai.cloud.faults.add(match="api DescribeService ", status=403, code="Forbidden", times=1, probability=0.1)
+    pai.account.faults.add(match="api DescribeService ", status=403, code="Forbidden", times=1, probability=0.1)
     with pytest.raises(PaiError, match="Forbidden"):
         task.run()
     assert group.eas.get(f"{group.name}_one").status in ("Deleting", "Deleted")

@@ -73,10 +73,10 @@ def test_a_wrong_answer_fails_the_task(name, request_, message):
 
 
 def test_what_fails_is_asked_again(group, name, pai):
-    pai.cloud.faults.add(match="eas POST", status=503, code="ServiceUnavailable", times=2)
-    pai.cloud.faults.add(match="eas POST", drop="answer", times=1)
+    pai.account.faults.add(match="eas POST", status=503, code="ServiceUnavailable", times=2)
+    pai.account.faults.add(match="eas POST", drop="answer", times=1)
     assert predict(name, {"json": {}}, attempts=5).run()["answer"] == 42
-    pai.cloud.faults.add(match="eas POST", status=503, code="ServiceUnavailable")
+    pai.account.faults.add(match="eas POST", status=503, code="ServiceUnavailable")
     with pytest.raises(PaiError, match="status 503, not 200"):
         predict(name, {"json": {}}).run()
 
@@ -109,10 +109,10 @@ def test_a_file_is_answered_in_order_on_oss(group, name, monkeypatch, capsys):
 def test_a_later_try_asks_only_what_has_no_answer(group, name, pai, monkeypatch):
     monkeypatch.setattr(eas_predict, "PART", 10)
     task = predict(name, file(group, 40), output=f"oss://{group.bucket}/answers", attempts=1, concurrency=1)
-    pai.cloud.faults.add(match="oss PUT .*/part-00002", status=403, code="AccessDenied")
+    pai.account.faults.add(match="oss PUT .*/part-00002", status=403, code="AccessDenied")
     with pytest.raises(PaiError, match="AccessDenied"):
         task.run()
-    pai.cloud.faults.clear()
+    pai.account.faults.clear()
     before = requests_to(pai, name)
     end = task.run()
     assert requests_to(pai, name) - before == 20
@@ -122,16 +122,16 @@ def test_a_later_try_asks_only_what_has_no_answer(group, name, pai, monkeypatch)
 
 
 def requests_to(pai, name):
-    series = pai.cloud.eas.services[name].series
+    series = pai.services.eas.services[name].series
     return series.window(series.since, 3600).requests
 
 
 def test_a_dead_endpoint_ends_the_batch_for_a_later_try(group, name, pai):
     task = predict(name, file(group, 4), output=f"oss://{group.bucket}/answers", attempts=1)
-    pai.cloud.faults.add(match="eas POST", drop="request")
+    pai.account.faults.add(match="eas POST", drop="request")
     with pytest.raises(PaiTransientError, match="4 requests: no answer"):
         task.run()
-    pai.cloud.faults.clear()
+    pai.account.faults.clear()
     assert task.run()["wrong"] == 0
 
 
@@ -146,7 +146,7 @@ def test_wrong_answers_are_kept_before_the_task_fails(group, name):
 
 def test_a_file_that_changed_between_tries_is_refused(group, name, pai):
     task = predict(name, file(group, 4), output=f"oss://{group.bucket}/answers", attempts=1)
-    pai.cloud.faults.add(match="eas POST", drop="request", times=4)
+    pai.account.faults.add(match="eas POST", drop="request", times=4)
     with pytest.raises(PaiTransientError):
         task.run()
     file(group, 5)

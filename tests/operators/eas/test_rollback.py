@@ -175,13 +175,13 @@ def test_wrong_golden_answers_move_nothing_and_stop_what_was_started(group, nigh
 @both
 def test_what_does_not_come_up_in_time_is_stopped_again(group, nights, pai, deferrable):
     first, second = nights
-    pai.cloud.change_settings({"dwell": 3})
+    pai.account.change_settings({"dwell": 3})
     try:
         with pytest.raises(PaiTimeoutError):
             back(group, deferrable=deferrable, wait_timeout=0.5).run()
         assert group.state()[first["service"]][0] in ("Stopping", "Stopped")
     finally:
-        pai.cloud.change_settings({"dwell": 0.01})
+        pai.account.change_settings({"dwell": 0.01})
     assert group.serving() == second["version"]
 
 

@@ -211,10 +211,10 @@ def test_production_that_is_deployed_anew_by_hand_stops_the_rollout(group, first
 def test_a_candidate_that_cannot_be_taken_out_is_said_loudly(group, first, pai):
     task = deploy(group, group.model(21), "stuck", deferrable=False)
     task.max_tries = 0
-    pai.cloud.faults.add(match="^api DescribeService", status=403, code="Forbidden.RAM")
+    pai.account.faults.add(match="^api DescribeService", status=403, code="Forbidden.RAM")
     with pytest.raises(RolloutStuckError, match=r"may still have traffic.*Forbidden.RAM"):
         task.run()
-    pai.cloud.faults.clear()
+    pai.account.faults.clear()
 
 
 def test_the_candidate_bears_who_made_it(group):

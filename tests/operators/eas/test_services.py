@@ -72,7 +72,7 @@ def test_a_fixed_number_of_instances(group, name, deferrable):
 
 
 def test_an_autoscaler_is_set_changed_and_removed(group, name, pai):
-    pai.cloud.change_settings({"minute": 2})
+    pai.account.change_settings({"minute": 2})
     run(EasScaleServiceOperator, name, autoscaler={"min": 1, "max": 2, "scaleStrategies": QPS})
     behavior = {"scaleDown": {"stabilizationWindowSeconds": 30}}
     run(EasScaleServiceOperator, name, autoscaler={"min": "2", "max": 4, "scaleStrategies": QPS, "behavior": behavior})
@@ -84,17 +84,17 @@ def test_an_autoscaler_is_set_changed_and_removed(group, name, pai):
     run(EasScaleServiceOperator, name, instances=3, remove_autoscaler=True)
     assert group.eas.autoscaler(name) is None
     run(EasScaleServiceOperator, name, remove_autoscaler=True)
-    pai.cloud.change_settings({"minute": 60})
+    pai.account.change_settings({"minute": 60})
 
 
 @both
 def test_what_takes_too_long_is_given_up_and_left_alone(group, name, pai, deferrable):
-    pai.cloud.change_settings({"dwell": 30})
+    pai.account.change_settings({"dwell": 30})
     try:
         with pytest.raises(PaiTimeoutError, match=f"{name} was Scaling"):
             run(EasScaleServiceOperator, name, instances=2, wait_timeout="0.2", deferrable=deferrable)
     finally:
-        pai.cloud.change_settings({"dwell": 0.01})
+        pai.account.change_settings({"dwell": 0.01})
     assert group.eas.get(name).facts["version"] == 2
 
 

@@ -239,7 +239,7 @@ def test_a_shadow_whose_worker_was_lost_for_good_is_an_orphan(group, production,
 
 
 def test_an_error_on_the_way_takes_it_down(group, production, pai):
-    pai.cloud.faults.add(match="api CreateServiceMirror", status=400, code="InvalidParameter")
+    pai.account.faults.add(match="api CreateServiceMirror", status=400, code="InvalidParameter")
     with pytest.raises(PaiApiError, match="InvalidParameter"):
         shadow(group, group.model(21)).run()
     nothing_left(group, production)

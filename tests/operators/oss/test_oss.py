@@ -61,13 +61,13 @@ def test_a_file_there_and_back(at, folder, tmp_path):
 
 def test_a_retry_goes_on_at_the_checkpoint(at, tmp_path, pai):
     (tmp_path / "big").write_bytes(os.urandom(3 * PART))
-    pai.cloud.faults.add(match="oss PUT", times=2)
-    pai.cloud.faults.add(match="oss PUT", status=400, code="Stop")
+    pai.account.faults.add(match="oss PUT", times=2)
+    pai.account.faults.add(match="oss PUT", status=400, code="Stop")
     arguments = {"path": str(tmp_path / "big"), "uri": at, "checkpoint": str(tmp_path / "checkpoint")}
     with pytest.raises(PaiApiError, match="Stop"):
         run(OssUploadOperator, **arguments)
-    pai.cloud.faults.clear()
-    rule = pai.cloud.faults.add(match="oss PUT", times=9)
+    pai.account.faults.clear()
+    rule = pai.account.faults.add(match="oss PUT", times=9)
     run(OssUploadOperator, **arguments)
     assert rule.times == 8
     assert OssHook().get(at + "big") == (tmp_path / "big").read_bytes()
@@ -163,7 +163,7 @@ def test_transfers_that_fail_leave_nothing(at, folder, tmp_path, pai):
         run(OssToObjectStorageOperator, uri=at + "x", target="nonsense://a/b")
     with pytest.raises(PaiConfigError, match="uri"):
         run(OssToObjectStorageOperator, uri=at + "none", target=f"file://{tmp_path}/none")
-    pai.cloud.faults.add(match="oss GET", status=403, code="AccessDenied")
+    pai.account.faults.add(match="oss GET", status=403, code="AccessDenied")
     with pytest.raises(PaiApiError, match="AccessDenied"):
         run(OssToObjectStorageOperator, uri=at + "x", target=f"file://{tmp_path}/none")
     assert not (tmp_path / "none").exists()

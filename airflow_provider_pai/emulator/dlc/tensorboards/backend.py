@@ -6,14 +6,17 @@ from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
 
-from airflow_provider_pai.emulator.account import Cloud
+from airflow_provider_pai.emulator.account import Account
+from airflow_provider_pai.emulator.aiworkspace.backend import AIWorkspaceBackend
+from airflow_provider_pai.emulator.dlc.backend import DlcBackend
 from airflow_provider_pai.emulator.dlc.rules import check_choice, check_number
 from airflow_provider_pai.emulator.dlc.tensorboards.board import KIND, Board
 from airflow_provider_pai.emulator.dlc.tensorboards.folders import find_folders
 from airflow_provider_pai.emulator.dlc.tensorboards.life import Life, erase
 from airflow_provider_pai.emulator.errors import ApiError, InvalidParameterError, NotFoundError
-from airflow_provider_pai.emulator.paging import choice, fuzzy, page
-from airflow_provider_pai.emulator.wire import Json
+from airflow_provider_pai.emulator.queries import choice, fuzzy, page
+from airflow_provider_pai.emulator.runtime.mounts import FolderSource
+from airflow_provider_pai.emulator.types import Json
 
 SORT_KEYS: dict[str, Callable[[Board], object]] = {
     "GmtCreateTime": lambda board: board.document["CreatedAt"],
@@ -35,9 +38,12 @@ EQUAL: dict[str, Callable[[Board], str | None]] = {
 class TensorboardBackend:
     """All TensorBoards of the account; a restarted emulator knows those of before."""
 
-    def __init__(self, cloud: Cloud) -> None:
-        self.cloud = cloud
-        self._boards = {document["TensorboardId"]: Board(cloud, document) for document in cloud.store.all(KIND)}
+    def __init__(self, account: Account, workspaces: AIWorkspaceBackend, oss: FolderSource, jobs: DlcBackend) -> None:
+        self.account = account
+        self._workspaces = workspaces
+        self._oss = oss
+        self._jobs = jobs
+        self._boards = {document["TensorboardId"]: Board(account, document) for document in account.store.all(KIND)}
         self._lives: dict[str, Life] = {}
         for board in self._boards.values():
             if board.active:
@@ -47,12 +53,12 @@ class TensorboardBackend:
     def create(self, request: Json) -> Json:
         """Create one and start it."""
         _check(request)
-        workspace_id = self.cloud.aiworkspace.check_workspace(request.get("WorkspaceId"))
+        workspace_id = self._workspaces.check_workspace(request.get("WorkspaceId"))
         job_id = request.get("JobId") or (request.get("SourceId") if request.get("SourceType") == "job" else None)
-        job = self.cloud.dlc.job(job_id) if job_id else None
-        folders = find_folders(request, job, self.cloud.dlc.job)
+        job = self._jobs.job(job_id) if job_id else None
+        folders = find_folders(request, job, self._jobs.job)
         defaults = {"Accessibility": "PRIVATE", "Priority": "1"}
-        board = Board.create(self.cloud, {**defaults, **request, "WorkspaceId": workspace_id}, job_id, folders)
+        board = Board.create(self.account, {**defaults, **request, "WorkspaceId": workspace_id}, job_id, folders)
         self._boards[board.id] = board
         self._begin(board)
         return {"TensorboardId": board.id, "JobId": job_id}
@@ -100,10 +106,10 @@ class TensorboardBackend:
         return {"TensorboardId": board_id}
 
     def _begin(self, board: Board) -> None:
-        self._lives[board.id] = Life(self.cloud, board, self._folder(board))
+        self._lives[board.id] = Life(self.account, board, self._folder(board), self._oss)
 
     def _folder(self, board: Board) -> Path:
-        return self.cloud.data / "dlc" / board.id
+        return self.account.data / "dlc" / board.id
 
     def _board(self, board_id: str) -> Board:
         if board_id not in self._boards:

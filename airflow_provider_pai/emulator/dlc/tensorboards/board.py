@@ -5,9 +5,10 @@ from __future__ import annotations
 import secrets
 from datetime import datetime
 
-from airflow_provider_pai.emulator.account import Cloud, now, timestamp
+from airflow_provider_pai.emulator.account import Account
 from airflow_provider_pai.emulator.dlc.tensorboards.folders import Folders
-from airflow_provider_pai.emulator.wire import Json
+from airflow_provider_pai.emulator.times import timestamp
+from airflow_provider_pai.emulator.types import Json
 
 KIND = "dlc-tensorboard"
 ACTIVE = frozenset({"Creating", "Running"})
@@ -35,13 +36,13 @@ _ECHOED = (
 class Board:
     """One TensorBoard; every change is stored when the call returns."""
 
-    def __init__(self, cloud: Cloud, document: Json) -> None:
-        self._cloud = cloud
+    def __init__(self, account: Account, document: Json) -> None:
+        self._account = account
         self.document = document
         self._deleted = False
 
     @classmethod
-    def create(cls, cloud: Cloud, request: Json, job_id: str | None, folders: Folders) -> Board:
+    def create(cls, account: Account, request: Json, job_id: str | None, folders: Folders) -> Board:
         """Build a new one in status Creating from a checked request."""
         document: Json = {
             "TensorboardId": f"tensorboard-{secrets.token_hex(8)}",
@@ -49,9 +50,9 @@ class Board:
             "JobId": job_id,
             "Mounts": folders.mounts,
             "Shown": folders.shown,
-            "CreatedAt": now().timestamp(),
+            "CreatedAt": account.now().timestamp(),
         }
-        board = cls(cloud, document)
+        board = cls(account, document)
         board.move("Creating")
         return board
 
@@ -93,23 +94,23 @@ class Board:
 
     def move(self, status: str, code: str = "", message: str = "", url: str | None = None) -> None:
         """Go into a status; `url` is where it answers while it is Running."""
-        moment = now().timestamp()
+        moment = self._account.now().timestamp()
         self.document.update(Status=status, ReasonCode=code, ReasonMessage=message, Url=url, ModifiedAt=moment)
         if status == "Creating":
             self.document.update(RunningAt=None, FinishedAt=None)
         else:
             self.document["RunningAt" if status == "Running" else "FinishedAt"] = moment
         if not self._deleted:
-            self._cloud.store.put(KIND, self.id, self.document)
+            self._account.store.put(KIND, self.id, self.document)
 
     def delete(self) -> None:
         """Forget it; what its process still does on its way out is not stored."""
         self._deleted = True
-        self._cloud.store.delete(KIND, self.id)
+        self._account.store.delete(KIND, self.id)
 
     def describe(self) -> Json:
         """Return the answer of GetTensorboard, which is also the item of ListTensorboards."""
-        document, account = self.document, self._cloud.settings.account_id
+        document, account = self.document, self._account.settings.account_id
         return {
             **{name: self.request[name] for name in _ECHOED if self.request.get(name) not in (None, [])},
             **{name: document[name] for name in ("TensorboardId", "Status", "ReasonCode", "ReasonMessage")},
@@ -126,7 +127,7 @@ class Board:
     def _duration(self) -> int:
         """Return the seconds that it runs or ran since its last start."""
         since = self.document["RunningAt"]
-        return int((self.document["FinishedAt"] or now().timestamp()) - since) if since else 0
+        return int((self.document["FinishedAt"] or self._account.now().timestamp()) - since) if since else 0
 
 
 def _time(moment: float | None) -> str | None:

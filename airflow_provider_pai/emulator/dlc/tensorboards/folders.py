@@ -14,7 +14,7 @@ from pathlib import PurePosixPath
 from airflow_provider_pai.emulator.dlc.job import Job
 from airflow_provider_pai.emulator.errors import InvalidParameterError
 from airflow_provider_pai.emulator.runtime.mounts import check_mount_path, check_mounts, parse_oss_uri
-from airflow_provider_pai.emulator.wire import Json
+from airflow_provider_pai.emulator.types import Json
 
 DEFAULT_MOUNT_PATH = "/mnt/data"
 NOT_EMULATED = ("DataSourceId", "DataSources")

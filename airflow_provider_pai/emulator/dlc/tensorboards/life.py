@@ -9,11 +9,12 @@ import shutil
 import sys
 from pathlib import Path
 
-from airflow_provider_pai.emulator.account import Cloud
+from airflow_provider_pai.emulator.account import Account
 from airflow_provider_pai.emulator.dlc.tensorboards.board import Board
 from airflow_provider_pai.emulator.errors import ApiError
-from airflow_provider_pai.emulator.runtime.logs import read_log, time_range
-from airflow_provider_pai.emulator.runtime.mounts import Mount, mount_all
+from airflow_provider_pai.emulator.queries import time_range
+from airflow_provider_pai.emulator.runtime.logs import read_log
+from airflow_provider_pai.emulator.runtime.mounts import FolderSource, Mount, mount_all
 from airflow_provider_pai.emulator.runtime.ports import free_ports, is_open
 from airflow_provider_pai.emulator.runtime.processes import Process, see_out, stop_all
 from airflow_provider_pai.emulator.runtime.root import Root
@@ -25,19 +26,20 @@ POLL = 0.02
 class Life:
     """Runs one TensorBoard in the background, from one start to the next stop."""
 
-    def __init__(self, cloud: Cloud, board: Board, folder: Path) -> None:
-        self._cloud = cloud
+    def __init__(self, account: Account, board: Board, folder: Path, oss: FolderSource) -> None:
+        self._account = account
         self._board = board
         self._folder = folder
+        self._oss = oss
         self._log = folder / "logs" / "server.log"
-        self._task: asyncio.Task[None] = cloud.spawn(self._live(), f"dlc-{board.id}")
+        self._task: asyncio.Task[None] = account.spawn(self._live(), f"dlc-{board.id}")
         self._stopping = False
 
     def stop(self, code: str, message: str) -> None:
         """Begin to stop; it goes on to Stopped by itself."""
         if not self._stopping and self._board.active:
             self._stopping = True
-            self._cloud.spawn(self._stop(code, message), f"dlc-{self._board.id}-stop")
+            self._account.spawn(self._stop(code, message), f"dlc-{self._board.id}-stop")
 
     async def _stop(self, code: str, message: str) -> None:
         self._task.cancel()
@@ -55,14 +57,14 @@ class Life:
     async def _run(self) -> tuple[str, str, str]:
         """Run until the server ends; returns status, code and message."""
         try:
-            await self._cloud.dwell()
+            await self._account.dwell()
             code = await self._serve(await self._prepare())
         except ApiError as error:
             return "Failed", "DataSourceMountFailed", f"{error.code}: {error.message}"
         except OSError as error:
             return "Failed", "TensorboardFailed", str(error)
         # Servers do not end by themselves; when one does, its exit code tells what became of it.
-        last_words = "".join(read_log(self._log, *time_range({}), 1))
+        last_words = "".join(read_log(self._log, *time_range({}, self._account.now()), 1))
         result = "Failed" if code else "Succeeded"
         return result, "ServerEnded", f"The server ended with exit code {code}: {last_words}"
 
@@ -70,7 +72,7 @@ class Life:
         """Mount what is shown for read and write: a copy would not grow with the logs."""
         root, folders = Root(self._folder / "root"), self._board.folders
         mounts = [Mount(uri, path) for path, uri in folders.mounts.items()]
-        await mount_all(root, mounts, self._cloud.oss)
+        await mount_all(root, mounts, self._oss)
         root.local(folders.shown).mkdir(parents=True, exist_ok=True)
         return root
 
@@ -82,7 +84,7 @@ class Life:
             environment={},
             folder=root.folder,
             log=self._log,
-            grace=self._cloud.settings.grace,
+            grace=self._account.settings.grace,
         )
         timer = None
         try:
@@ -103,7 +105,7 @@ class Life:
         if not minutes:
             return None
         message = f"It ran longer than MaxRunningTimeMinutes, {minutes}."
-        delay = minutes * self._cloud.settings.minute
+        delay = minutes * self._account.settings.minute
         return asyncio.get_running_loop().call_later(delay, self.stop, "MaxRunningTimeExceeded", message)
 
 

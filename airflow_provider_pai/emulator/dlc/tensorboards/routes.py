@@ -6,23 +6,24 @@ from functools import partial
 
 from starlette.routing import BaseRoute
 
-from airflow_provider_pai.emulator.account import Cloud
+from airflow_provider_pai.emulator.account import Account
 from airflow_provider_pai.emulator.dlc.routes import MODELS, PAGE_SIZE, VERSION
-from airflow_provider_pai.emulator.runtime.logs import time_range
-from airflow_provider_pai.emulator.wire import Call, Json, api_route
+from airflow_provider_pai.emulator.dlc.tensorboards.backend import TensorboardBackend
+from airflow_provider_pai.emulator.queries import time_range
+from airflow_provider_pai.emulator.types import Json
+from airflow_provider_pai.emulator.wire import Call, api_route
 
 
-def routes(cloud: Cloud) -> list[BaseRoute]:
+def routes(account: Account, backend: TensorboardBackend) -> list[BaseRoute]:
     """Return the routes of TensorBoards."""
-    backend = cloud.tensorboards
-    route = partial(api_route, cloud, version=VERSION)
+    route = partial(api_route, account, version=VERSION)
 
     def create(call: Call) -> Json:
         return backend.create(call.body)
 
     def list_boards(call: Call) -> Json:
         number, size = call.integer("PageNumber", 1), call.integer("PageSize", PAGE_SIZE)
-        return backend.list(call.query, time_range(call.query), number, size)
+        return backend.list(call.query, time_range(call.query, account.now()), number, size)
 
     def get(call: Call) -> Json:
         return backend.get(call.path["id"])

@@ -1,14 +1,18 @@
-"""What the lists of all APIs have in common: pages, order, fuzzy names."""
+"""Queries of all APIs' lists: pages, order, fuzzy names, spans of time."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
 from typing import TypeVar
 
 from airflow_provider_pai.emulator.errors import InvalidParameterError
 
 MAX_PAGE = 100
 """Largest page; the APIs' own limits are not published."""
+
+KEPT = timedelta(days=7)
+"""How far a query without a StartTime looks back."""
 
 Item = TypeVar("Item")
 
@@ -40,3 +44,23 @@ def choice(query: dict[str, str], field: str, default: str, allowed: Sequence[st
         if value.lower() == given.lower():
             return value
     raise InvalidParameterError(f"{field} must be one of {', '.join(allowed)}, not {given!r}.")
+
+
+def parse_time(text: str | None, field: str, default: datetime) -> datetime:
+    """Read an ISO 8601 time of a query.
+
+    :raises InvalidParameterError: naming the field and the value.
+    """
+    if not text:
+        return default
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError as error:
+        raise InvalidParameterError(f"{field} must be a time such as 2026-11-22T06:51:18Z, not {text!r}.") from error
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+
+
+def time_range(query: dict[str, str], now: datetime) -> tuple[datetime, datetime]:
+    """Read StartTime (default: seven days before the end) and EndTime (default: now) of a query."""
+    end = parse_time(query.get("EndTime"), "EndTime", now)
+    return parse_time(query.get("StartTime"), "StartTime", end - KEPT), end
