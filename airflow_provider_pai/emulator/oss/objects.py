@@ -24,10 +24,10 @@ from airflow_provider_pai.emulator.oss.errors import (
     no_such_key,
     position_not_equal_to_length,
 )
-from airflow_provider_pai.emulator.oss.files import Staged, hash_file
 from airflow_provider_pai.emulator.oss.index import Attributes, Index, Record
 from airflow_provider_pai.emulator.oss.listing import Cursor, Page, page, walk
 from airflow_provider_pai.emulator.oss.names import path_of
+from airflow_provider_pai.emulator.oss.staging import Staged, hash_file
 from airflow_provider_pai.emulator.oss.stored import StoredObject
 from airflow_provider_pai.emulator.oss.versions import Versions
 

@@ -10,7 +10,7 @@ import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from airflow_provider_pai.emulator.oss.files import Hash, Staged
+from airflow_provider_pai.emulator.oss.staging import Hash, Staged
 
 
 class Slot(Staged):

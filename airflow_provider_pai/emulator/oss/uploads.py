@@ -17,10 +17,10 @@ from itertools import pairwise
 from pathlib import Path
 
 from airflow_provider_pai.emulator.oss.errors import OssError, invalid_argument
-from airflow_provider_pai.emulator.oss.files import Staged, hash_file
 from airflow_provider_pai.emulator.oss.index import Attributes, Index
 from airflow_provider_pai.emulator.oss.objects import Objects
 from airflow_provider_pai.emulator.oss.slots import Slot, Slots
+from airflow_provider_pai.emulator.oss.staging import Staged, hash_file
 from airflow_provider_pai.emulator.oss.stored import StoredObject
 
 MAX_PARTS = 10_000

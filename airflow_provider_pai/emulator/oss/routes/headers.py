@@ -10,15 +10,15 @@ from email.utils import format_datetime
 from urllib.parse import parse_qsl
 
 from airflow_provider_pai.emulator.auth import raw
-from airflow_provider_pai.emulator.oss.access import OBJECT_ACLS
 from airflow_provider_pai.emulator.oss.auth import http_time
 from airflow_provider_pai.emulator.oss.backend import STORAGE_CLASSES
 from airflow_provider_pai.emulator.oss.configs import encryption_rule
 from airflow_provider_pai.emulator.oss.errors import OssError, invalid_argument
 from airflow_provider_pai.emulator.oss.index import Attributes
+from airflow_provider_pai.emulator.oss.routes.access import OBJECT_ACLS
+from airflow_provider_pai.emulator.oss.routes.call import Call
 from airflow_provider_pai.emulator.oss.stored import StoredObject
 from airflow_provider_pai.emulator.oss.versions import shown
-from airflow_provider_pai.emulator.oss.wire import Call
 
 _KEPT = frozenset(
     {

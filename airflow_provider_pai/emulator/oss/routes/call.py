@@ -16,8 +16,8 @@ from starlette.responses import Response
 from airflow_provider_pai.emulator.errors import ApiError
 from airflow_provider_pai.emulator.oss.backend import OssBackend
 from airflow_provider_pai.emulator.oss.errors import OssError, invalid_argument
-from airflow_provider_pai.emulator.oss.files import CHUNK, Staged
 from airflow_provider_pai.emulator.oss.restore import Thaw
+from airflow_provider_pai.emulator.oss.staging import CHUNK, Staged
 from airflow_provider_pai.emulator.oss.stored import StoredObject
 from airflow_provider_pai.emulator.oss.xml import Pair, document, text_document
 

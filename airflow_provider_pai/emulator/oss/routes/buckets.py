@@ -12,15 +12,15 @@ from starlette.responses import Response
 
 from airflow_provider_pai.emulator.auth import raw
 from airflow_provider_pai.emulator.oss.backend import STORAGE_CLASSES, Bucket
-from airflow_provider_pai.emulator.oss.config_routes import checked_acl
 from airflow_provider_pai.emulator.oss.configs import encryption_of, encryption_rule, tags_of
 from airflow_provider_pai.emulator.oss.errors import invalid_argument
-from airflow_provider_pai.emulator.oss.headers import iso_date, quoted
 from airflow_provider_pai.emulator.oss.listing import Cursor, Page
 from airflow_provider_pai.emulator.oss.names import check_key
+from airflow_provider_pai.emulator.oss.routes.call import Call, empty, owner, text_xml, xml
+from airflow_provider_pai.emulator.oss.routes.configs import checked_acl
+from airflow_provider_pai.emulator.oss.routes.headers import iso_date, quoted
 from airflow_provider_pai.emulator.oss.stored import StoredObject
 from airflow_provider_pai.emulator.oss.versions import Deleted, Listed
-from airflow_provider_pai.emulator.oss.wire import Call, empty, owner, text_xml, xml
 from airflow_provider_pai.emulator.oss.xml import Encoder, Pair, child_text, document, malformed, parse
 
 _MAX_DELETED = 1000

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from airflow_provider_pai.emulator.oss.errors import OssError
-from airflow_provider_pai.emulator.oss.wire import Call
+from airflow_provider_pai.emulator.oss.routes.call import Call
 
 OBJECT_ACLS = ("default", "private", "public-read", "public-read-write")
 _READS = ("GET", "HEAD")

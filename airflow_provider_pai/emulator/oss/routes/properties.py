@@ -7,13 +7,13 @@ from dataclasses import replace
 
 from starlette.responses import Response
 
-from airflow_provider_pai.emulator.oss.access import OBJECT_ACLS
 from airflow_provider_pai.emulator.oss.errors import OssError, invalid_argument
-from airflow_provider_pai.emulator.oss.headers import checked_tags, http_date, outgoing, quoted, version_header
-from airflow_provider_pai.emulator.oss.object_routes import kept, storage_class_of, written
 from airflow_provider_pai.emulator.oss.restore import read_request, restored
+from airflow_provider_pai.emulator.oss.routes.access import OBJECT_ACLS
+from airflow_provider_pai.emulator.oss.routes.call import Call, empty, owner, xml
+from airflow_provider_pai.emulator.oss.routes.headers import checked_tags, http_date, outgoing, quoted, version_header
+from airflow_provider_pai.emulator.oss.routes.objects import kept, storage_class_of, written
 from airflow_provider_pai.emulator.oss.stored import StoredObject
-from airflow_provider_pai.emulator.oss.wire import Call, empty, owner, xml
 from airflow_provider_pai.emulator.oss.xml import Pair, child_text, parse
 
 

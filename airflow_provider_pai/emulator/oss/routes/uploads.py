@@ -7,12 +7,12 @@ from itertools import islice
 
 from starlette.responses import Response
 
-from airflow_provider_pai.emulator.oss.callback import read_callback
 from airflow_provider_pai.emulator.oss.errors import OssError, invalid_argument
-from airflow_provider_pai.emulator.oss.headers import iso_date, quoted, requested_range
-from airflow_provider_pai.emulator.oss.object_routes import answered, kept, open_source, written
+from airflow_provider_pai.emulator.oss.routes.call import Call, empty, xml
+from airflow_provider_pai.emulator.oss.routes.callback import read_callback
+from airflow_provider_pai.emulator.oss.routes.headers import iso_date, quoted, requested_range
+from airflow_provider_pai.emulator.oss.routes.objects import answered, kept, open_source, written
 from airflow_provider_pai.emulator.oss.uploads import MAX_PARTS, Part, Upload, check_part_number
-from airflow_provider_pai.emulator.oss.wire import Call, empty, xml
 from airflow_provider_pai.emulator.oss.xml import Encoder, Pair, child_text, malformed, parse
 
 

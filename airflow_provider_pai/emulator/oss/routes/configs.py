@@ -10,7 +10,7 @@ from starlette.responses import Response
 
 from airflow_provider_pai.emulator.oss.configs import ACLS, CONFIGS, tags_of
 from airflow_provider_pai.emulator.oss.errors import invalid_argument
-from airflow_provider_pai.emulator.oss.wire import Call, empty, owner, xml
+from airflow_provider_pai.emulator.oss.routes.call import Call, empty, owner, xml
 from airflow_provider_pai.emulator.oss.xml import document
 
 

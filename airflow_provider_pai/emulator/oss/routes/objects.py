@@ -13,11 +13,13 @@ from urllib.parse import unquote
 
 from starlette.responses import Response, StreamingResponse
 
-from airflow_provider_pai.emulator.oss.callback import call_back, read_callback
 from airflow_provider_pai.emulator.oss.configs import encryption_of
 from airflow_provider_pai.emulator.oss.errors import OssError, invalid_argument
-from airflow_provider_pai.emulator.oss.files import CHUNK
-from airflow_provider_pai.emulator.oss.headers import (
+from airflow_provider_pai.emulator.oss.index import Attributes
+from airflow_provider_pai.emulator.oss.restore import check_readable
+from airflow_provider_pai.emulator.oss.routes.call import Call, empty, xml
+from airflow_provider_pai.emulator.oss.routes.callback import call_back, read_callback
+from airflow_provider_pai.emulator.oss.routes.headers import (
     attributes_of,
     brief,
     check_conditions,
@@ -33,11 +35,9 @@ from airflow_provider_pai.emulator.oss.headers import (
     tags_of_header,
     version_header,
 )
-from airflow_provider_pai.emulator.oss.index import Attributes
-from airflow_provider_pai.emulator.oss.restore import check_readable
+from airflow_provider_pai.emulator.oss.staging import CHUNK
 from airflow_provider_pai.emulator.oss.stored import StoredObject
 from airflow_provider_pai.emulator.oss.versions import Deleted
-from airflow_provider_pai.emulator.oss.wire import Call, empty, xml
 
 
 async def put_object(call: Call) -> Response:

@@ -14,60 +14,60 @@ from starlette.routing import BaseRoute, Route
 from airflow_provider_pai.emulator.account import Account
 from airflow_provider_pai.emulator.auth import SignedRequest
 from airflow_provider_pai.emulator.errors import ApiError
-from airflow_provider_pai.emulator.oss import bucket_routes, object_routes, property_routes, upload_routes
-from airflow_provider_pai.emulator.oss.access import check_anonymous
 from airflow_provider_pai.emulator.oss.auth import V1_SUBRESOURCES, verify_oss
 from airflow_provider_pai.emulator.oss.backend import OssBackend
-from airflow_provider_pai.emulator.oss.config_routes import CONFIG_ROUTES
 from airflow_provider_pai.emulator.oss.errors import not_implemented
 from airflow_provider_pai.emulator.oss.names import check_bucket
-from airflow_provider_pai.emulator.oss.wire import Call, refusal
+from airflow_provider_pai.emulator.oss.routes import buckets, objects, properties, uploads
+from airflow_provider_pai.emulator.oss.routes.access import check_anonymous
+from airflow_provider_pai.emulator.oss.routes.call import Call, refusal
+from airflow_provider_pai.emulator.oss.routes.configs import CONFIG_ROUTES
 
 Handler = Callable[[Call], Awaitable[Response]]
 Operations = Mapping[tuple[str, str], Handler]
 
 _SERVICE: Operations = {
-    ("GET", ""): bucket_routes.list_buckets,
-    ("GET", "regionList"): bucket_routes.list_buckets,
+    ("GET", ""): buckets.list_buckets,
+    ("GET", "regionList"): buckets.list_buckets,
 }
 
 _BUCKET: Operations = {
-    ("PUT", ""): bucket_routes.put_bucket,
-    ("GET", ""): bucket_routes.list_objects,
-    ("HEAD", ""): bucket_routes.head_bucket,
-    ("DELETE", ""): bucket_routes.delete_bucket,
-    ("GET", "bucketInfo"): bucket_routes.get_bucket_info,
-    ("GET", "location"): bucket_routes.get_bucket_location,
-    ("GET", "stat"): bucket_routes.get_bucket_stat,
-    ("GET", "versions"): bucket_routes.list_object_versions,
-    ("GET", "live"): bucket_routes.list_live_channels,
-    ("GET", "uploads"): upload_routes.list_uploads,
-    ("POST", "delete"): bucket_routes.delete_objects,
+    ("PUT", ""): buckets.put_bucket,
+    ("GET", ""): buckets.list_objects,
+    ("HEAD", ""): buckets.head_bucket,
+    ("DELETE", ""): buckets.delete_bucket,
+    ("GET", "bucketInfo"): buckets.get_bucket_info,
+    ("GET", "location"): buckets.get_bucket_location,
+    ("GET", "stat"): buckets.get_bucket_stat,
+    ("GET", "versions"): buckets.list_object_versions,
+    ("GET", "live"): buckets.list_live_channels,
+    ("GET", "uploads"): uploads.list_uploads,
+    ("POST", "delete"): buckets.delete_objects,
     **CONFIG_ROUTES,
 }
 
 _OBJECT: Operations = {
-    ("PUT", ""): object_routes.put_object,
-    ("GET", ""): object_routes.get_object,
-    ("HEAD", ""): object_routes.head_object,
-    ("DELETE", ""): object_routes.delete_object,
-    ("GET", "objectMeta"): object_routes.get_object_meta,
-    ("HEAD", "objectMeta"): object_routes.get_object_meta,
-    ("POST", "append"): object_routes.append_object,
-    ("PUT", "tagging"): property_routes.put_object_tagging,
-    ("GET", "tagging"): property_routes.get_object_tagging,
-    ("DELETE", "tagging"): property_routes.delete_object_tagging,
-    ("PUT", "acl"): property_routes.put_object_acl,
-    ("GET", "acl"): property_routes.get_object_acl,
-    ("PUT", "symlink"): property_routes.put_symlink,
-    ("GET", "symlink"): property_routes.get_symlink,
-    ("DELETE", "symlink"): object_routes.delete_object,
-    ("POST", "restore"): property_routes.restore_object,
-    ("POST", "uploads"): upload_routes.initiate_upload,
-    ("PUT", "uploadId"): upload_routes.upload_part,
-    ("POST", "uploadId"): upload_routes.complete_upload,
-    ("DELETE", "uploadId"): upload_routes.abort_upload,
-    ("GET", "uploadId"): upload_routes.list_parts,
+    ("PUT", ""): objects.put_object,
+    ("GET", ""): objects.get_object,
+    ("HEAD", ""): objects.head_object,
+    ("DELETE", ""): objects.delete_object,
+    ("GET", "objectMeta"): objects.get_object_meta,
+    ("HEAD", "objectMeta"): objects.get_object_meta,
+    ("POST", "append"): objects.append_object,
+    ("PUT", "tagging"): properties.put_object_tagging,
+    ("GET", "tagging"): properties.get_object_tagging,
+    ("DELETE", "tagging"): properties.delete_object_tagging,
+    ("PUT", "acl"): properties.put_object_acl,
+    ("GET", "acl"): properties.get_object_acl,
+    ("PUT", "symlink"): properties.put_symlink,
+    ("GET", "symlink"): properties.get_symlink,
+    ("DELETE", "symlink"): objects.delete_object,
+    ("POST", "restore"): properties.restore_object,
+    ("POST", "uploads"): uploads.initiate_upload,
+    ("PUT", "uploadId"): uploads.upload_part,
+    ("POST", "uploadId"): uploads.complete_upload,
+    ("DELETE", "uploadId"): uploads.abort_upload,
+    ("GET", "uploadId"): uploads.list_parts,
 }
 
 # Signed parameters that modify an operation; every other signed parameter selects one.
