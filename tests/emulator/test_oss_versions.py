@@ -147,9 +147,9 @@ def test_what_a_killed_emulator_left_half_done_is_swept(tmp_path: Path) -> None:
         set_versioning(bucket, "Enabled")
         first = bucket.put_object("k", b"1").versionid
         second = bucket.put_object("k", b"2").versionid
-        objects = pai.services.oss.objects
-        with objects.lock:  # killed after the newest version was put away, before the next was in place
-            objects.versions.make_room("half", "k")
+        oss = pai.services.oss
+        with oss.files.lock:  # killed after the newest version was put away, before the next was in place
+            oss.versions.make_room("half", "k")
     aside = tmp_path / "oss/.pai-emulator/aside"
     assert len(list(aside.iterdir())) == 2
     with Emulator(tmp_path) as pai:

@@ -13,11 +13,13 @@ from airflow_provider_pai.emulator.oss.errors import (
     no_such_bucket,
     position_not_equal_to_length,
 )
+from airflow_provider_pai.emulator.oss.files import Files
 from airflow_provider_pai.emulator.oss.index import Index
 from airflow_provider_pai.emulator.oss.names import check_bucket, check_key, path_of
 from airflow_provider_pai.emulator.oss.objects import Objects
 from airflow_provider_pai.emulator.oss.stored import StoredObject
 from airflow_provider_pai.emulator.oss.uploads import Uploads
+from airflow_provider_pai.emulator.oss.versions import Versions
 
 STORAGE_CLASSES = ("Standard", "IA", "Archive", "ColdArchive", "DeepColdArchive")
 
@@ -47,8 +49,10 @@ class OssBackend:
         private = self.root / ".pai-emulator"
         private.mkdir(parents=True, exist_ok=True)
         self._index = Index(private / "index.sqlite")
-        self.objects = Objects(self.root, self._index)
-        self.uploads = Uploads(private / "parts", self._index, self.objects)
+        self.files = Files(self.root, self._index)
+        self.versions = Versions(self.files, self._index)
+        self.objects = Objects(self.files, self.versions, self._index)
+        self.uploads = Uploads(private / "parts", self._index, self.files, self.objects)
 
     def close(self) -> None:
         """Close the index."""
@@ -63,7 +67,7 @@ class OssBackend:
         relative = path_of(prefix.strip("/")) if prefix.strip("/") else ""
         if relative is None:
             raise OssError(400, "InvalidObjectName", f"The prefix {prefix!r} can't be mounted: it is no path.")
-        return self.objects.pin(self.root / bucket / relative)
+        return self.files.pin(self.root / bucket / relative)
 
     def bucket(self, name: str) -> Bucket:
         """Return a bucket.
@@ -98,7 +102,7 @@ class OssBackend:
         check_bucket(name)
         if storage_class not in STORAGE_CLASSES:
             raise OssError(400, "InvalidStorageClass", f"The storage class {storage_class!r} is not valid.")
-        with self.objects.lock:
+        with self.files.lock:
             if self._index.bucket(name) is None:
                 (self.root / name).mkdir(exist_ok=True)
                 created = self.account.now().strftime("%Y-%m-%dT%H:%M:%S.000Z")
@@ -138,7 +142,7 @@ class OssBackend:
         :raises OssError: NoSuchBucket, BucketNotEmpty.
         """
         self.bucket(name)
-        with self.objects.lock:
+        with self.files.lock:
             if not self.objects.is_empty(name) or self.uploads.all(name):
                 raise OssError(409, "BucketNotEmpty", "The bucket you tried to delete is not empty.")
             self._index.drop_bucket(name)
@@ -149,7 +153,7 @@ class OssBackend:
 
         :raises OssError: ObjectNotAppendable, PositionNotEqualToLength.
         """
-        current = self.objects.find(bucket, key)
+        current = self.files.find(bucket, key)
         if current is not None and current.attributes.kind != "Appendable":
             raise OssError(409, "ObjectNotAppendable", "The object is not appendable")
         length = current.size if current else 0

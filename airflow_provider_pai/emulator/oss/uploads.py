@@ -17,6 +17,7 @@ from itertools import pairwise
 from pathlib import Path
 
 from airflow_provider_pai.emulator.oss.errors import OssError, invalid_argument
+from airflow_provider_pai.emulator.oss.files import Files
 from airflow_provider_pai.emulator.oss.index import Attributes, Index
 from airflow_provider_pai.emulator.oss.objects import Objects
 from airflow_provider_pai.emulator.oss.slots import Slot, Slots
@@ -78,9 +79,10 @@ class Part:
 class Uploads:
     """The uploads of every bucket. Methods block on the disk; call them from threads."""
 
-    def __init__(self, folder: Path, index: Index, objects: Objects) -> None:
+    def __init__(self, folder: Path, index: Index, files: Files, objects: Objects) -> None:
         self._folder = folder
         self._index = index
+        self._files = files
         self._objects = objects
         self._slots: dict[str, Slots] = {}
         folder.mkdir(parents=True, exist_ok=True)
@@ -124,7 +126,7 @@ class Uploads:
         """Return where a part of a length goes; an upload that was begun before a restart has files alone."""
         slots = self._slots.get(upload.id)
         slot = slots.take(number, length) if slots and (self._folder / upload.id).exists() else None
-        return slot or self._objects.stage()
+        return slot or self._files.stage()
 
     def put_part(self, upload: Upload, number: int, staged: Staged) -> Part:
         """Take in a part; one with the same number is replaced.
@@ -202,13 +204,13 @@ class Uploads:
         folder, slots = self._folder / upload.id, self._slots.get(upload.id)
         lie_there = all(part.place[0] == _BODY for part in parts)
         if not (slots and lie_there and slots.close([(part.number, part.size) for part in parts])):
-            with self._objects.stage() as staged:
+            with self._files.stage() as staged:
                 for part in parts:
                     file, start = part.place
                     staged.splice(folder / file, start, part.size, part.crc64)
                 yield staged
             return
-        with self._objects.adopt(folder / _BODY) as staged:
+        with self._files.adopt(folder / _BODY) as staged:
             for part in parts:
                 staged.note(part.size, part.crc64)
             os.truncate(staged.path, staged.size)

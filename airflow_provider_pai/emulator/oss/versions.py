@@ -12,17 +12,13 @@ import secrets
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from pathlib import Path
-from typing import TYPE_CHECKING
 
 from airflow_provider_pai.emulator.oss.errors import OssError, invalid_argument, no_such_version
+from airflow_provider_pai.emulator.oss.files import Files
 from airflow_provider_pai.emulator.oss.index import Index, Record, Version
 from airflow_provider_pai.emulator.oss.listing import Cursor
 from airflow_provider_pai.emulator.oss.listing import page as page_of
 from airflow_provider_pai.emulator.oss.stored import StoredObject
-
-if TYPE_CHECKING:
-    from airflow_provider_pai.emulator.oss.objects import Objects
 
 _ID = re.compile(r"CAE[\w-]{17,}")
 _STATUS = re.compile(rb"<Status>(Enabled|Suspended)</Status>")
@@ -59,22 +55,22 @@ class VersionPage:
 
 
 class Versions:
-    """The earlier versions of every bucket's objects; whoever changes something holds the objects' lock."""
+    """The earlier versions of every bucket's objects; whoever changes something holds the files' lock."""
 
-    def __init__(self, objects: Objects, index: Index, aside: Path) -> None:
-        self._objects = objects
+    def __init__(self, files: Files, index: Index) -> None:
+        self._files = files
         self._index = index
-        self._aside = aside
+        self._sweep()
 
-    def sweep(self) -> None:
+    def _sweep(self) -> None:
         """Forget what a killed emulator began to put away, or had brought back."""
         for bucket, _ in self._index.buckets():
             for key in self._index.versioned_keys(bucket, "", ""):
-                current = self._objects.find(bucket, key)
+                current = self._files.find(bucket, key)
                 for each in self._earlier(bucket, key):
                     if each.record is None:
                         continue
-                    file = self._aside / each.record.aside
+                    file = self._files.aside / each.record.aside
                     if not file.exists() or (current and file.samefile(current.path)):
                         self._drop(each)
 
@@ -97,7 +93,7 @@ class Versions:
         :raises OssError: InvalidArgument, NoSuchVersion, MethodNotAllowed (a delete marker).
         """
         wanted = _checked(version)
-        current = self._objects.find(bucket, key)
+        current = self._files.find(bucket, key)
         if current is not None and current.record.version == wanted:
             return current
         found = self._find(bucket, key, wanted)
@@ -106,7 +102,7 @@ class Versions:
         if found.record is None:
             headers = {"x-oss-delete-marker": "true", "x-oss-version-id": shown(found.id)}
             raise OssError(405, "MethodNotAllowed", "The specified method is not allowed.", headers=headers)
-        return StoredObject(key, self._aside / found.record.aside, found.record)
+        return StoredObject(key, self._files.aside / found.record.aside, found.record)
 
     def update(self, bucket: str, stored: StoredObject, record: Record) -> None:
         """Replace the record of an earlier version.
@@ -127,17 +123,17 @@ class Versions:
 
     def delete(self, bucket: str, key: str, version: str | None = None) -> Deleted:
         """Delete one version for good, or (None) the object, which leaves a delete marker where versions are kept."""
-        with self._objects.lock:
+        with self._files.lock:
             if version is not None:
                 return self._delete_version(bucket, key, _checked(version))
             status = self.status(bucket)
             if not status:
-                self._objects.remove(bucket, key)
+                self._files.remove(bucket, key)
                 return Deleted()
             self._put_away(bucket, key, status)
             marker = _new_id() if status == "Enabled" else ""
             self._index.add_version(bucket, key, marker, time.time_ns())
-            self._objects.remove(bucket, key)
+            self._files.remove(bucket, key)
             return Deleted(shown(marker), marker=True)
 
     def keys(self, bucket: str, cursor: Cursor) -> Iterator[bytes]:
@@ -157,7 +153,7 @@ class Versions:
             known = [each.version for each in entries]
             rest = entries[known.index(version_marker) + 1 :] if version_marker in known else []
         cursor = Cursor(prefix.encode(), key_marker.encode())
-        sources = [*self._objects.sources(bucket, cursor), self.keys(bucket, cursor)]
+        sources = [*self._files.sources(bucket, cursor), self.keys(bucket, cursor)]
         found = page_of(sources, cursor, delimiter, limit)
         listed = rest + [each for entries in self._all(bucket, found.keys).values() for each in entries]
         shown_, prefixes = listed[:limit], found.prefixes
@@ -169,7 +165,7 @@ class Versions:
         return VersionPage(listed, prefixes, truncated, found.last if truncated else "", "")
 
     def _all(self, bucket: str, keys: list[str]) -> dict[str, list[Listed]]:
-        current = {each.key: each for each in self._objects.describe_all(bucket, keys)}
+        current = {each.key: each for each in self._files.describe_all(bucket, keys)}
         earlier = self._index.versions(bucket, keys)
         found: dict[str, list[Listed]] = {}
         for key in keys:
@@ -177,7 +173,7 @@ class Versions:
             if newest := current.get(key):
                 entries.append(Listed(key, shown(newest.record.version), newest.record.mtime_ns, newest, latest=True))
             for each in earlier.get(key, []):
-                stored = StoredObject(key, self._aside / each.record.aside, each.record) if each.record else None
+                stored = StoredObject(key, self._files.aside / each.record.aside, each.record) if each.record else None
                 entries.append(Listed(key, shown(each.id), each.mtime_ns, stored, latest=not entries))
             found[key] = entries
         return found
@@ -192,18 +188,18 @@ class Versions:
         """Keep the newest version; where versioning is suspended, there is but one null version."""
         if status == "Suspended" and (null := self._find(bucket, key, "")):
             self._drop(null)
-        current = self._objects.find(bucket, key)
+        current = self._files.find(bucket, key)
         if current is None or (status == "Suspended" and not current.record.version):
             return
         name = secrets.token_hex(16)
-        os.link(current.path, self._aside / name)
+        os.link(current.path, self._files.aside / name)
         record = replace(current.record, aside=name)
         self._index.add_version(bucket, key, record.version, record.mtime_ns, record)
 
     def _delete_version(self, bucket: str, key: str, version: str) -> Deleted:
-        current = self._objects.find(bucket, key)
+        current = self._files.find(bucket, key)
         if current is not None and current.record.version == version:
-            self._objects.remove(bucket, key)
+            self._files.remove(bucket, key)
             self._bring_back(bucket, key)
             return Deleted(shown(version))
         found = self._find(bucket, key, version)
@@ -218,14 +214,14 @@ class Versions:
         """Make the newest of the earlier versions the object, unless it is a delete marker."""
         newest = next(iter(self._earlier(bucket, key)), None)
         if newest is not None and newest.record is not None:
-            file = self._aside / newest.record.aside
-            self._objects.place(bucket, key, file, replace(newest.record, aside=""))
+            file = self._files.aside / newest.record.aside
+            self._files.place(bucket, key, file, replace(newest.record, aside=""))
             self._index.drop_version(newest)
 
     def _drop(self, version: Version) -> None:
         self._index.drop_version(version)
         if version.record is not None:
-            (self._aside / version.record.aside).unlink(missing_ok=True)
+            (self._files.aside / version.record.aside).unlink(missing_ok=True)
 
 
 def shown(version: str) -> str:

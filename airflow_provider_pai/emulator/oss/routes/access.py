@@ -20,7 +20,7 @@ def check_anonymous(call: Call, selected: list[str]) -> None:
     if not call.bucket:
         raise _denied("Anonymous access is forbidden for this operation.")
     acl = call.oss.bucket(call.bucket).acl
-    stored = call.oss.objects.find(call.bucket, call.key) if call.key else None
+    stored = call.oss.files.find(call.bucket, call.key) if call.key else None
     if stored is not None and stored.attributes.acl != "default":
         acl = stored.attributes.acl
     allowed = {"public-read": _READS, "public-read-write": (*_READS, "PUT", "POST", "DELETE")}.get(acl, ())

@@ -79,7 +79,7 @@ async def get_bucket_info(call: Call) -> Response:
     """GetBucketInfo."""
     bucket = call.oss.bucket(call.bucket)
     rule = encryption_of(call.oss.config(call.bucket, "encryption")) or {"SSEAlgorithm": "None"}
-    status = call.oss.objects.versions.status(call.bucket)
+    status = call.oss.versions.status(call.bucket)
     details: list[Pair] = [
         *_bucket(call, bucket),
         ("DataRedundancyType", bucket.redundancy),
@@ -130,7 +130,7 @@ async def list_object_versions(call: Call) -> Response:
     prefix, delimiter = call.query.get("prefix", ""), call.query.get("delimiter", "")
     after = (call.query.get("key-marker", ""), call.query.get("version-id-marker", ""))
     limit = call.integer("max-keys", 100, 1, 1000)
-    page = await asyncio.to_thread(call.oss.objects.versions.page, call.bucket, prefix, delimiter, limit, after)
+    page = await asyncio.to_thread(call.oss.versions.page, call.bucket, prefix, delimiter, limit, after)
     encode = Encoder(call.query.get("encoding-type"))
     following: list[Pair] = [("NextKeyMarker", encode(page.next_key)), ("NextVersionIdMarker", page.next_version)]
     return xml(
@@ -201,7 +201,7 @@ async def delete_objects(call: Call) -> Response:
     wanted = [(check_key(child_text(each, "Key")), each.findtext("VersionId")) for each in root.findall("Object")]
     if not 1 <= len(wanted) <= _MAX_DELETED:
         raise malformed()
-    delete = call.oss.objects.versions.delete
+    delete = call.oss.versions.delete
     results = [await asyncio.to_thread(delete, call.bucket, key, version) for key, version in wanted]
     if root.findtext("Quiet") == "true":
         return empty()

@@ -122,7 +122,7 @@ def is_compressed(request: Mapping[str, str], answer: Mapping[str, str], size: i
 
 def version_header(call: Call, stored: StoredObject) -> dict[str, str]:
     """Return the version as an answer tells it: only of a bucket that has or had versioning."""
-    if not call.oss.objects.versions.status(call.bucket):
+    if not call.oss.versions.status(call.bucket):
         return {}
     return {"x-oss-version-id": shown(stored.record.version)}
 

@@ -47,7 +47,7 @@ async def put_object(call: Call) -> Response:
     objects = call.oss.objects
     attributes = kept(call)
     callback = read_callback(call.headers, call.query)
-    with objects.stage() as staged:
+    with call.oss.files.stage() as staged:
 
         def put() -> StoredObject:
             call.check_digest(staged.hash.md5)
@@ -64,7 +64,7 @@ async def append_object(call: Call) -> Response:
     position = call.integer("position", 0, 0, 5 << 30)
     base = await asyncio.to_thread(call.oss.append_base, call.bucket, call.key, position)
     attributes = base.attributes if base else kept(call, "Appendable")
-    with objects.stage() as staged:
+    with call.oss.files.stage() as staged:
         if base is not None:
             await asyncio.to_thread(staged.copy, base.path)
         put = partial(objects.put, call.bucket, call.key, staged, attributes, overwrite=base is not None, base=base)
@@ -76,7 +76,7 @@ async def copy_object(call: Call) -> Response:
     """CopyObject."""
     objects = call.oss.objects
     source, file = await open_source(call)
-    with file, objects.stage() as staged:
+    with file, call.oss.files.stage() as staged:
         await asyncio.to_thread(staged.copy_file, file)
         stored = await asyncio.to_thread(
             objects.put, call.bucket, call.key, staged, _copied_attributes(call, source), overwrite=call.overwrite
@@ -115,7 +115,7 @@ async def get_object_meta(call: Call) -> Response:
 
 async def delete_object(call: Call) -> Response:
     """DeleteObject."""
-    deleted = await asyncio.to_thread(call.oss.objects.versions.delete, call.bucket, call.key, call.version)
+    deleted = await asyncio.to_thread(call.oss.versions.delete, call.bucket, call.key, call.version)
     return empty(204, _deleted_headers(deleted))
 
 
@@ -195,7 +195,7 @@ def _open(call: Call) -> tuple[StoredObject, BinaryIO]:
         return stored, file
     file.close()
     link = stored.attributes
-    if call.oss.objects.find(call.bucket, unquote(link.headers["x-oss-symlink-target"])) is None:
+    if call.oss.files.find(call.bucket, unquote(link.headers["x-oss-symlink-target"])) is None:
         raise OssError(404, "SymlinkTargetNotExist", "The symlink target object does not exist.")
     target, file = call.oss.objects.open(call.bucket, unquote(link.headers["x-oss-symlink-target"]))
     if target.attributes.kind == "Symlink":

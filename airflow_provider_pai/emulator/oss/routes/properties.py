@@ -64,7 +64,7 @@ async def put_symlink(call: Call) -> Response:
     if not call.headers.get("x-oss-symlink-target"):
         raise invalid_argument("The x-oss-symlink-target header is missing.", "x-oss-symlink-target", "")
     objects, attributes = call.oss.objects, kept(call, "Symlink")
-    with await asyncio.to_thread(objects.stage) as staged:
+    with await asyncio.to_thread(call.oss.files.stage) as staged:
         stored = await asyncio.to_thread(
             objects.put, call.bucket, call.key, staged, attributes, overwrite=call.overwrite
         )

@@ -52,7 +52,7 @@ async def _upload_part_copy(call: Call, upload: Upload, number: int) -> Response
     source, file = await open_source(call)
     wanted = requested_range(call.headers.get("x-oss-copy-source-range"), source.size, standard=True)
     start, length = wanted or (0, source.size)
-    with file, call.oss.objects.stage() as staged:
+    with file, call.oss.files.stage() as staged:
         await asyncio.to_thread(staged.copy_file, file, start, length)
         part = await asyncio.to_thread(call.oss.uploads.put_part, upload, number, staged)
     response = xml("CopyPartResult", ("LastModified", iso_date(part.modified)), ("ETag", quoted(part.etag)))
