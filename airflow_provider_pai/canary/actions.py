@@ -1,4 +1,4 @@
-"""What a rollout can ask to be done next; each is one call, or a few that may be cut."""
+"""Actions of a rollout; each is one call, or a few that may be cut."""
 
 from __future__ import annotations
 

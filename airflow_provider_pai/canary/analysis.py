@@ -1,4 +1,4 @@
-"""Is the candidate as good as production? Counts in, one verdict with its numbers and its reason out."""
+"""Judgement of a candidate: the counts of it and of production in, one verdict with its reason out."""
 
 from __future__ import annotations
 
@@ -94,7 +94,7 @@ _SAID_ALL = 4
 
 
 @dataclass(frozen=True, kw_only=True)
-class Verdict:
+class Judgement:
     """One look at the candidate.
 
     :param hard: a hard limit was passed: no patience.
@@ -114,9 +114,9 @@ class Verdict:
         return f"{self.window.candidate}{beside} → {self.result.value}{because}"
 
 
-def source_error(reason: str) -> Verdict:
-    """Return the verdict for a look at which the metrics source did not answer."""
-    return Verdict(result=Result.ERROR, reason=reason, window=Window(candidate=NOTHING))
+def source_error(reason: str) -> Judgement:
+    """Return the judgement of a look at which the metrics source did not answer."""
+    return Judgement(result=Result.ERROR, reason=reason, window=Window(candidate=NOTHING))
 
 
 class Finding(NamedTuple):
@@ -127,7 +127,7 @@ class Finding(NamedTuple):
     hard: bool = False
 
 
-def judge(plan: RolloutPlan, window: Window) -> Verdict:
+def judge(plan: RolloutPlan, window: Window) -> Judgement:
     """Weigh what the candidate answered since the step began.
 
     Error rates fail only beyond chance, so that one stray error in 20 requests never does and 20 % failures
@@ -147,8 +147,8 @@ def judge(plan: RolloutPlan, window: Window) -> Verdict:
     for result in (Result.FAIL, Result.INCONCLUSIVE):
         reasons = [finding.reason for finding in findings if finding.result is result]
         if reasons:
-            return Verdict(result=result, reason="; ".join(reasons), window=window, hard=hard)
-    return Verdict(result=Result.PASS, reason="within all limits", window=window)
+            return Judgement(result=result, reason="; ".join(reasons), window=window, hard=hard)
+    return Judgement(result=Result.PASS, reason="within all limits", window=window)
 
 
 def _golden(window: Window) -> Iterator[Finding]:

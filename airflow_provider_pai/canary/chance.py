@@ -1,4 +1,4 @@
-"""How likely counts are by chance: exact one-sided tests."""
+"""Chance of counts: exact one-sided tests."""
 
 from __future__ import annotations
 

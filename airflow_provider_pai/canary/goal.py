@@ -1,4 +1,4 @@
-"""What a rollout is to bring about, and when it must not."""
+"""Goal of a rollout, and the reasons for which it must not deploy."""
 
 from __future__ import annotations
 
@@ -7,7 +7,9 @@ from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from typing import Any
 
-from airflow_provider_pai.canary.group import Group, Member, rejection
+from airflow_provider_pai.canary.actions import Finish
+from airflow_provider_pai.canary.group import UNDER_WAY, Group, Member, rejection
+from airflow_provider_pai.canary.weights import carriers
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,6 +39,19 @@ class Goal:
     def to_dict(self) -> dict[str, Any]:
         """Return plain JSON; the constructor takes it back."""
         return asdict(self)
+
+
+def refused(goal: Goal, group: Group) -> Finish | None:
+    """Return the end of a rollout that must not begin, or None where it may."""
+    # Rollouts whose tasks are gone are brought to their end first; what they leave is looked at again.
+    serving = [member for member in carriers(group) if not (member.progress and member.progress.phase in UNDER_WAY)]
+    reason = guard(goal, serving) or rejected_before(goal, group)
+    if reason:
+        return Finish(outcome="skipped", why=reason)
+    if len(serving) > 1:
+        names = ", ".join(member.name for member in serving)
+        return Finish(outcome="stopped", why=f"several services carry the group's traffic: {names}")
+    return None
 
 
 def guard(goal: Goal, serving: Sequence[Member]) -> str:

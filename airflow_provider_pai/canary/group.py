@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from enum import StrEnum
 
-from airflow_provider_pai.canary.analysis import Sample, Verdict
+from airflow_provider_pai.canary.analysis import Judgement, Sample
 from airflow_provider_pai.canary.plan import InputError
 from airflow_provider_pai.identity import CYCLE_TAG, TASK_TAG
 from airflow_provider_pai.states import EAS_SERVICE
@@ -60,15 +60,15 @@ class StepResult:
     verdict: str
 
     @classmethod
-    def of(cls, percent: int, verdict: Verdict) -> StepResult:
-        """Take the numbers of the step's last verdict."""
-        sample = verdict.window.candidate
+    def of(cls, percent: int, judgement: Judgement) -> StepResult:
+        """Take the numbers of the step's last judgement."""
+        sample = judgement.window.candidate
         return cls(
             percent=percent,
             requests=sample.requests,
             errors=sample.errors,
             p95_ms=sample.p95_ms,
-            verdict=verdict.result.value,
+            verdict=judgement.result.value,
         )
 
     @classmethod

@@ -1,4 +1,4 @@
-"""What a rollout may do: its steps, its patience and its limits."""
+"""Plan of a rollout: its steps, its patience and its limits."""
 
 from __future__ import annotations
 

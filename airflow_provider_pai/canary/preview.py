@@ -1,4 +1,4 @@
-"""What a rollout would do, in words: for a person who wants to know before anything is created."""
+"""Preview of a rollout in words, for a person who wants to know before anything is created."""
 
 from __future__ import annotations
 

@@ -1,14 +1,17 @@
-"""How traffic moves from one share to the next without a moment in which nobody answers."""
+"""Traffic of a group: the calls from one share to the next, and what someone else has changed of it."""
 
 from __future__ import annotations
 
 from airflow_provider_pai.canary.actions import Customize, Release
-from airflow_provider_pai.canary.group import Group, Member, Progress
-from airflow_provider_pai.canary.weights import carriers, weights_for
+from airflow_provider_pai.canary.group import Group, Member
+from airflow_provider_pai.canary.situation import Situation
+from airflow_provider_pai.canary.weights import weights_for
 
 
 def toward(group: Group, candidate: Member, stable: Member | None, percent: int) -> Release | Customize | None:
     """Return the next call on the way to a share, or None when what EAS shows is that share.
+
+    There is no moment on the way in which nobody answers.
 
     The candidate joins last: weights first, then the traffic mode, then the candidate, so that neither a mode
     that follows instance counts nor a weight of 0 decides anything on the way. A rise touches the candidate
@@ -31,14 +34,10 @@ def toward(group: Group, candidate: Member, stable: Member | None, percent: int)
     return None
 
 
-def drift(group: Group, candidate: Member, stable: Member | None, *, percent: int, previous: int, moving: bool) -> str:
-    """Return what someone else changed, or nothing where every weight is one that this rollout sets.
-
-    :param previous: the step before, 0 at the first.
-    :param moving: calls towards `percent` may be outstanding.
-    """
-    ours = {candidate.name, stable.name if stable else ""}
-    foreign = [member.name for member in carriers(group) if member.name not in ours]
+def drift(situation: Situation) -> str:
+    """Return what someone else changed, or nothing where every weight is one that this rollout sets."""
+    group, stable = situation.group, situation.stable
+    foreign = [member.name for member in situation.others if stable is None or member.name != stable.name]
     if foreign:
         return f"{', '.join(foreign)} carries group traffic"
     if stable is None:
@@ -47,21 +46,32 @@ def drift(group: Group, candidate: Member, stable: Member | None, *, percent: in
         return f"{stable.name} no longer takes group traffic"
     if stable.leaving or stable.stopped:
         return f"{stable.name} is {stable.status}"
-    if moving and not previous:
+    # Before the first step anything may stand there: the way to it begins with production's weight and the mode.
+    if situation.moving and not situation.progress.step:
         return ""
     if not group.customized:
         return "the traffic mode is no longer customized"
-    goal, before = weights_for(percent), weights_for(previous)
-    candidate_may = {goal.candidate, before.candidate} if moving else {goal.candidate}
-    stable_may = {goal.stable, before.stable} if moving else {goal.stable}
-    for member, allowed in ((candidate, candidate_may), (stable, stable_may)):
-        if member.weight not in allowed:
-            return f"{member.name} has weight {member.weight}, not {' or '.join(map(str, sorted(allowed)))}"
+    return _foreign_weight(situation, stable)
+
+
+def _foreign_weight(situation: Situation, stable: Member) -> str:
+    """Return which member has a weight of neither this step nor, while it is being reached, the one before."""
+    number, candidate = situation.progress.step, situation.candidate
+    allowed = [weights_for(situation.percent(number))]
+    if situation.moving:
+        allowed.append(weights_for(situation.percent(number - 1)))
+    for member, weights in (
+        (candidate, {both.candidate for both in allowed}),
+        (stable, {both.stable for both in allowed}),
+    ):
+        if member.weight not in weights:
+            return f"{member.name} has weight {member.weight}, not {' or '.join(map(str, sorted(weights)))}"
     return ""
 
 
-def changed(candidate: Member, stable: Member | None, progress: Progress) -> str:
+def changed(situation: Situation) -> str:
     """Return what someone else has deployed into the services that are compared, or nothing."""
+    candidate, stable, progress = situation.candidate, situation.stable, situation.progress
     for member, version in ((candidate, progress.own_version), (stable, progress.stable_version)):
         if member is not None and version and member.version != version:
             return f"{member.name} runs version {member.version}, not {version}"

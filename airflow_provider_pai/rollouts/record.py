@@ -1,4 +1,4 @@
-"""Every look of a rollout, on record: one JSON line each, beside the group's lease on OSS."""
+"""Record of a rollout: one JSON line for every look, beside the group's lease on OSS."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import json
 from dataclasses import asdict
 
 from airflow_provider_pai.canary.actions import Look
-from airflow_provider_pai.canary.analysis import Sample, Verdict
+from airflow_provider_pai.canary.analysis import Judgement, Sample
 from airflow_provider_pai.canary.group import Progress
 from airflow_provider_pai.exceptions import PaiApiError, PaiNotFoundError
 from airflow_provider_pai.hooks.oss import OssHook
@@ -24,16 +24,16 @@ class Record:
         self._oss = oss
         self.uri = uri
 
-    def add(self, look: Look, verdict: Verdict, now: float) -> None:
+    def add(self, look: Look, judgement: Judgement, now: float) -> None:
         """Add a look."""
-        window = verdict.window
+        window = judgement.window
         line = {
             "at": round(now, 3),
             "percent": look.percent,
             "candidate": _numbers(window.candidate),
             "production": None if window.production is None else _numbers(window.production),
-            "verdict": verdict.result.value,
-            "reason": verdict.reason,
+            "verdict": judgement.result.value,
+            "reason": judgement.reason,
         }
         try:
             text = "".join(json.dumps(item, separators=(",", ":")) + "\n" for item in [*self._lines(), line])

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from airflow.providers.common.compat.sdk import Stats
 
 from airflow_provider_pai.canary import actions
-from airflow_provider_pai.canary.analysis import Verdict, judge, source_error
+from airflow_provider_pai.canary.analysis import Judgement, judge, source_error
 from airflow_provider_pai.canary.goal import guard
 from airflow_provider_pai.canary.group import UNDER_WAY, Group, Phase
 from airflow_provider_pai.canary.plan import RolloutPlan
@@ -276,19 +276,19 @@ class RolloutDriver:
         return self._apply(rollout, rollout.after_probe(failure))
 
     def _look(self, rollout: Rollout, action: actions.Look) -> float:
-        verdict, golden = self._judge(rollout, action)
-        Stats.incr("pai.canary.verdict", tags={"verdict": verdict.result.value})
-        self._log.info("candidate %s %s %%: %s", action.candidate, action.percent, verdict)
+        judgement, golden = self._judge(rollout, action)
+        Stats.incr("pai.canary.verdict", tags={"verdict": judgement.result.value})
+        self._log.info("candidate %s %s %%: %s", action.candidate, action.percent, judgement)
         self._lease.check()
-        self._record.add(action, verdict, rollout.now)
-        return self._apply(rollout, rollout.after_look(verdict, golden))
+        self._record.add(action, judgement, rollout.now)
+        return self._apply(rollout, rollout.after_look(judgement, golden))
 
     def _wait(self, action: actions.Wait) -> float:
         self._say(action.why)
         return action.seconds
 
-    def _judge(self, rollout: Rollout, action: actions.Look) -> tuple[Verdict, int]:
-        """Return the verdict, and how many golden requests the candidate was sent for it."""
+    def _judge(self, rollout: Rollout, action: actions.Look) -> tuple[Judgement, int]:
+        """Return the judgement, and how many golden requests the candidate was sent for it."""
         try:
             window, sent = self._lookout.take(action, rollout.now)
         except (PaiApiError, PaiMetricsError) as error:

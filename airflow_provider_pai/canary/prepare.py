@@ -1,0 +1,89 @@
+"""Preparation of a rollout: the candidate is created, comes up and answers golden requests before it gets traffic.
+
+Each function returns the one next action.
+"""
+
+from __future__ import annotations
+
+from airflow_provider_pai.canary.actions import Action, Create, Probe
+from airflow_provider_pai.canary.ending import drifted, withdraw
+from airflow_provider_pai.canary.goal import Goal, guard
+from airflow_provider_pai.canary.group import Group, Phase, Progress
+from airflow_provider_pai.canary.situation import Situation
+from airflow_provider_pai.canary.step import gated
+from airflow_provider_pai.canary.weights import carriers
+
+
+def create(goal: Goal, group: Group, now: float) -> Create:
+    """Return the creation of the candidate, whose labels name the service that it is compared with."""
+    # A member that should serve but is down is replaced at once: there is nothing to compare with.
+    known = carriers(group) or [member for member in group.members if member.grouping and not member.leaving]
+    remembered = [entry for member in group.members if member.progress for entry in member.progress.rejected]
+    progress = Progress(
+        phase=Phase.PREPARE,
+        version=goal.version,
+        digest=goal.digest,
+        interval_end=goal.interval_end,
+        task=goal.task,
+        cycle=goal.cycle,
+        stable=known[0].name if len(known) == 1 else "",
+        since=now,
+        rejected=tuple(dict.fromkeys(remembered)),
+    )
+    return Create(service=goal.service, progress=progress)
+
+
+def prepare(situation: Situation) -> Action:
+    """Wait until the candidate is ready and has answered its golden requests, then begin with the first step."""
+    candidate = situation.candidate
+    if situation.stop:
+        return withdraw(situation, "rolled_back", situation.stop)
+    if candidate.failed:
+        return withdraw(situation, "rejected", str(candidate))
+    if not candidate.ready and situation.elapsed >= situation.plan.ready_timeout:
+        return withdraw(situation, "rejected", f"after {situation.elapsed:.0f} s: {candidate}")
+    if not candidate.ready:
+        return situation.wait(str(candidate))
+    if situation.progress.phase is Phase.PREPARE and situation.goal.smoke:
+        return Probe(service=candidate.name)
+    return _begin(situation)
+
+
+def after_probe(situation: Situation, failure: str) -> Action:
+    """Return the action after the golden requests; `failure` is empty when all were answered well."""
+    if failure:
+        return withdraw(situation, "rejected", f"smoke test: {failure}")
+    return situation.label("smoke test passed", phase=Phase.SMOKED, since=situation.now)
+
+
+def _begin(situation: Situation) -> Action:
+    """Begin with the first step, or go straight to 100 % where nothing serves."""
+    progress, stable, others = situation.progress, situation.stable, situation.others
+    names = [member.name for member in others]
+    if names not in ([progress.stable], []):
+        return drifted(situation, f"{', '.join(names)} serve instead of {progress.stable or 'none'}")
+    reason = guard(situation.goal, others)
+    if reason:
+        return withdraw(situation, "skipped", reason)
+    if not others:
+        return _begin_alone(situation)
+    waiting = gated(situation, 0)
+    if waiting is not None:
+        return waiting
+    versions = {"own_version": situation.candidate.version, "stable_version": stable.version if stable else 0}
+    why = f"first step: {situation.plan.steps[0]} %"
+    return situation.label(why, phase=Phase.STEP, step=0, since=None, **versions)
+
+
+def _begin_alone(situation: Situation) -> Action:
+    stable = situation.stable
+    if stable is not None and not (stable.failed or stable.leaving):
+        # A restart of production is no reason to give everybody a model that nobody has judged.
+        back_until = situation.progress.began(situation.now) + situation.plan.drain
+        pause = situation.wait_until(f"{stable}; it may come back", back_until)
+        if pause is not None:
+            return pause
+    note = "nothing served before"
+    return situation.label(
+        f"{note}: straight to 100 %", phase=Phase.PROMOTING, since=situation.now, outcome="deployed", note=note
+    )
