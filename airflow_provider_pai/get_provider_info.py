@@ -1,38 +1,25 @@
-"""What Airflow discovers of this provider."""
+"""Provider metadata that Airflow discovers."""
 
 from __future__ import annotations
 
 from typing import Any
 
-_PACKAGE = "airflow_provider_pai"
+from airflow_provider_pai.services import SERVICES, path_of
 
-# Integration (as Airflow groups modules in its lists) to the kinds of modules it has.
-_INTEGRATIONS = {
-    "PAI DLC": {"operators": ["operators.dlc"], "sensors": ["sensors.dlc"], "hooks": ["hooks.dlc"]},
-    "PAI DSW": {"operators": ["operators.dsw"], "hooks": ["hooks.dsw"]},
-    "PAI EAS": {
-        "operators": ["operators.eas", "operators.model"],
-        "sensors": ["sensors.eas"],
-        "hooks": ["hooks.eas"],
-        "triggers": ["triggers.eas", "triggers.rollout"],
+# Integration (as Airflow groups modules in its lists) to the modules of each kind that it has.
+_INTEGRATIONS: dict[str, dict[str, tuple[str, ...]]] = {
+    **{
+        f"PAI {service.title}": {**service.modules, "hooks": (service.hook.rpartition(".")[0],)}
+        for service in SERVICES.values()
     },
-    "PAI OSS": {
-        "operators": ["operators.oss"],
-        "sensors": ["sensors.oss"],
-        "hooks": ["hooks.oss"],
-        "triggers": ["triggers.oss", "triggers.oss_events"],
-    },
-    "PAI AIWorkspace": {"hooks": ["hooks.aiworkspace"]},
-    "PAI": {"triggers": ["triggers.job"], "hooks": ["hooks.pai"]},
+    "PAI": {"hooks": ("hooks.pai",), "triggers": ("triggers.job",)},
 }
-
-_LINKS = ("DlcJobLink", "DswInstanceLink", "EasRolloutLink", "EasServiceLink", "TensorBoardLink")
 
 _OSS_URIS = {
     "schemes": ["oss"],
-    "handler": f"{_PACKAGE}.assets.oss.sanitize_uri",
-    "factory": f"{_PACKAGE}.assets.oss.create_asset",
-    "to_openlineage_converter": f"{_PACKAGE}.assets.oss.convert_asset_to_openlineage",
+    "handler": path_of("assets.oss.sanitize_uri"),
+    "factory": path_of("assets.oss.create_asset"),
+    "to_openlineage_converter": path_of("assets.oss.convert_asset_to_openlineage"),
 }
 
 
@@ -51,11 +38,11 @@ def get_provider_info() -> dict[str, Any]:
             for name in _INTEGRATIONS
         ],
         **{kind: _modules(kind) for kind in ("operators", "sensors", "hooks", "triggers")},
-        "task-decorators": [{"name": "pai_dlc", "class-name": f"{_PACKAGE}.decorators.dlc.pai_dlc_task"}],
+        "task-decorators": [{"name": "pai_dlc", "class-name": path_of("decorators.dlc.pai_dlc_task")}],
         "connection-types": [
             {
                 "connection-type": "pai",
-                "hook-class-name": f"{_PACKAGE}.hooks.pai.PaiConnectionHook",
+                "hook-class-name": path_of("hooks.pai.PaiConnectionHook"),
                 "hook-name": "Alibaba Cloud PAI",
                 "ui-field-behaviour": {
                     "hidden-fields": ["host", "schema", "port"],
@@ -64,17 +51,17 @@ def get_provider_info() -> dict[str, Any]:
                 "conn-fields": _CONNECTION_FIELDS,
             }
         ],
-        "filesystems": [f"{_PACKAGE}.fs.oss"],
+        "filesystems": [path_of("fs.oss")],
         "asset-uris": [_OSS_URIS],
         "dataset-uris": [_OSS_URIS],  # Airflow 2.11's word for assets
-        "cli": [f"{_PACKAGE}.cli.definition.get_pai_commands"],
-        "extra-links": [f"{_PACKAGE}.links.{name}" for name in _LINKS],
+        "cli": [path_of("cli.definition.get_pai_commands")],
+        "extra-links": sorted(path_of(f"links.{link}") for service in SERVICES.values() for link in service.links),
     }
 
 
 def _modules(kind: str) -> list[dict[str, Any]]:
     return [
-        {"integration-name": name, "python-modules": [f"{_PACKAGE}.{module}" for module in kinds[kind]]}
+        {"integration-name": name, "python-modules": [path_of(module) for module in kinds[kind]]}
         for name, kinds in _INTEGRATIONS.items()
         if kind in kinds
     ]
@@ -106,11 +93,9 @@ _CONNECTION_FIELDS = {
     "deployment": _text("Deployment", "Name that keeps two Airflows on one workspace apart; its base URL when empty."),
     "ledger_conn_id": _text("Ledger connection", "common-sql connection of the audit ledger."),
     "endpoint_url": _text("Endpoint URL", "One address for every service but OSS, e.g. the emulator's."),
-    "oss_endpoint": _endpoint("OSS", "http://127.0.0.1:9000"),
-    "dlc_endpoint": _endpoint("DLC", "pai-dlc.cn-hangzhou.aliyuncs.com"),
-    "dsw_endpoint": _endpoint("DSW", "pai-dsw.cn-hangzhou.aliyuncs.com"),
-    "eas_endpoint": _endpoint("EAS", "pai-eas.cn-hangzhou.aliyuncs.com"),
-    "aiworkspace_endpoint": _endpoint("AIWorkspace", "aiworkspace.cn-hangzhou.aliyuncs.com"),
-    "cms_endpoint": _endpoint("CloudMonitor", "metrics.cn-hangzhou.aliyuncs.com"),
+    **{
+        f"{service.name}_endpoint": _endpoint(service.title, service.host.format(region="cn-hangzhou"))
+        for service in SERVICES.values()
+    },
     "sts_endpoint": _endpoint("STS", "sts.cn-hangzhou.aliyuncs.com"),
 }

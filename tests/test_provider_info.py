@@ -17,7 +17,8 @@ from airflow.providers.common.compat.sdk import BaseOperator, BaseSensorOperator
 
 import airflow_provider_pai
 from airflow_provider_pai.get_provider_info import get_provider_info
-from airflow_provider_pai.hooks.connection import AUTH_KINDS, NETWORKS, SERVICES
+from airflow_provider_pai.hooks.connection import AUTH_KINDS, NETWORKS
+from airflow_provider_pai.services import SERVICES
 from tests.public import named_modules, public_classes
 
 INFO = get_provider_info()

@@ -7,23 +7,36 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import ClassVar, Protocol
 
-from airflow_provider_pai.hooks.base import JobHook
-from airflow_provider_pai.hooks.dlc import DlcHook
-from airflow_provider_pai.hooks.dsw import DswRunHook
+from airflow.providers.common.compat.module_loading import import_string
+
+from airflow_provider_pai.hooks.connection import PaiConnection
 from airflow_provider_pai.identity import MAX_TAG, TaskName
 from airflow_provider_pai.remote import RemoteJob
-from airflow_provider_pai.rollouts.candidates import EasCandidateHook
-from airflow_provider_pai.rollouts.shadows import EasShadowHook
-from airflow_provider_pai.states import Verdict
-
-Jobs = JobHook | EasShadowHook | EasCandidateHook
-HOOKS: tuple[type[Jobs], ...] = (DlcHook, DswRunHook, EasShadowHook, EasCandidateHook)
+from airflow_provider_pai.services import SERVICES, path_of
+from airflow_provider_pai.states import States, Verdict
 
 # States in which a task has, or will have, something to do with its job.
 _UNFINISHED = frozenset("running deferred up_for_reschedule up_for_retry queued scheduled restarting".split())
+
+
+class Jobs(Protocol):
+    """A hook whose jobs are found by their tags and stopped: the rows of `services` name them as `orphans`."""
+
+    states: ClassVar[States]
+
+    @property
+    def connection(self) -> PaiConnection:
+        """Return the connection."""
+
+    def tagged(self, tags: Mapping[str, str]) -> list[RemoteJob]:
+        """Return every job that bears these tags."""
+
+    def request_stop(self, job_id: str) -> None:
+        """Ask for a stop and return at once."""
 
 
 @dataclass(frozen=True)
@@ -93,7 +106,8 @@ def task_in_database(name: TaskName) -> TaskNow | None:
 
 def orphans(args: argparse.Namespace) -> None:
     """Print the orphans, one a line, and stop them if asked to."""
-    hooks = [hook_class(args.conn_id) for hook_class in HOOKS]
+    paths = [path for service in SERVICES.values() for path in service.orphans]
+    hooks = [import_string(path_of(path))(args.conn_id) for path in paths]
     found = list(find_orphans(hooks, task_in_database))
     for orphan in found:
         if args.stop:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-from typing import Any
 
 from airflow_provider_pai.hooks.base import PaiHook
 
@@ -16,13 +15,8 @@ class AIWorkspaceHook(PaiHook):
 
     service = "aiworkspace"
 
-    def _make_client(self) -> Any:
-        from alibabacloud_aiworkspace20210204.client import Client
-
-        return Client(self.client_config())
-
     def ping(self) -> None:
-        """Make the smallest read there is."""
+        """Ask for one code source."""
         from alibabacloud_aiworkspace20210204.models import ListCodeSourcesRequest
 
         request = ListCodeSourcesRequest(workspace_id=self.connection.workspace_id, page_size=1)

@@ -7,6 +7,7 @@ from abc import abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import cached_property
+from importlib import import_module
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 from airflow.providers.common.compat.connection import get_async_connection, get_async_extra_dejson
@@ -24,6 +25,7 @@ from airflow_provider_pai.hooks.errors import translated
 from airflow_provider_pai.hooks.waiting import Cursor, LogCopy, Watch
 from airflow_provider_pai.identity import TASK_TAG, TaggedJob, TaskIdentity
 from airflow_provider_pai.remote import DEFAULT_CONN_ID, DEFAULT_POLL_INTERVAL, Json, RemoteJob
+from airflow_provider_pai.services import SERVICES
 from airflow_provider_pai.states import States
 
 if TYPE_CHECKING:
@@ -48,6 +50,7 @@ class PaiHook(BaseHook):
     conn_type = "pai"
     hook_name = "Alibaba Cloud PAI"
     service: ClassVar[str] = ""
+    """Name of a row of `services`."""
     retry_seconds: float = 60.0
     """How long a call that may be repeated is repeated after transient errors; pollers set 0."""
 
@@ -105,6 +108,13 @@ class PaiHook(BaseHook):
         return self.client
 
     def _make_client(self) -> Any:
+        return import_module(f"{SERVICES[self.service].sdk}.client").Client(self.client_config())
+
+    def ping(self) -> None:
+        """Make the smallest read there is; what the connection's Test button does.
+
+        :raises PaiApiError: of the fitting kind.
+        """
         raise NotImplementedError
 
     def client_config(self, service: str | None = None) -> Any:
@@ -177,6 +187,8 @@ class WatchedHook(PaiHook):
     """A hook whose resources go from state to state, and are waited for."""
 
     states: ClassVar[States]
+    page: ClassVar[str]
+    """Path of a resource's page in PAI's console; `{job_id}` stands for its id."""
 
     @abstractmethod
     def get(self, job_id: str) -> RemoteJob:
@@ -185,9 +197,9 @@ class WatchedHook(PaiHook):
         :raises PaiNotFoundError: there is none.
         """
 
-    @abstractmethod
     def console_url(self, job_id: str) -> str:
         """Return the job's page in the console."""
+        return self.connection.console_url(self.page.format(job_id=job_id))
 
     def new_log_lines(self, job_id: str, cursor: Cursor) -> list[str]:
         """Return what the job has written since the last call, each line prefixed with its pod.

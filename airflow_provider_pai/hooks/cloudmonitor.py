@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from contextlib import suppress
+from datetime import UTC, datetime
 
+from airflow_provider_pai.exceptions import PaiNotFoundError
 from airflow_provider_pai.hooks.base import PaiHook
 from airflow_provider_pai.hooks.paging import chained_pages
 from airflow_provider_pai.remote import Json
@@ -19,10 +21,11 @@ class CloudMonitorHook(PaiHook):
 
     service = "cms"
 
-    def _make_client(self) -> Any:
-        from alibabacloud_cms20190101.client import Client
-
-        return Client(self.client_config())
+    def ping(self) -> None:
+        """Ask for a metric of ECS; that there is none is an answer, too."""
+        now = datetime.now(UTC).timestamp()
+        with suppress(PaiNotFoundError):
+            next(self.points("acs_ecs_dashboard", "CPUUtilization", [], period=60, start=now - 60, end=now), None)
 
     def points(
         self,

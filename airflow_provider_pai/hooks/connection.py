@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from airflow.providers.common.compat.sdk import conf
 
 from airflow_provider_pai.exceptions import PaiConfigError
+from airflow_provider_pai.services import SERVICES
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Connection
@@ -29,17 +30,6 @@ REGIONS = frozenset(
     ap-southeast-3 ap-southeast-5 ap-southeast-6 ap-southeast-7 ap-northeast-1 ap-northeast-2 ap-south-1 eu-central-1
     eu-west-1 us-west-1 us-east-1 me-east-1 me-central-1 na-south-1""".split()
 )
-
-# (public host, VPC host) by service; `{region}` is filled in.
-_HOSTS = {
-    "dlc": ("pai-dlc.{region}.aliyuncs.com", "pai-dlc-vpc.{region}.aliyuncs.com"),
-    "dsw": ("pai-dsw.{region}.aliyuncs.com", "pai-dsw-vpc.{region}.aliyuncs.com"),
-    "eas": ("pai-eas.{region}.aliyuncs.com", "pai-eas-manage-vpc.{region}.aliyuncs.com"),
-    "aiworkspace": ("aiworkspace.{region}.aliyuncs.com", "aiworkspace-vpc.{region}.aliyuncs.com"),
-    "cms": ("metrics.{region}.aliyuncs.com", "metrics-vpc.{region}.aliyuncs.com"),
-    "oss": ("oss-{region}.aliyuncs.com", "oss-{region}-internal.aliyuncs.com"),
-}
-SERVICES = tuple(_HOSTS)
 
 # Fields of the extra that are taken as they are.
 _TEXTS = (
@@ -132,7 +122,15 @@ class PaiConnection:
             return self.endpoints[service]
         if self.endpoint_url and service != "oss":
             return self.endpoint_url
-        return _HOSTS[service][NETWORKS.index(self.network)].format(region=self.region)
+        row = SERVICES[service]
+        return (row.vpc_host if self.network == "vpc" else row.host).format(region=self.region)
+
+    def console_url(self, page: str) -> str:
+        """Return the address of a page of PAI's console.
+
+        :param page: path, e.g. `/dlc/jobs`.
+        """
+        return f"https://pai.console.aliyun.com/?regionId={self.region}&workspaceId={self.workspace_id or ''}#{page}"
 
     @cached_property
     def cache_key(self) -> str:

@@ -29,11 +29,12 @@ class DswHook(JobHook):
 
     service = "dsw"
     states = DSW_INSTANCE
+    # The workspace's instances; the address of a single one is not documented.
+    page = "/dsw/instances/{job_id}"
 
-    def _make_client(self) -> Any:
-        from alibabacloud_pai_dsw20220101.client import Client
-
-        return Client(self.client_config())
+    def ping(self) -> None:
+        """Ask for a page of instances."""
+        next(self.list_instances(), None)
 
     def _checked(self, action: str, function: Any, *, repeatable: bool = True) -> Any:
         body = self.call(action, function, repeatable=repeatable).body
@@ -119,14 +120,6 @@ class DswHook(JobHook):
             return _remote(self.describe(instance_id)).status
         except PaiNotFoundError:
             return None
-
-    def console_url(self, job_id: str) -> str:
-        """Return the page of the workspace's instances; the address of a single one is not documented."""
-        at = self.connection
-        return (
-            f"https://pai.console.aliyun.com/?regionId={at.region}&workspaceId={at.workspace_id or ''}"
-            f"#/dsw/instances/{job_id}"
-        )
 
 
 class DswRunHook(DswHook):

@@ -1,39 +1,26 @@
-"""Hook of the connection type `pai`: what the connection form's Test button does, one small read from each service."""
+"""Hook of the connection type `pai`: what Airflow makes of a connection, and what its form's Test button asks."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+from airflow.providers.common.compat.module_loading import import_string
 
 from airflow_provider_pai.exceptions import PaiError
-from airflow_provider_pai.hooks.aiworkspace import AIWorkspaceHook
 from airflow_provider_pai.hooks.base import PaiHook
-from airflow_provider_pai.hooks.dlc import DlcHook
-from airflow_provider_pai.hooks.dsw import DswHook
-from airflow_provider_pai.hooks.eas import EasHook
+from airflow_provider_pai.services import SERVICES, path_of
 
 
 class PaiConnectionHook(PaiHook):
-    """The hook that Airflow makes of a connection by its type."""
+    """The connection itself, without a service of its own."""
 
     def test_connection(self) -> tuple[bool, str]:
-        """Ask each service for one item and tell which answered, and of the others which permission is missing."""
-        from airflow_provider_pai.hooks.oss import OssHook
-
-        looks: dict[str, tuple[str, Callable[[], Any]]] = {
-            "OSS": ("oss:ListBuckets", lambda: self.sibling(OssHook).bucket_names(limit=1)),
-            "DLC": ("paidlc:ListJobs", lambda: next(self.sibling(DlcHook).list_jobs(), None)),
-            "DSW": ("paidsw:ListInstances", lambda: next(self.sibling(DswHook).list_instances(), None)),
-            "EAS": ("eas:ListServices", lambda: next(iter(self.sibling(EasHook).list_services()), None)),
-            "AIWorkspace": ("paicodesource:ListCodeSources", lambda: self.sibling(AIWorkspaceHook).ping()),
-        }
+        """Ask each service for one item; tell which answered, and of the others which permission may be missing."""
         answered, refused = [], []
-        for service, (permission, look) in looks.items():
+        for service in SERVICES.values():
             try:
-                look()
-                answered.append(service)
+                self.sibling(import_string(path_of(service.hook))).ping()
+                answered.append(service.title)
             except (PaiError, ValueError) as error:
-                refused.append(f"{service} (needs {permission}): {error}")
+                refused.append(f"{service.title} (needs {service.permission}): {error}")
         if refused:
             return False, f"answered: {', '.join(answered) or 'none'}; refused: {'; '.join(refused)}"
         return True, f"answered: {', '.join(answered)}"

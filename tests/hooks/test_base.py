@@ -65,14 +65,16 @@ def test_a_code_source_is_made_once_and_found_again():
 
 
 def test_the_test_button_names_what_answered():
-    assert PaiConnectionHook().test_connection() == (True, "answered: OSS, DLC, DSW, EAS, AIWorkspace")
+    assert PaiConnectionHook().test_connection() == (True, "answered: OSS, DLC, DSW, EAS, AIWorkspace, CloudMonitor")
 
 
 def test_the_test_button_names_the_missing_permission(pai):
     pai.account.faults.add(match="api ListInstances", status=403, code="Forbidden.RAM")
     works, text = PaiConnectionHook().test_connection()
     assert not works
-    assert text.startswith("answered: OSS, DLC, EAS, AIWorkspace; refused: DSW (needs paidsw:ListInstances)")
+    assert text.startswith(
+        "answered: OSS, DLC, EAS, AIWorkspace, CloudMonitor; refused: DSW (needs paidsw:ListInstances)"
+    )
 
 
 def test_the_test_button_names_a_bad_field(pai, monkeypatch):

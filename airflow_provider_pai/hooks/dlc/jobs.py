@@ -34,11 +34,11 @@ class DlcHook(JobHook):
 
     service = "dlc"
     states = DLC_JOB
+    page = "/dlc/jobs/{job_id}/overview"
 
-    def _make_client(self) -> Any:
-        from alibabacloud_pai_dlc20201203.client import Client
-
-        return Client(self.client_config())
+    def ping(self) -> None:
+        """Ask for a page of jobs."""
+        next(self.list_jobs(), None)
 
     def submit(self, body: Json) -> str:
         """Create a job from a CreateJob body in the API's field names and return its id."""
@@ -177,14 +177,6 @@ class DlcHook(JobHook):
             for line in self.pod_logs(job.job_id, pod["PodId"])[-lines:]:
                 tail.append(f"[{pod['PodId']}] {line}")
         return "\n".join(tail)
-
-    def console_url(self, job_id: str) -> str:
-        """Return the job's overview page."""
-        at = self.connection
-        return (
-            f"https://pai.console.aliyun.com/?regionId={at.region}&workspaceId={at.workspace_id or ''}"
-            f"#/dlc/jobs/{job_id}/overview"
-        )
 
 
 def _remote(job: Json) -> RemoteJob:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import Any
 
 from airflow_provider_pai.exceptions import PaiApiError, PaiNotFoundError
 from airflow_provider_pai.hooks.base import WatchedHook
@@ -22,11 +21,7 @@ class TensorBoardHook(WatchedHook):
 
     service = "dlc"
     states = DLC_TENSORBOARD
-
-    def _make_client(self) -> Any:
-        from alibabacloud_pai_dlc20201203.client import Client
-
-        return Client(self.client_config())
+    page = "/dlc/tensorboard"  # a list: there is no page for one
 
     def create(self, body: Json) -> str:
         """Create a TensorBoard from a CreateTensorboard body in the API's field names and return its id."""
@@ -95,10 +90,3 @@ class TensorBoardHook(WatchedHook):
         except PaiApiError:
             if self.get(tensorboard_id).status not in self.states.resting:
                 raise
-
-    def console_url(self, tensorboard_id: str) -> str:
-        """Return the console's list of TensorBoards, which has no page for one."""
-        at = self.connection
-        return (
-            f"https://pai.console.aliyun.com/?regionId={at.region}&workspaceId={at.workspace_id or ''}#/dlc/tensorboard"
-        )

@@ -54,11 +54,11 @@ class EasHook(WatchedHook):
 
     service = "eas"
     states: ClassVar[States] = EAS_SERVICE
+    page = "/eas/serviceDetail/{job_id}/detail"
 
-    def _make_client(self) -> Any:
-        from alibabacloud_eas20210701.client import Client
-
-        return Client(self.client_config())
+    def ping(self) -> None:
+        """Ask for a page of services."""
+        next(self.list_services(), None)
 
     def create(self, config: Mapping[str, Any], labels: Mapping[str, str] | None = None) -> str:
         """Create a service from its JSON and return its name; never repeated by itself.
@@ -312,14 +312,6 @@ class EasHook(WatchedHook):
         """Return a group's endpoint; the token is masked in logs."""
         body = self._do("DescribeGroup", "describe_group", group)
         return self._endpoint(body)
-
-    def console_url(self, job_id: str) -> str:
-        """Return the service's page."""
-        at = self.connection
-        return (
-            f"https://pai.console.aliyun.com/?regionId={at.region}&workspaceId={at.workspace_id or ''}"
-            f"#/eas/serviceDetail/{job_id}/detail"
-        )
 
     def _endpoint(self, body: Any) -> Endpoint:
         if body.access_token:

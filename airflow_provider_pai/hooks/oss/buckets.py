@@ -12,6 +12,10 @@ from airflow_provider_pai.uri import OssUri
 class OssBuckets(OssCalls):
     """Buckets."""
 
+    def ping(self) -> None:
+        """Ask for one bucket's name."""
+        self.bucket_names(limit=1)
+
     def create_bucket(self, name: str, *, storage_class: str = "Standard", redundancy: str = "LRS") -> None:
         """Create a bucket; one that is ours already is no error.
 
