@@ -1,0 +1,32 @@
+import pytest
+
+from airflow_provider_pai.hooks.oss.patterns import Patterns, fixed_prefix, is_pattern
+
+
+@pytest.mark.parametrize(
+    ("include", "exclude", "key", "fits"),
+    [
+        ((), (), "any/thing", True),
+        (("*.csv",), (), "a/b.csv", True),
+        (("*.csv",), (), "a/b.csv.gz", False),
+        (("a/*.csv", "*.json"), (), "b.json", True),
+        (("part-?.txt",), (), "part-12.txt", False),
+        (("part-[0-4].txt",), (), "part-3.txt", True),
+        ((), ("*/_tmp/*",), "a/_tmp/b", False),
+        (("*.csv",), ("a/*",), "a/b.csv", False),
+        (("*.csv",), ("a/*",), "b.csv", True),
+        (("a.b",), (), "axb", False),
+        (("*",), (), "line\nbreak", True),
+    ],
+)
+def test_a_key_fits_one_of_those_included_and_none_of_those_excluded(include, exclude, key, fits):
+    assert Patterns(include, exclude).match(key) is fits
+
+
+@pytest.mark.parametrize(
+    ("pattern", "prefix"),
+    [("data/2026-*/x", "data/2026-"), ("data/?", "data/"), ("[ab]", ""), ("data/plain", "data/plain"), ("", "")],
+)
+def test_every_key_that_fits_begins_with_what_stands_before_the_first_wildcard(pattern, prefix):
+    assert fixed_prefix(pattern) == prefix
+    assert is_pattern(pattern) == (prefix != pattern)
