@@ -17,48 +17,58 @@ from airflow_provider_pai.emulator.account import FLAGS, TIMES, Account
 from airflow_provider_pai.emulator.dlc.backend import DlcBackend
 from airflow_provider_pai.emulator.errors import ApiError
 
-Handler = Callable[[Request], Awaitable[Any]]
+_Handler = Callable[[Request], Awaitable[Any]]
 
 
 def routes(account: Account, jobs: DlcBackend) -> list[BaseRoute]:
     """Return the routes below `/_emulator`."""
-
-    async def faults(request: Request) -> Any:
-        if request.method == "DELETE":
-            account.faults.clear()
-        elif request.method == "POST":
-            account.faults.extend(await request.json())
-        return account.faults.describe()
-
-    async def settings(request: Request) -> Any:
-        if request.method == "POST":
-            account.change_settings(await _object(request))
-        return {name: getattr(account.settings, name) for name in (*TIMES, *FLAGS)}
-
-    async def quotas(request: Request) -> Any:
-        if request.method == "DELETE":
-            jobs.quotas.lift()
-        elif request.method == "POST":
-            jobs.quotas.set(await _object(request))
-        return jobs.quotas.describe()
-
-    async def preempt(request: Request) -> Any:
-        body = await _object(request)
-        return {"evicted": jobs.evict(str(body.get("job_id")), body.get("pod_id"))}
-
-    async def health(_: Request) -> Response:
-        return JSONResponse({"endpoints": account.endpoints, "region": account.settings.region})
-
+    control = _Control(account, jobs)
     return [
-        Route("/_emulator/faults", _guarded(faults), methods=["GET", "POST", "DELETE"]),
-        Route("/_emulator/settings", _guarded(settings), methods=["GET", "POST"]),
-        Route("/_emulator/quotas", _guarded(quotas), methods=["GET", "POST", "DELETE"]),
-        Route("/_emulator/preempt", _guarded(preempt), methods=["POST"]),
-        Route("/_emulator/health", health, methods=["GET"]),
+        Route("/_emulator/faults", _guarded(control.faults), methods=["GET", "POST", "DELETE"]),
+        Route("/_emulator/settings", _guarded(control.settings), methods=["GET", "POST"]),
+        Route("/_emulator/quotas", _guarded(control.quotas), methods=["GET", "POST", "DELETE"]),
+        Route("/_emulator/preempt", _guarded(control.preempt), methods=["POST"]),
+        Route("/_emulator/health", control.health, methods=["GET"]),
     ]
 
 
-def _guarded(handler: Handler) -> Callable[[Request], Awaitable[Response]]:
+class _Control:
+    """One method per path: changes what the request asks for, returns how things are."""
+
+    def __init__(self, account: Account, jobs: DlcBackend) -> None:
+        self.account = account
+        self.jobs = jobs
+
+    async def faults(self, request: Request) -> Any:
+        faults = self.account.faults
+        if request.method == "DELETE":
+            faults.clear()
+        elif request.method == "POST":
+            faults.extend(await request.json())
+        return faults.describe()
+
+    async def settings(self, request: Request) -> Any:
+        if request.method == "POST":
+            self.account.change_settings(await _object(request))
+        return {name: getattr(self.account.settings, name) for name in (*TIMES, *FLAGS)}
+
+    async def quotas(self, request: Request) -> Any:
+        quotas = self.jobs.quotas
+        if request.method == "DELETE":
+            quotas.lift()
+        elif request.method == "POST":
+            quotas.set(await _object(request))
+        return quotas.describe()
+
+    async def preempt(self, request: Request) -> Any:
+        body = await _object(request)
+        return {"evicted": self.jobs.evict(str(body.get("job_id")), body.get("pod_id"))}
+
+    async def health(self, _: Request) -> Response:
+        return JSONResponse({"endpoints": self.account.endpoints, "region": self.account.settings.region})
+
+
+def _guarded(handler: _Handler) -> Callable[[Request], Awaitable[Response]]:
     """Answer this machine only, and a wrong request with what is wrong with it."""
 
     async def endpoint(request: Request) -> Response:

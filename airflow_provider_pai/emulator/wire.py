@@ -11,7 +11,7 @@ import re
 import uuid
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
@@ -38,6 +38,10 @@ class Call:
             raise InvalidParameterError(f"{name} must be a whole number, not {given!r}.")
         return int(given)
 
+    def paging(self, size: int) -> tuple[int, int]:
+        """Read number and size of a page from the query."""
+        return self.integer("PageNumber", 1), self.integer("PageSize", size)
+
     def boolean(self, name: str, default: bool = False) -> bool:
         """Read a Boolean from the query; SDKs send Python's `True` and `False`."""
         return (self.query.get(name) or str(default)).lower() == "true"
@@ -47,30 +51,34 @@ class Call:
         return _json_object(self.query.get(name) or "{}", name)
 
 
+PlainHandler = Callable[[Call], Json]
 Handler = Callable[[Call], "Json | Awaitable[Json]"]
 
 
-def api_route(
-    account: Account,
-    method: str,
-    path: str,
-    action: str,
-    version: str,
-    handler: Handler,
-    model: str | None = None,
-) -> Route:
-    """Build the route of one action.
+class Action(NamedTuple):
+    """One action of an API."""
 
-    :param action: what the SDK sends as `x-acs-action`, e.g. `CreateJob`.
-    :param version: the API's version, sent as `x-acs-version`.
-    :param model: `module:Class` of the SDK's request model; fields that it does not have are refused.
+    method: str
+    path: str
+    name: str
+    """What the SDK sends as `x-acs-action`, e.g. `CreateJob`."""
+    handler: Handler
+    strict: bool = False
+    """Refuse a body with a field that the SDK's model `<name>Request` does not have."""
+
+
+def api_route(account: Account, version: str, action: Action, models: str = "") -> Route:
+    """Return the route of one action.
+
+    :param version: the API's, sent as `x-acs-version`.
+    :param models: the SDK's module of request models.
     """
 
     async def endpoint(request: Request) -> Response:
         request_id = _request_id()
         try:
-            call = await _read(account, request, action, version, model)
-            answer = handler(call)
+            call = await _read(account, request, action, version, models)
+            answer = action.handler(call)
             if inspect.isawaitable(answer):
                 answer = await answer
         except ApiError as error:
@@ -79,7 +87,7 @@ def api_route(
             return Response(status_code=400)  # nobody reads it
         return JSONResponse({"RequestId": request_id, **answer}, headers={"x-acs-request-id": request_id})
 
-    return Route(path, endpoint, methods=[method], name=action)
+    return Route(action.path, endpoint, methods=[action.method], name=action.name)
 
 
 async def not_found(request: Request) -> Response:
@@ -94,14 +102,14 @@ def broken(error: Exception) -> Response:
     return _refusal(ApiError(500, "InternalError", message), _request_id())
 
 
-async def _read(account: Account, request: Request, action: str, version: str, model: str | None) -> Call:
+async def _read(account: Account, request: Request, action: Action, version: str, models: str) -> Call:
     signed = SignedRequest.from_scope(request.scope, await request.body())
     verify_acs3(account, signed)
-    _check_action(signed.headers, action, version)
+    _check_action(signed.headers, action.name, version)
     body = _json_object(text(signed.body) or "{}", "body")
-    if model is not None:
+    if action.strict:
         # The first request of a service imports its SDK, which takes a second: not on the event loop.
-        await asyncio.to_thread(refuse_unknown_fields, model, body)
+        await asyncio.to_thread(_refuse_unknown_fields, f"{models}:{action.name}Request", body)
     return Call(dict(request.path_params), dict(request.query_params), body)
 
 
@@ -112,7 +120,7 @@ def _check_action(headers: Mapping[str, str], action: str, version: str) -> None
         raise ApiError(404, "InvalidAction.NotFound", f"Specified api is not found: this path is {action}.")
 
 
-def refuse_unknown_fields(model: str, body: Json) -> None:
+def _refuse_unknown_fields(model: str, body: Json) -> None:
     """Refuse fields that the SDK's request model does not have, at any depth.
 
     :raises InvalidParameterError: naming the path of the first unknown field.

@@ -1,51 +1,55 @@
-"""AIWorkspace 2021-02-04 on the wire."""
+"""Routes of AIWorkspace 2021-02-04: code sources and workspaces."""
 
 from __future__ import annotations
-
-from functools import partial
 
 from starlette.routing import BaseRoute
 
 from airflow_provider_pai.emulator.account import Account
 from airflow_provider_pai.emulator.aiworkspace.backend import AIWorkspaceBackend
 from airflow_provider_pai.emulator.types import Json
-from airflow_provider_pai.emulator.wire import Call, api_route
+from airflow_provider_pai.emulator.wire import Action, Call, api_route
 
 VERSION = "2021-02-04"
-CREATE = "alibabacloud_aiworkspace20210204.models:CreateCodeSourceRequest"
+MODELS = "alibabacloud_aiworkspace20210204.models"
+PAGE_SIZE = 20
+
+_SOURCES, _WORKSPACES = "/api/v1/codesources", "/api/v1/workspaces"
 
 
 def routes(account: Account, backend: AIWorkspaceBackend) -> list[BaseRoute]:
-    """Return the routes of workspaces and code sources."""
-    route = partial(api_route, account, version=VERSION)
-
-    def paging(call: Call) -> tuple[dict[str, str], int, int]:
-        return call.query, call.integer("PageNumber", 1), call.integer("PageSize", 20)
-
-    def create(call: Call) -> Json:
-        return backend.create_code_source(call.body)
-
-    def get(call: Call) -> Json:
-        return backend.get_code_source(call.path["id"])
-
-    def list_sources(call: Call) -> Json:
-        return backend.list_code_sources(*paging(call))
-
-    def delete(call: Call) -> Json:
-        return backend.delete_code_source(call.path["id"])
-
-    def get_workspace(call: Call) -> Json:
-        return backend.get_workspace(call.path["id"])
-
-    def list_workspaces(call: Call) -> Json:
-        return backend.list_workspaces(*paging(call))
-
-    sources, workspaces = "/api/v1/codesources", "/api/v1/workspaces"
-    return [
-        route("POST", sources, "CreateCodeSource", handler=create, model=CREATE),
-        route("GET", sources, "ListCodeSources", handler=list_sources),
-        route("GET", sources + "/{id}", "GetCodeSource", handler=get),
-        route("DELETE", sources + "/{id}", "DeleteCodeSource", handler=delete),
-        route("GET", workspaces, "ListWorkspaces", handler=list_workspaces),
-        route("GET", workspaces + "/{id}", "GetWorkspace", handler=get_workspace),
+    """Return the route of each action."""
+    calls = _Calls(backend)
+    actions = [
+        Action("POST", _SOURCES, "CreateCodeSource", calls.create_code_source, strict=True),
+        Action("GET", _SOURCES, "ListCodeSources", calls.list_code_sources),
+        Action("GET", f"{_SOURCES}/{{id}}", "GetCodeSource", calls.get_code_source),
+        Action("DELETE", f"{_SOURCES}/{{id}}", "DeleteCodeSource", calls.delete_code_source),
+        Action("GET", _WORKSPACES, "ListWorkspaces", calls.list_workspaces),
+        Action("GET", f"{_WORKSPACES}/{{id}}", "GetWorkspace", calls.get_workspace),
     ]
+    return [api_route(account, VERSION, action, MODELS) for action in actions]
+
+
+class _Calls:
+    """One method per action: reads the call, asks the backend."""
+
+    def __init__(self, backend: AIWorkspaceBackend) -> None:
+        self.backend = backend
+
+    def create_code_source(self, call: Call) -> Json:
+        return self.backend.create_code_source(call.body)
+
+    def list_code_sources(self, call: Call) -> Json:
+        return self.backend.list_code_sources(call.query, *call.paging(PAGE_SIZE))
+
+    def get_code_source(self, call: Call) -> Json:
+        return self.backend.get_code_source(call.path["id"])
+
+    def delete_code_source(self, call: Call) -> Json:
+        return self.backend.delete_code_source(call.path["id"])
+
+    def list_workspaces(self, call: Call) -> Json:
+        return self.backend.list_workspaces(call.query, *call.paging(PAGE_SIZE))
+
+    def get_workspace(self, call: Call) -> Json:
+        return self.backend.get_workspace(call.path["id"])

@@ -1,4 +1,4 @@
-"""The wire of CloudMonitor 2019-01-01: RPC style, one path, the action in a header."""
+"""Routes of CloudMonitor 2019-01-01, an API in RPC style: one path, the action in a header."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from airflow_provider_pai.emulator.account import Account
 from airflow_provider_pai.emulator.cloudmonitor.backend import LONGEST_PAGE, CloudMonitorBackend, describe_metrics
 from airflow_provider_pai.emulator.errors import InvalidParameterError
 from airflow_provider_pai.emulator.types import Json
-from airflow_provider_pai.emulator.wire import Call, api_route, not_found
+from airflow_provider_pai.emulator.wire import Action, Call, api_route, not_found
 
 VERSION = "2019-01-01"
 _SUCCESS = {"Code": "200", "Success": True}
@@ -21,15 +21,12 @@ _SUCCESS = {"Code": "200", "Success": True}
 def routes(account: Account, backend: CloudMonitorBackend) -> list[BaseRoute]:
     """Return the one route; it dispatches by `x-acs-action`."""
     calls = _Calls(backend)
-    actions = {
-        "DescribeMetricLast": calls.last,
-        "DescribeMetricList": calls.list,
-        "DescribeMetricMetaList": calls.meta,
-    }
-    handlers = {
-        action: api_route(account, "POST", "/", action, VERSION, handler).endpoint
-        for action, handler in actions.items()
-    }
+    actions = [
+        Action("POST", "/", "DescribeMetricLast", calls.last),
+        Action("POST", "/", "DescribeMetricList", calls.list),
+        Action("POST", "/", "DescribeMetricMetaList", calls.meta),
+    ]
+    handlers = {action.name: api_route(account, VERSION, action).endpoint for action in actions}
 
     async def dispatch(request: Request) -> Response:
         handler = handlers.get(request.headers.get("x-acs-action", ""), not_found)
@@ -40,6 +37,8 @@ def routes(account: Account, backend: CloudMonitorBackend) -> list[BaseRoute]:
 
 
 class _Calls:
+    """One method per action: reads the call, asks the backend, shapes the answer."""
+
     def __init__(self, backend: CloudMonitorBackend) -> None:
         self.backend = backend
 
@@ -53,7 +52,7 @@ class _Calls:
         return _answer(call, list(self.backend.points(query)), query.period)
 
     def meta(self, call: Call) -> Json:
-        number, size = call.integer("PageNumber", 1), call.integer("PageSize", 30)
+        number, size = call.paging(30)
         found = describe_metrics(call.query.get("MetricName"))
         page = found[(number - 1) * size : number * size]
         return {**_SUCCESS, "Resources": {"Resource": page}, "TotalCount": str(len(found))}

@@ -1,4 +1,4 @@
-"""The wire of EAS 2021-07-01."""
+"""Routes of EAS 2021-07-01: services and groups."""
 
 from __future__ import annotations
 
@@ -18,55 +18,53 @@ from airflow_provider_pai.emulator.eas.service import Service
 from airflow_provider_pai.emulator.errors import InvalidParameterError, NotFoundError
 from airflow_provider_pai.emulator.queries import choice, fuzzy, page
 from airflow_provider_pai.emulator.types import Json
-from airflow_provider_pai.emulator.wire import Call, Handler, api_route
+from airflow_provider_pai.emulator.wire import Action, Call, api_route
 
 VERSION = "2021-07-01"
+MODELS = "alibabacloud_eas20210701.models"
+
 _SERVICES = "/api/v2/services"
 _SERVICE = "/api/v2/services/{cluster}/{name}"
 _SCALER = f"{_SERVICE}/autoscaler"
 _GROUP = "/api/v2/groups/{cluster}/{name}"
-_MODELS = "alibabacloud_eas20210701.models"
 
 
 def routes(account: Account, backend: EasBackend) -> list[BaseRoute]:
-    """Return the routes of services and groups."""
+    """Return the route of each action."""
     calls = _Calls(account, backend)
-    table: list[tuple[str, str, str, Handler, str | None]] = [
-        ("POST", _SERVICES, "CreateService", calls.create, None),
-        ("GET", _SERVICES, "ListServices", calls.list, None),
-        ("GET", _SERVICE, "DescribeService", calls.describe, None),
-        ("PUT", _SERVICE, "UpdateService", calls.update, None),
-        ("DELETE", _SERVICE, "DeleteService", calls.delete, None),
-        ("PUT", f"{_SERVICE}/start", "StartService", calls.start, None),
-        ("PUT", f"{_SERVICE}/stop", "StopService", calls.stop, None),
-        ("PUT", f"{_SERVICE}/restart", "RestartService", calls.restart, None),
-        ("PUT", f"{_SERVICE}/release", "ReleaseService", calls.release, "ReleaseServiceRequest"),
-        ("PUT", f"{_SERVICE}/version", "UpdateServiceVersion", calls.version, "UpdateServiceVersionRequest"),
-        ("GET", f"{_SERVICE}/versions", "ListServiceVersions", calls.versions, None),
-        ("PUT", f"{_SERVICE}/label", "UpdateServiceLabel", calls.label, "UpdateServiceLabelRequest"),
-        ("DELETE", f"{_SERVICE}/label", "DeleteServiceLabel", calls.unlabel, None),
-        ("PUT", f"{_SERVICE}/lock", "UpdateServiceSafetyLock", calls.lock, "UpdateServiceSafetyLockRequest"),
-        ("POST", f"{_SERVICE}/mirror", "CreateServiceMirror", calls.create_mirror, "CreateServiceMirrorRequest"),
-        ("PUT", f"{_SERVICE}/mirror", "UpdateServiceMirror", calls.update_mirror, "UpdateServiceMirrorRequest"),
-        ("GET", f"{_SERVICE}/mirror", "DescribeServiceMirror", calls.describe_mirror, None),
-        ("DELETE", f"{_SERVICE}/mirror", "DeleteServiceMirror", calls.delete_mirror, None),
-        ("POST", _SCALER, "CreateServiceAutoScaler", calls.create_autoscaler, "CreateServiceAutoScalerRequest"),
-        ("PUT", _SCALER, "UpdateServiceAutoScaler", calls.update_autoscaler, "UpdateServiceAutoScalerRequest"),
-        ("GET", _SCALER, "DescribeServiceAutoScaler", calls.describe_autoscaler, None),
-        ("DELETE", _SCALER, "DeleteServiceAutoScaler", calls.delete_autoscaler, None),
-        ("GET", f"{_SERVICE}/endpoints", "DescribeServiceEndpoints", calls.endpoints, None),
-        ("GET", f"{_SERVICE}/instances", "ListServiceInstances", calls.instances, None),
-        ("GET", f"{_SERVICE}/events", "DescribeServiceEvent", calls.events, None),
-        ("GET", f"{_SERVICE}/logs", "DescribeServiceLog", calls.logs, None),
-        ("GET", "/api/v2/groups", "ListGroups", calls.list_groups, None),
-        ("GET", _GROUP, "DescribeGroup", calls.describe_group, None),
-        ("PUT", _GROUP, "UpdateGroup", calls.update_group, None),
-        ("GET", f"{_GROUP}/endpoints", "DescribeGroupEndpoints", calls.group_endpoints, None),
+    actions = [
+        Action("POST", _SERVICES, "CreateService", calls.create),
+        Action("GET", _SERVICES, "ListServices", calls.list),
+        Action("GET", _SERVICE, "DescribeService", calls.describe),
+        Action("PUT", _SERVICE, "UpdateService", calls.update),
+        Action("DELETE", _SERVICE, "DeleteService", calls.delete),
+        Action("PUT", f"{_SERVICE}/start", "StartService", calls.start),
+        Action("PUT", f"{_SERVICE}/stop", "StopService", calls.stop),
+        Action("PUT", f"{_SERVICE}/restart", "RestartService", calls.restart),
+        Action("PUT", f"{_SERVICE}/release", "ReleaseService", calls.release, strict=True),
+        Action("PUT", f"{_SERVICE}/version", "UpdateServiceVersion", calls.version, strict=True),
+        Action("GET", f"{_SERVICE}/versions", "ListServiceVersions", calls.versions),
+        Action("PUT", f"{_SERVICE}/label", "UpdateServiceLabel", calls.label, strict=True),
+        Action("DELETE", f"{_SERVICE}/label", "DeleteServiceLabel", calls.unlabel),
+        Action("PUT", f"{_SERVICE}/lock", "UpdateServiceSafetyLock", calls.lock, strict=True),
+        Action("POST", f"{_SERVICE}/mirror", "CreateServiceMirror", calls.create_mirror, strict=True),
+        Action("PUT", f"{_SERVICE}/mirror", "UpdateServiceMirror", calls.update_mirror, strict=True),
+        Action("GET", f"{_SERVICE}/mirror", "DescribeServiceMirror", calls.describe_mirror),
+        Action("DELETE", f"{_SERVICE}/mirror", "DeleteServiceMirror", calls.delete_mirror),
+        Action("POST", _SCALER, "CreateServiceAutoScaler", calls.create_autoscaler, strict=True),
+        Action("PUT", _SCALER, "UpdateServiceAutoScaler", calls.update_autoscaler, strict=True),
+        Action("GET", _SCALER, "DescribeServiceAutoScaler", calls.describe_autoscaler),
+        Action("DELETE", _SCALER, "DeleteServiceAutoScaler", calls.delete_autoscaler),
+        Action("GET", f"{_SERVICE}/endpoints", "DescribeServiceEndpoints", calls.endpoints),
+        Action("GET", f"{_SERVICE}/instances", "ListServiceInstances", calls.instances),
+        Action("GET", f"{_SERVICE}/events", "DescribeServiceEvent", calls.events),
+        Action("GET", f"{_SERVICE}/logs", "DescribeServiceLog", calls.logs),
+        Action("GET", "/api/v2/groups", "ListGroups", calls.list_groups),
+        Action("GET", _GROUP, "DescribeGroup", calls.describe_group),
+        Action("PUT", _GROUP, "UpdateGroup", calls.update_group),
+        Action("GET", f"{_GROUP}/endpoints", "DescribeGroupEndpoints", calls.group_endpoints),
     ]
-    return [
-        api_route(account, method, path, action, VERSION, handler, f"{_MODELS}:{model}" if model else None)
-        for method, path, action, handler, model in table
-    ]
+    return [api_route(account, VERSION, action, MODELS) for action in actions]
 
 
 class _Calls:
@@ -284,7 +282,7 @@ def _matches(service: Service, query: dict[str, str]) -> bool:
 
 
 def _page(call: Call, key: str, items: list[Any]) -> Json:
-    number, size = call.integer("PageNumber", 1), call.integer("PageSize", 100)
+    number, size = call.paging(100)
     return {key: page(items, number, size), "TotalCount": len(items), "PageNumber": number, "PageSize": size}
 
 
