@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_provider_pai.clock import SYSTEM_CLOCK, Clock
 from airflow_provider_pai.exceptions import PaiApiError, PaiConflictError, PaiError, PaiTransientError
-from airflow_provider_pai.hooks.eas.goals import Goal
+from airflow_provider_pai.hooks.eas.goals import Until
 from airflow_provider_pai.hooks.oss import OssHook
 from airflow_provider_pai.remote import Json, RemoteJob
 from airflow_provider_pai.rollouts.driver import Tick
@@ -137,7 +137,7 @@ class ShadowDriver:
         """Wait until the shadow can answer, ask it golden requests, then begin to copy."""
         from airflow_provider_pai.metrics.probe import make_probe
 
-        verdict = Goal(until="ready").judge(shadow)
+        verdict = Until(state="ready").judge(shadow)
         running, total = shadow.facts["running"], shadow.facts["total"]
         state = f"{shadow.job_id} is {shadow.status}, {running} of {total} instances"
         if verdict is Verdict.FAILED or (verdict is not Verdict.SUCCEEDED and self._passed(self._spec.ready_by)):

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from airflow_provider_pai.exceptions import PaiConfigError, PaiTransientError
-from airflow_provider_pai.hooks.eas.goals import GOALS, Goal
+from airflow_provider_pai.hooks.eas.goals import GOALS, Until
 from airflow_provider_pai.links import EasServiceLink
 from airflow_provider_pai.remote import Json, RemoteJob
 from airflow_provider_pai.sensors.base import PaiSensor
@@ -64,7 +64,7 @@ class EasServiceSensor(PaiSensor):
             deadline=deadline,
             task={},
             service=self.service_name,
-            goal=Goal(until=self.until).to_dict(),
+            goal=Until(state=self.until).to_dict(),
         )
 
     def _judge(self, service: RemoteJob) -> Json | None:
@@ -72,7 +72,7 @@ class EasServiceSensor(PaiSensor):
 
         :raises PaiJobFailedError: it will not become so by itself.
         """
-        verdict = Goal(until=self.until).judge(service)
+        verdict = Until(state=self.until).judge(service)
         if verdict is Verdict.FAILED:
             raise self.hook.failure(service)
         running, total = service.facts.get("running", 0), service.facts.get("total", 0)

@@ -6,7 +6,7 @@ import asyncio
 from typing import Any
 
 from airflow_provider_pai.exceptions import PaiApiError
-from airflow_provider_pai.hooks.eas.goals import Goal, Undo
+from airflow_provider_pai.hooks.eas.goals import Undo, Until
 from airflow_provider_pai.hooks.waiting import Watch
 from airflow_provider_pai.remote import Json
 from airflow_provider_pai.triggers.base import OwningTrigger
@@ -18,8 +18,8 @@ class EasServiceTrigger(OwningTrigger):
     When the deadline passes or the task is ended it undoes what the task began.
 
     :param service: the service's name.
-    :param goal: `hooks.service.Goal` as a dict.
-    :param undo: `hooks.service.Undo` as a dict; None: what was begun is left alone.
+    :param goal: `hooks.eas.goals.Until` as a dict.
+    :param undo: `hooks.eas.goals.Undo` as a dict; None: what was begun is left alone.
     """
 
     hook_path = "airflow_provider_pai.hooks.eas.EasHook"
@@ -44,7 +44,7 @@ class EasServiceTrigger(OwningTrigger):
         service = await asyncio.to_thread(hook.get, self.service)
         self._watch = self._watch or Watch(hook, self.service)
         self._watch.note(service)
-        return {**self.subject(), "service": service.to_dict()} if Goal(**self.goal).is_over(service) else None
+        return {**self.subject(), "service": service.to_dict()} if Until(**self.goal).is_over(service) else None
 
     async def on_deadline(self, hook: Any) -> Json:
         """Undo what the task began; what does not answer now the worker undoes."""

@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from airflow_provider_pai.hooks.eas.goals import Goal, Undo
+from airflow_provider_pai.hooks.eas.goals import Undo, Until
 from airflow_provider_pai.triggers.eas import EasServiceTrigger
 from tests.service import config
 from tests.task import fire
@@ -23,7 +23,7 @@ def trigger(name, **changes):
         "poll_interval": 0.02,
         "service": name,
         "task": TASK,
-        "goal": Goal(until="ready").to_dict(),
+        "goal": Until(state="ready").to_dict(),
         "undo": Undo(version=0, owner=OWNER).to_dict(),
         **changes,
     }
@@ -34,7 +34,7 @@ def test_it_waits_for_every_instance(group):
     name = group.eas.create(config(group, instances=2))
     event = fire(trigger(name))
     assert (event["name"], event["service"]["facts"]["running"]) == (name, 2)
-    assert fire(trigger(name, goal=Goal(until="ready", instances=2).to_dict()))["service"]["status"] == "Running"
+    assert fire(trigger(name, goal=Until(state="ready", instances=2).to_dict()))["service"]["status"] == "Running"
 
 
 def test_server_errors_never_end_the_wait(group, pai):

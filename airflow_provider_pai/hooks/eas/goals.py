@@ -1,4 +1,4 @@
-"""What a service is waited for, and how what a task began with it is undone."""
+"""Goals that a service is waited for, and the undo of an unfinished deployment."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ if TYPE_CHECKING:
     from airflow_provider_pai.hooks.eas.hook import EasHook
 
 
-class Goal(NamedTuple):
-    """What a service is to become.
+class Until(NamedTuple):
+    """The state that a service is waited for.
 
-    :param until: one of `GOALS`; `ready` is up with every instance, which "Running" alone is not.
+    :param state: one of `GOALS`; `ready` is up with every instance, which "Running" alone is not.
     :param instances: how many instances `ready` asks for; None: as many as the service is to have now.
     """
 
-    until: str
+    state: str
     instances: int | None = None
 
     def judge(self, service: RemoteJob) -> Verdict:
         """Return what a look at the service means to whoever waits."""
-        verdict = GOALS[self.until].judge(service.status)
-        whole = self.until != "ready" or self._whole(service.facts.get("running", 0), service.facts.get("total", 0))
+        verdict = GOALS[self.state].judge(service.status)
+        whole = self.state != "ready" or self._whole(service.facts.get("running", 0), service.facts.get("total", 0))
         return verdict if whole or verdict is not Verdict.SUCCEEDED else Verdict.ACTIVE
 
     def is_over(self, service: RemoteJob) -> bool:

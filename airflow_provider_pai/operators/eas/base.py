@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from airflow.providers.common.compat.sdk import conf
 
 from airflow_provider_pai.exceptions import PaiConfigError, PaiError, PaiTimeoutError
-from airflow_provider_pai.hooks.eas.goals import Goal, Undo
+from airflow_provider_pai.hooks.eas.goals import Undo, Until
 from airflow_provider_pai.links import EasServiceLink
 from airflow_provider_pai.operators.base import PaiOperator, deadline_of, task_key
 from airflow_provider_pai.remote import DEFAULT_POLL_INTERVAL, RemoteJob
@@ -58,7 +58,7 @@ class WaitingOperator(PaiOperator):
         """Return how to undo what this task has begun; by default nothing is."""
         return None
 
-    def wait(self, context: Any, name: str, goal: Goal) -> Any:
+    def wait(self, context: Any, name: str, goal: Until) -> Any:
         """Wait until the service is what it was to become, here or in the triggerer, then finish."""
         hook: EasHook = self.hook
         EasServiceLink.persist(context, hook.console_url(name))
@@ -80,7 +80,7 @@ class WaitingOperator(PaiOperator):
         """Go on where the trigger left off."""
         name = event["name"]
         if "service" in event:
-            return self._end(context, Goal(**goal), RemoteJob(**event["service"]))
+            return self._end(context, Until(**goal), RemoteJob(**event["service"]))
         self.hook.get(name)  # what the trigger met, the worker meets too, as a typed error
         if event.get("timed_out"):
             text = f"{self.hook.states.kind} {name} was {event['status']} when its deadline passed, not {goal['until']}"
@@ -117,7 +117,7 @@ class WaitingOperator(PaiOperator):
             self.hook.retry_seconds = 3
             undo.carry_out(self.hook, name)
 
-    def _end(self, context: Any, goal: Goal, service: RemoteJob) -> Any:
+    def _end(self, context: Any, goal: Until, service: RemoteJob) -> Any:
         if goal.judge(service) is not Verdict.SUCCEEDED:
             self.give_up(context, service.job_id, self.hook.failure(service))
         return self.finish(context, service)
@@ -129,8 +129,8 @@ class WaitingOperator(PaiOperator):
         framework = deadline_of(started, self.execution_timeout)
         return min(own, datetime.fromisoformat(framework)) if framework else own
 
-    def _defer(self, context: Any, name: str, goal: Goal, undo: Undo | None, deadline: datetime) -> None:
-        self.log.info("Waiting in the triggerer until service %s is %s", name, goal.until)
+    def _defer(self, context: Any, name: str, goal: Until, undo: Undo | None, deadline: datetime) -> None:
+        self.log.info("Waiting in the triggerer until service %s is %s", name, goal.state)
         trigger = EasServiceTrigger(
             hook_arguments=self.hook_arguments,
             poll_interval=self.poll_interval,

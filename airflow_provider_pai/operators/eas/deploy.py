@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_pai.exceptions import PaiConfigError, PaiConflictError, PaiError, PaiTransientError
-from airflow_provider_pai.hooks.eas.goals import BEFORE, CONFIG, CONFIG_VERSION, LATEST, Goal, Undo, owner_labels
+from airflow_provider_pai.hooks.eas.goals import BEFORE, CONFIG, CONFIG_VERSION, LATEST, Undo, Until, owner_labels
 from airflow_provider_pai.identity import TASK_TAG, TaskIdentity
 from airflow_provider_pai.ledger import Event, EventKind
 from airflow_provider_pai.operators.eas.base import WaitingOperator, seconds
@@ -72,7 +72,7 @@ class EasDeployServiceOperator(WaitingOperator, ServiceOperator):
         config = self.service_json(self.service_name, self.group or None, artifact.uri if artifact else None)
         with self.leaving(context, self.service_name):
             self._bring_up(identity, config, artifact)
-            return self.wait(context, self.service_name, Goal(until="ready"))  # type: ignore[no-any-return]
+            return self.wait(context, self.service_name, Until(state="ready"))  # type: ignore[no-any-return]
 
     def resume_execution(self, next_method: str, next_kwargs: dict[str, Any] | None, context: Any) -> Any:
         """Undo before a failure of the trigger itself fails the last try."""
@@ -141,7 +141,7 @@ class EasDeployServiceOperator(WaitingOperator, ServiceOperator):
         found = hook.get(name)
         if found.status in hook.states.stopping:
             self.log.info("Service %s is %s: waiting until it rests", name, found.status)
-            found = hook.wait(name, poll_interval=self.poll_interval, until=Goal(until="stopped").is_over)
+            found = hook.wait(name, poll_interval=self.poll_interval, until=Until(state="stopped").is_over)
         before = _served_before(found)
         asked |= {BEFORE: str(before), LATEST: str(found.facts.get("latest", 0))}
         self._kill = (name, Undo(version=before, owner=owner_labels(identity)))

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_pai.exceptions import PaiConfigError, PaiConflictError, PaiError, RolloutStoppedError
-from airflow_provider_pai.hooks.eas.goals import Goal, Undo
+from airflow_provider_pai.hooks.eas.goals import Undo, Until
 from airflow_provider_pai.identity import TaskIdentity
 from airflow_provider_pai.inputs import parse_uri
 from airflow_provider_pai.ledger import Event, EventKind, Ledger, Row
@@ -96,7 +96,7 @@ class EasRollbackOperator(WaitingOperator):
             if hook.states.judge(hook.get(name).status) is Verdict.FAILED:
                 self.log.info("Starting %s", name)
                 hook.start(name)
-        return self.wait(context, name, Goal(until="ready"))  # type: ignore[no-any-return]
+        return self.wait(context, name, Until(state="ready"))  # type: ignore[no-any-return]
 
     def resume_execution(self, next_method: str, next_kwargs: dict[str, Any] | None, context: Any) -> Any:
         """Stop what was started before a failure of the trigger itself fails the last try: its name is lost."""
@@ -180,7 +180,7 @@ class EasRollbackOperator(WaitingOperator):
         if not member.leaving:
             return True
         self.log.info("%s; waiting until it rests", member)
-        rested = self.hook.wait(member.name, poll_interval=self.poll_interval, until=Goal(until="stopped").is_over)
+        rested = self.hook.wait(member.name, poll_interval=self.poll_interval, until=Until(state="stopped").is_over)
         return self.hook.states.judge(rested.status) is Verdict.FAILED and rested.status != EAS_GONE
 
     def _redeploy(self, like: Member, version: str, rows: Sequence[Row], labels: Mapping[str, str]) -> str:

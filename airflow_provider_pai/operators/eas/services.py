@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from airflow_provider_pai.exceptions import PaiConfigError
-from airflow_provider_pai.hooks.eas.goals import Goal
+from airflow_provider_pai.hooks.eas.goals import Until
 from airflow_provider_pai.operators.base import PaiOperator
 from airflow_provider_pai.operators.eas.base import WaitingOperator
 from airflow_provider_pai.operators.eas.scaling import check_autoscaler, whole_number
@@ -51,7 +51,7 @@ class EasStartServiceOperator(_ServiceOperator):
     def execute(self, context: Any) -> Json:
         """Start the service."""
         self.hook.start(self.named())
-        return self.wait(context, self.service_name, Goal(until="ready"))  # type: ignore[no-any-return]
+        return self.wait(context, self.service_name, Until(state="ready"))  # type: ignore[no-any-return]
 
 
 class EasStopServiceOperator(_ServiceOperator):
@@ -64,7 +64,7 @@ class EasStopServiceOperator(_ServiceOperator):
     def execute(self, context: Any) -> Json:
         """Stop the service."""
         self.hook.stop(self.named())
-        return self.wait(context, self.service_name, Goal(until="stopped"))  # type: ignore[no-any-return]
+        return self.wait(context, self.service_name, Until(state="stopped"))  # type: ignore[no-any-return]
 
 
 class EasDeleteServiceOperator(_ServiceOperator):
@@ -77,7 +77,7 @@ class EasDeleteServiceOperator(_ServiceOperator):
     def execute(self, context: Any) -> Json:
         """Delete the service."""
         self.hook.delete(self.named())
-        return self.wait(context, self.service_name, Goal(until="deleted"))  # type: ignore[no-any-return]
+        return self.wait(context, self.service_name, Until(state="deleted"))  # type: ignore[no-any-return]
 
 
 class EasSetSafetyLockOperator(PaiOperator):
@@ -153,7 +153,7 @@ class EasScaleServiceOperator(_ServiceOperator):
             raise PaiConfigError("instances", count, f"{name} has an autoscaler ({moved}); remove_autoscaler ends it")
         if count is not None:
             hook.update(name, {"metadata": {"instance": count}})
-        return self.wait(context, name, Goal(until="ready", instances=count))  # type: ignore[no-any-return]
+        return self.wait(context, name, Until(state="ready", instances=count))  # type: ignore[no-any-return]
 
 
 __all__ = [

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_pai.exceptions import PaiConfigError
-from airflow_provider_pai.hooks.eas.goals import BEFORE, CONFIG, CONFIG_VERSION, Goal
+from airflow_provider_pai.hooks.eas.goals import BEFORE, CONFIG, CONFIG_VERSION, Until
 from airflow_provider_pai.ledger import Event, EventKind
 from airflow_provider_pai.operators.eas.base import WaitingOperator, seconds
 from airflow_provider_pai.operators.eas.spec import artifact_labels, checked_name
@@ -52,7 +52,7 @@ class EasRollbackServiceOperator(WaitingOperator):
         self._go(hook, service, target, versions)
         if hook.states.judge(hook.get(name).status) is Verdict.FAILED:
             hook.start(name)
-        return self.wait(context, name, Goal(until="ready"))  # type: ignore[no-any-return]
+        return self.wait(context, name, Until(state="ready"))  # type: ignore[no-any-return]
 
     def finish(self, context: Any, service: RemoteJob) -> Json:
         """Write down what serves again, and return it."""
