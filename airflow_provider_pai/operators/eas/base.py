@@ -83,7 +83,7 @@ class WaitingOperator(PaiOperator):
             return self._end(context, Until(**goal), RemoteJob(**event["service"]))
         self.hook.get(name)  # what the trigger met, the worker meets too, as a typed error
         if event.get("timed_out"):
-            text = f"{self.hook.states.kind} {name} was {event['status']} when its deadline passed, not {goal['until']}"
+            text = f"{self.hook.states.kind} {name} was {event['status']} when its deadline passed, not {goal['state']}"
             return self.give_up(context, name, PaiTimeoutError(text))
         with self.leaving(context, name):
             raise PaiError(event["error"])
