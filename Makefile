@@ -27,9 +27,9 @@ demo: $(READY)  ## four nights on a real Airflow and the embedded PAI (2 to 3 mi
 ui: $(READY)  ## the same with the Airflow UI; stays up until Ctrl-C
 	@$(BIN)/python -m demo --ui
 
-# Whoever is done first takes over half of what the other has left: no file is so long that the other waits for it.
+# Four at a time on two cores: they mostly wait. Who is done first takes over what another has left.
 test: lint  ## lint, and all tests but those on a real Airflow
-	$(BIN)/python -m pytest -m "not system" -n 2 --dist worksteal
+	$(BIN)/python -m pytest -m "not system" -n 4 --dist worksteal
 
 test-fast: $(READY)  ## the tests that need no emulator, without lint: under a minute
 	$(BIN)/python -m pytest -m "not system and not emulator"

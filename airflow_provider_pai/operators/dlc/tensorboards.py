@@ -21,16 +21,7 @@ if TYPE_CHECKING:
 _PATIENCE = timedelta(minutes=10)
 
 
-class _TensorBoardOperator(PaiOperator["TensorBoardHook"]):
-    @property
-    def hook_class(self) -> type[TensorBoardHook]:
-        """Return the hook's class."""
-        from airflow_provider_pai.hooks.dlc.tensorboards import TensorBoardHook
-
-        return TensorBoardHook
-
-
-class DlcStartTensorBoardOperator(_TensorBoardOperator):
+class DlcStartTensorBoardOperator(PaiOperator):
     """Start a TensorBoard over a log folder; a folder has one, which is found again and started again.
 
     Returns `{"tensorboard_id", "status", "url"}`. API: CreateTensorboard, StartTensorboard.
@@ -40,8 +31,9 @@ class DlcStartTensorBoardOperator(_TensorBoardOperator):
     :param max_running_time: after this the service itself stops it; whole minutes.
     """
 
+    hook_path = "airflow_provider_pai.hooks.dlc.tensorboards.TensorBoardHook"
     operator_extra_links = (TensorBoardLink(),)
-    template_fields: Sequence[str] = ("log_uri", "job_id")
+    template_fields: Sequence[str] = (*PaiOperator.template_fields, "log_uri", "job_id")
 
     def __init__(
         self,
@@ -60,7 +52,7 @@ class DlcStartTensorBoardOperator(_TensorBoardOperator):
 
     def execute(self, context: Any) -> Json:
         """Start it and wait until it is up."""
-        hook = self.hook
+        hook: TensorBoardHook = self.hook
         tensorboard_id = self._started(parse_uri("log_uri", self.log_uri).folder)
         board = hook.wait(
             tensorboard_id,
@@ -78,7 +70,7 @@ class DlcStartTensorBoardOperator(_TensorBoardOperator):
         """Return the id of the folder's TensorBoard, which is up or on its way."""
         if self.max_running_time < timedelta(minutes=1):
             raise PaiConfigError("max_running_time", self.max_running_time, "at least one minute")
-        hook = self.hook
+        hook: TensorBoardHook = self.hook
         name = "airflow-" + hashlib.sha256(f"{hook.connection.deployment}\0{logs}".encode()).hexdigest()[:24]
         known = hook.named(name)
         if known is None:
@@ -99,13 +91,14 @@ class DlcStartTensorBoardOperator(_TensorBoardOperator):
         return {**body, "JobId": self.job_id, "SourceType": "job", "SourceId": self.job_id} if self.job_id else body
 
 
-class DlcStopTensorBoardOperator(_TensorBoardOperator):
+class DlcStopTensorBoardOperator(PaiOperator):
     """Stop a TensorBoard; one that has stopped or is gone is no error. API: StopTensorboard.
 
     :param tensorboard_id: the TensorBoard. (templated)
     """
 
-    template_fields: Sequence[str] = ("tensorboard_id",)
+    hook_path = "airflow_provider_pai.hooks.dlc.tensorboards.TensorBoardHook"
+    template_fields: Sequence[str] = (*PaiOperator.template_fields, "tensorboard_id")
 
     def __init__(self, *, tensorboard_id: str, **kwargs: Any) -> None:
         super().__init__(**kwargs)

@@ -36,6 +36,7 @@ class OssUploadOperator(OssOperator):
     """
 
     template_fields: Sequence[str] = (
+        *OssOperator.template_fields,
         "path",
         "uri",
         "include",
@@ -104,6 +105,7 @@ class OssDownloadOperator(OssOperator):
     """
 
     template_fields: Sequence[str] = (
+        *OssOperator.template_fields,
         "uri",
         "path",
         "include",
@@ -163,7 +165,7 @@ class OssCopyOperator(OssOperator):
     :param storage_class: of the copy of an object; None: the bucket's.
     """
 
-    template_fields: Sequence[str] = ("source", "target", "include", "exclude")
+    template_fields: Sequence[str] = (*OssOperator.template_fields, "source", "target", "include", "exclude")
 
     def __init__(
         self,
@@ -208,7 +210,7 @@ class OssDeleteOperator(OssOperator):
     :param exclude: patterns of keys to keep. (templated)
     """
 
-    template_fields: Sequence[str] = ("uri", "include", "exclude")
+    template_fields: Sequence[str] = (*OssOperator.template_fields, "uri", "include", "exclude")
 
     def __init__(
         self,
@@ -245,7 +247,7 @@ class OssListOperator(OssOperator):
     :param limit: more objects are an error: XComs are no place for large lists.
     """
 
-    template_fields: Sequence[str] = ("uri", "include", "exclude")
+    template_fields: Sequence[str] = (*OssOperator.template_fields, "uri", "include", "exclude")
 
     def __init__(
         self,
