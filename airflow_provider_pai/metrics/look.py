@@ -18,28 +18,55 @@ from airflow_provider_pai.metrics.probe import Answers, EndpointProbe, make_prob
 
 @dataclass(frozen=True, kw_only=True)
 class Lookout:
-    """Where a rollout's numbers come from.
+    """A metrics source and golden requests.
 
-    :param metrics: declaration of the metrics source.
-    :param probe: declaration of the golden requests, or None.
+    :param probe: None: nothing is asked.
     """
 
     eas: EasHook
-    oss: OssHook
-    group: str
-    metrics: Declaration
-    probe: Mapping[str, Any] | None
+    source: MetricsSource
+    probe: EndpointProbe | None
 
-    def take(self, look: Look, now: float) -> tuple[Window, int]:
+    @classmethod
+    def declared(cls, eas: EasHook, metrics: Declaration, probe: Mapping[str, Any] | None) -> Lookout:
+        """Build it from what a DAG declares.
+
+        :raises PaiConfigError: naming what is not allowed.
+        """
+        golden = make_probe(probe, eas.sibling(OssHook)) if probe else None
+        return cls(eas=eas, source=make_source(metrics, eas), probe=golden)
+
+    def check(self) -> None:
+        """Make sure that the metrics source answers.
+
+        :raises PaiError: it does not.
+        """
+        self.source.check()
+
+    def smoke(self, service: str) -> str:
+        """Send the golden requests to a service's own endpoint; return what was wrong, or nothing."""
+        if self.probe is None:
+            return ""
+        self.eas.log.info("%s: %d golden requests to its own endpoint", service, len(self.probe.requests))
+        return self.probe.run(self.eas.endpoint(service))
+
+    def compare(self, candidate: str, production: str, since: float, now: float) -> Window:
+        """Return what two services that nobody shifts traffic between have answered.
+
+        :raises PaiApiError: the metrics source did not answer.
+        """
+        samples = (self.source.sample(name, since, now) for name in (candidate, production))
+        return Window(candidate=next(samples), production=next(samples))
+
+    def take(self, look: Look, group: str, now: float) -> tuple[Window, int]:
         """Return the window from the look's start until now, and how many golden requests the candidate was sent.
 
         :raises PaiApiError: the metrics source did not answer, and nothing else tells that the candidate is bad.
         """
-        wrong, doubt, sent = self._golden(look)
+        wrong, doubt, sent = self._golden(look, group)
         try:
-            source = make_source(self.metrics, self.eas)
-            candidate, production, same_span = self._samples(source, look, now)
-            settled = look.settled and now - look.since > 2 * source.lateness
+            candidate, production, same_span = self._samples(look, now)
+            settled = look.settled and now - look.since > 2 * self.source.lateness
         except (PaiApiError, PaiMetricsError):
             if not wrong:
                 raise
@@ -55,8 +82,9 @@ class Lookout:
             golden=look.golden + sent,
         ), sent
 
-    def _samples(self, source: MetricsSource, look: Look, now: float) -> tuple[Sample, Sample | None, bool]:
+    def _samples(self, look: Look, now: float) -> tuple[Sample, Sample | None, bool]:
         """Sample both; at 100 %, where production has at most stragglers, its last span before the step stands in."""
+        source = self.source
         candidate = source.sample(look.candidate, look.since, now)
         if not look.stable:
             return candidate, None, True
@@ -64,15 +92,15 @@ class Lookout:
             return candidate, source.sample(look.stable, look.since, now), True
         return candidate, source.sample(look.stable, look.began - (now - look.since), look.began), False
 
-    def _golden(self, look: Look) -> tuple[str, str, int]:
+    def _golden(self, look: Look, group: str) -> tuple[str, str, int]:
         """Ask as people do, through the group; the services' own endpoints tell whose wrong answers are.
 
         Return what is wrong with the candidate, what is wrong but nobody's, and how many requests the candidate had.
         """
-        if not self.probe:
+        probe = self.probe
+        if probe is None:
             return "", "", 0
-        probe = make_probe(self.probe, self.oss)
-        through = probe.ask(self.eas.group_endpoint(self.group))
+        through = probe.ask(self.eas.group_endpoint(group))
         sent = len(probe.requests) + math.ceil(len(probe.requests) * look.percent / 100)
         own = self._of(probe, look.candidate)
         if own.wrong and not own.silent:

@@ -25,9 +25,7 @@ from airflow_provider_pai.canary.weights import carriers
 from airflow_provider_pai.clock import SYSTEM_CLOCK, Clock
 from airflow_provider_pai.exceptions import PaiApiError, PaiConflictError, PaiMetricsError, PaiTransientError
 from airflow_provider_pai.hooks.oss import OssHook
-from airflow_provider_pai.metrics.base import make_source
 from airflow_provider_pai.metrics.look import Lookout
-from airflow_provider_pai.metrics.probe import make_probe
 from airflow_provider_pai.remote import Json
 from airflow_provider_pai.rollouts.driver import Tick
 from airflow_provider_pai.rollouts.lease import DEFAULT_TTL, Holder, Lease, LeaseLostError
@@ -51,16 +49,24 @@ class RolloutDriver:
 
     :param eas: the hook; its connection serves all others.
     :param gate: tells whether a person lets the candidate rise to 100 %: `open`, `waiting` or `refused`.
+    :param lookout: what asks the services; None: what the rollout declares.
     """
 
     def __init__(
-        self, spec: RolloutSpec, eas: EasHook, log: Any, gate: Gate = lambda: "open", clock: Clock = SYSTEM_CLOCK
+        self,
+        spec: RolloutSpec,
+        eas: EasHook,
+        log: Any,
+        gate: Gate = lambda: "open",
+        clock: Clock = SYSTEM_CLOCK,
+        lookout: Lookout | None = None,
     ) -> None:
         self._spec = spec
         self._eas = eas
         self._log = log
         self._gate = gate
         self._clock = clock
+        self._handed_lookout = lookout
         self._said = ""
         # A canceled trigger's tick goes on in its thread: a kill must not be undone by it. A worker's kill comes in
         # a signal handler, in the middle of its own tick.
@@ -83,8 +89,7 @@ class RolloutDriver:
 
     @cached_property
     def _lookout(self) -> Lookout:
-        spec = self._spec
-        return Lookout(eas=self._eas, oss=self._oss, group=spec.goal.group, metrics=spec.metrics, probe=spec.probe)
+        return self._handed_lookout or Lookout.declared(self._eas, self._spec.metrics, self._spec.probe)
 
     @cached_property
     def _record(self) -> Record:
@@ -217,7 +222,7 @@ class RolloutDriver:
     def _create(self, action: actions.Create) -> float:
         labels = {**action.progress.labels(), **self._spec.goal.labels}
         if not self._spec.goal.skip_analysis:
-            make_source(self._spec.metrics, self._eas).check()
+            self._lookout.check()
         self._say(f"creating {action.service} for version {self._spec.goal.version}")
         try:
             self._eas.create(self._spec.config, labels)
@@ -269,9 +274,7 @@ class RolloutDriver:
         return 0.0
 
     def _probe(self, rollout: Rollout, action: actions.Probe) -> float:
-        probe = make_probe(self._spec.probe or {}, self._oss)
-        self._say(f"{action.service}: {len(probe.requests)} golden requests to its own endpoint")
-        failure = probe.run(self._eas.endpoint(action.service))
+        failure = self._lookout.smoke(action.service)
         self._lease.check()
         return self._apply(rollout, rollout.after_probe(failure))
 
@@ -290,7 +293,7 @@ class RolloutDriver:
     def _judge(self, rollout: Rollout, action: actions.Look) -> tuple[Judgement, int]:
         """Return the judgement, and how many golden requests the candidate was sent for it."""
         try:
-            window, sent = self._lookout.take(action, rollout.now)
+            window, sent = self._lookout.take(action, self._spec.goal.group, rollout.now)
         except (PaiApiError, PaiMetricsError) as error:
             return source_error(str(error)), 0
         return judge(self._spec.plan, window), sent

@@ -9,19 +9,21 @@ import threading
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from datetime import datetime
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+from airflow_provider_pai.canary.analysis import Result, Window, judge
+from airflow_provider_pai.canary.plan import RolloutPlan
 from airflow_provider_pai.clock import SYSTEM_CLOCK, Clock
 from airflow_provider_pai.exceptions import PaiApiError, PaiConflictError, PaiError, PaiTransientError
 from airflow_provider_pai.hooks.eas.goals import Until
-from airflow_provider_pai.hooks.oss import OssHook
+from airflow_provider_pai.metrics.look import Lookout
 from airflow_provider_pai.remote import Json, RemoteJob
 from airflow_provider_pai.rollouts.driver import Tick
 from airflow_provider_pai.rollouts.shadows import take_down
 from airflow_provider_pai.states import EAS_GONE, Verdict
 
 if TYPE_CHECKING:
-    from airflow_provider_pai.canary.analysis import Window
     from airflow_provider_pai.hooks.eas import EasHook
 
 _SINCE = "airflow_since"
@@ -62,23 +64,30 @@ class ShadowSpec:
 
 
 class ShadowDriver:
-    """One process's hand on a shadow run."""
+    """One process's hand on a shadow run.
 
-    def __init__(self, spec: ShadowSpec, eas: EasHook, log: Any, clock: Clock = SYSTEM_CLOCK) -> None:
-        from airflow_provider_pai.canary.plan import RolloutPlan
+    :param lookout: what asks the services; None: what the run declares.
+    """
 
+    def __init__(
+        self, spec: ShadowSpec, eas: EasHook, log: Any, clock: Clock = SYSTEM_CLOCK, lookout: Lookout | None = None
+    ) -> None:
         self._spec = spec
         self._plan = RolloutPlan.parse(spec.plan)
         self._eas = eas
         self._log = log
         self._clock = clock
+        self._handed_lookout = lookout
         self._end: Json | None = None
         self._window: Window | None = None
         self._source_errors = 0
-        self._looked = 0.0
         self._killed = False
         # A canceled trigger's tick goes on in its thread: what a kill has taken down it must not make again.
         self._turn = threading.RLock()
+
+    @cached_property
+    def _lookout(self) -> Lookout:
+        return self._handed_lookout or Lookout.declared(self._eas, self._spec.metrics, self._spec.probe)
 
     def tick(self) -> Tick:
         """Look once and do the one next thing.
@@ -122,9 +131,7 @@ class ShadowDriver:
         return self._watch(shadow, datetime.fromisoformat(shadow.tags[_SINCE]).timestamp())
 
     def _create(self) -> Tick:
-        from airflow_provider_pai.metrics.base import make_source
-
-        make_source(self._spec.metrics, self._eas).check()
+        self._lookout.check()
         self._log.info("Creating %s", self._spec.shadow)
         try:
             self._eas.create(self._spec.config, self._spec.labels)
@@ -135,8 +142,6 @@ class ShadowDriver:
 
     def _prepare(self, shadow: RemoteJob) -> Tick:
         """Wait until the shadow can answer, ask it golden requests, then begin to copy."""
-        from airflow_provider_pai.metrics.probe import make_probe
-
         verdict = Until(state="ready").judge(shadow)
         running, total = shadow.facts["running"], shadow.facts["total"]
         state = f"{shadow.job_id} is {shadow.status}, {running} of {total} instances"
@@ -144,10 +149,9 @@ class ShadowDriver:
             return self._over("failed", state)
         if verdict is not Verdict.SUCCEEDED:
             return Tick(pause=self._plan.poll)
-        if self._spec.probe:
-            wrong = make_probe(self._spec.probe, self._eas.sibling(OssHook)).run(self._eas.endpoint(shadow.job_id))
-            if wrong:
-                return self._over("failed", f"golden requests: {wrong}")
+        wrong = self._lookout.smoke(shadow.job_id)
+        if wrong:
+            return self._over("failed", f"golden requests: {wrong}")
         self._log.info("%s is ready: %d %% of %s's requests are copied", state, self._spec.ratio, self._spec.source)
         self._eas.set_mirror(self._spec.source, [self._spec.shadow], self._spec.ratio)
         since = self._clock.utc().isoformat(timespec="milliseconds")
@@ -155,8 +159,6 @@ class ShadowDriver:
         return Tick(pause=self._plan.interval)
 
     def _watch(self, shadow: RemoteJob, since: float) -> Tick:
-        from airflow_provider_pai.canary.analysis import Result, judge
-
         now = self._clock.now()
         ended = now >= since + self._spec.duration
         if not shadow.facts["running"] or shadow.status in self._eas.states.broken:
@@ -164,7 +166,7 @@ class ShadowDriver:
         if now < since + self._plan.interval:
             return Tick(pause=since + self._plan.interval - now)
         try:
-            self._window = self._sample(since, now)
+            self._window = self._lookout.compare(self._spec.shadow, self._spec.source, since, now)
             self._source_errors = 0
         except PaiTransientError:
             raise
@@ -174,25 +176,17 @@ class ShadowDriver:
             if self._source_errors > self._plan.max_source_errors:
                 return self._over("inconclusive", f"the metrics source did not answer: {error}")
             return Tick(pause=self._plan.interval)
-        verdict = judge(self._plan, self._window)
-        self._log.info("shadow %s: %s", shadow.job_id, verdict)
-        if verdict.result is Result.FAIL:
-            return self._over("failed", verdict.reason)
+        judgement = judge(self._plan, self._window)
+        self._log.info("shadow %s: %s", shadow.job_id, judgement)
+        if judgement.result is Result.FAIL:
+            return self._over("failed", judgement.reason)
         if not ended:
             return Tick(pause=min(self._plan.interval, max(0.05, since + self._spec.duration - now)))
         if hang := self._hangs(self._window):
             return self._over("failed", hang)
-        if verdict.result is Result.PASS:
-            return self._over("passed", verdict.reason)
-        return self._over("inconclusive", verdict.reason)
-
-    def _sample(self, since: float, now: float) -> Window:
-        from airflow_provider_pai.canary.analysis import Window
-        from airflow_provider_pai.metrics.base import make_source
-
-        source = make_source(self._spec.metrics, self._eas)
-        candidate, production = (source.sample(name, since, now) for name in (self._spec.shadow, self._spec.source))
-        return Window(candidate=candidate, production=production)
+        if judgement.result is Result.PASS:
+            return self._over("passed", judgement.reason)
+        return self._over("inconclusive", judgement.reason)
 
     def _hangs(self, window: Window) -> str:
         """Tell of requests that were copied and never answered: they are in no count.

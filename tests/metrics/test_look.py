@@ -10,7 +10,6 @@ import pytest
 from airflow_provider_pai.canary.actions import Look
 from airflow_provider_pai.canary.analysis import NOTHING, Sample
 from airflow_provider_pai.exceptions import PaiMetricsError
-from airflow_provider_pai.metrics import look as module
 from airflow_provider_pai.metrics.look import Lookout
 from airflow_provider_pai.metrics.probe import Answers
 
@@ -28,14 +27,12 @@ class Source:
 
 
 @pytest.fixture
-def source(monkeypatch):
-    source = Source()
-    monkeypatch.setattr(module, "make_source", lambda given, eas: source)
-    return source
+def source():
+    return Source()
 
 
-def lookout(monkeypatch, **answers):
-    """Return a lookout whose endpoints answer golden requests as told."""
+def lookout(source, **answers):
+    """Return a lookout whose endpoints answer golden requests as told, and what is asked of them."""
     asked = []
 
     def ask(endpoint):
@@ -43,9 +40,8 @@ def lookout(monkeypatch, **answers):
         return answers[endpoint]
 
     probe = SimpleNamespace(requests=[1, 2, 3], ask=ask)
-    monkeypatch.setattr(module, "make_probe", lambda config, oss: probe)
-    eas = SimpleNamespace(group_endpoint=lambda group: "group", endpoint=lambda name: name)
-    return Lookout(eas=eas, oss=None, group="g", metrics={}, probe={"requests": [{}]} if answers else None), asked
+    eas = SimpleNamespace(group_endpoint=lambda group: group, endpoint=lambda name: name)
+    return Lookout(eas=eas, source=source, probe=probe if answers else None), asked
 
 
 def look(percent=20, **fields):
@@ -65,39 +61,39 @@ def look(percent=20, **fields):
         (SILENT, WRONG, None, "41 instead of 42", ""),
     ],
 )
-def test_whose_wrong_answers_are(monkeypatch, source, group, new, old, wrong, doubt):
-    one, asked = lookout(monkeypatch, group=group, new=new, old=old)
-    window, sent = one.take(look(golden=4), now=110.0)
+def test_whose_wrong_answers_are(source, group, new, old, wrong, doubt):
+    one, asked = lookout(source, group=group, new=new, old=old)
+    window, sent = one.take(look(golden=4), "group", now=110.0)
     assert (window.wrong, window.doubt) == (wrong, doubt)
     assert asked == ["group", "new", *(["old"] if old else [])]
     # Three at its own endpoint, and of three through the group perhaps one.
     assert (sent, window.golden) == (4, 8)
 
 
-def test_both_are_counted_over_the_same_span(monkeypatch, source):
-    window, _ = lookout(monkeypatch)[0].take(look(), now=110.0)
+def test_both_are_counted_over_the_same_span(source):
+    window, _ = lookout(source)[0].take(look(), "group", now=110.0)
     assert source.spans == [("new", 100.0, 110.0), ("old", 100.0, 110.0)]
     assert (window.same_span, window.share) == (True, 0.2)
 
 
-def test_at_100_percent_production_before_the_step_stands_in(monkeypatch, source):
-    window, _ = lookout(monkeypatch)[0].take(look(100), now=110.0)
+def test_at_100_percent_production_before_the_step_stands_in(source):
+    window, _ = lookout(source)[0].take(look(100), "group", now=110.0)
     assert source.spans == [("new", 100.0, 110.0), ("old", 80.0, 90.0)]
     assert window.same_span is False
 
 
-def test_a_wrong_answer_counts_though_the_source_is_silent(monkeypatch):
-    def silent(given, eas):
+def test_a_wrong_answer_counts_though_the_source_is_silent(source):
+    def silent(*_span):
         raise PaiMetricsError("no route")
 
-    monkeypatch.setattr(module, "make_source", silent)
-    window, _ = lookout(monkeypatch, group=RIGHT, new=WRONG, old=RIGHT)[0].take(look(), now=110.0)
+    source.sample = silent
+    window, _ = lookout(source, group=RIGHT, new=WRONG, old=RIGHT)[0].take(look(), "group", now=110.0)
     assert (window.candidate, window.wrong) == (NOTHING, "41 instead of 42")
     with pytest.raises(PaiMetricsError):
-        lookout(monkeypatch, group=RIGHT, new=RIGHT, old=RIGHT)[0].take(look(), now=110.0)
+        lookout(source, group=RIGHT, new=RIGHT, old=RIGHT)[0].take(look(), "group", now=110.0)
 
 
-def test_a_share_has_not_settled_before_a_late_source_covers_enough(source, monkeypatch):
-    one, _ = lookout(monkeypatch)
-    settled = [one.take(look(settled=True), now)[0].settled for now in (102.0, 102.1)]
+def test_a_share_has_not_settled_before_a_late_source_covers_enough(source):
+    one, _ = lookout(source)
+    settled = [one.take(look(settled=True), "group", now)[0].settled for now in (102.0, 102.1)]
     assert settled == [False, True]

@@ -185,9 +185,9 @@ def test_the_deadline_leaves_time_to_drain(group):
 def test_traffic_moved_by_hand_stops_the_rollout(group, first, monkeypatch):
     task, real = deploy(group, group.model(21), "drift", deferrable=False), Lookout.take
 
-    def meddle(self, look, now):
+    def meddle(self, look, *args):
         group.eas.release(look.candidate, weight=77, grouping=True)
-        return real(self, look, now)
+        return real(self, look, *args)
 
     monkeypatch.setattr(Lookout, "take", meddle)
     with pytest.raises(RolloutStoppedError, match=r"someone else intervened: .* has weight 77"):
@@ -199,9 +199,9 @@ def test_traffic_moved_by_hand_stops_the_rollout(group, first, monkeypatch):
 def test_production_that_is_deployed_anew_by_hand_stops_the_rollout(group, first, monkeypatch):
     production, real = next(iter(group.state())), Lookout.take
 
-    def meddle(self, look, now):
+    def meddle(self, look, *args):
         group.eas.update(production, {"metadata": {"memory": 1100}})
-        return real(self, look, now)
+        return real(self, look, *args)
 
     monkeypatch.setattr(Lookout, "take", meddle)
     with pytest.raises(RolloutStoppedError, match=f"someone else intervened: {production} runs version 2, not 1"):
