@@ -8,7 +8,7 @@ import pytest
 
 from airflow_provider_pai.canary.actions import Customize, Finish, Look, Release, Stop
 from airflow_provider_pai.canary.group import Member, Phase
-from tests.canary.fake import PLAN, FakeEas, goal
+from tests.fake import PLAN, FakeEas, goal
 
 FIRST, SECOND = "20261121T1800Z-aaaaaaaa", "20261122T1800Z-bbbbbbbb"
 STABLE, CANDIDATE = goal(FIRST).service, goal(SECOND).service
@@ -44,7 +44,7 @@ def test_a_hard_limit_is_never_frozen_nor_tolerated(eas):
     eas.error_rate = bad()
     plan = replace(PLAN, on_failure="freeze", max_failures=50, hard_error_rate=0.1)
     assert eas.run(goal(SECOND), plan).outcome == "rolled_back"
-    assert sum(call.startswith("look") for call in eas.log) == 1
+    assert sum(call.startswith("look") for call in eas.calls) == 1
 
 
 def test_failures_of_a_step_are_counted_also_when_others_come_between(eas):
@@ -65,7 +65,7 @@ def test_failures_in_a_row_have_a_limit_of_their_own(eas):
     eas.wrong = lambda name: "41 instead of 42"
     plan = replace(PLAN, max_failures=10, max_consecutive_failures=1)
     assert eas.run(goal(SECOND), plan).outcome == "rolled_back"
-    assert sum(call.startswith("look") for call in eas.log) == 2
+    assert sum(call.startswith("look") for call in eas.calls) == 2
 
 
 def test_the_old_service_stays_up_while_the_new_one_bakes(eas):

@@ -10,7 +10,7 @@ import pytest
 
 from airflow_provider_pai.canary.actions import Finish, Look
 from airflow_provider_pai.canary.group import UNDER_WAY
-from tests.canary.fake import FakeEas, KilledError, goal
+from tests.fake import FakeEas, KilledError, goal
 
 FIRST, SECOND, THIRD = "20261121T1800Z-aaaaaaaa", "20261122T1800Z-bbbbbbbb", "20261123T1800Z-cccccccc"
 

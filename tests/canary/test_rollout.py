@@ -10,7 +10,7 @@ from airflow_provider_pai.canary.actions import Finish, Look
 from airflow_provider_pai.canary.group import Member, Phase
 from airflow_provider_pai.canary.preview import preview
 from airflow_provider_pai.canary.rollout import Rollout
-from tests.canary.fake import PLAN, FakeEas, goal
+from tests.fake import PLAN, FakeEas, goal
 
 FIRST, SECOND, THIRD = "20261121T1800Z-aaaaaaaa", "20261122T1800Z-bbbbbbbb", "20261123T1800Z-cccccccc"
 
@@ -90,7 +90,7 @@ def test_a_bad_model_is_rolled_back(eas):
 def test_traffic_goes_first_when_a_model_is_bad(eas):
     eas.error_rate = bad(SECOND)
     eas.run(goal(SECOND))
-    calls = eas.log[max(i for i, call in enumerate(eas.log) if call.startswith("look")) + 1 :]
+    calls = eas.calls[max(i for i, call in enumerate(eas.calls) if call.startswith("look")) + 1 :]
     assert calls[0] == f"release {goal(SECOND).service} 0 False"
 
 
@@ -228,11 +228,11 @@ def test_another_hand_stops_the_rollout(eas, meddle):
         if isinstance(action, Look):
             meddle(eas, candidate, stable)
             break
-    before = eas.group()
+    before = eas.group("digits")
     finish = eas.run(goal(SECOND))
     assert finish.outcome == "stopped"
     assert finish.why.startswith("someone else intervened")
-    after = eas.group()
+    after = eas.group("digits")
     assert [(m.weight, m.grouping) for m in after.members] == [(m.weight, m.grouping) for m in before.members]
 
 
@@ -298,8 +298,8 @@ def test_too_little_traffic_holds_and_a_deadline_ends_it(eas):
         if seen > 100:
             break
     assert eas.now - eas.born[goal(SECOND).service] > PLAN.max_duration
-    finish = eas.run(goal(SECOND), stop="the deadline passed")
-    assert (finish.outcome, finish.why) == ("rolled_back", "the deadline passed")
+    finish = eas.run(goal(SECOND), deadline=eas.now)
+    assert (finish.outcome, finish.why) == ("rolled_back", "execution_timeout passed")
 
 
 @pytest.mark.parametrize(("choice", "outcome"), [("rollback", "rolled_back"), ("promote", "promoted")])
@@ -317,7 +317,7 @@ def test_inconclusive_is_not_a_reason_to_refuse_the_digest_for_ever(eas):
 def test_consecutive_failures_are_tolerated_as_asked(eas):
     eas.error_rate = bad(SECOND)
     eas.run(goal(SECOND), replace(PLAN, max_failures=2))
-    assert sum(call.startswith("look") for call in eas.log) == 3
+    assert sum(call.startswith("look") for call in eas.calls) == 3
 
 
 def test_a_silent_metrics_source_has_its_own_limit(eas):
@@ -377,7 +377,7 @@ def test_an_older_run_does_not_leave_a_newer_rollout_unfinished(eas):
 
 
 def test_stop_before_anything_was_made(eas):
-    assert eas.run(goal(SECOND), stop="the deadline passed") == Finish(outcome="stopped", why="the deadline passed")
+    assert eas.run(goal(SECOND), deadline=eas.now) == Finish(outcome="stopped", why="execution_timeout passed")
 
 
 @pytest.mark.parametrize("gate", ["open", "refused"])
@@ -402,8 +402,8 @@ def test_in_an_emergency_it_must_still_be_well(eas):
 
 
 def test_a_preview_says_what_would_be_done_and_does_nothing(eas):
-    say = lambda aim: preview(Rollout(plan=PLAN, goal=aim, group=eas.group(), now=eas.now)).splitlines()  # noqa: E731
-    before = eas.group()
+    say = lambda aim: preview(Rollout(plan=PLAN, goal=aim, group=eas.group("digits"), now=eas.now)).splitlines()  # noqa: E731
+    before = eas.group("digits")
     assert say(goal(SECOND)) == [
         f"group digits: {goal(FIRST).service} serves 100%",
         f"would create {goal(SECOND).service} for version {SECOND}",
@@ -413,4 +413,4 @@ def test_a_preview_says_what_would_be_done_and_does_nothing(eas):
         "at least 30 s from the first step to the last",
     ]
     assert say(goal(SECOND, backfill=True))[1].startswith("would end at once, skipped: a backfill run")
-    assert eas.group() == before
+    assert eas.group("digits") == before
