@@ -1,4 +1,4 @@
-"""`python -m airflow_provider_pai.emulator`: run the emulator until SIGTERM or Ctrl-C."""
+"""Command `python -m airflow_provider_pai.emulator`: the emulator in the foreground, until SIGTERM or Ctrl-C."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import sys
 import threading
 from pathlib import Path
 
-from airflow_provider_pai.emulator.dlc.quotas import checked
+from airflow_provider_pai.emulator.dlc.quotas import checked_limits
 from airflow_provider_pai.emulator.server import Emulator, StartError
 
 _BANNER = "PAI emulator on {host}. It runs the commands it is sent, as this user, without a sandbox.\n"
@@ -75,7 +75,7 @@ def _parser() -> argparse.ArgumentParser:
 def _quota(text: str) -> tuple[str, dict[str, float]]:
     quota, _, limits = text.partition(":")
     pairs = (limit.partition("=") for limit in limits.split(","))
-    return quota, checked(quota, {name: float(number) for name, _, number in pairs})
+    return quota, checked_limits(quota, {name: float(number) for name, _, number in pairs})
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The emulated account: settings, credentials, faults, clock, document store and folder; it knows no service."""
+"""The emulated account: settings, credentials, faults, clock, document store and data folder. It knows no service."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ FLAGS = ("drain",)
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
-    """How the emulated account looks and how long it takes over things (seconds)."""
+    """Looks of the emulated account, and the time that it takes over things (seconds)."""
 
     region: str = "cn-hangzhou"
     workspace_id: str = "10001"
@@ -34,7 +34,7 @@ class Settings:
     grace: float = 5.0
     """Time between SIGTERM and SIGKILL when a process is stopped."""
     list_lag: float = 0.0
-    """How far ListJobs is behind: it shows each job as it was then, and none that is younger."""
+    """Time by which ListJobs is behind: it shows each job as it was then, and none that is younger."""
     weight_lag: float = 0.0
     """Time after which the EAS gateway acts on a weight, traffic state or mode that was set."""
     drain: bool = True

@@ -1,4 +1,4 @@
-"""ACS3-HMAC-SHA256, the signature of the PAI APIs, recomputed and compared as the cloud does.
+"""Signatures of the PAI APIs, ACS3-HMAC-SHA256, recomputed and compared as the cloud does.
 
 Rules followed: "Request syntax and signature method V3". OSS has signatures of its own: `oss/auth.py`.
 """
@@ -26,7 +26,7 @@ _MUST_BE_SIGNED = frozenset({"host", "content-type"})
 
 @dataclass(frozen=True)
 class SignedRequest:
-    """What a signature covers: method, path as sent, raw query, lower-case headers, body (ACS3 only)."""
+    """The parts that a signature covers: method, path as sent, raw query, lower-case headers, body (ACS3 only)."""
 
     method: str
     raw_path: str

@@ -1,4 +1,4 @@
-"""The control endpoint: look at the emulator, set faults, times and quotas, preempt pods.
+"""Control endpoint: the emulator's faults, times and quotas, read and set while it runs; preempted pods.
 
 Unsigned, for this machine only, no part of any API.
 """

@@ -1,4 +1,4 @@
-"""The folder that one emulator owns while it runs."""
+"""Data folder of an emulator, locked while it runs."""
 
 from __future__ import annotations
 

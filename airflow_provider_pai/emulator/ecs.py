@@ -1,4 +1,4 @@
-"""Instance types: what ListEcsSpecs shows and how much a job asks for."""
+"""Instance types: the items of ListEcsSpecs, and the resources that a job asks for."""
 
 from __future__ import annotations
 
@@ -59,18 +59,18 @@ def check_ecs_spec(field: str, instance_type: str) -> None:
 
 def filter_specs(query: dict[str, str]) -> list[EcsSpec]:
     """Return the instance types that a ListEcsSpecs query asks for, in its order."""
-    wanted = [part for part in (query.get("InstanceTypes") or "").split(",") if part]
-    found = [
+    types = [part for part in (query.get("InstanceTypes") or "").split(",") if part]
+    specs = [
         spec
         for spec in ECS_SPECS
-        if (not wanted or spec.instance_type in wanted)
+        if (not types or spec.instance_type in types)
         and query.get("AcceleratorType") in (None, "", spec.accelerator)
         and query.get("ResourceType") in (None, "", "ECS")
     ]
     keys = {"CPU": lambda spec: spec.cpu, "GPU": lambda spec: spec.gpu, "Memory": lambda spec: spec.memory}
     if key := keys.get(query.get("SortBy") or ""):
-        found.sort(key=key, reverse=(query.get("Order") or "desc").lower() == "desc")
-    return found
+        specs.sort(key=key, reverse=(query.get("Order") or "desc").lower() == "desc")
+    return specs
 
 
 def describe_spec(spec: EcsSpec) -> Json:

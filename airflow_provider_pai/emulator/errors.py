@@ -1,4 +1,4 @@
-"""Errors that backends raise; the wire floor (`wire.py`, `oss/routes.py`) turns them into the documented envelope."""
+"""Errors of backends, which the routes turn into the documented envelopes."""
 
 from __future__ import annotations
 

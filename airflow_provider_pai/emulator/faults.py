@@ -1,4 +1,4 @@
-"""Faults on demand: errors, throttling, slow answers and answers that never arrive.
+"""Faults on demand: errors, throttling, slow answers, and answers that never arrive.
 
 Set over the control endpoint: `POST /_emulator/faults` with a list of rules, `DELETE` to clear them.
 """

@@ -39,11 +39,11 @@ def choice(query: dict[str, str], field: str, default: str, allowed: Sequence[st
 
     :raises InvalidParameterError: naming field, value and what is allowed.
     """
-    given = query.get(field) or default
+    text = query.get(field) or default
     for value in allowed:
-        if value.lower() == given.lower():
+        if value.lower() == text.lower():
             return value
-    raise InvalidParameterError(f"{field} must be one of {', '.join(allowed)}, not {given!r}.")
+    raise InvalidParameterError(f"{field} must be one of {', '.join(allowed)}, not {text!r}.")
 
 
 def parse_time(text: str | None, field: str, default: datetime) -> datetime:

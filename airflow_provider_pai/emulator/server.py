@@ -1,4 +1,4 @@
-"""The emulator as an object: three listeners (PAI APIs, OSS, EAS gateway) on one event loop in one thread."""
+"""Emulator object: three listeners (PAI APIs, OSS, EAS gateway) on one event loop in one thread."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ __all__ = ["Emulator", "Endpoints", "StartError"]
 
 @dataclass(frozen=True)
 class Endpoints:
-    """What a client needs to use an emulator; printed as one JSON line by the command."""
+    """Addresses and credentials for the clients of an emulator; printed as one JSON line by the command."""
 
     endpoint_url: str
     oss_endpoint: str

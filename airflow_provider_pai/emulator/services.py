@@ -1,4 +1,4 @@
-"""Services of the emulated account: one row a service, below those that it is built on."""
+"""Services of the emulated account: one row each, below those that it is built on."""
 
 from __future__ import annotations
 

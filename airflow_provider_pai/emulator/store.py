@@ -1,4 +1,4 @@
-"""Documents on disk, so that a restarted emulator knows its jobs, instances, services and objects."""
+"""Document store on disk, from which a restarted emulator knows its jobs, instances and services."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The PAI APIs' common wire: ACS3-signed JSON requests in, JSON answers or error envelopes out."""
+"""Common wire of the PAI APIs: ACS3-signed JSON requests, JSON answers and error envelopes."""
 
 from __future__ import annotations
 
@@ -33,10 +33,10 @@ class Call:
 
     def integer(self, name: str, default: int) -> int:
         """Read a whole number from the query."""
-        given = self.query.get(name) or str(default)
-        if not re.fullmatch(r"-?[0-9]+", given):
-            raise InvalidParameterError(f"{name} must be a whole number, not {given!r}.")
-        return int(given)
+        value = self.query.get(name) or str(default)
+        if not re.fullmatch(r"-?[0-9]+", value):
+            raise InvalidParameterError(f"{name} must be a whole number, not {value!r}.")
+        return int(value)
 
     def paging(self, size: int) -> tuple[int, int]:
         """Read number and size of a page from the query."""
@@ -61,7 +61,7 @@ class Action(NamedTuple):
     method: str
     path: str
     name: str
-    """What the SDK sends as `x-acs-action`, e.g. `CreateJob`."""
+    """As the SDK sends it in `x-acs-action`, e.g. `CreateJob`."""
     handler: Handler
     strict: bool = False
     """Refuse a body with a field that the SDK's model `<name>Request` does not have."""
@@ -141,30 +141,30 @@ def _model(model: str) -> Any:
     return getattr(importlib.import_module(module), name)
 
 
-def _first_unknown(given: Any, known: Any, path: str) -> str | None:
-    if isinstance(given, dict) and isinstance(known, dict):
-        for key, value in given.items():
+def _first_unknown(body: Any, known: Any, path: str) -> str | None:
+    if isinstance(body, dict) and isinstance(known, dict):
+        for key, value in body.items():
             here = f"{path}.{key}".lstrip(".")
             if key not in known:
                 if value is not None:
                     return here
-            elif found := _first_unknown(value, known[key], here):
-                return found
-    if isinstance(given, list) and isinstance(known, list):
-        for index, (left, right) in enumerate(zip(given, known, strict=False)):
-            if found := _first_unknown(left, right, f"{path}[{index}]"):
-                return found
+            elif unknown := _first_unknown(value, known[key], here):
+                return unknown
+    if isinstance(body, list) and isinstance(known, list):
+        for index, (left, right) in enumerate(zip(body, known, strict=False)):
+            if unknown := _first_unknown(left, right, f"{path}[{index}]"):
+                return unknown
     return None
 
 
-def _json_object(given: str, name: str) -> Json:
+def _json_object(document: str, name: str) -> Json:
     try:
-        value = json.loads(given)
+        json_object = json.loads(document)
     except ValueError as error:
         raise InvalidParameterError(f"{name} is not JSON: {error}") from error
-    if not isinstance(value, dict):
+    if not isinstance(json_object, dict):
         raise InvalidParameterError(f"{name} must be a JSON object.")
-    return value
+    return json_object
 
 
 def _request_id() -> str:

@@ -1,1 +1,1 @@
-"""AIWorkspace 2021-02-04: code sources."""
+"""AIWorkspace 2021-02-04: workspaces and code sources."""

@@ -61,10 +61,10 @@ class AIWorkspaceBackend:
 
         :raises NotFoundError: when there is none.
         """
-        found = self.account.store.get(KIND, code_source_id)
-        if found is None:
+        source = self.account.store.get(KIND, code_source_id)
+        if source is None:
             raise NotFoundError(f"Code source {code_source_id} does not exist.")
-        return found
+        return source
 
     def delete_code_source(self, code_source_id: str) -> Json:
         """Delete one code source."""
@@ -77,14 +77,14 @@ class AIWorkspaceBackend:
         sort_by = query.get("SortBy") or "GmtCreateTime"
         if sort_by not in SORT_FIELDS:
             raise InvalidParameterError(f"SortBy must be one of {', '.join(SORT_FIELDS)}, not {sort_by!r}.")
-        found = [
+        sources = [
             source
             for source in self.account.store.all(KIND)
             if fuzzy(query.get("DisplayName"), source["DisplayName"])
             and query.get("WorkspaceId") in (None, "", source["WorkspaceId"])
         ]
-        found.sort(key=lambda source: str(source[sort_by]), reverse=(query.get("Order") or "ASC").upper() == "DESC")
-        return {"CodeSources": page(found, number, size), "TotalCount": len(found)}
+        sources.sort(key=lambda source: str(source[sort_by]), reverse=(query.get("Order") or "ASC").upper() == "DESC")
+        return {"CodeSources": page(sources, number, size), "TotalCount": len(sources)}
 
     def checkout(self, reference: dict[str, Any]) -> Checkout:
         """Join a job's CodeSource with the code source that it names; what the job says wins."""
@@ -113,14 +113,14 @@ class AIWorkspaceBackend:
     def list_workspaces(self, query: dict[str, str], number: int, size: int) -> Json:
         """List workspaces by name or ids, one page."""
         ids = [part for part in (query.get("WorkspaceIds") or "").split(",") if part]
-        found = [
+        workspaces = [
             workspace
             for workspace in [self._workspace()]
             if fuzzy(query.get("WorkspaceName"), workspace["WorkspaceName"])
             and (not ids or workspace["WorkspaceId"] in ids)
             and query.get("Status") in (None, "", workspace["Status"])
         ]
-        return {"Workspaces": page(found, number, size), "TotalCount": len(found)}
+        return {"Workspaces": page(workspaces, number, size), "TotalCount": len(workspaces)}
 
     def _workspace(self) -> Json:
         settings = self.account.settings

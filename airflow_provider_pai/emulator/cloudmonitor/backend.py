@@ -1,4 +1,4 @@
-"""Metrics of EAS services as CloudMonitor 2019-01-01 publishes them.
+"""Metrics of EAS services, as CloudMonitor 2019-01-01 publishes them.
 
 Namespace `acs_learn`, its metric names, its dimensions (`userId`, `serviceName`) and `rt` in microseconds
 stand in an old public page; whether they still hold is UNCONFIRMED. So are the ids of the percentiles (`rt_tp50`
@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 
 from airflow_provider_pai.emulator.account import Account
 from airflow_provider_pai.emulator.eas.backend import EasBackend
-from airflow_provider_pai.emulator.eas.series import KEPT_SECONDS, Bucket, Series
+from airflow_provider_pai.emulator.eas.series import KEPT_SECONDS, Counts, Series
 from airflow_provider_pai.emulator.errors import InvalidParameterError, NotFoundError
 from airflow_provider_pai.emulator.types import Json
 
@@ -27,11 +27,11 @@ PERCENTILES = (5, 10, 50, 75, 90, 95, 99, 100)
 
 @dataclass(frozen=True)
 class Metric:
-    """How a metric is read from a period's requests; None: the period has no point."""
+    """A metric and the function that reads it from a period's requests; None: the period has no point."""
 
     unit: str
     description: str
-    value: Callable[[Bucket, int], float | None]
+    value: Callable[[Counts, int], float | None]
 
 
 def _rate(status_class: int) -> Metric:
@@ -69,7 +69,7 @@ METRICS: dict[str, Metric] = {
 
 @dataclass(frozen=True)
 class Query:
-    """What DescribeMetricLast and DescribeMetricList ask for; times in seconds."""
+    """A checked query of DescribeMetricLast or DescribeMetricList; times in seconds."""
 
     metric: Metric
     period: int

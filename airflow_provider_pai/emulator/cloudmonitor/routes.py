@@ -53,12 +53,12 @@ class _Calls:
 
     def meta(self, call: Call) -> Json:
         number, size = call.paging(30)
-        found = describe_metrics(call.query.get("MetricName"))
-        page = found[(number - 1) * size : number * size]
-        return {**_SUCCESS, "Resources": {"Resource": page}, "TotalCount": str(len(found))}
+        metrics = describe_metrics(call.query.get("MetricName"))
+        page = metrics[(number - 1) * size : number * size]
+        return {**_SUCCESS, "Resources": {"Resource": page}, "TotalCount": str(len(metrics))}
 
 
-def _answer(call: Call, found: list[Json], period: int) -> Json:
+def _answer(call: Call, points: list[Json], period: int) -> Json:
     """Cut a page; NextToken is the place at which the next one begins."""
     length, token = call.integer("Length", 1000), call.query.get("NextToken") or "0"
     if not 0 < length <= LONGEST_PAGE:
@@ -66,5 +66,5 @@ def _answer(call: Call, found: list[Json], period: int) -> Json:
     if not token.isdigit():
         raise InvalidParameterError("NextToken is not one that was returned.")
     end = int(token) + length
-    answer = {**_SUCCESS, "Datapoints": json.dumps(found[int(token) : end]), "Period": str(period)}
-    return {**answer, "NextToken": str(end)} if end < len(found) else answer
+    answer = {**_SUCCESS, "Datapoints": json.dumps(points[int(token) : end]), "Period": str(period)}
+    return {**answer, "NextToken": str(end)} if end < len(points) else answer

@@ -1,4 +1,4 @@
-"""Jobs: state and rules behind the DLC API."""
+"""Jobs of DLC: state and rules."""
 
 from __future__ import annotations
 
@@ -76,8 +76,8 @@ class DlcBackend:
         moment = now.timestamp() - self.account.settings.list_lag
         wanted = matches(query, tags, now)
         known = (job.as_of(moment) for job in self._jobs.values())
-        found = order(query, [job for job in known if job is not None and wanted(job)])
-        return {"Jobs": [job.item() for job in page(found, number, size)], "TotalCount": len(found)}
+        jobs = order(query, [job for job in known if job is not None and wanted(job)])
+        return {"Jobs": [job.item() for job in page(jobs, number, size)], "TotalCount": len(jobs)}
 
     def update(self, job_id: str, request: Json) -> Json:
         """Change a job's priority or make it public; what has no effect is accepted all the same."""
@@ -155,10 +155,10 @@ class DlcBackend:
 
     def ecs_specs(self, query: dict[str, str], number: int, size: int) -> Json:
         """List instance types, one page."""
-        found = filter_specs(query)
+        specs = filter_specs(query)
         return {
-            "EcsSpecs": [describe_spec(spec) for spec in page(found, number, size)],
-            "TotalCount": len(found),
+            "EcsSpecs": [describe_spec(spec) for spec in page(specs, number, size)],
+            "TotalCount": len(specs),
         }
 
     def _folder(self, job: Job) -> Path:

@@ -131,7 +131,7 @@ class Job:
             return None
         if not self._past or self._past[-1][0] <= moment:
             return self
-        older = [text for at, text in self._past if at <= moment] or [self._past[0][1]]
+        older = [text for since, text in self._past if since <= moment] or [self._past[0][1]]
         return Job(self._account, json.loads(older[-1]))
 
     def move(self, status: str, code: str = "", message: str = "") -> None:
@@ -158,12 +158,12 @@ class Job:
 
     def events(self, start: datetime, end: datetime, limit: int, pod_id: str | None = None) -> list[str]:
         """Return the newest events between two times, those of one pod if it is named."""
-        found = [
+        lines = [
             f"{timestamp(moment)} {event['Text']}"
             for event in self.document["Events"]
             if start <= (moment := datetime.fromisoformat(event["Time"])) <= end and pod_id in (None, event["PodId"])
         ]
-        return found[-limit:] if limit > 0 else []
+        return lines[-limit:] if limit > 0 else []
 
     def pod(self, pod_id: str) -> Json | None:
         """Return the document of one pod."""

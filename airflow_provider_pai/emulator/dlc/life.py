@@ -1,4 +1,4 @@
-"""The life of one job, from Creating to its end: preparing roots, running pods, restarting, stopping."""
+"""Life of one job, from Creating to its end: preparing roots, running pods, restarting, stopping."""
 
 from __future__ import annotations
 
@@ -269,9 +269,9 @@ class Life:
         self._job.move("Running")
 
     def _document(self, pod_id: str) -> Json:
-        found = self._job.pod(pod_id)
-        assert found is not None
-        return found
+        pod = self._job.pod(pod_id)
+        assert pod is not None
+        return pod
 
 
 def log_file(folder: Path, pod_uid: object) -> Path:

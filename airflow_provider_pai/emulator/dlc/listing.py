@@ -1,4 +1,4 @@
-"""ListJobs: which jobs a query asks for, and in which order."""
+"""Filters and orders of ListJobs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The pods of a job: which there are, what they are called, what their environment says, who decides."""
+"""Pods of a job: their roles, ids, environments, and those that decide the job's result."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Resource quotas with limited room: which jobs wait for it, and in which order they get it."""
+"""Resource quotas with limited room, and the queue of jobs that wait for it."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Quotas:
 
         :raises ValueError: a limit is not one of `LIMITS`, or no number.
         """
-        self._limits |= {quota: checked(quota, given) for quota, given in limits.items()}
+        self._limits |= {quota: checked_limits(quota, numbers) for quota, numbers in limits.items()}
         self.admit()
 
     def lift(self) -> None:
@@ -96,7 +96,7 @@ def _demand(jobs: Iterable[Job]) -> dict[str, float]:
     return demand(spec for job in jobs for spec in job.request["JobSpecs"])
 
 
-def checked(quota: str, limits: Any) -> dict[str, float]:
+def checked_limits(quota: str, limits: Any) -> dict[str, float]:
     """Return the limits of a quota if they make sense.
 
     :raises ValueError: one is not among `LIMITS`, or no number.

@@ -1,4 +1,4 @@
-"""What CreateJob accepts: required fields, limits and exclusions, checked before a job exists.
+"""Rules for a CreateJob request: required fields, limits and exclusions, checked before a job exists.
 
 The rules follow the comments of the SDK's CreateJobRequest and JobSpec and the page of CreateJob.
 """

@@ -1,4 +1,4 @@
-"""Instances: state and rules behind the DSW API."""
+"""Instances of DSW: state and rules."""
 
 from __future__ import annotations
 
@@ -89,10 +89,10 @@ class DswBackend:
         if len(labels) > MAX_LABELS:
             raise InvalidParameterError(f"Labels may have {MAX_LABELS} entries, not {len(labels)}.")
         key = SORT_KEYS[choice(query, "SortBy", "GmtCreateTime", tuple(SORT_KEYS))]
-        found = [instance for instance in self._instances.values() if _matches(instance, query, labels)]
-        found.sort(key=key, reverse=choice(query, "Order", "DESC", ("ASC", "DESC")) == "DESC")  # type: ignore[arg-type]
-        items = [instance.describe() for instance in page(found, number, size)]
-        return {"Instances": items, "TotalCount": len(found)}
+        instances = [instance for instance in self._instances.values() if _matches(instance, query, labels)]
+        instances.sort(key=key, reverse=choice(query, "Order", "DESC", ("ASC", "DESC")) == "DESC")  # type: ignore[arg-type]
+        items = [instance.describe() for instance in page(instances, number, size)]
+        return {"Instances": items, "TotalCount": len(instances)}
 
     def start(self, instance_id: str) -> Json:
         """Start an instance that rests."""
@@ -156,8 +156,8 @@ class DswBackend:
 
     def ecs_specs(self, query: dict[str, str], number: int, size: int) -> Json:
         """List instance types, one page."""
-        found = filter_specs(query)
-        return {"EcsSpecs": [_describe_spec(spec) for spec in page(found, number, size)], "TotalCount": len(found)}
+        specs = filter_specs(query)
+        return {"EcsSpecs": [_describe_spec(spec) for spec in page(specs, number, size)], "TotalCount": len(specs)}
 
     def _life(self, instance: Instance) -> Life:
         return Life(self.account, instance, self._folder(instance), self._oss)

@@ -124,12 +124,12 @@ class Instance:
 
     def events(self, start: datetime, end: datetime, limit: int) -> list[str]:
         """Return the newest events between two times."""
-        found = [
+        lines = [
             f"{timestamp(moment)} {event['Text']}"
             for event in self.document["Events"]
             if start <= (moment := datetime.fromisoformat(event["Time"])) <= end
         ]
-        return found[-limit:] if limit > 0 else []
+        return lines[-limit:] if limit > 0 else []
 
     def describe(self) -> Json:
         """Return the fields that GetInstance and ListInstances have in common."""

@@ -1,4 +1,4 @@
-"""The life of one instance: starting it, running its on-start command, saving, stopping, deleting it."""
+"""Life of one instance: starting it, running its on-start command, saving, stopping, deleting it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What CreateInstance accepts, after the comments of the SDK's CreateInstanceRequest."""
+"""Rules for a CreateInstance request, after the comments of the SDK's CreateInstanceRequest."""
 
 from __future__ import annotations
 

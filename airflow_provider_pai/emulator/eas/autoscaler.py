@@ -1,9 +1,9 @@
-"""Horizontal auto scaling: moves a service's number of instances by its requests a second.
+"""Horizontal auto scaling: a service's number of instances follows its requests a second.
 
 Follows "Horizontal auto scaling" (help: enable-or-disable-the-horizontal-auto-scaling-feature): the number wanted is
 ceil(instances * value / threshold), the largest of all strategies counts, within 10 % of the threshold nothing is
 done, and the stabilization windows are those of CreateServiceAutoScaler (0 s up, 300 s down). Only `qps` is acted
-on; other metrics are kept and told. A service is never scaled to 0.
+on; other metrics are kept and shown. A service is never scaled to 0.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""State and rules of EAS: services, their versions, labels and locks.
+"""Services of EAS, their versions, labels and locks: state and rules.
 
 The cloud documents neither what a second StopService or StartService answers nor the codes of most refusals
 (`InvalidService.NotFound` is known): here such a call is refused with 409, so that a client has to read the
@@ -11,17 +11,16 @@ import json
 from typing import Any
 
 from airflow_provider_pai.emulator.account import Account
-from airflow_provider_pai.emulator.eas import autoscaler
-from airflow_provider_pai.emulator.eas import config as service_json
+from airflow_provider_pai.emulator.eas import autoscaler, service_json
 from airflow_provider_pai.emulator.eas.groups import Groups
-from airflow_provider_pai.emulator.eas.service import Service
-from airflow_provider_pai.emulator.eas.state import (
+from airflow_provider_pai.emulator.eas.records import (
     SAFETY_LOCKS,
     TRAFFIC_STATES,
     ServiceRecord,
-    Version,
+    ServiceVersion,
     new_token,
 )
+from airflow_provider_pai.emulator.eas.service import Service
 from airflow_provider_pai.emulator.errors import ApiError, ConflictError, InvalidParameterError, NotFoundError
 from airflow_provider_pai.emulator.runtime.mounts import FolderSource
 from airflow_provider_pai.emulator.runtime.root import Root
@@ -72,7 +71,7 @@ class EasBackend:
             token=spec.token or new_token(),
             workspace_id=workspace_id,
             labels={**_texts(config.get("labels")), **labels},
-            versions=[Version(config=config, built=created)],
+            versions=[ServiceVersion(config=config, built=created)],
             created=created,
         )
         service = self.services[spec.name] = Service(self.account, record, self._oss)
@@ -92,7 +91,7 @@ class EasBackend:
         if spec.group != record.group:
             self._move(service, spec.group)
         life = "scale" if service_json.only_scales(record.config, config) else "update"
-        record.versions.append(Version(config=config, built=self.account.timestamp()))
+        record.versions.append(ServiceVersion(config=config, built=self.account.timestamp()))
         record.current = len(record.versions)
         record.token = spec.token or record.token
         self._roll(service, life)

@@ -1,4 +1,4 @@
-"""The instances of one service: which of them take requests, and how a new set replaces an old one."""
+"""Fleet of one service: the instances that take its requests, and the replacement of an old set by a new one."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from collections.abc import Callable, Collection
 from pathlib import Path
 
 from airflow_provider_pai.emulator.account import Account
-from airflow_provider_pai.emulator.eas.config import ServiceSpec
 from airflow_provider_pai.emulator.eas.instance import Instance
+from airflow_provider_pai.emulator.eas.service_json import ServiceSpec
 from airflow_provider_pai.emulator.runtime.mounts import FolderSource
 
 
@@ -32,11 +32,6 @@ class Fleet:
     def ready(self) -> list[Instance]:
         """Return the instances that take requests."""
         return [instance for instance in self.instances if instance.available]
-
-    @property
-    def given_up(self) -> bool:
-        """Tell whether one instance was given up."""
-        return any(instance.given_up for instance in self.instances)
 
     def pick(self, exclude: Collection[Instance] = ()) -> Instance | None:
         """Return the ready instance with the fewest requests in flight, in turn among equals."""
@@ -70,7 +65,7 @@ class Fleet:
         self.changed.set()
 
     def _start(self, spec: ServiceSpec, version: int, count: int) -> list[Instance]:
-        new = [Instance(self.account, spec, version, self._folder, self._oss, self._heard) for _ in range(count)]
+        new = [Instance(self.account, spec, version, self._folder, self._oss, self._on_change) for _ in range(count)]
         self.instances.extend(new)
         for instance in new:
             instance.start()
@@ -84,6 +79,6 @@ class Fleet:
             self.changed.clear()
             await self.changed.wait()
 
-    def _heard(self, sentence: str) -> None:
+    def _on_change(self, sentence: str) -> None:
         self._on_event(sentence)
         self.changed.set()

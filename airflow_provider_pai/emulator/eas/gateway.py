@@ -1,4 +1,4 @@
-"""The EAS gateway: checks the token, chooses a service and an instance, passes the request on, counts it.
+"""Gateway of EAS: token check, choice of service and instance, proxy, count of requests.
 
 `/api/predict/<service>` or `/api/predict/<group>.<member>` is a service's own endpoint, `/api/predict/<group>`
 the group's. What follows in the path goes to the instance. Counted are the requests that reached a service,
@@ -126,7 +126,7 @@ class Gateway:
                 cookie_jar=aiohttp.DummyCookieJar(),
                 skip_auto_headers=("Accept", "Accept-Encoding", "Content-Type", "User-Agent"),
             )
-            # A request that an instance has heard, and perhaps died of, must not go out a second time.
+            # A request that an instance has got, and perhaps died of, must not go out a second time.
             self._session._retry_connection = False
             self.account.spawn(self._close_at_end(self._session), "eas-gateway")
         return self._session
@@ -143,7 +143,7 @@ class _Exchange:
 
     def __init__(self, scope: Scope, receive: Receive, send: Send) -> None:
         self.status = 0
-        """What the client was answered; 0 when it went away first."""
+        """The status that the client was answered; 0 when it went away first."""
         self._scope = scope
         self._receive = receive
         self._send = send
@@ -267,8 +267,8 @@ def _end_to_end(headers: Headers, also: frozenset[bytes] = frozenset()) -> Heade
 
 def _bears(scope: Scope, token: str) -> bool:
     """Tell whether the request bears the token, bare or after `Bearer` (the latter is UNCONFIRMED)."""
-    given = next((value for name, value in scope["headers"] if name == b"authorization"), b"")
-    return hmac.compare_digest(given.removeprefix(b"Bearer "), token.encode())
+    authorization = next((value for name, value in scope["headers"] if name == b"authorization"), b"")
+    return hmac.compare_digest(authorization.removeprefix(b"Bearer "), token.encode())
 
 
 async def _refuse(send: Send, status: int, code: str, message: str) -> None:

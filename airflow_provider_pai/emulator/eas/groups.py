@@ -1,4 +1,4 @@
-"""Service groups: made with their first service, gone with their last, splitting requests in between."""
+"""Service groups: made with their first service, deleted with their last, splitting requests in between."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from dataclasses import asdict
 
 from airflow_provider_pai.emulator.account import Account
+from airflow_provider_pai.emulator.eas.records import TRAFFIC_MODES, GroupRecord
 from airflow_provider_pai.emulator.eas.service import Service
-from airflow_provider_pai.emulator.eas.state import TRAFFIC_MODES, GroupRecord
 from airflow_provider_pai.emulator.eas.traffic import Split
 from airflow_provider_pai.emulator.errors import ConflictError, InvalidParameterError, NotFoundError
 from airflow_provider_pai.emulator.types import Json

@@ -11,8 +11,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from airflow_provider_pai.emulator.account import Account
-from airflow_provider_pai.emulator.eas.config import Check, ServiceSpec
 from airflow_provider_pai.emulator.eas.probe import passes
+from airflow_provider_pai.emulator.eas.service_json import HealthCheck, ServiceSpec
 from airflow_provider_pai.emulator.errors import ApiError
 from airflow_provider_pai.emulator.runtime.mounts import FolderSource, mount_all
 from airflow_provider_pai.emulator.runtime.ports import free_ports
@@ -43,7 +43,7 @@ class Instance:
         self.log = folder / "logs" / f"{self.name}.log"
         self._folder = folder / "roots" / self.name
         self._oss = oss
-        self._tell = on_change
+        self._on_change = on_change
         self.last_message = ""
         self.port = 0
         self.started = self.account.timestamp()
@@ -110,7 +110,7 @@ class Instance:
                 root = await self._new_root()
             except ApiError as error:
                 self.given_up = True
-                self._on_change(error.message)
+                self._changed(error.message)
                 return
             try:
                 await self._attempt(root)
@@ -144,7 +144,7 @@ class Instance:
     def _ended(self) -> None:
         self._failed_starts = 0 if self._served else self._failed_starts + 1
         self.given_up = not self._ever_served and self._failed_starts >= GIVE_UP_AFTER
-        self._on_change(f"Instance <{self.name}> not healthy: Instance crashed, please inspect instance log.")
+        self._changed(f"Instance <{self.name}> not healthy: Instance crashed, please inspect instance log.")
 
     async def _back_off(self) -> None:
         if self.given_up:
@@ -208,18 +208,18 @@ class Instance:
             elif good >= check.successes:
                 self._set_ready(True)
 
-    async def _passes(self, check: Check) -> bool:
+    async def _passes(self, check: HealthCheck) -> bool:
         port = self.port if check.port == self.spec.port else check.port
         return await passes(port, check.path, check.timeout)
 
     def _set_ready(self, ready: bool) -> None:
         if self.ready is not ready:
             self.ready = ready
-            self._on_change(f"Instance <{self.name}> is {'ready' if ready else 'not ready'}.")
+            self._changed(f"Instance <{self.name}> is {'ready' if ready else 'not ready'}.")
 
-    def _on_change(self, sentence: str) -> None:
+    def _changed(self, sentence: str) -> None:
         self.last_message = sentence
-        self._tell(sentence)
+        self._on_change(sentence)
 
     def describe(self) -> dict[str, object]:
         """Return the item of ListServiceInstances."""

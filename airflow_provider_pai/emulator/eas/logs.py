@@ -1,4 +1,4 @@
-"""DescribeServiceLog and DescribeServiceEvent: lines and events in a window of time, page by page."""
+"""Log lines and events of a service in a window of time, page by page: DescribeServiceLog, DescribeServiceEvent."""
 
 from __future__ import annotations
 

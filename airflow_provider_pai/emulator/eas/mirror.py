@@ -1,4 +1,4 @@
-"""Traffic mirroring: a share of a service's requests goes to other services too, whose answers are dropped.
+"""Traffic mirroring: copies of a share of a service's requests, whose answers are dropped.
 
 CreateServiceMirror and its kin. That answers are dropped, that every target gets every copy, that a second
 CreateServiceMirror is refused and that a missing mirror is not found are UNCONFIRMED.

@@ -91,13 +91,13 @@ class _Calls:
     def list(self, call: Call) -> Json:
         labels = call.mapping("Label")
         newest_first = choice(call.query, "Order", "desc", ("desc", "asc")) == "desc"
-        found = [
+        services = [
             self.backend.describe(service)
             for service in self.backend.services.values()
             if _matches(service, call.query) and labels.items() <= service.record.labels.items()
         ]
-        found.sort(key=lambda item: item["CreateTime"])
-        return _page(call, "Services", found[::-1] if newest_first else found)
+        services.sort(key=lambda item: item["CreateTime"])
+        return _page(call, "Services", services[::-1] if newest_first else services)
 
     def describe(self, call: Call) -> Json:
         return self.backend.describe(self._service(call))

@@ -13,8 +13,8 @@ _BINS_PER_OCTAVE = 12
 
 
 @dataclass
-class Bucket:
-    """What happened in one second, or in several added up; latencies in microseconds."""
+class Counts:
+    """Requests of one second, or of several added up; latencies in microseconds."""
 
     requests: int = 0
     classes: Counter[int] = field(default_factory=Counter)
@@ -29,8 +29,8 @@ class Bucket:
         self.latency_sum += latency
         self.bins[round(math.log2(max(latency, 1.0)) * _BINS_PER_OCTAVE)] += 1
 
-    def merge(self, other: Bucket) -> None:
-        """Add another bucket's counts."""
+    def merge(self, other: Counts) -> None:
+        """Add other counts."""
         self.requests += other.requests
         self.classes.update(other.classes)
         self.latency_sum += other.latency_sum
@@ -47,7 +47,7 @@ class Bucket:
 
 
 class Series:
-    """One-second buckets; memory is bounded by the hour.
+    """Counts of each second; memory is bounded by the hour.
 
     :param now: seconds since 1970.
     """
@@ -55,22 +55,22 @@ class Series:
     def __init__(self, now: Callable[[], float]) -> None:
         self.now = now
         self.since = int(now())
-        self._buckets: OrderedDict[int, Bucket] = OrderedDict()
+        self._seconds: OrderedDict[int, Counts] = OrderedDict()
 
     def record(self, status: int, seconds: float) -> None:
         """Count one finished request."""
         second = int(self.now())
-        bucket = self._buckets.get(second)
-        if bucket is None:
-            bucket = self._buckets[second] = Bucket()
-            while next(iter(self._buckets)) <= second - KEPT_SECONDS:
-                self._buckets.popitem(last=False)
-        bucket.add(status, seconds * 1e6)
+        counts = self._seconds.get(second)
+        if counts is None:
+            counts = self._seconds[second] = Counts()
+            while next(iter(self._seconds)) <= second - KEPT_SECONDS:
+                self._seconds.popitem(last=False)
+        counts.add(status, seconds * 1e6)
 
-    def window(self, start: int, length: int) -> Bucket:
+    def window(self, start: int, length: int) -> Counts:
         """Add up the seconds from `start` on."""
-        total = Bucket()
+        total = Counts()
         for second in range(start, start + length):
-            if bucket := self._buckets.get(second):
-                total.merge(bucket)
+            if counts := self._seconds.get(second):
+                total.merge(counts)
         return total

@@ -8,10 +8,10 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 from airflow_provider_pai.emulator.account import Account
-from airflow_provider_pai.emulator.eas.config import ServiceSpec, parse
 from airflow_provider_pai.emulator.eas.fleet import Fleet, InstanceFailedError
+from airflow_provider_pai.emulator.eas.records import LIVES, ServiceRecord
 from airflow_provider_pai.emulator.eas.series import Series
-from airflow_provider_pai.emulator.eas.state import LIVES, ServiceRecord
+from airflow_provider_pai.emulator.eas.service_json import ServiceSpec, parse
 from airflow_provider_pai.emulator.runtime.mounts import FolderSource
 
 
@@ -23,7 +23,7 @@ class Service:
         self.record = record
         self.spec: ServiceSpec = parse(record.config)
         self.folder: Path = account.data / "eas" / record.name
-        self.fleet = Fleet(account, self.folder, oss, self._heard)
+        self.fleet = Fleet(account, self.folder, oss, self._on_instance_event)
         self.series = Series(lambda: account.now().timestamp())
         self.route = (record.traffic_state, record.weight)
         """Traffic state and weight that the gateway acts on; they follow the record after `weight_lag`."""
@@ -149,7 +149,7 @@ class Service:
             self._event(status, self.record.message, "Warning" if status == "Failed" else "Normal")
         self.save()
 
-    def _heard(self, sentence: str) -> None:
+    def _on_instance_event(self, sentence: str) -> None:
         reason, kind = ("InstanceCrashed", "Warning") if "crashed" in sentence else ("InstanceChanged", "Normal")
         self._event(reason, sentence, kind)
         self.save()

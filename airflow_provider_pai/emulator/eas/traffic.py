@@ -1,4 +1,4 @@
-"""How a group splits its requests: smooth weighted round-robin, exact over each full round."""
+"""Weighted round-robin for a group's requests: smooth, and exact over each full round."""
 
 from __future__ import annotations
 

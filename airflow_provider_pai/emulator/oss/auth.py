@@ -1,4 +1,4 @@
-"""Signatures of OSS, in the header or (presigned URL) in the query: V1, V2 and V4.
+"""Signatures of OSS, V1, V2 and V4, in the header or (presigned URL) in the query.
 
 Rules followed: "Include signatures in the Authorization header" and "Include signatures in a URL", V1 and V4.
 """
@@ -283,8 +283,8 @@ def _credential(account: Account, key_id: str, token: str | None) -> Credential:
     return credential
 
 
-def _match(credential: Credential, given: str, expected: str) -> Credential:
-    if not hmac.compare_digest(raw(given), expected.encode()):
+def _match(credential: Credential, signature: str, expected: str) -> Credential:
+    if not hmac.compare_digest(raw(signature), expected.encode()):
         raise OssError(
             403,
             "SignatureDoesNotMatch",

@@ -1,4 +1,4 @@
-"""Buckets, objects and uploads of the account: state and rules of OSS, no HTTP."""
+"""Buckets, objects and uploads of the account: state and rules of OSS."""
 
 from __future__ import annotations
 

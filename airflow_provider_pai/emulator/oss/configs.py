@@ -1,4 +1,4 @@
-"""Configurations of buckets: documents that are checked when they are put, kept as they are and handed out again.
+"""Configurations of buckets: documents that are checked, kept as they are and handed out again.
 
 Kept and handed out, not acted upon, but for versioning, the ACL and encryption: no object expires, no log is written.
 """
@@ -22,8 +22,8 @@ _TAG_TEXT = re.compile(r"[\w\s+\-=.:/]*")
 # From the warmest to the coldest: transitions go one way, each later than the one before.
 _COLDER = ("IA", "Archive", "ColdArchive", "DeepColdArchive")
 
-Headers = Mapping[str, str]
-Check = Callable[[ElementTree.Element, Headers], None]
+_Headers = Mapping[str, str]
+_Check = Callable[[ElementTree.Element, _Headers], None]
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ class Config:
 
     root: str
     """Root of the document."""
-    check: Check = lambda root, headers: None
+    check: _Check = lambda root, headers: None
     """Refuses what OSS refuses."""
     missing: tuple[str, str] | None = None
     """Code and message where none was put; None: the document below."""
@@ -41,7 +41,7 @@ class Config:
     """Elements that OSS adds where they are left out."""
     content_type: str = "application/xml"
 
-    def read(self, body: bytes, headers: Headers) -> bytes:
+    def read(self, body: bytes, headers: _Headers) -> bytes:
         """Return a document to keep.
 
         :raises OssError: it is not well-formed, or has a value that is not allowed.
@@ -70,7 +70,7 @@ class Config:
 class _Policy(Config):
     """The only one that is JSON."""
 
-    def read(self, body: bytes, headers: Headers) -> bytes:
+    def read(self, body: bytes, headers: _Headers) -> bytes:
         try:
             json.loads(body)
         except ValueError as error:
@@ -87,8 +87,8 @@ def encryption_rule(algorithm: str, key_id: str, data_algorithm: str) -> list[Pa
         raise OssError(400, "InvalidEncryptionAlgorithmError", "The Encryption request you specified is not valid.")
     if key_id and algorithm != "KMS":
         raise invalid_argument("KMSMasterKeyID is not applicable if user is not using KMS", "KMSMasterKeyID", key_id)
-    given = {"SSEAlgorithm": algorithm, "KMSMasterKeyID": key_id, "KMSDataEncryption": data_algorithm}
-    return [(name, value) for name, value in given.items() if value]
+    elements = {"SSEAlgorithm": algorithm, "KMSMasterKeyID": key_id, "KMSDataEncryption": data_algorithm}
+    return [(name, value) for name, value in elements.items() if value]
 
 
 def encryption_of(body: bytes | None) -> dict[str, str]:
@@ -105,23 +105,23 @@ def tags_of(body: bytes | None) -> dict[str, str]:
     return {each.findtext("Key") or "": each.findtext("Value") or "" for each in root.iter("Tag")}
 
 
-def _check_encryption(root: ElementTree.Element, _: Headers) -> None:
+def _check_encryption(root: ElementTree.Element, _: _Headers) -> None:
     rule = root.find("ApplyServerSideEncryptionByDefault")
     if rule is None:
         raise malformed()
     encryption_rule(*(rule.findtext(name) or "" for name in ("SSEAlgorithm", "KMSMasterKeyID", "KMSDataEncryption")))
 
 
-def _check_versioning(root: ElementTree.Element, _: Headers) -> None:
+def _check_versioning(root: ElementTree.Element, _: _Headers) -> None:
     if root.findtext("Status") not in _STATUSES:
         raise malformed()
 
 
-def _check_capacity(root: ElementTree.Element, _: Headers) -> None:
+def _check_capacity(root: ElementTree.Element, _: _Headers) -> None:
     _check_number(root, "StorageCapacity", -1)
 
 
-def _check_cors(root: ElementTree.Element, _: Headers) -> None:
+def _check_cors(root: ElementTree.Element, _: _Headers) -> None:
     for rule in root.findall("CORSRule"):
         _check_number(rule, "MaxAgeSeconds", 0)
 
@@ -132,7 +132,7 @@ def _check_number(root: ElementTree.Element, name: str, least: int) -> None:
         raise invalid_argument(f"The value of {name} is not valid.", name, text)
 
 
-def _check_lifecycle(root: ElementTree.Element, headers: Headers) -> None:
+def _check_lifecycle(root: ElementTree.Element, headers: _Headers) -> None:
     rules = root.findall("Rule")
     if not rules:
         raise malformed()

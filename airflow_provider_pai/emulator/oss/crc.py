@@ -1,4 +1,7 @@
-"""CRC-64/XZ of two texts put together, from the CRCs of both: matrices over GF(2), as zlib's crc32_combine."""
+"""CRC-64/XZ of two texts put together, from the CRCs of both.
+
+Matrices over GF(2), as in zlib's crc32_combine.
+"""
 
 from __future__ import annotations
 

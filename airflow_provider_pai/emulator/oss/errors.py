@@ -1,4 +1,4 @@
-"""Errors of OSS: the core's, with response headers and the documented EC where one is known."""
+"""Errors of OSS: a code with response headers, and the documented EC where one is known."""
 
 from __future__ import annotations
 

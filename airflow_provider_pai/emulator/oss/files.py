@@ -77,10 +77,10 @@ class Files:
         folder, records = self.root / bucket, self._index.records(bucket, keys)
         for key in keys:
             relative = path_of(key)
-            found = self._describe(bucket, key, folder / relative, records.get(key, [])) if relative else None
-            found = found or self._set_aside(key, records.get(key, []))
-            if found:
-                yield found
+            stored = self._describe(bucket, key, folder / relative, records.get(key, [])) if relative else None
+            stored = stored or self._set_aside(key, records.get(key, []))
+            if stored:
+                yield stored
 
     def sources(self, bucket: str, cursor: Cursor) -> list[Iterator[bytes]]:
         """Return the sorted keys of a bucket, of those that are paths and of those that are not."""

@@ -1,4 +1,4 @@
-"""What the file system can't say about objects and buckets: one SQLite file.
+"""Index of buckets and objects: what the file system can't keep, in one SQLite file.
 
 A record describes one state of one file (inode, size, time of modification); only the record that matches the file
 counts. So a record can be written before its file is put in place, and whatever moment a crash chooses, the
@@ -44,7 +44,7 @@ CREATE TABLE IF NOT EXISTS parts (
 
 @dataclass(frozen=True, kw_only=True)
 class Attributes:
-    """What a client says about an object, and what kind it is."""
+    """Headers, tags and ACL that a client gave an object, and the kind of it."""
 
     headers: dict[str, str] = field(default_factory=dict)
     """Standard and `x-oss-*` headers, lower case, as they go out again."""
@@ -53,7 +53,7 @@ class Attributes:
     """Normal, Multipart, Appendable or Symlink."""
     acl: str = "default"
     restored: tuple[float, int] | None = None
-    """When a restore was asked for (seconds since 1970), and for how many days."""
+    """Time at which a restore was asked for (seconds since 1970), and the days it is for."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -161,15 +161,15 @@ class Index:
 
     def records(self, bucket: str, keys: Iterable[str]) -> dict[str, list[Record]]:
         """Return the records of each of these keys that has any."""
-        found: dict[str, list[Record]] = {}
+        records: dict[str, list[Record]] = {}
         for key, *columns in self.execute(
             "SELECT key, inode, size, mtime_ns, aside, body FROM objects"
             " WHERE bucket = ? AND key IN (SELECT value FROM json_each(?))",
             bucket,
             json.dumps(list(keys)),
         ):
-            found.setdefault(key, []).append(_record(*columns))
-        return found
+            records.setdefault(key, []).append(_record(*columns))
+        return records
 
     def keep_only(self, bucket: str, key: str, inode: int | None) -> list[str]:
         """Forget every other state of an object (None: all) and return the private files they had."""
@@ -200,7 +200,7 @@ class Index:
 
     def versions(self, bucket: str, keys: Iterable[str]) -> dict[str, list[Version]]:
         """Return the earlier versions of each of these keys that has any, the newest first."""
-        found: dict[str, list[Version]] = {}
+        versions: dict[str, list[Version]] = {}
         for seq, key, version, *columns in self.execute(
             "SELECT seq, key, version, inode, size, mtime_ns, aside, body FROM versions"
             " WHERE bucket = ? AND key IN (SELECT value FROM json_each(?)) ORDER BY key, seq DESC",
@@ -208,8 +208,8 @@ class Index:
             json.dumps(list(keys)),
         ):
             record = _record(*columns) if columns[-1] else None
-            found.setdefault(key, []).append(Version(seq, key, version, columns[2], record))
-        return found
+            versions.setdefault(key, []).append(Version(seq, key, version, columns[2], record))
+        return versions
 
     def drop_version(self, version: Version) -> None:
         """Forget an earlier version."""

@@ -1,4 +1,4 @@
-"""Keys of a bucket in their order, page by page.
+"""Listings of a bucket: its keys in their order, page by page.
 
 Keys are compared as UTF-8 bytes. A folder is sorted as if its name ended in "/", so a walk meets the keys in exactly
 the order in which OSS lists them, and need not look into a folder that lies before the marker or beside the prefix.
@@ -19,7 +19,7 @@ _AFTER_ALL = b"\xff"
 
 @dataclass
 class Cursor:
-    """Which keys are wanted: greater than `after`, beginning with `prefix`. It may be moved on during a walk."""
+    """The keys that are wanted: greater than `after`, beginning with `prefix`. It may be moved on during a walk."""
 
     prefix: bytes = b""
     after: bytes = b""
@@ -95,7 +95,7 @@ class Page:
         return len(self.keys) + len(self.prefixes)
 
 
-def page(sources: list[Iterator[bytes]], cursor: Cursor, delimiter: str, limit: int) -> Page:
+def take_page(sources: list[Iterator[bytes]], cursor: Cursor, delimiter: str, limit: int) -> Page:
     """Take one page off sorted sources, folding what has the delimiter after the prefix into prefixes."""
     result = Page()
     marker, folded = cursor.after, delimiter.encode()

@@ -1,4 +1,4 @@
-"""Rules for the names of buckets and objects, and which keys can be paths."""
+"""Names of buckets and objects: the rules for them, and the keys that can be paths."""
 
 from __future__ import annotations
 

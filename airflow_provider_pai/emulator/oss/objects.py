@@ -17,7 +17,7 @@ from airflow_provider_pai.emulator.oss.errors import (
 )
 from airflow_provider_pai.emulator.oss.files import Files
 from airflow_provider_pai.emulator.oss.index import Attributes, Index, Record
-from airflow_provider_pai.emulator.oss.listing import Cursor, Page, page
+from airflow_provider_pai.emulator.oss.listing import Cursor, Page, take_page
 from airflow_provider_pai.emulator.oss.staging import Staged
 from airflow_provider_pai.emulator.oss.stored import StoredObject
 from airflow_provider_pai.emulator.oss.versions import Versions
@@ -42,10 +42,10 @@ class Objects:
         """
         if version is not None:
             return self._versions.get(bucket, key, version)
-        found = self._files.find(bucket, key)
-        if found is None:
+        stored = self._files.find(bucket, key)
+        if stored is None:
             raise no_such_key(self._versions.marker_headers(bucket, key))
-        return found
+        return stored
 
     def open(self, bucket: str, key: str, version: str | None = None) -> tuple[StoredObject, BinaryIO]:
         """Return an object and its bytes, of one and the same state.
@@ -53,23 +53,23 @@ class Objects:
         :raises OssError: as `get`.
         """
         for attempt in count():
-            found = self.get(bucket, key, version)
+            stored = self.get(bucket, key, version)
             try:
-                file = found.path.open("rb", buffering=0)
+                file = stored.path.open("rb", buffering=0)
             except FileNotFoundError:
                 continue  # replaced or deleted just now: look again
             status = os.fstat(file.fileno())
             # A job may write to the file without a pause: then what it had when we looked must do.
-            grown = attempt >= _PATIENCE and status.st_size >= found.size
-            if found.record.describes(status) or grown:
+            grown = attempt >= _PATIENCE and status.st_size >= stored.size
+            if stored.record.describes(status) or grown:
                 break
             file.close()
-        return found, file
+        return stored, file
 
     def page(self, bucket: str, cursor: Cursor, delimiter: str, limit: int) -> tuple[Page, list[StoredObject]]:
         """Return one page of a bucket's keys and the objects on it."""
-        found = page(self._files.sources(bucket, cursor), cursor, delimiter, limit)
-        return found, list(self._files.describe_all(bucket, found.keys))
+        page = take_page(self._files.sources(bucket, cursor), cursor, delimiter, limit)
+        return page, list(self._files.describe_all(bucket, page.keys))
 
     def all(self, bucket: str) -> Iterator[StoredObject]:
         """Yield every object of a bucket."""
@@ -79,7 +79,7 @@ class Objects:
     def is_empty(self, bucket: str) -> bool:
         """Tell whether a bucket has no object, earlier version or delete marker."""
         sources = [*self._files.sources(bucket, Cursor()), self._versions.keys(bucket, Cursor())]
-        return not len(page(sources, Cursor(), "", 1))
+        return not len(take_page(sources, Cursor(), "", 1))
 
     def put(
         self,

@@ -1,4 +1,4 @@
-"""Archived objects: readable for some days after a restore, which takes a minute. Rules of RestoreObject."""
+"""Restores of archived objects: a restore takes a minute and lasts for some days. Rules of RestoreObject."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _DAY = 86_400
 
 @dataclass(frozen=True)
 class Thaw:
-    """How far a restore is."""
+    """The progress of a restore."""
 
     running: bool = False
     until: float = 0.0
@@ -27,7 +27,11 @@ class Thaw:
 
     @classmethod
     def of(cls, attributes: Attributes, now: float, minute: float) -> Thaw:
-        """Tell how far an object's restore is now (seconds since 1970)."""
+        """Return the progress of an object's restore.
+
+        :param now: seconds since 1970.
+        :param minute: seconds that a restore takes.
+        """
         if attributes.restored is None:
             return cls()
         begun, days = attributes.restored

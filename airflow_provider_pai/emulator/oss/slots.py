@@ -1,4 +1,4 @@
-"""Parts of an upload written to where they will be in the object, so that putting them together copies nothing.
+"""Slots: the parts of an upload, written where they will be in the object, so that nothing is copied at its end.
 
 Clients cut files into parts of one size: part 3 then begins at twice that size. A part that does not fit into this, or
 comes a second time, gets a file of its own, and the object is copied together.

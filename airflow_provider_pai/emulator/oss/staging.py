@@ -1,4 +1,4 @@
-"""Files being written: hashed as they grow, invisible until they are put in place."""
+"""Staged files: hashed as they grow, invisible until they are put in place."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ class Staged:
 
     @classmethod
     def adopt(cls, folder: Path, source: Path) -> Staged:
-        """Move a file into the staging folder; what is known of its bytes is told by `note`."""
+        """Move a file into the staging folder; `note` says what is known of its bytes."""
         staged = cls(folder)
         source.replace(staged.path)
         return staged

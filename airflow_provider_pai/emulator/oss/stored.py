@@ -1,4 +1,4 @@
-"""An object as the backend hands it out."""
+"""Stored object: its key, its file and what is known of it, as the backend hands it out."""
 
 from __future__ import annotations
 

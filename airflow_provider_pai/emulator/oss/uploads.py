@@ -1,4 +1,4 @@
-"""Multipart uploads: parts wait below `.pai-emulator/parts` until they are put together."""
+"""Multipart uploads: parts below `.pai-emulator/parts`, until they are put together."""
 
 from __future__ import annotations
 
@@ -108,15 +108,15 @@ class Uploads:
 
         :raises OssError: NoSuchUpload.
         """
-        found = self._index.execute(_SELECT_UPLOAD, upload_id, bucket, key)
-        if not found:
+        rows = self._index.execute(_SELECT_UPLOAD, upload_id, bucket, key)
+        if not rows:
             raise OssError(
                 404,
                 "NoSuchUpload",
                 "The specified upload does not exist. "
                 "The upload ID may be invalid, or the upload may have been aborted or completed.",
             )
-        return _upload(*found[0])
+        return _upload(*rows[0])
 
     def all(self, bucket: str) -> list[Upload]:
         """Return the uploads of a bucket in the order of their keys."""

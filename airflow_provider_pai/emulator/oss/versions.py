@@ -1,4 +1,4 @@
-"""Earlier versions of objects, and delete markers: what a bucket with versioning keeps.
+"""Earlier versions of objects, and delete markers, of buckets with versioning.
 
 The newest version is the object's own file, so that a mount shows it. What was replaced lies below
 `.pai-emulator/aside`, and comes back when everything newer is deleted. Rules followed: "Versioning" of OSS.
@@ -16,8 +16,7 @@ from dataclasses import dataclass, replace
 from airflow_provider_pai.emulator.oss.errors import OssError, invalid_argument, no_such_version
 from airflow_provider_pai.emulator.oss.files import Files
 from airflow_provider_pai.emulator.oss.index import Index, Record, Version
-from airflow_provider_pai.emulator.oss.listing import Cursor
-from airflow_provider_pai.emulator.oss.listing import page as page_of
+from airflow_provider_pai.emulator.oss.listing import Cursor, take_page
 from airflow_provider_pai.emulator.oss.stored import StoredObject
 
 _ID = re.compile(r"CAE[\w-]{17,}")
@@ -26,7 +25,7 @@ _STATUS = re.compile(rb"<Status>(Enabled|Suspended)</Status>")
 
 @dataclass(frozen=True)
 class Deleted:
-    """What a delete did: `marker` tells whether one was made, or was what is gone."""
+    """The effect of a delete: `marker` tells whether one was made, or was what is gone."""
 
     version: str = ""
     marker: bool = False
@@ -96,30 +95,30 @@ class Versions:
         current = self._files.find(bucket, key)
         if current is not None and current.record.version == wanted:
             return current
-        found = self._find(bucket, key, wanted)
-        if found is None:
+        earlier = self._find(bucket, key, wanted)
+        if earlier is None:
             raise no_such_version()
-        if found.record is None:
-            headers = {"x-oss-delete-marker": "true", "x-oss-version-id": shown(found.id)}
+        if earlier.record is None:
+            headers = {"x-oss-delete-marker": "true", "x-oss-version-id": version_id(earlier.id)}
             raise OssError(405, "MethodNotAllowed", "The specified method is not allowed.", headers=headers)
-        return StoredObject(key, self._files.aside / found.record.aside, found.record)
+        return StoredObject(key, self._files.aside / earlier.record.aside, earlier.record)
 
     def update(self, bucket: str, stored: StoredObject, record: Record) -> None:
         """Replace the record of an earlier version.
 
         :raises OssError: NoSuchVersion.
         """
-        found = self._find(bucket, stored.key, stored.record.version)
-        if found is None:
+        earlier = self._find(bucket, stored.key, stored.record.version)
+        if earlier is None:
             raise no_such_version()
-        self._index.put_version(found, record)
+        self._index.put_version(earlier, record)
 
     def marker_headers(self, bucket: str, key: str) -> dict[str, str]:
         """Return what the refusal of a deleted object tells: whether a delete marker hides it."""
         newest = next(iter(self._earlier(bucket, key)), None)
         if newest is None or newest.record is not None:
             return {}
-        return {"x-oss-delete-marker": "true", "x-oss-version-id": shown(newest.id)}
+        return {"x-oss-delete-marker": "true", "x-oss-version-id": version_id(newest.id)}
 
     def delete(self, bucket: str, key: str, version: str | None = None) -> Deleted:
         """Delete one version for good, or (None) the object, which leaves a delete marker where versions are kept."""
@@ -134,7 +133,7 @@ class Versions:
             marker = _new_id() if status == "Enabled" else ""
             self._index.add_version(bucket, key, marker, time.time_ns())
             self._files.remove(bucket, key)
-            return Deleted(shown(marker), marker=True)
+            return Deleted(version_id(marker), marker=True)
 
     def keys(self, bucket: str, cursor: Cursor) -> Iterator[bytes]:
         """Yield the keys that have earlier versions, in order."""
@@ -154,29 +153,31 @@ class Versions:
             rest = entries[known.index(version_marker) + 1 :] if version_marker in known else []
         cursor = Cursor(prefix.encode(), key_marker.encode())
         sources = [*self._files.sources(bucket, cursor), self.keys(bucket, cursor)]
-        found = page_of(sources, cursor, delimiter, limit)
-        listed = rest + [each for entries in self._all(bucket, found.keys).values() for each in entries]
-        shown_, prefixes = listed[:limit], found.prefixes
-        truncated = found.truncated or len(listed) > limit
+        page = take_page(sources, cursor, delimiter, limit)
+        listed = rest + [each for entries in self._all(bucket, page.keys).values() for each in entries]
+        shown, prefixes = listed[:limit], page.prefixes
+        truncated = page.truncated or len(listed) > limit
         if len(listed) > limit or len(listed) + len(prefixes) > limit:
-            last = shown_[-1]
+            last = shown[-1]
             prefixes = [each for each in prefixes if each <= last.key]
-            return VersionPage(shown_, prefixes, truncated=True, next_key=last.key, next_version=last.version)
-        return VersionPage(listed, prefixes, truncated, found.last if truncated else "", "")
+            return VersionPage(shown, prefixes, truncated=True, next_key=last.key, next_version=last.version)
+        return VersionPage(listed, prefixes, truncated, page.last if truncated else "", "")
 
     def _all(self, bucket: str, keys: list[str]) -> dict[str, list[Listed]]:
         current = {each.key: each for each in self._files.describe_all(bucket, keys)}
         earlier = self._index.versions(bucket, keys)
-        found: dict[str, list[Listed]] = {}
+        entries_of: dict[str, list[Listed]] = {}
         for key in keys:
             entries: list[Listed] = []
             if newest := current.get(key):
-                entries.append(Listed(key, shown(newest.record.version), newest.record.mtime_ns, newest, latest=True))
+                entries.append(
+                    Listed(key, version_id(newest.record.version), newest.record.mtime_ns, newest, latest=True)
+                )
             for each in earlier.get(key, []):
                 stored = StoredObject(key, self._files.aside / each.record.aside, each.record) if each.record else None
-                entries.append(Listed(key, shown(each.id), each.mtime_ns, stored, latest=not entries))
-            found[key] = entries
-        return found
+                entries.append(Listed(key, version_id(each.id), each.mtime_ns, stored, latest=not entries))
+            entries_of[key] = entries
+        return entries_of
 
     def _earlier(self, bucket: str, key: str) -> list[Version]:
         return self._index.versions(bucket, [key]).get(key, [])
@@ -201,14 +202,14 @@ class Versions:
         if current is not None and current.record.version == version:
             self._files.remove(bucket, key)
             self._bring_back(bucket, key)
-            return Deleted(shown(version))
-        found = self._find(bucket, key, version)
-        if found is None:
-            return Deleted(shown(version))
-        self._drop(found)
+            return Deleted(version_id(version))
+        earlier = self._find(bucket, key, version)
+        if earlier is None:
+            return Deleted(version_id(version))
+        self._drop(earlier)
         if current is None:
             self._bring_back(bucket, key)
-        return Deleted(shown(version), marker=found.record is None)
+        return Deleted(version_id(version), marker=earlier.record is None)
 
     def _bring_back(self, bucket: str, key: str) -> None:
         """Make the newest of the earlier versions the object, unless it is a delete marker."""
@@ -224,7 +225,7 @@ class Versions:
             (self._files.aside / version.record.aside).unlink(missing_ok=True)
 
 
-def shown(version: str) -> str:
+def version_id(version: str) -> str:
     """Write a version's id as OSS does."""
     return version or "null"
 

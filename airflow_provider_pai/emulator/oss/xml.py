@@ -1,4 +1,4 @@
-"""OSS's XML: documents out of nested pairs, and the few documents that clients send."""
+"""XML of OSS: documents out of nested pairs, and the few documents that clients send."""
 
 from __future__ import annotations
 
@@ -47,10 +47,10 @@ def child_text(element: ElementTree.Element, tag: str) -> str:
 
     :raises OssError: MalformedXML.
     """
-    found = element.findtext(tag)
-    if found is None:
+    text = element.findtext(tag)
+    if text is None:
         raise malformed()
-    return found.translate(_BACK)
+    return text.translate(_BACK)
 
 
 def malformed() -> OssError:

@@ -1,4 +1,4 @@
-"""Code sources, checked out by git."""
+"""Checkouts of code sources, made by git."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class CloneError(Exception):
 
 @dataclass(frozen=True)
 class Checkout:
-    """What to check out and where; a commit wins over a branch."""
+    """A commit or branch of a repository, to be checked out at a path; a commit wins over a branch."""
 
     repository: str
     mount_path: str

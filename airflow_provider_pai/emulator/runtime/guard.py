@@ -1,4 +1,4 @@
-"""Runs one command in a session of its own and sees to it that nothing it started outlives it.
+"""Guard process of one command: nothing that the command started outlives it.
 
 A script of its own (`python -I -S guard.py GRACE MEMORY COMMAND...`), started for each pod. Its standard input is a
 pipe that the emulator holds: when that closes, because the emulator asks for a stop or has died, all of the
@@ -41,11 +41,11 @@ def descendants() -> set[int]:
         with contextlib.suppress(OSError):
             fields = stat.read_text(errors="replace").rpartition(")")[2].split()
             parents[int(stat.parent.name)] = int(fields[1])
-    found, level = set(), {os.getpid()}
+    below, level = set(), {os.getpid()}
     while level:
         level = {pid for pid, parent in parents.items() if parent in level}
-        found |= level
-    return found
+        below |= level
+    return below
 
 
 def memory_below(pid: int) -> dict[int, int]:
@@ -53,12 +53,12 @@ def memory_below(pid: int) -> dict[int, int]:
 
     A look at every thread of a busy server would cost more than the server.
     """
-    found: dict[int, int] = {}
+    sizes: dict[int, int] = {}
     with contextlib.suppress(OSError):
         for child in map(int, Path(f"/proc/{pid}/task/{pid}/children").read_text().split()):
-            found |= memory_below(child)
-            found[child] = int(Path(f"/proc/{child}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
-    return found
+            sizes |= memory_below(child)
+            sizes[child] = int(Path(f"/proc/{child}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+    return sizes
 
 
 def enforce(limit: int) -> None:

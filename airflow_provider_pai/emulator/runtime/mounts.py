@@ -1,4 +1,4 @@
-"""Data sources of DLC jobs, DSW instances and EAS services: their URIs, their mount paths, their folders."""
+"""Mounts of DLC jobs, DSW instances and EAS services: OSS folders at container paths."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _OSS_URI = re.compile(r"oss://(?P<bucket>[a-z0-9][a-z0-9-]{1,61}[a-z0-9])(?:\.[\
 
 
 class FolderSource(Protocol):
-    """What a mount needs of the OSS backend."""
+    """OSS, as far as a mount needs it."""
 
     def folder(self, bucket: str, prefix: str) -> Path:
         """Return the folder of a prefix; raises ApiError 404 for an unknown bucket."""

@@ -1,4 +1,4 @@
-"""Local ports for what would have a network of its own in the cloud."""
+"""Free local ports, one for each address that a container has of its own in the cloud."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ def free_ports(count: int) -> list[int]:
 
     :raises OSError: when there are not enough.
     """
-    found: list[int] = []
+    ports: list[int] = []
     start = random.randrange(_LAST - _FIRST)  # noqa: S311 - only so that two calls do not begin alike
     for offset in range(_LAST - _FIRST):
-        if len(found) == count:
-            return found
+        if len(ports) == count:
+            return ports
         port = _FIRST + (start + offset) % (_LAST - _FIRST)
         with socket.socket() as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             if _can_bind(probe, port):
-                found.append(port)
+                ports.append(port)
     raise OSError(f"{count} free ports between {_FIRST} and {_LAST} are not to be had.")
 
 

@@ -1,4 +1,4 @@
-"""Pods, notebook instances and service instances as processes of this machine."""
+"""Processes of this machine in place of pods, notebook instances and service instances."""
 
 from __future__ import annotations
 

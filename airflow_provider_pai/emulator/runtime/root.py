@@ -1,4 +1,4 @@
-"""The root folder of one process, and the translation of container paths and ports into it.
+"""Root folder of one process, and the translation of container paths and ports into it.
 
 Processes of the emulator share the machine's file system and network. So a mount path such as `/mnt/data`
 becomes a folder below the process's own root, and its command and environment are rewritten to say so. What a

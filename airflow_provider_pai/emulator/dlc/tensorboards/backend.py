@@ -1,4 +1,4 @@
-"""TensorBoards: state and rules behind their part of the DLC API."""
+"""TensorBoards of DLC: state and rules."""
 
 from __future__ import annotations
 
@@ -70,9 +70,9 @@ class TensorboardBackend:
     def list(self, query: dict[str, str], span: tuple[datetime, datetime], number: int, size: int) -> Json:
         """List those created between two times, one page; newest first by default."""
         key = SORT_KEYS[choice(query, "SortBy", "GmtCreateTime", tuple(SORT_KEYS))]
-        found = [board for board in self._boards.values() if _matches(board, query, span)]
-        found.sort(key=key, reverse=choice(query, "Order", "desc", ("desc", "asc")) == "desc")  # type: ignore[arg-type]
-        return {"Tensorboards": [board.describe() for board in page(found, number, size)], "TotalCount": len(found)}
+        boards = [board for board in self._boards.values() if _matches(board, query, span)]
+        boards.sort(key=key, reverse=choice(query, "Order", "desc", ("desc", "asc")) == "desc")  # type: ignore[arg-type]
+        return {"Tensorboards": [board.describe() for board in page(boards, number, size)], "TotalCount": len(boards)}
 
     def start(self, board_id: str) -> Json:
         """Start one that has ended.

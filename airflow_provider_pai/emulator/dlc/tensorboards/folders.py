@@ -1,4 +1,4 @@
-"""Which folders a TensorBoard shows: CreateTensorboard's many ways to name a log folder, read as one.
+"""Folders that a TensorBoard shows, from the many ways in which CreateTensorboard names them.
 
 The API publishes what its fields are called, hardly how they go together. Here SummaryPath is a path in the
 container, and SummaryRelativePath goes on from there, or from the mount path where there is no SummaryPath.
@@ -97,10 +97,10 @@ def _mount_path(request: Json) -> str:
     """Read the mount path from Options, JSON such as `{"mountpath": "/root/data/"}`; documented in both spellings."""
     try:
         options = json.loads(request.get("Options") or "{}")
-        given = {name.lower(): value for name, value in options.items()}
+        by_lower_name = {name.lower(): value for name, value in options.items()}
     except (AttributeError, ValueError) as error:
         raise InvalidParameterError(f"Options must be a JSON object, not {request['Options']!r}.") from error
-    path = str(given.get("mountpath") or DEFAULT_MOUNT_PATH)
+    path = str(by_lower_name.get("mountpath") or DEFAULT_MOUNT_PATH)
     check_mount_path(path, "Options.MountPath")
     return path
 

@@ -1,4 +1,4 @@
-"""The life of one TensorBoard: mounting its folders, running its server, ending it."""
+"""Life of one TensorBoard: mounting its folders, running its server, ending it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which request is which operation: tables by method and sub-resource, for the service, a bucket and an object."""
+"""Routes of OSS: tables of operations by method and sub-resource, for the service, a bucket and an object."""
 
 from __future__ import annotations
 
@@ -20,18 +20,18 @@ from airflow_provider_pai.emulator.oss.errors import not_implemented
 from airflow_provider_pai.emulator.oss.names import check_bucket
 from airflow_provider_pai.emulator.oss.routes import buckets, objects, properties, uploads
 from airflow_provider_pai.emulator.oss.routes.access import check_anonymous
-from airflow_provider_pai.emulator.oss.routes.call import Call, refusal
+from airflow_provider_pai.emulator.oss.routes.call import OssCall, refusal
 from airflow_provider_pai.emulator.oss.routes.configs import CONFIG_ROUTES
 
-Handler = Callable[[Call], Awaitable[Response]]
-Operations = Mapping[tuple[str, str], Handler]
+_Handler = Callable[[OssCall], Awaitable[Response]]
+_Operations = Mapping[tuple[str, str], _Handler]
 
-_SERVICE: Operations = {
+_SERVICE: _Operations = {
     ("GET", ""): buckets.list_buckets,
     ("GET", "regionList"): buckets.list_buckets,
 }
 
-_BUCKET: Operations = {
+_BUCKET: _Operations = {
     ("PUT", ""): buckets.put_bucket,
     ("GET", ""): buckets.list_objects,
     ("HEAD", ""): buckets.head_bucket,
@@ -46,7 +46,7 @@ _BUCKET: Operations = {
     **CONFIG_ROUTES,
 }
 
-_OBJECT: Operations = {
+_OBJECT: _Operations = {
     ("PUT", ""): objects.put_object,
     ("GET", ""): objects.get_object,
     ("HEAD", ""): objects.head_object,
@@ -97,7 +97,7 @@ def routes(account: Account, backend: OssBackend) -> list[BaseRoute]:
         signed = _by_path(SignedRequest.from_scope(request.scope))
         path = unquote(signed.raw_path, errors="surrogateescape").removeprefix("/")
         bucket, _, key = path.partition("/")
-        call = Call(backend, request, bucket, key, dict(signed.query), signed.headers)
+        call = OssCall(backend, request, bucket, key, dict(signed.query), signed.headers)
         try:
             signer = verify_oss(account, signed)
             response = await _handler(call, anonymous=signer is None)(call)
@@ -125,7 +125,7 @@ def _has_unread_body(request: Request) -> bool:
     return request.method in ("GET", "HEAD") and request.headers.get("content-length", "0") != "0"
 
 
-def _handler(call: Call, *, anonymous: bool) -> Handler:
+def _handler(call: OssCall, *, anonymous: bool) -> _Handler:
     """Return the operation that a request asks for, its names checked.
 
     :raises OssError: InvalidBucketName, NoSuchBucket, InvalidObjectName, AccessDenied, NotImplemented.

@@ -1,9 +1,9 @@
-"""What anybody may do without a signature: the ACL of the object, else of its bucket. Rules of "ACLs" of OSS."""
+"""Access without a signature, as the ACL of the object, else of its bucket, allows it. Rules of "ACLs" of OSS."""
 
 from __future__ import annotations
 
 from airflow_provider_pai.emulator.oss.errors import OssError
-from airflow_provider_pai.emulator.oss.routes.call import Call
+from airflow_provider_pai.emulator.oss.routes.call import OssCall
 
 OBJECT_ACLS = ("default", "private", "public-read", "public-read-write")
 _READS = ("GET", "HEAD")
@@ -11,7 +11,7 @@ _READS = ("GET", "HEAD")
 _LISTINGS = ({"list-type"}, {"uploads"}, {"versions"})
 
 
-def check_anonymous(call: Call, selected: list[str]) -> None:
+def check_anonymous(call: OssCall, selected: list[str]) -> None:
     """Refuse an unsigned request that the ACL does not let through.
 
     :param selected: the sub-resources that select the operation.

@@ -1,4 +1,4 @@
-"""Operations on the service and on buckets: thin handlers over the backend."""
+"""Handlers for the service and for buckets, thin over the backend."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from airflow_provider_pai.emulator.oss.configs import encryption_of, encryption_
 from airflow_provider_pai.emulator.oss.errors import invalid_argument
 from airflow_provider_pai.emulator.oss.listing import Cursor, Page
 from airflow_provider_pai.emulator.oss.names import check_key
-from airflow_provider_pai.emulator.oss.routes.call import Call, empty, owner, text_xml, xml
+from airflow_provider_pai.emulator.oss.routes.call import OssCall, empty, owner, text_xml, xml
 from airflow_provider_pai.emulator.oss.routes.configs import checked_acl
 from airflow_provider_pai.emulator.oss.routes.headers import iso_date, quoted
 from airflow_provider_pai.emulator.oss.stored import StoredObject
@@ -26,30 +26,30 @@ from airflow_provider_pai.emulator.oss.xml import Encoder, Pair, child_text, doc
 _MAX_DELETED = 1000
 
 
-async def list_buckets(call: Call) -> Response:
+async def list_buckets(call: OssCall) -> Response:
     """GetService."""
     prefix, marker = call.query.get("prefix", ""), call.query.get("marker", "")
     limit = call.integer("max-keys", 100, 1, 1000)
-    wanted = (
+    matching = (
         each
         for each in call.oss.buckets()
         if each.name > marker and each.name.startswith(prefix) and _has_tag(call, each)
     )
-    found = list(islice(wanted, limit + 1))
-    shown = found[:limit]
+    first = list(islice(matching, limit + 1))
+    shown = first[:limit]
     pages: list[Pair] = [("Prefix", prefix), ("Marker", marker), ("MaxKeys", limit)]
-    if len(found) > limit:
+    if len(first) > limit:
         pages += [("NextMarker", shown[-1].name)]
     return xml(
         "ListAllMyBucketsResult",
         owner(call),
         *pages,
-        ("IsTruncated", len(found) > limit),
+        ("IsTruncated", len(first) > limit),
         ("Buckets", [("Bucket", _bucket(call, each)) for each in shown]),
     )
 
 
-async def put_bucket(call: Call) -> Response:
+async def put_bucket(call: OssCall) -> Response:
     """PutBucket."""
     body = await call.document()
     root = parse(body, "CreateBucketConfiguration") if body else None
@@ -63,19 +63,19 @@ async def put_bucket(call: Call) -> Response:
     return empty(headers={"location": f"/{call.bucket}"})
 
 
-async def head_bucket(call: Call) -> Response:
+async def head_bucket(call: OssCall) -> Response:
     """HeadBucket."""
     call.oss.bucket(call.bucket)
     return empty(headers={"x-oss-bucket-region": call.oss.account.settings.region})
 
 
-async def delete_bucket(call: Call) -> Response:
+async def delete_bucket(call: OssCall) -> Response:
     """DeleteBucket."""
     await asyncio.to_thread(call.oss.delete_bucket, call.bucket)
     return empty(204)
 
 
-async def get_bucket_info(call: Call) -> Response:
+async def get_bucket_info(call: OssCall) -> Response:
     """GetBucketInfo."""
     bucket = call.oss.bucket(call.bucket)
     rule = encryption_of(call.oss.config(call.bucket, "encryption")) or {"SSEAlgorithm": "None"}
@@ -95,13 +95,13 @@ async def get_bucket_info(call: Call) -> Response:
     return xml("BucketInfo", ("Bucket", details))
 
 
-async def get_bucket_location(call: Call) -> Response:
+async def get_bucket_location(call: OssCall) -> Response:
     """GetBucketLocation."""
     call.oss.bucket(call.bucket)
     return text_xml("LocationConstraint", f"oss-{call.oss.account.settings.region}")
 
 
-async def get_bucket_stat(call: Call) -> Response:
+async def get_bucket_stat(call: OssCall) -> Response:
     """GetBucketStat: exact, where OSS's own figures are an hour old."""
     bucket = call.oss.bucket(call.bucket)
     objects = await asyncio.to_thread(lambda: list(call.oss.objects.all(call.bucket)))
@@ -124,7 +124,7 @@ async def get_bucket_stat(call: Call) -> Response:
     return xml("BucketStat", *children)
 
 
-async def list_object_versions(call: Call) -> Response:
+async def list_object_versions(call: OssCall) -> Response:
     """ListObjectVersions."""
     bucket = call.oss.bucket(call.bucket)
     prefix, delimiter = call.query.get("prefix", ""), call.query.get("delimiter", "")
@@ -149,7 +149,7 @@ async def list_object_versions(call: Call) -> Response:
     )
 
 
-async def list_live_channels(call: Call) -> Response:
+async def list_live_channels(call: OssCall) -> Response:
     """ListLiveChannel: clients that empty a bucket ask for them, and nothing here can make one."""
     call.oss.bucket(call.bucket)
     limit = call.integer("max-keys", 100, 1, 1000)
@@ -163,7 +163,7 @@ async def list_live_channels(call: Call) -> Response:
     )
 
 
-async def list_objects(call: Call) -> Response:
+async def list_objects(call: OssCall) -> Response:
     """GetBucket (ListObjects)."""
     if call.query.get("list-type") == "2":
         return await list_objects_v2(call)
@@ -176,7 +176,7 @@ async def list_objects(call: Call) -> Response:
     return _listing(call, encode, paging, _contents(call, objects, encode, [owner(call)]), page)
 
 
-async def list_objects_v2(call: Call) -> Response:
+async def list_objects_v2(call: OssCall) -> Response:
     """ListObjectsV2."""
     token, start = call.query.get("continuation-token", ""), call.query.get("start-after", "")
     page, objects, limit = await _page(call, _untoken(token) if token else start)
@@ -194,7 +194,7 @@ async def list_objects_v2(call: Call) -> Response:
     return _listing(call, encode, paging, _contents(call, objects, encode, owners), page)
 
 
-async def delete_objects(call: Call) -> Response:
+async def delete_objects(call: OssCall) -> Response:
     """DeleteMultipleObjects."""
     call.oss.bucket(call.bucket)
     root = parse(await call.document(), "Delete")
@@ -206,17 +206,17 @@ async def delete_objects(call: Call) -> Response:
     if root.findtext("Quiet") == "true":
         return empty()
     encode = Encoder(call.query.get("encoding-type"))
-    deleted = [_deleted(encode(key), given, done) for (key, given), done in zip(wanted, results, strict=True)]
+    deleted = [_deleted(encode(key), version, done) for (key, version), done in zip(wanted, results, strict=True)]
     return xml("DeleteResult", *encode.pairs, *deleted)
 
 
-def _deleted(key: str, given: str | None, done: Deleted) -> Pair:
-    version: list[Pair] = [("VersionId", given)] if given else []
+def _deleted(key: str, version: str | None, done: Deleted) -> Pair:
+    wanted: list[Pair] = [("VersionId", version)] if version else []
     marker: list[Pair] = [("DeleteMarker", True), ("DeleteMarkerVersionId", done.version)] if done.marker else []
-    return "Deleted", [("Key", key), *version, *marker]
+    return "Deleted", [("Key", key), *wanted, *marker]
 
 
-def _version(call: Call, listed: Listed, encode: Encoder, bucket: Bucket) -> Pair:
+def _version(call: OssCall, listed: Listed, encode: Encoder, bucket: Bucket) -> Pair:
     common: list[Pair] = [
         ("Key", encode(listed.key)),
         ("VersionId", listed.version),
@@ -229,7 +229,7 @@ def _version(call: Call, listed: Listed, encode: Encoder, bucket: Bucket) -> Pai
     return "Version", [*common, *_facts(call, listed.stored, bucket)]
 
 
-async def _page(call: Call, after: str) -> tuple[Page, list[StoredObject], int]:
+async def _page(call: OssCall, after: str) -> tuple[Page, list[StoredObject], int]:
     call.oss.bucket(call.bucket)
     limit = call.integer("max-keys", 100, 1, 1000)
     cursor = Cursor(raw(call.query.get("prefix", "")), raw(after))
@@ -239,7 +239,7 @@ async def _page(call: Call, after: str) -> tuple[Page, list[StoredObject], int]:
     return page, objects, limit
 
 
-def _listing(call: Call, encode: Encoder, paging: list[Pair], contents: list[Pair], page: Page) -> Response:
+def _listing(call: OssCall, encode: Encoder, paging: list[Pair], contents: list[Pair], page: Page) -> Response:
     prefixes: list[Pair] = [("CommonPrefixes", [("Prefix", encode(prefix))]) for prefix in page.prefixes]
     return xml(
         "ListBucketResult",
@@ -253,7 +253,7 @@ def _listing(call: Call, encode: Encoder, paging: list[Pair], contents: list[Pai
     )
 
 
-def _contents(call: Call, objects: Sequence[StoredObject], encode: Encoder, owners: list[Pair]) -> list[Pair]:
+def _contents(call: OssCall, objects: Sequence[StoredObject], encode: Encoder, owners: list[Pair]) -> list[Pair]:
     bucket = call.oss.bucket(call.bucket)
     return [
         (
@@ -269,7 +269,7 @@ def _contents(call: Call, objects: Sequence[StoredObject], encode: Encoder, owne
     ]
 
 
-def _facts(call: Call, stored: StoredObject, bucket: Bucket) -> list[Pair]:
+def _facts(call: OssCall, stored: StoredObject, bucket: Bucket) -> list[Pair]:
     thaw = str(call.thaw_of(stored))
     return [
         ("ETag", quoted(stored.etag)),
@@ -280,7 +280,7 @@ def _facts(call: Call, stored: StoredObject, bucket: Bucket) -> list[Pair]:
     ]
 
 
-def _bucket(call: Call, bucket: Bucket) -> list[Pair]:
+def _bucket(call: OssCall, bucket: Bucket) -> list[Pair]:
     region, endpoint = call.oss.account.settings.region, call.oss.account.endpoints["oss"]
     return [
         ("Name", bucket.name),
@@ -294,7 +294,7 @@ def _bucket(call: Call, bucket: Bucket) -> list[Pair]:
     ]
 
 
-def _has_tag(call: Call, bucket: Bucket) -> bool:
+def _has_tag(call: OssCall, bucket: Bucket) -> bool:
     key, value = call.query.get("tag-key"), call.query.get("tag-value")
     if not key:
         return True
@@ -302,7 +302,7 @@ def _has_tag(call: Call, bucket: Bucket) -> bool:
     return key in tags and value in (None, "", tags[key])
 
 
-def _encryption_asked(call: Call) -> bytes | None:
+def _encryption_asked(call: OssCall) -> bytes | None:
     """Return the encryption that the headers of PutBucket ask for."""
     name = "x-oss-server-side-encryption"
     if name not in call.headers:

@@ -1,4 +1,4 @@
-"""One OSS request as the handlers see it, and the envelopes of its answers."""
+"""One request to OSS as the handlers see it, and the envelopes of its answers."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ T = TypeVar("T")
 
 
 @dataclass(frozen=True)
-class Call:
+class OssCall:
     """One request: its address, decoded query, lower-case headers, and the backend it is for."""
 
     oss: OssBackend
@@ -46,10 +46,10 @@ class Call:
 
         :raises OssError: InvalidArgument.
         """
-        given = self.query.get(name) or str(default)
-        if not (given.isascii() and given.isdigit() and least <= int(given) <= most):
-            raise invalid_argument(f"Argument {name} must be an integer between {least} and {most}: {given!r}.")
-        return int(given)
+        text = self.query.get(name) or str(default)
+        if not (text.isascii() and text.isdigit() and least <= int(text) <= most):
+            raise invalid_argument(f"Argument {name} must be an integer between {least} and {most}: {text!r}.")
+        return int(text)
 
     @property
     def version(self) -> str | None:
@@ -68,7 +68,7 @@ class Call:
         return self.headers.get("x-oss-forbid-overwrite", "").lower() != "true"
 
     def thaw_of(self, stored: StoredObject) -> Thaw:
-        """Tell how far an object's restore is."""
+        """Return the progress of an object's restore."""
         account = self.oss.account
         return Thaw.of(stored.attributes, account.now().timestamp(), account.settings.minute)
 
@@ -113,8 +113,8 @@ class Call:
 
         :raises OssError: InvalidDigest.
         """
-        given = self.headers.get("content-md5")
-        if given is not None and given != base64.b64encode(md5).decode():
+        announced = self.headers.get("content-md5")
+        if announced is not None and announced != base64.b64encode(md5).decode():
             raise OssError(400, "InvalidDigest", "The Content-MD5 you specified did not match what we received.")
 
     def _check_length(self) -> None:
@@ -135,7 +135,7 @@ def text_xml(tag: str, text: str) -> Response:
     return Response(text_document(tag, text), media_type="application/xml")
 
 
-def owner(call: Call) -> Pair:
+def owner(call: OssCall) -> Pair:
     """Return the element that names the account."""
     account = call.oss.account.settings.account_id
     return "Owner", [("ID", account), ("DisplayName", account)]
@@ -146,7 +146,7 @@ def empty(status: int = 200, headers: Mapping[str, str] | None = None) -> Respon
     return Response(status_code=status, headers=headers)
 
 
-def refusal(error: ApiError, call: Call) -> Response:
+def refusal(error: ApiError, call: OssCall) -> Response:
     """Return an error's envelope; an answer to HEAD has it in `x-oss-err`."""
     ec = error.ec if isinstance(error, OssError) else ""
     children: list[Pair] = [

@@ -1,4 +1,7 @@
-"""Callbacks after an upload: OSS tells the application's server and hands its answer on. Rules of "Callback"."""
+"""Callbacks after an upload: a request to the application's server, whose answer goes to the client.
+
+Rules followed: "Callback" of OSS.
+"""
 
 from __future__ import annotations
 

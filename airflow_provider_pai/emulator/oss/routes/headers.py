@@ -1,4 +1,4 @@
-"""Headers in and out: what is kept of an upload, what a download tells, conditions and ranges."""
+"""Headers of requests and answers: attributes of an upload, facts about a download, conditions, ranges."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from airflow_provider_pai.emulator.oss.configs import encryption_rule
 from airflow_provider_pai.emulator.oss.errors import OssError, invalid_argument
 from airflow_provider_pai.emulator.oss.index import Attributes
 from airflow_provider_pai.emulator.oss.routes.access import OBJECT_ACLS
-from airflow_provider_pai.emulator.oss.routes.call import Call
+from airflow_provider_pai.emulator.oss.routes.call import OssCall
 from airflow_provider_pai.emulator.oss.stored import StoredObject
-from airflow_provider_pai.emulator.oss.versions import shown
+from airflow_provider_pai.emulator.oss.versions import version_id
 
 _KEPT = frozenset(
     {
@@ -120,11 +120,11 @@ def is_compressed(request: Mapping[str, str], answer: Mapping[str, str], size: i
     return wanted and size >= 1024 and kind in _COMPRESSED and "content-encoding" not in answer
 
 
-def version_header(call: Call, stored: StoredObject) -> dict[str, str]:
+def version_header(call: OssCall, stored: StoredObject) -> dict[str, str]:
     """Return the version as an answer tells it: only of a bucket that has or had versioning."""
     if not call.oss.versions.status(call.bucket):
         return {}
-    return {"x-oss-version-id": shown(stored.record.version)}
+    return {"x-oss-version-id": version_id(stored.record.version)}
 
 
 def tags_of_header(tagging: str) -> dict[str, str]:
@@ -152,10 +152,10 @@ def checked_tags(pairs: list[tuple[str, str]]) -> dict[str, str]:
     return tags
 
 
-def described(stored: StoredObject, storage_class: str) -> dict[str, str]:
+def object_headers(stored: StoredObject, storage_class: str) -> dict[str, str]:
     """Return the headers of GET and HEAD, without Content-Length."""
     attributes = stored.attributes
-    headers = {"content-type": "application/octet-stream", **attributes.headers, **brief(stored)}
+    headers = {"content-type": "application/octet-stream", **attributes.headers, **brief_headers(stored)}
     headers.pop("x-oss-symlink-target", None)
     headers["accept-ranges"] = "bytes"
     headers["x-oss-object-type"] = attributes.kind
@@ -170,23 +170,23 @@ def described(stored: StoredObject, storage_class: str) -> dict[str, str]:
     return headers
 
 
-def brief(stored: StoredObject) -> dict[str, str]:
+def brief_headers(stored: StoredObject) -> dict[str, str]:
     """Return the headers of `?objectMeta`, without Content-Length."""
     return {"etag": quoted(stored.etag), "last-modified": http_date(stored.modified)}
 
 
-def overridden(headers: Mapping[str, str], query: Mapping[str, str]) -> dict[str, str]:
+def override_headers(headers: Mapping[str, str], query: Mapping[str, str]) -> dict[str, str]:
     """Apply the `response-*` parameters of a download.
 
     :raises OssError: InvalidArgument.
     """
-    given = {_OVERRIDES[name]: value for name, value in query.items() if name in _OVERRIDES}
-    if any(_CONTROL.search(value) for value in given.values()):
+    overrides = {_OVERRIDES[name]: value for name, value in query.items() if name in _OVERRIDES}
+    if any(_CONTROL.search(value) for value in overrides.values()):
         raise invalid_argument("A response-* parameter has a control character.")
-    return {**headers, **given}
+    return {**headers, **overrides}
 
 
-def outgoing(headers: Mapping[str, str]) -> dict[str, str]:
+def as_latin1(headers: Mapping[str, str]) -> dict[str, str]:
     """Return headers so that they go out as the UTF-8 that came in; ASGI servers write Latin-1."""
     return {name: raw(value).decode("latin-1") for name, value in headers.items()}
 
@@ -205,7 +205,7 @@ def check_conditions(stored: StoredObject, headers: Mapping[str, str], prefix: s
     else:
         unchanged = bool(modified and http_time(modified)) and not _is_after(stored.modified, modified)
     if unchanged:
-        raise OssError(304, "NotModified", "Not Modified", headers=brief(stored))
+        raise OssError(304, "NotModified", "Not Modified", headers=brief_headers(stored))
 
 
 def requested_range(value: str | None, size: int, *, standard: bool) -> tuple[int, int] | None:

@@ -1,4 +1,4 @@
-"""Operations on objects: thin handlers over the backend."""
+"""Handlers for objects, thin over the backend."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ from airflow_provider_pai.emulator.oss.configs import encryption_of
 from airflow_provider_pai.emulator.oss.errors import OssError, invalid_argument
 from airflow_provider_pai.emulator.oss.index import Attributes
 from airflow_provider_pai.emulator.oss.restore import check_readable
-from airflow_provider_pai.emulator.oss.routes.call import Call, empty, xml
+from airflow_provider_pai.emulator.oss.routes.call import OssCall, empty, xml
 from airflow_provider_pai.emulator.oss.routes.callback import call_back, read_callback
 from airflow_provider_pai.emulator.oss.routes.headers import (
+    as_latin1,
     attributes_of,
-    brief,
+    brief_headers,
     check_conditions,
     default_encryption,
-    described,
     encryption_headers,
     is_compressed,
     iso_date,
-    outgoing,
-    overridden,
+    object_headers,
+    override_headers,
     quoted,
     requested_range,
     tags_of_header,
@@ -40,12 +40,12 @@ from airflow_provider_pai.emulator.oss.stored import StoredObject
 from airflow_provider_pai.emulator.oss.versions import Deleted
 
 
-async def put_object(call: Call) -> Response:
+async def put_object(call: OssCall) -> Response:
     """PutObject, or CopyObject if there is a source."""
     if "x-oss-copy-source" in call.headers:
         return await copy_object(call)
     objects = call.oss.objects
-    attributes = kept(call)
+    attributes = upload_attributes(call)
     callback = read_callback(call.headers, call.query)
     with call.oss.files.stage() as staged:
 
@@ -54,25 +54,25 @@ async def put_object(call: Call) -> Response:
             return objects.put(call.bucket, call.key, staged, attributes, overwrite=call.overwrite)
 
         stored = await call.receive(staged, put)
-    headers = {**written(call, stored), "content-md5": base64.b64encode(bytes.fromhex(stored.etag)).decode()}
-    return await answered(call, stored, empty(headers=headers), callback)
+    headers = {**write_headers(call, stored), "content-md5": base64.b64encode(bytes.fromhex(stored.etag)).decode()}
+    return await upload_answer(call, stored, empty(headers=headers), callback)
 
 
-async def append_object(call: Call) -> Response:
+async def append_object(call: OssCall) -> Response:
     """AppendObject."""
     objects = call.oss.objects
     position = call.integer("position", 0, 0, 5 << 30)
     base = await asyncio.to_thread(call.oss.append_base, call.bucket, call.key, position)
-    attributes = base.attributes if base else kept(call, "Appendable")
+    attributes = base.attributes if base else upload_attributes(call, "Appendable")
     with call.oss.files.stage() as staged:
         if base is not None:
             await asyncio.to_thread(staged.copy, base.path)
         put = partial(objects.put, call.bucket, call.key, staged, attributes, overwrite=base is not None, base=base)
         stored = await call.receive(staged, put)
-    return empty(headers={**written(call, stored), "x-oss-next-append-position": str(stored.size)})
+    return empty(headers={**write_headers(call, stored), "x-oss-next-append-position": str(stored.size)})
 
 
-async def copy_object(call: Call) -> Response:
+async def copy_object(call: OssCall) -> Response:
     """CopyObject."""
     objects = call.oss.objects
     source, file = await open_source(call)
@@ -82,13 +82,13 @@ async def copy_object(call: Call) -> Response:
             objects.put, call.bucket, call.key, staged, _copied_attributes(call, source), overwrite=call.overwrite
         )
     response = xml("CopyObjectResult", ("ETag", quoted(stored.etag)), ("LastModified", iso_date(stored.modified)))
-    response.headers.update(written(call, stored))
+    response.headers.update(write_headers(call, stored))
     if version := version_header(replace(call, bucket=source_of(call)[0]), source):
         response.headers["x-oss-copy-source-version-id"] = version["x-oss-version-id"]
     return response
 
 
-async def get_object(call: Call) -> Response:
+async def get_object(call: OssCall) -> Response:
     """GetObject."""
     stored, file = await asyncio.to_thread(_open, call)
     try:
@@ -98,28 +98,28 @@ async def get_object(call: Call) -> Response:
         raise
 
 
-async def head_object(call: Call) -> Response:
+async def head_object(call: OssCall) -> Response:
     """HeadObject."""
     stored, file = await asyncio.to_thread(_open, call)
     file.close()
     check_conditions(stored, call.headers)
-    return empty(headers={**outgoing(_described(call, stored)), "content-length": str(stored.size)})
+    return empty(headers={**as_latin1(_described(call, stored)), "content-length": str(stored.size)})
 
 
-async def get_object_meta(call: Call) -> Response:
+async def get_object_meta(call: OssCall) -> Response:
     """GetObjectMeta."""
     stored = await asyncio.to_thread(call.oss.objects.get, call.bucket, call.key, call.version)
-    headers = {**brief(stored), **version_header(call, stored), "content-length": str(stored.size)}
+    headers = {**brief_headers(stored), **version_header(call, stored), "content-length": str(stored.size)}
     return empty(headers=headers)
 
 
-async def delete_object(call: Call) -> Response:
+async def delete_object(call: OssCall) -> Response:
     """DeleteObject."""
     deleted = await asyncio.to_thread(call.oss.versions.delete, call.bucket, call.key, call.version)
     return empty(204, _deleted_headers(deleted))
 
 
-async def open_source(call: Call) -> tuple[StoredObject, BinaryIO]:
+async def open_source(call: OssCall) -> tuple[StoredObject, BinaryIO]:
     """Open the object that a copy reads.
 
     :raises OssError: InvalidArgument, NoSuchBucket, NoSuchKey, NoSuchVersion, PreconditionFailed, InvalidObjectState.
@@ -137,19 +137,19 @@ async def open_source(call: Call) -> tuple[StoredObject, BinaryIO]:
     return stored, file
 
 
-def source_of(call: Call) -> tuple[str, str, str | None]:
+def source_of(call: OssCall) -> tuple[str, str, str | None]:
     """Return bucket, key and version of the object that a copy reads.
 
     :raises OssError: InvalidArgument.
     """
-    path, given, version = call.headers["x-oss-copy-source"].partition("?versionId=")
+    path, separator, version = call.headers["x-oss-copy-source"].partition("?versionId=")
     bucket, _, key = unquote(path).removeprefix("/").partition("/")
-    if not bucket or not key or (given and not version):
+    if not bucket or not key or (separator and not version):
         raise invalid_argument("Copy Source must mention the source bucket and key: /sourcebucket/sourcekey.")
     return bucket, key, version or None
 
 
-def kept(call: Call, kind: str = "Normal") -> Attributes:
+def upload_attributes(call: OssCall, kind: str = "Normal") -> Attributes:
     """Return what is kept of an upload's headers, with its bucket's encryption.
 
     :raises OssError: as `attributes_of`.
@@ -158,14 +158,14 @@ def kept(call: Call, kind: str = "Normal") -> Attributes:
     return attributes_of({**default_encryption(rule), **call.headers}, kind)
 
 
-def written(call: Call, stored: StoredObject) -> dict[str, str]:
+def write_headers(call: OssCall, stored: StoredObject) -> dict[str, str]:
     """Return the headers of every answer to a write."""
     crc = {"x-oss-hash-crc64ecma": str(stored.record.crc64)}
     return {"etag": quoted(stored.etag), **crc, **encryption_headers(stored.attributes), **version_header(call, stored)}
 
 
-async def answered(
-    call: Call, stored: StoredObject, response: Response, callback: tuple[dict[str, Any], dict[str, Any]] | None
+async def upload_answer(
+    call: OssCall, stored: StoredObject, response: Response, callback: tuple[dict[str, Any], dict[str, Any]] | None
 ) -> Response:
     """Return an upload's answer: OSS's own, or that of the server which is called back.
 
@@ -180,12 +180,12 @@ async def answered(
     return Response(body, 200, headers, media_type="application/json")
 
 
-def storage_class_of(call: Call, stored: StoredObject) -> str:
+def storage_class_of(call: OssCall, stored: StoredObject) -> str:
     """Return an object's storage class: its own, else its bucket's."""
     return stored.storage_class(call.oss.bucket(call.bucket).storage_class)
 
 
-def _open(call: Call) -> tuple[StoredObject, BinaryIO]:
+def _open(call: OssCall) -> tuple[StoredObject, BinaryIO]:
     """Open an object; a symbolic link's bytes are its target's, what it says of itself goes before.
 
     :raises OssError: as `Objects.get`; SymlinkTargetNotExist, InvalidTargetType.
@@ -205,10 +205,10 @@ def _open(call: Call) -> tuple[StoredObject, BinaryIO]:
     return replace(target, key=stored.key, record=replace(target.record, attributes=attributes)), file
 
 
-def _described(call: Call, stored: StoredObject) -> dict[str, str]:
+def _described(call: OssCall, stored: StoredObject) -> dict[str, str]:
     thaw = str(call.thaw_of(stored))
     restore = {"x-oss-restore": thaw} if thaw else {}
-    return {**described(stored, storage_class_of(call, stored)), **version_header(call, stored), **restore}
+    return {**object_headers(stored, storage_class_of(call, stored)), **version_header(call, stored), **restore}
 
 
 def _deleted_headers(deleted: Deleted) -> dict[str, str]:
@@ -216,21 +216,21 @@ def _deleted_headers(deleted: Deleted) -> dict[str, str]:
     return {**version, **({"x-oss-delete-marker": "true"} if deleted.marker else {})}
 
 
-async def _download(call: Call, stored: StoredObject, file: BinaryIO) -> Response:
+async def _download(call: OssCall, stored: StoredObject, file: BinaryIO) -> Response:
     check_conditions(stored, call.headers)
     check_readable(storage_class_of(call, stored), call.thaw_of(stored))
-    headers = overridden(_described(call, stored), call.query)
+    headers = override_headers(_described(call, stored), call.query)
     standard = call.headers.get("x-oss-range-behavior") == "standard"
     wanted = requested_range(call.headers.get("range"), stored.size, standard=standard)
     start, length = wanted or (0, stored.size)
     if wanted is None and is_compressed(call.headers, headers, length):
         del headers["etag"]
         headers["content-encoding"] = "gzip"
-        return StreamingResponse(_compressed(file), 200, outgoing(headers))
+        return StreamingResponse(_compressed(file), 200, as_latin1(headers))
     headers["content-length"] = str(length)
     if wanted:
         headers["content-range"] = f"bytes {start}-{start + length - 1}/{stored.size}"
-    return await _answer(206 if wanted else 200, outgoing(headers), file, start, length)
+    return await _answer(206 if wanted else 200, as_latin1(headers), file, start, length)
 
 
 async def _answer(status: int, headers: Mapping[str, str], file: BinaryIO, start: int, length: int) -> Response:
@@ -257,15 +257,15 @@ async def _compressed(file: BinaryIO) -> AsyncIterator[bytes]:
     yield packer.flush()
 
 
-def _copied_attributes(call: Call, source: StoredObject) -> Attributes:
+def _copied_attributes(call: OssCall, source: StoredObject) -> Attributes:
     """Return the attributes of a copy: the source's, unless the request replaces them."""
-    given = kept(call)
+    requested = upload_attributes(call)
     headers, tags = source.attributes.headers, source.attributes.tags
     if call.headers.get("x-oss-metadata-directive", "COPY").upper() == "REPLACE":
-        headers = given.headers
-    elif storage_class := given.headers.get("x-oss-storage-class"):
+        headers = requested.headers
+    elif storage_class := requested.headers.get("x-oss-storage-class"):
         headers = {**headers, "x-oss-storage-class": storage_class}
-    headers = {**headers, **encryption_headers(given)}
+    headers = {**headers, **encryption_headers(requested)}
     if call.headers.get("x-oss-tagging-directive", "COPY").upper() == "REPLACE":
         tags = tags_of_header(call.headers.get("x-oss-tagging", ""))
-    return Attributes(headers=headers, tags=tags, acl=given.acl)
+    return Attributes(headers=headers, tags=tags, acl=requested.acl)

@@ -1,4 +1,4 @@
-"""Operations on what an object has beside its bytes: tags, ACL, symbolic link, restore."""
+"""Handlers for what an object has beside its bytes: tags, ACL, symbolic link, restore."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from starlette.responses import Response
 from airflow_provider_pai.emulator.oss.errors import OssError, invalid_argument
 from airflow_provider_pai.emulator.oss.restore import read_request, restored
 from airflow_provider_pai.emulator.oss.routes.access import OBJECT_ACLS
-from airflow_provider_pai.emulator.oss.routes.call import Call, empty, owner, xml
-from airflow_provider_pai.emulator.oss.routes.headers import checked_tags, http_date, outgoing, quoted, version_header
-from airflow_provider_pai.emulator.oss.routes.objects import kept, storage_class_of, written
+from airflow_provider_pai.emulator.oss.routes.call import OssCall, empty, owner, xml
+from airflow_provider_pai.emulator.oss.routes.headers import as_latin1, checked_tags, http_date, quoted, version_header
+from airflow_provider_pai.emulator.oss.routes.objects import storage_class_of, upload_attributes, write_headers
 from airflow_provider_pai.emulator.oss.stored import StoredObject
 from airflow_provider_pai.emulator.oss.xml import Pair, child_text, parse
 
 
-async def put_object_tagging(call: Call) -> Response:
+async def put_object_tagging(call: OssCall) -> Response:
     """PutObjectTagging."""
     root = parse(await call.document(), "Tagging")
     return await _tag(
@@ -25,7 +25,7 @@ async def put_object_tagging(call: Call) -> Response:
     )
 
 
-async def get_object_tagging(call: Call) -> Response:
+async def get_object_tagging(call: OssCall) -> Response:
     """GetObjectTagging."""
     stored = await _stored(call)
     tags: list[Pair] = [("Tag", [("Key", key), ("Value", value)]) for key, value in stored.attributes.tags.items()]
@@ -34,14 +34,14 @@ async def get_object_tagging(call: Call) -> Response:
     return response
 
 
-async def delete_object_tagging(call: Call) -> Response:
+async def delete_object_tagging(call: OssCall) -> Response:
     """DeleteObjectTagging."""
     response = await _tag(call, {})
     response.status_code = 204
     return response
 
 
-async def put_object_acl(call: Call) -> Response:
+async def put_object_acl(call: OssCall) -> Response:
     """PutObjectACL."""
     stored, acl = await _stored(call), call.headers.get("x-oss-object-acl", "")
     if acl not in OBJECT_ACLS:
@@ -50,7 +50,7 @@ async def put_object_acl(call: Call) -> Response:
     return empty(headers=version_header(call, stored))
 
 
-async def get_object_acl(call: Call) -> Response:
+async def get_object_acl(call: OssCall) -> Response:
     """GetObjectACL."""
     stored = await _stored(call)
     grants: list[Pair] = [("Grant", stored.attributes.acl)]
@@ -59,19 +59,19 @@ async def get_object_acl(call: Call) -> Response:
     return response
 
 
-async def put_symlink(call: Call) -> Response:
+async def put_symlink(call: OssCall) -> Response:
     """PutSymlink: an empty object that knows its target's key; the target need not exist."""
     if not call.headers.get("x-oss-symlink-target"):
         raise invalid_argument("The x-oss-symlink-target header is missing.", "x-oss-symlink-target", "")
-    objects, attributes = call.oss.objects, kept(call, "Symlink")
+    objects, attributes = call.oss.objects, upload_attributes(call, "Symlink")
     with await asyncio.to_thread(call.oss.files.stage) as staged:
         stored = await asyncio.to_thread(
             objects.put, call.bucket, call.key, staged, attributes, overwrite=call.overwrite
         )
-    return empty(headers=written(call, stored))
+    return empty(headers=write_headers(call, stored))
 
 
-async def get_symlink(call: Call) -> Response:
+async def get_symlink(call: OssCall) -> Response:
     """GetSymlink."""
     stored = await _stored(call)
     if stored.attributes.kind != "Symlink":
@@ -82,10 +82,10 @@ async def get_symlink(call: Call) -> Response:
         "last-modified": http_date(stored.modified),
         **version_header(call, stored),
     }
-    return empty(headers=outgoing(headers))
+    return empty(headers=as_latin1(headers))
 
 
-async def restore_object(call: Call) -> Response:
+async def restore_object(call: OssCall) -> Response:
     """RestoreObject: 202 when it begins, 200 when the object is restored already and is for longer."""
     stored, body = await _stored(call), await call.document()
     storage_class, thaw = storage_class_of(call, stored), call.thaw_of(stored)
@@ -95,11 +95,11 @@ async def restore_object(call: Call) -> Response:
     return empty(200 if thaw.until else 202, {**headers, **version_header(call, stored)})
 
 
-async def _stored(call: Call) -> StoredObject:
+async def _stored(call: OssCall) -> StoredObject:
     return await asyncio.to_thread(call.oss.objects.get, call.bucket, call.key, call.version)
 
 
-async def _tag(call: Call, tags: dict[str, str]) -> Response:
+async def _tag(call: OssCall, tags: dict[str, str]) -> Response:
     stored = await _stored(call)
     await asyncio.to_thread(call.oss.objects.update, call.bucket, stored, replace(stored.attributes, tags=tags))
     return empty(headers=version_header(call, stored))

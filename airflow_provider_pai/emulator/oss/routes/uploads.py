@@ -1,4 +1,4 @@
-"""Operations on multipart uploads: thin handlers over the backend."""
+"""Handlers for multipart uploads, thin over the backend."""
 
 from __future__ import annotations
 
@@ -8,17 +8,22 @@ from itertools import islice
 from starlette.responses import Response
 
 from airflow_provider_pai.emulator.oss.errors import OssError, invalid_argument
-from airflow_provider_pai.emulator.oss.routes.call import Call, empty, xml
+from airflow_provider_pai.emulator.oss.routes.call import OssCall, empty, xml
 from airflow_provider_pai.emulator.oss.routes.callback import read_callback
 from airflow_provider_pai.emulator.oss.routes.headers import iso_date, quoted, requested_range
-from airflow_provider_pai.emulator.oss.routes.objects import answered, kept, open_source, written
+from airflow_provider_pai.emulator.oss.routes.objects import (
+    open_source,
+    upload_answer,
+    upload_attributes,
+    write_headers,
+)
 from airflow_provider_pai.emulator.oss.uploads import MAX_PARTS, Part, Upload, check_part_number
 from airflow_provider_pai.emulator.oss.xml import Encoder, Pair, child_text, malformed, parse
 
 
-async def initiate_upload(call: Call) -> Response:
+async def initiate_upload(call: OssCall) -> Response:
     """InitiateMultipartUpload."""
-    attributes = kept(call, "Multipart")
+    attributes = upload_attributes(call, "Multipart")
     sequential = "sequential" in call.query
     upload = await asyncio.to_thread(call.oss.uploads.begin, call.bucket, call.key, attributes, sequential=sequential)
     encode = Encoder(call.query.get("encoding-type"))
@@ -31,7 +36,7 @@ async def initiate_upload(call: Call) -> Response:
     )
 
 
-async def upload_part(call: Call) -> Response:
+async def upload_part(call: OssCall) -> Response:
     """UploadPart, or UploadPartCopy if there is a source."""
     upload = _upload(call)
     number = check_part_number(call.integer("partNumber", 0, 0, 1 << 31))
@@ -48,7 +53,7 @@ async def upload_part(call: Call) -> Response:
     return empty(headers=_part_headers(part))
 
 
-async def _upload_part_copy(call: Call, upload: Upload, number: int) -> Response:
+async def _upload_part_copy(call: OssCall, upload: Upload, number: int) -> Response:
     source, file = await open_source(call)
     wanted = requested_range(call.headers.get("x-oss-copy-source-range"), source.size, standard=True)
     start, length = wanted or (0, source.size)
@@ -60,7 +65,7 @@ async def _upload_part_copy(call: Call, upload: Upload, number: int) -> Response
     return response
 
 
-async def complete_upload(call: Call) -> Response:
+async def complete_upload(call: OssCall) -> Response:
     """CompleteMultipartUpload."""
     upload = _upload(call)
     callback = read_callback(call.headers, call.query)
@@ -76,23 +81,23 @@ async def complete_upload(call: Call) -> Response:
         ("Key", encode(call.key)),
         ("ETag", quoted(stored.etag)),
     )
-    response.headers.update(written(call, stored))
-    return await answered(call, stored, response, callback)
+    response.headers.update(write_headers(call, stored))
+    return await upload_answer(call, stored, response, callback)
 
 
-async def abort_upload(call: Call) -> Response:
+async def abort_upload(call: OssCall) -> Response:
     """AbortMultipartUpload."""
     await asyncio.to_thread(call.oss.uploads.abort, _upload(call))
     return empty(204)
 
 
-async def list_parts(call: Call) -> Response:
+async def list_parts(call: OssCall) -> Response:
     """ListParts."""
     upload = _upload(call)
     marker = call.integer("part-number-marker", 0, 0, MAX_PARTS)
     limit = call.integer("max-parts", 1000, 1, 1000)
-    found = list(islice((part for part in call.oss.uploads.parts(upload) if part.number > marker), limit + 1))
-    shown = found[:limit]
+    parts = list(islice((part for part in call.oss.uploads.parts(upload) if part.number > marker), limit + 1))
+    shown = parts[:limit]
     encode = Encoder(call.query.get("encoding-type"))
     return xml(
         "ListPartsResult",
@@ -103,12 +108,12 @@ async def list_parts(call: Call) -> Response:
         ("PartNumberMarker", marker),
         ("NextPartNumberMarker", shown[-1].number if shown else marker),
         ("MaxParts", limit),
-        ("IsTruncated", len(found) > limit),
+        ("IsTruncated", len(parts) > limit),
         *[_part(part) for part in shown],
     )
 
 
-async def list_uploads(call: Call) -> Response:
+async def list_uploads(call: OssCall) -> Response:
     """ListMultipartUploads."""
     call.oss.bucket(call.bucket)
     limit = call.integer("max-uploads", 1000, 1, 1000)
@@ -133,7 +138,7 @@ async def list_uploads(call: Call) -> Response:
     )
 
 
-def _page_of_uploads(call: Call, limit: int) -> tuple[list[Upload], list[str], bool]:
+def _page_of_uploads(call: OssCall, limit: int) -> tuple[list[Upload], list[str], bool]:
     prefix, delimiter = call.query.get("prefix", ""), call.query.get("delimiter", "")
     key_marker, id_marker = call.query.get("key-marker", ""), call.query.get("upload-id-marker", "")
     uploads: list[Upload] = []
@@ -142,8 +147,8 @@ def _page_of_uploads(call: Call, limit: int) -> tuple[list[Upload], list[str], b
         after = (each.key, each.id) > (key_marker, id_marker) if id_marker else each.key > key_marker
         if not after or not each.key.startswith(prefix):
             continue
-        rest, found, _ = each.key[len(prefix) :].partition(delimiter) if delimiter else ("", "", "")
-        common = prefix + rest + found if found else ""
+        rest, folded, _ = each.key[len(prefix) :].partition(delimiter) if delimiter else ("", "", "")
+        common = prefix + rest + folded if folded else ""
         if common and (common in prefixes or common <= key_marker):
             continue
         if len(uploads) + len(prefixes) == limit:
@@ -155,7 +160,7 @@ def _page_of_uploads(call: Call, limit: int) -> tuple[list[Upload], list[str], b
     return uploads, prefixes, False
 
 
-def _upload(call: Call) -> Upload:
+def _upload(call: OssCall) -> Upload:
     return call.oss.uploads.get(call.bucket, call.key, call.query["uploadId"])
 
 

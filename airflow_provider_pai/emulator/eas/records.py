@@ -1,4 +1,4 @@
-"""What the store keeps of services and groups."""
+"""Records of services and groups, as the document store keeps them."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def new_token() -> str:
 
 
 @dataclass(kw_only=True)
-class Version:
+class ServiceVersion:
     """One configuration of a service."""
 
     config: Json
@@ -46,7 +46,7 @@ class ServiceRecord:
     workspace_id: str
     created: str
     labels: dict[str, str]
-    versions: list[Version]
+    versions: list[ServiceVersion]
     current: int = 1
     """Number of the version that serves; the first is 1."""
     wanted: str = "Running"
@@ -83,7 +83,7 @@ class ServiceRecord:
     @classmethod
     def from_document(cls, document: Json) -> ServiceRecord:
         """Read what `to_document` wrote."""
-        return cls(**{**document, "versions": [Version(**version) for version in document["versions"]]})
+        return cls(**{**document, "versions": [ServiceVersion(**version) for version in document["versions"]]})
 
 
 @dataclass(kw_only=True)

@@ -1,4 +1,4 @@
-"""The service JSON of EAS: which keys it has, what they must be, and what the emulator makes of them.
+"""Service JSON of EAS: its keys and their values, checked, and read as what an instance needs.
 
 Follows "Parameters of model services" (help.aliyun.com/zh/pai/parameters-of-model-services).
 """
@@ -82,7 +82,7 @@ METADATA_KEYS = frozenset(
 
 
 @dataclass(frozen=True)
-class Check:
+class HealthCheck:
     """One probe of a container; `path` None: the port must take a connection."""
 
     port: int
@@ -96,13 +96,13 @@ class Check:
 
 
 # The cloud's defaults (first check after 15 s, then every 10 s) are for machines that first pull an image.
-_AT_START = Check(0)
-_WHILE_SERVING = Check(0, period=1.0, failures=3)
+_AT_START = HealthCheck(0)
+_WHILE_SERVING = HealthCheck(0, period=1.0, failures=3)
 
 
 @dataclass(frozen=True, kw_only=True)
 class ServiceSpec:
-    """What an instance needs to run, read from a service JSON."""
+    """The needs of an instance, read from a service JSON."""
 
     name: str
     group: str | None
@@ -111,9 +111,9 @@ class ServiceSpec:
     port: int
     environment: dict[str, str]
     mounts: tuple[Mount, ...]
-    startup: Check
-    liveness: Check | None
-    health: Check | None
+    startup: HealthCheck
+    liveness: HealthCheck | None
+    health: HealthCheck | None
     token: str | None
     image: str
     memory: int
@@ -142,7 +142,7 @@ def parse(config: Json) -> ServiceSpec:
         environment={str(item["name"]): str(item.get("value", "")) for item in _items(container, "env", ("name",))},
         mounts=_mounts(config),
         startup=_check(container, "startup_check", port, _AT_START)
-        or (replace(health, failures=0) if health else Check(port)),
+        or (replace(health, failures=0) if health else HealthCheck(port)),
         liveness=_check(container, "liveness_check", port, _WHILE_SERVING),
         health=health,
         token=config.get("token") or None,
@@ -169,8 +169,8 @@ def only_scales(old: Json, new: Json) -> bool:
     return merge(old, {"metadata": {"instance": None}}) == merge(new, {"metadata": {"instance": None}})
 
 
-def _refuse_unknown(given: Json, known: frozenset[str], prefix: str) -> None:
-    unknown = sorted(given.keys() - known)
+def _refuse_unknown(parameters: Json, known: frozenset[str], prefix: str) -> None:
+    unknown = sorted(parameters.keys() - known)
     if unknown:
         raise InvalidParameterError(f"{prefix}{unknown[0]} is not a parameter of model services.")
 
@@ -253,21 +253,21 @@ def _script(container: Json) -> str:
     return " ".join([script, *(shlex.quote(str(word)) for word in words)])
 
 
-def _check(container: Json, kind: str, port: int, default: Check) -> Check | None:
-    given = _object(container, kind)
-    if not given:
+def _check(container: Json, kind: str, port: int, default: HealthCheck) -> HealthCheck | None:
+    settings = _object(container, kind)
+    if not settings:
         return None
-    target = _object(given, "http_get") or _object(given, "tcp_socket")
+    target = _object(settings, "http_get") or _object(settings, "tcp_socket")
     if not target:
         raise InvalidParameterError(f"containers[0].{kind} needs http_get or tcp_socket.")
-    return Check(
+    return HealthCheck(
         port=int(target.get("port", port)),
-        path=str(target.get("path", "/")) if "http_get" in given else None,
-        initial_delay=float(given.get("initial_delay_seconds", default.initial_delay)),
-        period=float(given.get("period_seconds", default.period)),
-        timeout=float(given.get("timeout_seconds", default.timeout)),
-        successes=int(given.get("success_threshold", default.successes)),
-        failures=int(given.get("failure_threshold", default.failures)),
+        path=str(target.get("path", "/")) if "http_get" in settings else None,
+        initial_delay=float(settings.get("initial_delay_seconds", default.initial_delay)),
+        period=float(settings.get("period_seconds", default.period)),
+        timeout=float(settings.get("timeout_seconds", default.timeout)),
+        successes=int(settings.get("success_threshold", default.successes)),
+        failures=int(settings.get("failure_threshold", default.failures)),
     )
 
 
