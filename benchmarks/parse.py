@@ -24,7 +24,7 @@ import tempfile
 import time
 from pathlib import Path
 from types import FunctionType
-from typing import Any
+from typing import Any, Generic
 
 from peers import require
 
@@ -122,14 +122,14 @@ def _module_text(module: str, members: list[type]) -> str:
         f"import {base.__name__}"
         for member in members
         for base in member.__bases__
-        if base.__module__ not in (module, "builtins")
+        if base.__module__ not in (module, "builtins", "typing")
     }
     head = ["from __future__ import annotations", *sorted(imports)]
     return "\n".join([*head, *(_class_text(member) for member in members)]) + "\n"
 
 
 def _class_text(found: type) -> str:
-    bases = ", ".join(base.__name__ for base in found.__bases__ if base is not object)
+    bases = ", ".join(base.__name__ for base in found.__bases__ if base not in (object, Generic))
     lines = [f"\n\nclass {found.__name__}({bases}):", f"    {_doc(found)}"]
     for name in ("template_fields", "template_ext", "template_fields_renderers", "ui_color", "name"):
         value = vars(found).get(name)

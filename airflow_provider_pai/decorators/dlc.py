@@ -44,15 +44,7 @@ class _DlcDecoratedOperator(DecoratedOperator, DlcSubmitJobOperator):
     """
 
     custom_operator_name = "@task.pai_dlc"
-    template_fields: Sequence[str] = (
-        *DecoratedOperator.template_fields,
-        *DlcSubmitJobOperator.template_fields,
-        "staging_uri",
-    )
-    template_fields_renderers = {
-        **DecoratedOperator.template_fields_renderers,
-        **DlcSubmitJobOperator.template_fields_renderers,
-    }
+    template_fields: Sequence[str] = ("staging_uri",)
 
     if not hasattr(DecoratedOperator, "xcom_push"):
         # Airflow 3.0 hands it on to where nothing uses it, and operators have it no more.

@@ -1,81 +1,45 @@
-"""The bases of all operators: a connection and a ledger; for jobs, exactly one submit, one wait, one finish."""
+"""Base of the operators: a connection and the audit ledger."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, ClassVar, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
-from airflow.providers.common.compat.module_loading import import_string
-from airflow.providers.common.compat.sdk import AirflowSkipException, BaseOperator
+from airflow.providers.common.compat.sdk import AirflowSkipException
 
+from airflow_provider_pai.connected import Connected, HookT
 from airflow_provider_pai.identity import TaskIdentity
 from airflow_provider_pai.ledger import Event, Ledger
-from airflow_provider_pai.remote import DEFAULT_CONN_ID, Json
+from airflow_provider_pai.remote import Json
 
 if TYPE_CHECKING:
     from airflow_provider_pai.hooks.oss import OssHook
-
-# Key of the task's state store (Airflow 3.3+): the time of a submit before it is made, then the job's id.
-STATE_KEY = "pai_job"
-
-# A submit whose answer was lost is looked for this long before it is made again: lists may lag.
-SETTLE_SECONDS = 15.0
-_SUBMIT_ATTEMPTS = 5
-
-# A killed task has five seconds; for so long it looks for the job of a submit that has not been answered.
-_KILL_LOOK_SECONDS = 3.0
 
 # The stop is asked for this much before the framework's own time-out, which runs none of our code.
 _MAX_MARGIN = timedelta(seconds=10)
 
 
-class PaiOperator(BaseOperator):
+class PaiOperator(Connected[HookT]):
     """Base of the operators.
 
-    :param pai_conn_id: connection of type `pai`. (templated)
-    :param region: overrides the connection's region. (templated)
-    :param workspace_id: overrides the connection's workspace. (templated)
     :param ledger_conn_id: common-sql connection of the audit ledger; by default the `pai` connection's, else an
         SQLite file in AIRFLOW_HOME. (templated)
     """
 
-    hook_path: ClassVar[str] = "airflow_provider_pai.hooks.base.PaiHook"
-    """The hook's class: a path, so that parsing a DAG file imports no hook."""
-    template_fields: Sequence[str] = ("pai_conn_id", "region", "workspace_id", "ledger_conn_id")
+    template_fields: Sequence[str] = ("ledger_conn_id",)
 
-    def __init__(
-        self,
-        *,
-        pai_conn_id: str = DEFAULT_CONN_ID,
-        region: str | None = None,
-        workspace_id: str | None = None,
-        ledger_conn_id: str | None = None,
-        **kwargs: Any,
-    ) -> None:
+    def __init__(self, *, ledger_conn_id: str | None = None, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self.pai_conn_id = pai_conn_id
-        self.region = region
-        self.workspace_id = workspace_id
         self.ledger_conn_id = ledger_conn_id
-
-    @property
-    def hook_arguments(self) -> Json:
-        """Return what builds a hook on this operator's connection."""
-        return {"pai_conn_id": self.pai_conn_id, "region": self.region, "workspace_id": self.workspace_id}
-
-    @cached_property
-    def hook(self) -> Any:
-        """Return the operator's hook."""
-        return import_string(self.hook_path)(**self.hook_arguments)
 
     @cached_property
     def oss(self) -> OssHook:
         """Return the OSS hook of the same connection."""
         from airflow_provider_pai.hooks.oss import OssHook
 
-        return self.hook.sibling(OssHook)  # type: ignore[no-any-return]
+        return self.hook.sibling(OssHook)
 
     def identity(self, context: Any) -> TaskIdentity:
         """Return the key of this task instance's external work."""

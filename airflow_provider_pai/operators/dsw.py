@@ -20,7 +20,7 @@ from airflow_provider_pai.states import DSW_INSTANCE, Verdict
 from airflow_provider_pai.uri import OssUri
 
 if TYPE_CHECKING:
-    from airflow_provider_pai.hooks.dsw import DswHook
+    from airflow_provider_pai.hooks.dsw import DswHook, DswRunHook
 
 RUN_PATH = f"{MOUNT_ROOT}/run"
 
@@ -47,7 +47,7 @@ cd "$$PAI_CODE_DIR"
 AFTER_CHOICES = ("stop", "delete", "keep")
 
 
-class DswRunCommandOperator(WorkloadOperator):
+class DswRunCommandOperator(WorkloadOperator["DswRunHook"]):
     """Run a command on a DSW instance of its own; the instance is stopped after it.
 
     DSW has no API that runs a command: the instance is created with the command as its on-start script, which leaves
@@ -65,12 +65,10 @@ class DswRunCommandOperator(WorkloadOperator):
     :param instance: merged over the CreateInstance body, in the API's field names. (templated)
     """
 
-    hook_path = "airflow_provider_pai.hooks.dsw.DswRunHook"
     link = DswInstanceLink
     operator_extra_links = (DswInstanceLink(),)
     ui_color = "#d6eaff"
     template_fields: Sequence[str] = (
-        *WorkloadOperator.template_fields,
         "run_uri",
         "ecs_spec",
         "resource_config",
@@ -96,6 +94,13 @@ class DswRunCommandOperator(WorkloadOperator):
         self.resource_id = resource_id
         self.after = after
         self.instance = instance
+
+    @property
+    def hook_class(self) -> type[DswRunHook]:
+        """Return the hook's class."""
+        from airflow_provider_pai.hooks.dsw import DswRunHook
+
+        return DswRunHook
 
     def check(self) -> None:
         """Refuse bad input."""
@@ -224,7 +229,7 @@ class DswRunNotebookOperator(DswRunCommandOperator):
     :param notebook: path of the notebook, relative to the code's folder, or absolute. (templated)
     """
 
-    template_fields: Sequence[str] = (*DswRunCommandOperator.template_fields, "notebook")
+    template_fields: Sequence[str] = ("notebook",)
     executed_name: ClassVar[str] = "executed.ipynb"
 
     def __init__(self, *, notebook: str, **kwargs: Any) -> None:
@@ -250,15 +255,14 @@ class DswRunNotebookOperator(DswRunCommandOperator):
         return {**facts, "notebook_uri": str(OssUri.parse(job.facts["run_uri"]).join(self.executed_name))}
 
 
-class _InstanceOperator(PaiOperator):
+class _InstanceOperator(PaiOperator["DswHook"]):
     """Base of the operators on an instance that exists.
 
     :param instance_id: the instance. (templated)
     :param wait_for_completion: wait until it is there.
     """
 
-    hook_path = "airflow_provider_pai.hooks.dsw.DswHook"
-    template_fields: Sequence[str] = (*PaiOperator.template_fields, "instance_id")
+    template_fields: Sequence[str] = ("instance_id",)
 
     def __init__(
         self, *, instance_id: str, wait_for_completion: bool = True, poll_interval: float = 5, **kwargs: Any
@@ -268,9 +272,16 @@ class _InstanceOperator(PaiOperator):
         self.wait_for_completion = wait_for_completion
         self.poll_interval = poll_interval
 
+    @property
+    def hook_class(self) -> type[DswHook]:
+        """Return the hook's class."""
+        from airflow_provider_pai.hooks.dsw import DswHook
+
+        return DswHook
+
     def wait_for(self, verdict: Verdict) -> str:
         """Wait for a resting or a usable instance and return its status."""
-        hook: DswHook = self.hook
+        hook = self.hook
         if not self.wait_for_completion:
             return hook.get(self.instance_id).status
         job = hook.wait(

@@ -6,8 +6,8 @@ import time
 from abc import abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any, ClassVar, NoReturn
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, ClassVar, NoReturn, TypeVar
 
 from airflow.providers.common.compat.sdk import Stats, conf
 
@@ -33,11 +33,10 @@ _SUBMIT_ATTEMPTS = 5
 # A killed task has five seconds; for so long it looks for the job of a submit that has not been answered.
 _KILL_LOOK_SECONDS = 3.0
 
-# The stop is asked for this much before the framework's own time-out, which runs none of our code.
-_MAX_MARGIN = timedelta(seconds=10)
+JobHookT = TypeVar("JobHookT", bound="JobHook")
 
 
-class PaiJobOperator(PaiOperator):
+class PaiJobOperator(PaiOperator[JobHookT]):
     """Base of the operators that run a job: exactly one, whatever happens to the worker.
 
     :param deferrable: wait in the triggerer.
@@ -97,7 +96,7 @@ class PaiJobOperator(PaiOperator):
         if "job" in event:
             return self.finish(context, RemoteJob(**event["job"]))
         with self._leaving(context):
-            job: RemoteJob = self.hook.get(self._job_id)  # what the trigger met, the worker meets too, as a typed error
+            job = self.hook.get(self._job_id)  # what the trigger met, the worker meets too, as a typed error
             if event.get("timed_out"):
                 raise PaiTimeoutError(f"{job.job_id} was {job.status} when execution_timeout passed")
             if not self.hook.states.is_final(job.status):
@@ -117,7 +116,7 @@ class PaiJobOperator(PaiOperator):
 
         :raises PaiJobFailedError: with the reason and the last lines of the logs.
         """
-        hook: JobHook = self.hook
+        hook = self.hook
         if hook.states.judge(job.status) is not Verdict.SUCCEEDED:
             Stats.incr("pai.job.failed", tags={"service": hook.service})
             raise hook.failure(job)
@@ -151,7 +150,7 @@ class PaiJobOperator(PaiOperator):
         return []
 
     def _find_or_submit(self, context: Any, identity: TaskIdentity) -> str:
-        hook: JobHook = self.hook
+        hook = self.hook
         stored = self._stored(context)
         first = identity.try_number <= 1 and not stored
         decision = decide(self._jobs(identity, stored.get("job_id")), identity.cycle, hook.states, first=first)
@@ -173,8 +172,9 @@ class PaiJobOperator(PaiOperator):
 
     def _jobs(self, identity: TaskIdentity, job_id: str | None = None) -> list[TaggedJob]:
         """Return the task's jobs as they are now, and one whose id is known: lists may be behind."""
-        jobs = {job.job_id: job for job in self.hook.find(identity)}
-        unsure = {name for name, job in jobs.items() if not self.hook.states.is_final(job.status)}
+        listed = self.hook.find(identity)
+        jobs: dict[str, TaggedJob | None] = {job.job_id: job for job in listed}
+        unsure = {job.job_id for job in listed if not self.hook.states.is_final(job.status)}
         for name in unsure | set(filter(None, [job_id])):
             try:
                 jobs[name] = self.hook.get(name).tagged
@@ -203,7 +203,7 @@ class PaiJobOperator(PaiOperator):
                 break
             self._store(context, {"submitting_since": datetime.now(UTC).isoformat()})
             try:
-                return str(self.hook.submit(body))
+                return self.hook.submit(body)
             except PaiTransientError as error:
                 lost = error
             self.log.warning("No answer to the submit, looking whether it was carried out: %s", lost)
@@ -244,7 +244,7 @@ class PaiJobOperator(PaiOperator):
 
     def _wait(self, context: Any, job: RemoteJob) -> RemoteJob:
         """Return the job once it has ended; a deferrable operator hands it to the triggerer."""
-        hook: JobHook = self.hook
+        hook = self.hook
         if hook.states.is_final(job.status):
             copy = LogCopy(hook, job.job_id, self.log_interval)
             if copy.due():

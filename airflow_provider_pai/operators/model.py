@@ -7,16 +7,15 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_provider_pai.exceptions import PaiConfigError
 from airflow_provider_pai.ledger import Event, EventKind
-from airflow_provider_pai.operators.base import PaiOperator
+from airflow_provider_pai.operators.eas.base import EasOperator
 from airflow_provider_pai.operators.eas.spec import read_given
 from airflow_provider_pai.remote import Json
 
 if TYPE_CHECKING:
     from airflow_provider_pai.artifact import ModelArtifact
-    from airflow_provider_pai.hooks.eas import EasHook
 
 
-class ModelGateOperator(PaiOperator):
+class ModelGateOperator(EasOperator):
     """Let a model through if a metric is no worse than that of the model that serves, minus a tolerance.
 
     What stands behind the gate is skipped with it when the model does not get through. Returns `{"metric",
@@ -29,10 +28,8 @@ class ModelGateOperator(PaiOperator):
     :param minimum: what it must reach in any case. (templated)
     """
 
-    hook_path = "airflow_provider_pai.hooks.eas.EasHook"
     ui_color = "#f2ecd9"
     template_fields: Sequence[str] = (
-        *PaiOperator.template_fields,
         "artifact",
         "group",
         "metric",
@@ -90,7 +87,7 @@ class ModelGateOperator(PaiOperator):
         from airflow_provider_pai.canary.weights import carriers
         from airflow_provider_pai.manifests import served_artifact
 
-        hook: EasHook = self.hook
+        hook = self.hook
         found = [served_artifact(self.oss, hook.describe(member.name)) for member in carriers(hook.group(self.group))]
         return [artifact for artifact in found if artifact and self.metric in artifact.metrics]
 

@@ -1,14 +1,12 @@
-"""The base of the sensors: one check, asked in the worker or in the triggerer."""
+"""Bases of the sensors: one check, asked in the worker or in the triggerer."""
 
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
-from functools import cached_property
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
-from airflow.providers.common.compat.module_loading import import_string
 from airflow.providers.common.compat.sdk import (
     AirflowSensorTimeout,
     AirflowSkipException,
@@ -17,52 +15,40 @@ from airflow.providers.common.compat.sdk import (
     conf,
 )
 
-from airflow_provider_pai.exceptions import PaiError
-from airflow_provider_pai.remote import DEFAULT_CONN_ID, Json
+from airflow_provider_pai.connected import Connected, HookT
+from airflow_provider_pai.exceptions import PaiError, PaiTransientError
+from airflow_provider_pai.remote import Json, RemoteJob
+from airflow_provider_pai.states import Verdict
 from airflow_provider_pai.triggers.base import PollTrigger
 
+if TYPE_CHECKING:
+    from airflow_provider_pai.hooks.base import WatchedHook
+    from airflow_provider_pai.links import PaiLink
 
-class PaiSensor(BaseSensorOperator):
+WatchedHookT = TypeVar("WatchedHookT", bound="WatchedHook")
+
+
+class PaiSensor(Connected[HookT], BaseSensorOperator):
     """Base of the sensors.
 
-    :param pai_conn_id: connection of type `pai`. (templated)
-    :param region: overrides the connection's region. (templated)
     :param deferrable: wait in the triggerer.
     """
-
-    hook_path: ClassVar[str]
-    """The hook's class: a path, so that parsing a DAG file imports no hook."""
-    template_fields: Sequence[str] = ("pai_conn_id", "region")
 
     def __init__(
         self,
         *,
-        pai_conn_id: str = DEFAULT_CONN_ID,
-        region: str | None = None,
         deferrable: bool = conf.getboolean("operators", "default_deferrable", fallback=False),
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        self.pai_conn_id = pai_conn_id
-        self.region = region
         self.deferrable = deferrable
-
-    @property
-    def hook_arguments(self) -> Json:
-        """Return what builds a hook on this sensor's connection."""
-        return {"pai_conn_id": self.pai_conn_id, "region": self.region}
-
-    @cached_property
-    def hook(self) -> Any:
-        """Return the sensor's hook."""
-        return import_string(self.hook_path)(**self.hook_arguments)
 
     @abstractmethod
     def check(self) -> Any | None:
         """Look once; return what was waited for, or None."""
 
     @abstractmethod
-    def make_trigger(self, poll_interval: float, deadline: str) -> PollTrigger:
+    def make_trigger(self, poll_interval: float, deadline: str) -> PollTrigger[Any]:
         """Return the trigger that looks in the same way; its event bears `found`."""
 
     def result(self, context: Any, found: Any) -> Any:
@@ -97,3 +83,60 @@ class PaiSensor(BaseSensorOperator):
         if self.soft_fail:
             raise AirflowSkipException(message)
         raise AirflowSensorTimeout(message)
+
+
+class RemoteSensor(PaiSensor[WatchedHookT]):
+    """Base of the sensors that wait for one job or service, and never change it."""
+
+    link: ClassVar[type[PaiLink]]
+
+    @abstractmethod
+    def watched(self) -> str:
+        """Return the name of what is waited for.
+
+        :raises PaiConfigError: there is none.
+        """
+
+    @abstractmethod
+    def judge(self, job: RemoteJob) -> Verdict:
+        """Return what a look means; what has failed does not become as awaited by itself."""
+
+    @abstractmethod
+    def facts(self, job: RemoteJob) -> Json:
+        """Return the XCom."""
+
+    def progress(self, job: RemoteJob) -> str:
+        """Return what the log says of one that is waited for."""
+        return f"{job.job_id} is {job.status}"
+
+    def execute(self, context: Any) -> Any:
+        """Keep the link to the page in the console, then wait."""
+        self.link.persist(context, self.hook.console_url(self.watched()))
+        return super().execute(context)
+
+    def check(self) -> Json | None:
+        """Look once."""
+        try:
+            job = self.hook.get(self.watched())
+        except PaiTransientError as error:
+            self.log.warning("%s: no answer, waiting on: %s", self.watched(), error)
+            return None
+        return self._found(job)
+
+    def execute_complete(self, context: Any, event: Mapping[str, Any]) -> Any:
+        """Go on where the trigger left off."""
+        found = {"found": self._found(RemoteJob(**event["job"]))} if "job" in event else {}
+        return super().execute_complete(context, {**event, **found})
+
+    def _found(self, job: RemoteJob) -> Json | None:
+        """Return the XCom of one that is as awaited, None while it is not.
+
+        :raises PaiJobFailedError: it will not become so, with the reason and the last lines of its logs.
+        """
+        verdict = self.judge(job)
+        if verdict is Verdict.FAILED:
+            raise self.hook.failure(job)
+        if verdict is Verdict.SUCCEEDED:
+            return self.facts(job)
+        self.log.info("%s", self.progress(job))
+        return None

@@ -2,61 +2,57 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
-from airflow_provider_pai.exceptions import PaiConfigError, PaiTransientError
+from airflow_provider_pai.exceptions import PaiConfigError
 from airflow_provider_pai.links import DlcJobLink
 from airflow_provider_pai.remote import Json, RemoteJob
-from airflow_provider_pai.sensors.base import PaiSensor
-from airflow_provider_pai.states import Verdict
+from airflow_provider_pai.sensors.base import RemoteSensor
+from airflow_provider_pai.states import DLC_JOB, Verdict
 from airflow_provider_pai.triggers.job import PaiJobTrigger
 
+if TYPE_CHECKING:
+    from airflow_provider_pai.hooks.dlc import DlcHook
 
-class DlcJobSensor(PaiSensor):
+
+class DlcJobSensor(RemoteSensor["DlcHook"]):
     """Wait until a job that something else has made has succeeded; never stops it.
 
     Returns `{"job_id", "status", "url"}`. A job that ends otherwise raises `PaiJobFailedError` with its reason and
     the last lines of its logs.
 
     :param job_id: the job. (templated)
-    :param workspace_id: overrides the connection's workspace. (templated)
     """
 
-    hook_path = "airflow_provider_pai.hooks.dlc.DlcHook"
+    link = DlcJobLink
     operator_extra_links = (DlcJobLink(),)
-    template_fields: Sequence[str] = (*PaiSensor.template_fields, "workspace_id", "job_id")
+    template_fields: Sequence[str] = ("job_id",)
 
-    def __init__(self, *, job_id: str, workspace_id: str | None = None, **kwargs: Any) -> None:
+    def __init__(self, *, job_id: str, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.job_id = job_id
-        self.workspace_id = workspace_id
 
     @property
-    def hook_arguments(self) -> Json:
-        """Return what builds a hook on this sensor's connection."""
-        return {**super().hook_arguments, "workspace_id": self.workspace_id}
+    def hook_class(self) -> type[DlcHook]:
+        """Return the hook's class."""
+        from airflow_provider_pai.hooks.dlc import DlcHook
 
-    def execute(self, context: Any) -> Any:
-        """Keep the link to the job's page, then wait."""
+        return DlcHook
+
+    def watched(self) -> str:
+        """Return the job's id."""
         if not isinstance(self.job_id, str) or not self.job_id.strip():
             raise PaiConfigError("job_id", self.job_id, "it must be the id of a DLC job")
-        DlcJobLink.persist(context, self.hook.console_url(self.job_id))
-        return super().execute(context)
+        return self.job_id
 
-    def check(self) -> Json | None:
-        """Look at the job once."""
-        try:
-            job = self.hook.get(self.job_id)
-        except PaiTransientError as error:
-            self.log.warning("%s: no answer, waiting on: %s", self.job_id, error)
-            return None
-        return self._judge(job)
+    def judge(self, job: RemoteJob) -> Verdict:
+        """Return what the job's status means."""
+        return DLC_JOB.judge(job.status)
 
-    def execute_complete(self, context: Any, event: Mapping[str, Any]) -> Any:
-        """Go on where the trigger left off."""
-        found = {"found": self._judge(RemoteJob(**event["job"]))} if "job" in event else {}
-        return super().execute_complete(context, {**event, **found})
+    def facts(self, job: RemoteJob) -> Json:
+        """Return the XCom."""
+        return {"job_id": job.job_id, "status": job.status, "url": self.hook.console_url(job.job_id)}
 
     def make_trigger(self, poll_interval: float, deadline: str) -> PaiJobTrigger:
         """Return the trigger; the job is not the sensor's to stop."""
@@ -69,16 +65,3 @@ class DlcJobSensor(PaiSensor):
             cancel_on_kill=False,
             task={},
         )
-
-    def _judge(self, job: RemoteJob) -> Json | None:
-        """Return the facts of a job that has succeeded, None while it runs.
-
-        :raises PaiJobFailedError: it has ended otherwise.
-        """
-        states = self.hook.states
-        if not states.is_final(job.status):
-            self.log.info("%s is %s", job.job_id, job.status)
-            return None
-        if states.judge(job.status) is not Verdict.SUCCEEDED:
-            raise self.hook.failure(job)
-        return {"job_id": job.job_id, "status": job.status, "url": self.hook.console_url(job.job_id)}

@@ -22,10 +22,20 @@ from airflow_provider_pai.triggers.oss_listings import find_now
 from airflow_provider_pai.triggers.oss_quiet import Quiet
 
 if TYPE_CHECKING:
+    from airflow_provider_pai.hooks.oss import OssHook
     from airflow_provider_pai.hooks.oss.objects import ObjectInfo
 
 
-class OssKeySensor(PaiSensor):
+class _OssSensor(PaiSensor["OssHook"]):
+    @property
+    def hook_class(self) -> type[OssHook]:
+        """Return the hook's class."""
+        from airflow_provider_pai.hooks.oss import OssHook
+
+        return OssHook
+
+
+class OssKeySensor(_OssSensor):
     """Wait until there is an object for every address; returns the addresses of the objects.
 
     :param uri: `oss://bucket/key`, one or a list; `*`, `?` and `[…]` are wildcards. (templated)
@@ -33,8 +43,7 @@ class OssKeySensor(PaiSensor):
     :param check_fn: called in the worker with the list of `{"uri", "size", "etag", "last_modified"}`; false: wait on.
     """
 
-    hook_path = "airflow_provider_pai.hooks.oss.OssHook"
-    template_fields: Sequence[str] = (*PaiSensor.template_fields, "uri")
+    template_fields: Sequence[str] = ("uri",)
 
     def __init__(
         self,
@@ -95,7 +104,7 @@ class OssKeySensor(PaiSensor):
         return super().execute_complete(context, event)
 
 
-class OssPrefixUnchangedSensor(PaiSensor):
+class OssPrefixUnchangedSensor(_OssSensor):
     """Wait until nothing below a prefix has come, changed or gone for some time; returns the objects' addresses.
 
     Times are OSS's. What has been deleted is noticed from the first look on.
@@ -105,8 +114,7 @@ class OssPrefixUnchangedSensor(PaiSensor):
     :param min_objects: how many objects there must be.
     """
 
-    hook_path = "airflow_provider_pai.hooks.oss.OssHook"
-    template_fields: Sequence[str] = (*PaiSensor.template_fields, "uri")
+    template_fields: Sequence[str] = ("uri",)
 
     def __init__(self, *, uri: str, quiet_seconds: float = 300.0, min_objects: int = 1, **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -146,7 +154,7 @@ class OssPrefixUnchangedSensor(PaiSensor):
         )
 
 
-class OssArtifactSensor(PaiSensor):
+class OssArtifactSensor(_OssSensor):
     """Wait for a complete artifact: a manifest whose files are all there with their size and CRC64.
 
     A missing, torn or older manifest keeps waiting, and the log says what is wrong. Returns the artifact as a dict.
@@ -157,8 +165,7 @@ class OssArtifactSensor(PaiSensor):
     :param ledger_conn_id: common-sql connection of the audit ledger; by default an SQLite file in AIRFLOW_HOME.
     """
 
-    hook_path = "airflow_provider_pai.hooks.oss.OssHook"
-    template_fields: Sequence[str] = (*PaiSensor.template_fields, "artifact", "newer_than", "ledger_conn_id")
+    template_fields: Sequence[str] = ("artifact", "newer_than", "ledger_conn_id")
 
     def __init__(
         self,

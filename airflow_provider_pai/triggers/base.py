@@ -7,9 +7,8 @@ import random
 from abc import abstractmethod
 from collections.abc import AsyncIterator, Awaitable
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
-from airflow.providers.common.compat.module_loading import import_string
 from airflow.providers.common.compat.version_compat import AIRFLOW_V_3_0_PLUS
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
@@ -20,7 +19,10 @@ if TYPE_CHECKING:
     from airflow_provider_pai.hooks.base import PaiHook
 
 
-class PollTrigger(BaseTrigger):
+HookT = TypeVar("HookT", bound="PaiHook")
+
+
+class PollTrigger(BaseTrigger, Generic[HookT]):
     """Looks at something remote again and again until there is an event.
 
     The remote state is read first, clocks are read second. Transient errors never end the wait before the
@@ -31,7 +33,6 @@ class PollTrigger(BaseTrigger):
     :param deadline: ISO 8601; None: no end.
     """
 
-    hook_path: str = ""
     delay: float = 0.0
     """Seconds before the first look."""
 
@@ -53,27 +54,32 @@ class PollTrigger(BaseTrigger):
             "deadline": self.deadline,
         }
 
-    def make_hook(self) -> PaiHook:
+    @property
+    @abstractmethod
+    def hook_class(self) -> type[HookT]:
+        """Return the hook's class, imported here: a DAG file that is parsed imports triggers, too."""
+
+    def make_hook(self) -> HookT:
         """Build the hook; one look is one call, since the loop itself is the retry."""
-        hook = cast("PaiHook", import_string(self.hook_path)(**self.hook_arguments))
+        hook = self.hook_class(**self.hook_arguments)
         hook.retry_seconds = 0
         return hook
 
-    async def connected(self) -> PaiHook:
+    async def connected(self) -> HookT:
         """Return a hook whose connection is read."""
         hook = self.make_hook()
         await hook.load_connection()
         return hook
 
     @abstractmethod
-    async def poll(self, hook: Any) -> Json | None:
+    async def poll(self, hook: HookT) -> Json | None:
         """Look once; return the event's payload, or None to wait on."""
 
     def subject(self) -> Json:
         """Return what every event of this trigger names."""
         return {}
 
-    def rest(self, hook: Any, seconds: float) -> Awaitable[Any]:
+    def rest(self, hook: HookT, seconds: float) -> Awaitable[Any]:
         """Let time pass before a look."""
         return asyncio.sleep(seconds)
 
@@ -81,7 +87,7 @@ class PollTrigger(BaseTrigger):
         """Return the pause after one that ended without an answer: longer, with jitter, at most eight intervals."""
         return min(pause * random.uniform(1.2, 2), 8 * self.poll_interval)  # noqa: S311 - jitter
 
-    async def on_deadline(self, hook: Any) -> Json:
+    async def on_deadline(self, hook: HookT) -> Json:
         """Return the event's payload when the deadline passes."""
         return {**self.subject(), "timed_out": True}
 
@@ -99,7 +105,7 @@ class PollTrigger(BaseTrigger):
     async def on_cancelled(self) -> None:
         """Do what must be done when the wait is cancelled."""
 
-    async def _wait(self, hook: Any) -> Json:
+    async def _wait(self, hook: HookT) -> Json:
         """Wait for the event's payload. Thousands wait here at the same time: every frame below this one counts."""
         pause = self.poll_interval
         rest = self.delay
@@ -131,7 +137,7 @@ _under_way: set[asyncio.Task[None]] = set()
 _AIRFLOW_CALLS_ON_KILL = hasattr(BaseTrigger, "on_kill")
 
 
-class OwningTrigger(PollTrigger):
+class OwningTrigger(PollTrigger[HookT]):
     """A trigger whose task owns something remote, which must not go on when the task is ended without it.
 
     :param task: dag_id, run_id, task_id and map_index of the task.
@@ -161,7 +167,7 @@ class OwningTrigger(PollTrigger):
             self.log.exception("Could not end what the task owns")
 
     @abstractmethod
-    def end(self, hook: Any) -> None:
+    def end(self, hook: HookT) -> None:
         """End what is remote; called in a thread."""
 
     async def on_kill(self) -> None:

@@ -1,9 +1,9 @@
-"""Waits for an EAS service in the triggerer."""
+"""Triggers that wait for an EAS service."""
 
 from __future__ import annotations
 
 import asyncio
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from airflow_provider_pai.exceptions import PaiApiError
 from airflow_provider_pai.hooks.eas.goals import Undo, Until
@@ -11,9 +11,23 @@ from airflow_provider_pai.hooks.waiting import Watch
 from airflow_provider_pai.remote import Json
 from airflow_provider_pai.triggers.base import OwningTrigger
 
+if TYPE_CHECKING:
+    from airflow_provider_pai.hooks.eas import EasHook
 
-class EasServiceTrigger(OwningTrigger):
-    """Yields `{"name", "service": …}` when a service is what it was to become, or will not become so by itself.
+
+class EasTrigger(OwningTrigger["EasHook"]):
+    """Base of the triggers that watch EAS."""
+
+    @property
+    def hook_class(self) -> type[EasHook]:
+        """Return the hook's class."""
+        from airflow_provider_pai.hooks.eas import EasHook
+
+        return EasHook
+
+
+class EasServiceTrigger(EasTrigger):
+    """Yields `{"job_id", "job": …}` when a service is what it was to become, or will not become so by itself.
 
     When the deadline passes or the task is ended it undoes what the task began.
 
@@ -21,8 +35,6 @@ class EasServiceTrigger(OwningTrigger):
     :param goal: `hooks.eas.goals.Until` as a dict.
     :param undo: `hooks.eas.goals.Undo` as a dict; None: what was begun is left alone.
     """
-
-    hook_path = "airflow_provider_pai.hooks.eas.EasHook"
 
     def __init__(self, *, service: str, goal: Json, undo: Json | None = None, **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -37,16 +49,16 @@ class EasServiceTrigger(OwningTrigger):
 
     def subject(self) -> Json:
         """Return the service's name."""
-        return {"name": self.service}
+        return {"job_id": self.service}
 
-    async def poll(self, hook: Any) -> Json | None:
+    async def poll(self, hook: EasHook) -> Json | None:
         """Look at the service once."""
         service = await asyncio.to_thread(hook.get, self.service)
         self._watch = self._watch or Watch(hook, self.service)
         self._watch.note(service)
-        return {**self.subject(), "service": service.to_dict()} if Until(**self.goal).is_over(service) else None
+        return {**self.subject(), "job": service.to_dict()} if Until(**self.goal).is_over(service) else None
 
-    async def on_deadline(self, hook: Any) -> Json:
+    async def on_deadline(self, hook: EasHook) -> Json:
         """Undo what the task began; what does not answer now the worker undoes."""
         hook.retry_seconds = self.kill_seconds
         try:
@@ -55,7 +67,7 @@ class EasServiceTrigger(OwningTrigger):
             self.log.warning("%s could not be undone here: %s", self.service, error)
         return {**await super().on_deadline(hook), "status": self._watch.status if self._watch else "not seen"}
 
-    def end(self, hook: Any) -> None:
+    def end(self, hook: EasHook) -> None:
         """Undo what the task began."""
         if self.undo is not None:
             Undo(**self.undo).carry_out(hook, self.service)

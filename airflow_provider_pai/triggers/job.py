@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, cast
+
+from airflow.providers.common.compat.module_loading import import_string
 
 from airflow_provider_pai.hooks.waiting import LogCopy, Watch
 from airflow_provider_pai.remote import Json, RemoteJob
@@ -13,13 +15,13 @@ from airflow_provider_pai.triggers.base import OwningTrigger
 from airflow_provider_pai.triggers.hub import hub_of, next_tick
 
 if TYPE_CHECKING:
-    from airflow_provider_pai.hooks.base import PaiHook
+    from airflow_provider_pai.hooks.base import JobHook
 
 # A triggerer takes up a new trigger within seconds.
 _TAKEN_OVER_AFTER = timedelta(minutes=1)
 
 
-class PaiJobTrigger(OwningTrigger):
+class PaiJobTrigger(OwningTrigger["JobHook"]):
     """Yields `{"job": …}` when a job has ended.
 
     At the deadline it asks for the job's stop itself and yields `{"job": …, "timed_out": true}`: the framework's own
@@ -69,16 +71,21 @@ class PaiJobTrigger(OwningTrigger):
         """Return the job's id: `execute_complete` has it whatever happened."""
         return {"job_id": self.job_id}
 
-    async def connected(self) -> PaiHook:
-        """Return the hub's hook, so that all who watch the same account hold but one."""
-        return cast("PaiHook", hub_of(await super().connected()).hook)
+    @property
+    def hook_class(self) -> type[JobHook]:
+        """Return the hook's class."""
+        return cast("type[JobHook]", import_string(self.hook_path))
 
-    def rest(self, hook: Any, seconds: float) -> Awaitable[RemoteJob]:
+    async def connected(self) -> JobHook:
+        """Return the hub's hook, so that all who watch the same account hold but one."""
+        return cast("JobHook", hub_of(await super().connected()).hook)
+
+    def rest(self, hook: JobHook, seconds: float) -> Awaitable[RemoteJob]:
         """Ask the hub for the job as it will be then; it wakes all who are due with their answers."""
         self._answer = hub_of(hook).get(self.job_id, next_tick(seconds, self.poll_interval))
         return self._answer
 
-    async def poll(self, hook: Any) -> Json | None:
+    async def poll(self, hook: JobHook) -> Json | None:
         """Look at the hub's answer."""
         job = self._answer.result()
         self._watch = self._watch or Watch(hook, self.job_id)
@@ -96,7 +103,7 @@ class PaiJobTrigger(OwningTrigger):
             return False
         return datetime.now(UTC) - datetime.fromisoformat(self.deferred_at) > _TAKEN_OVER_AFTER
 
-    async def on_deadline(self, hook: Any) -> Json:
+    async def on_deadline(self, hook: JobHook) -> Json:
         """Ask for the stop and give the job's last state."""
         if self.cancel_on_kill:
             self.log.info("The deadline %s has come: stopping %s", self.deadline, self.job_id)
@@ -108,7 +115,7 @@ class PaiJobTrigger(OwningTrigger):
         if self.cancel_on_kill:
             await super().on_kill()
 
-    def end(self, hook: Any) -> None:
+    def end(self, hook: JobHook) -> None:
         """Ask for the job's stop."""
         self.log.info("The task was ended: stopping %s", self.job_id)
         hook.request_stop(self.job_id)

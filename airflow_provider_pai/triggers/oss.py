@@ -13,26 +13,31 @@ from airflow_provider_pai.triggers.oss_listings import ListingHub
 from airflow_provider_pai.triggers.oss_quiet import Quiet
 
 if TYPE_CHECKING:
-    from airflow_provider_pai.hooks.base import PaiHook
+    from airflow_provider_pai.hooks.oss import OssHook
     from airflow_provider_pai.hooks.oss.objects import ObjectInfo
 
-OSS_HOOK = "airflow_provider_pai.hooks.oss.OssHook"
+
+class _OssTrigger(PollTrigger["OssHook"]):
+    @property
+    def hook_class(self) -> type[OssHook]:
+        """Return the hook's class."""
+        from airflow_provider_pai.hooks.oss import OssHook
+
+        return OssHook
 
 
-class ListingTrigger(PollTrigger):
+class ListingTrigger(_OssTrigger):
     """Looks through the hub, so that all who watch the same account share their listings."""
 
-    hook_path = OSS_HOOK
-
-    async def connected(self) -> PaiHook:
+    async def connected(self) -> OssHook:
         """Return the hub's hook."""
-        return cast("PaiHook", hub_for(ListingHub, await super().connected()).hook)
+        return cast("OssHook", hub_for(ListingHub, await super().connected()).hook)
 
-    async def rest(self, hook: Any, seconds: float) -> None:
+    async def rest(self, hook: OssHook, seconds: float) -> None:
         """Say when to look next; the hub waits for it."""
         self._due = next_tick(seconds, self.poll_interval)
 
-    async def find(self, hook: Any, uris: list[str]) -> list[list[ObjectInfo]]:
+    async def find(self, hook: OssHook, uris: list[str]) -> list[list[ObjectInfo]]:
         """Return the objects that fit each address."""
         hub = hub_for(ListingHub, hook)
         return list(await asyncio.gather(*(hub.find(uri, self._due) for uri in uris)))
@@ -56,7 +61,7 @@ class OssKeyTrigger(ListingTrigger):
         """Return the constructor's arguments."""
         return {**super().arguments(), "uris": self.uris, "min_size": self.min_size, "delay": self.delay}
 
-    async def poll(self, hook: Any) -> Json | None:
+    async def poll(self, hook: OssHook) -> Json | None:
         """Look for all of them."""
         found = dict(zip(self.uris, await self.find(hook, self.uris), strict=True))
         complete, missing = sort_found(found, self.min_size)
@@ -85,7 +90,7 @@ class OssPrefixUnchangedTrigger(ListingTrigger):
         own = {"uri": self.uri, "quiet_seconds": self.quiet_seconds, "min_objects": self.min_objects}
         return {**super().arguments(), **own}
 
-    async def poll(self, hook: Any) -> Json | None:
+    async def poll(self, hook: OssHook) -> Json | None:
         """Look at the whole prefix."""
         (infos,) = await self.find(hook, [self.uri])
         if reason := self._quiet.restless(infos):
@@ -94,15 +99,13 @@ class OssPrefixUnchangedTrigger(ListingTrigger):
         return {"found": [str(info.uri) for info in infos]}
 
 
-class OssArtifactTrigger(PollTrigger):
+class OssArtifactTrigger(_OssTrigger):
     """Yields `{"found": artifact}` when the manifest is there, fits every file, and is the one that is awaited.
 
     :param uri: the artifact's prefix.
     :param digest: that it must have; empty: any.
     :param newer_than: ISO 8601; the end of its data interval must lie behind.
     """
-
-    hook_path = OSS_HOOK
 
     def __init__(self, *, uri: str, digest: str = "", newer_than: str | None = None, **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -114,7 +117,7 @@ class OssArtifactTrigger(PollTrigger):
         """Return the constructor's arguments."""
         return {**super().arguments(), "uri": self.uri, "digest": self.digest, "newer_than": self.newer_than}
 
-    async def poll(self, hook: Any) -> Json | None:
+    async def poll(self, hook: OssHook) -> Json | None:
         """Read and verify the manifest."""
         from airflow_provider_pai.manifests import check_awaited, read_artifact
 

@@ -16,6 +16,7 @@ from airflow_provider_pai.remote import Json
 from airflow_provider_pai.triggers.oss import ListingTrigger
 
 if TYPE_CHECKING:
+    from airflow_provider_pai.hooks.oss import OssHook
     from airflow_provider_pai.hooks.oss.objects import ObjectInfo
 
 # Airflow 2.11 has no event triggers.
@@ -95,7 +96,7 @@ class OssObjectTrigger(ListingTrigger, _Base):  # type: ignore[misc]
         own = {"uri": self.uri, "poll_interval": self.poll_interval, "existing": self.existing, "asset": self.asset}
         return {**self.hook_arguments, **own}
 
-    async def poll(self, hook: Any) -> Json | None:
+    async def poll(self, hook: OssHook) -> Json | None:
         """Not used: this trigger does not end with its first event."""
         raise NotImplementedError
 
@@ -120,7 +121,7 @@ class OssObjectTrigger(ListingTrigger, _Base):  # type: ignore[misc]
                 cursor.note(some)
                 await self._keep(cursor)
 
-    async def _look(self, hook: Any) -> list[ObjectInfo]:
+    async def _look(self, hook: OssHook) -> list[ObjectInfo]:
         (infos,) = await self.find(hook, [self.uri])
         return [info for info in infos if not info.uri.key.endswith("/")]
 

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 from airflow_provider_pai.remote import Json
 from airflow_provider_pai.rollouts.approval import gate_of
 from airflow_provider_pai.rollouts.driver import Driver
-from airflow_provider_pai.triggers.base import OwningTrigger
+from airflow_provider_pai.triggers.eas import EasTrigger
 
 if TYPE_CHECKING:
-    from airflow_provider_pai.hooks.base import PaiHook
+    from airflow_provider_pai.hooks.eas import EasHook
     from airflow_provider_pai.rollouts.rollout import RolloutDriver
     from airflow_provider_pai.rollouts.shadow import ShadowDriver
 
@@ -20,31 +20,29 @@ if TYPE_CHECKING:
 _RETRY_SECONDS = 5.0
 
 
-class DriverTrigger(OwningTrigger):
+class DriverTrigger(EasTrigger):
     """Yields `{"end": …}` when what it carries through is over, whatever came of it."""
-
-    hook_path = "airflow_provider_pai.hooks.eas.EasHook"
 
     def __init__(self, *, hook_arguments: Json, task: Json) -> None:
         super().__init__(hook_arguments=hook_arguments, poll_interval=1.0, task=task)
         self._driver: Any = None
 
-    def make_hook(self) -> PaiHook:
+    def make_hook(self) -> EasHook:
         """Build the hook."""
         hook = super().make_hook()
         hook.retry_seconds = _RETRY_SECONDS
         return hook
 
     @abstractmethod
-    def make_driver(self, hook: Any) -> Driver:
+    def make_driver(self, hook: EasHook) -> Driver:
         """Build the driver."""
 
-    def driver(self, hook: Any) -> Any:
+    def driver(self, hook: EasHook) -> Any:
         """Return the driver, which is built once."""
         self._driver = self._driver or self.make_driver(hook)
         return self._driver
 
-    async def poll(self, hook: Any) -> Json | None:
+    async def poll(self, hook: EasHook) -> Json | None:
         """Go on until it is over; the SDK blocks, so every tick has a thread."""
         driver = self.driver(hook)
         while True:
@@ -70,7 +68,7 @@ class CanaryTrigger(DriverTrigger):
         """Return the constructor's arguments."""
         return {"hook_arguments": self.hook_arguments, "rollout": self.rollout, "task": self.task_key}
 
-    def make_driver(self, hook: Any) -> RolloutDriver:
+    def make_driver(self, hook: EasHook) -> RolloutDriver:
         """Build the driver."""
         # Here, as in the operator: a DAG file that is parsed has no use for the canary floor.
         from airflow_provider_pai.rollouts.rollout import RolloutDriver
@@ -79,7 +77,7 @@ class CanaryTrigger(DriverTrigger):
         spec = RolloutSpec.from_dict(self.rollout)
         return RolloutDriver(spec, hook, self.log, gate_of(self.task_key, spec.goal.approval))
 
-    def end(self, hook: Any) -> None:
+    def end(self, hook: EasHook) -> None:
         """Take the candidate out of the traffic."""
         self.log.info("The task was ended: taking the candidate's traffic away")
         self.driver(hook).kill("the task was ended by hand", self.kill_seconds)
@@ -99,13 +97,13 @@ class ShadowTrigger(DriverTrigger):
         """Return the constructor's arguments."""
         return {"hook_arguments": self.hook_arguments, "shadow": self.shadow, "task": self.task_key}
 
-    def make_driver(self, hook: Any) -> ShadowDriver:
+    def make_driver(self, hook: EasHook) -> ShadowDriver:
         """Build the driver."""
         from airflow_provider_pai.rollouts.shadow import ShadowDriver, ShadowSpec
 
         return ShadowDriver(ShadowSpec(**self.shadow), hook, self.log)
 
-    def end(self, hook: Any) -> None:
+    def end(self, hook: EasHook) -> None:
         """Take everything down."""
         self.log.info("The task was ended: taking %s down", self.shadow["shadow"])
         self.driver(hook).kill()

@@ -12,7 +12,7 @@ import pytest
 from airflow_provider_pai.emulator import Emulator
 from airflow_provider_pai.exceptions import PaiError, PaiJobFailedError, PaiPermissionError
 from airflow_provider_pai.hooks.dlc import DlcHook
-from airflow_provider_pai.operators import base
+from airflow_provider_pai.operators import jobs
 from airflow_provider_pai.operators.dlc import DlcSubmitJobOperator
 from tests.conftest import airflow_connection
 from tests.task import Task
@@ -89,7 +89,7 @@ STEPS = {
 @pytest.mark.parametrize("deferrable", [False, True])
 @pytest.mark.parametrize("step", STEPS)
 def test_a_lost_worker_costs_no_second_job(task, monkeypatch, step, deferrable):
-    monkeypatch.setattr(base, "SETTLE_SECONDS", 0.5)
+    monkeypatch.setattr(jobs, "SETTLE_SECONDS", 0.5)
     run = task(deferrable=deferrable)
     lose(run, STEPS[step](), monkeypatch)
     run.run()
@@ -98,7 +98,7 @@ def test_a_lost_worker_costs_no_second_job(task, monkeypatch, step, deferrable):
 
 def test_the_settling_time_counts_from_the_last_submit(task, monkeypatch, pai):
     """The first submits are refused; the worker is lost after the one that is carried out, while lists lag."""
-    monkeypatch.setattr(base, "SETTLE_SECONDS", 1.0)
+    monkeypatch.setattr(jobs, "SETTLE_SECONDS", 1.0)
     pai.account.faults.add(match="api CreateJob", status=503, times=2)
     run = task()
     lose(run, STEPS["after the submit"](), monkeypatch)
@@ -109,7 +109,7 @@ def test_the_settling_time_counts_from_the_last_submit(task, monkeypatch, pai):
 
 
 def test_a_job_whose_answer_was_lost_and_that_failed_is_this_tries_job(task, monkeypatch, pai):
-    monkeypatch.setattr(base, "SETTLE_SECONDS", 2.0)
+    monkeypatch.setattr(jobs, "SETTLE_SECONDS", 2.0)
     pai.account.faults.add(match="api CreateJob", drop="answer", times=1)
     run = task(command="exit 3")
     look = DlcSubmitJobOperator._look_for
@@ -128,7 +128,7 @@ def test_a_job_whose_answer_was_lost_and_that_failed_is_this_tries_job(task, mon
 
 
 def test_a_failed_job_that_lists_did_not_show_at_first_is_followed_by_the_next_generation(task, monkeypatch):
-    monkeypatch.setattr(base, "SETTLE_SECONDS", 2.0)
+    monkeypatch.setattr(jobs, "SETTLE_SECONDS", 2.0)
     run = task(command="exit 3")
     lose(run, STEPS["after the submit"](), monkeypatch)
     until("failed", lambda: list(jobs_of(run).values()) == ["Failed"])
@@ -202,7 +202,7 @@ def last_try(run):
 @pytest.mark.parametrize("action", ["GetJob", "ListJobs"])
 def test_a_last_try_that_fails_after_its_submit_stops_the_job(task, pai, monkeypatch, action):
     """What fails is not the job: a permission to look at it is missing."""
-    monkeypatch.setattr(base, "_KILL_LOOK_SECONDS", 0.5)
+    monkeypatch.setattr(jobs, "_KILL_LOOK_SECONDS", 0.5)
     run = last_try(task(command="sleep 60"))
     submit = DlcHook.submit
 
@@ -255,7 +255,7 @@ def killed_while_submitting(run, pai, delay):
 @pytest.mark.parametrize("delay", [0.5, 2.0])
 def test_a_kill_while_the_submit_is_under_way_stops_its_job(task, pai, monkeypatch, delay):
     """The answer comes after `on_kill` looked in vain, or after it has found the job."""
-    monkeypatch.setattr(base, "_KILL_LOOK_SECONDS", 1.0)
+    monkeypatch.setattr(jobs, "_KILL_LOOK_SECONDS", 1.0)
     run = task(command="sleep 60")
     _, worker, ends = killed_while_submitting(run, pai, delay)
     worker.join(20)

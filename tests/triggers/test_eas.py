@@ -33,14 +33,14 @@ def trigger(name, **changes):
 def test_it_waits_for_every_instance(group):
     name = group.eas.create(config(group, instances=2))
     event = fire(trigger(name))
-    assert (event["name"], event["service"]["facts"]["running"]) == (name, 2)
-    assert fire(trigger(name, goal=Until(state="ready", instances=2).to_dict()))["service"]["status"] == "Running"
+    assert (event["job_id"], event["job"]["facts"]["running"]) == (name, 2)
+    assert fire(trigger(name, goal=Until(state="ready", instances=2).to_dict()))["job"]["status"] == "Running"
 
 
 def test_server_errors_never_end_the_wait(group, pai):
     name = group.eas.create(config(group))
     pai.account.faults.add(match="api DescribeService ", status=503, code="ServiceUnavailable", probability=0.5)
-    assert fire(trigger(name))["service"]["status"] == "Running"
+    assert fire(trigger(name))["job"]["status"] == "Running"
 
 
 @pytest.mark.parametrize("owner", [OWNER, {**OWNER, "airflow_cycle": "2"}])

@@ -34,7 +34,7 @@ MAX_REQUEST_BYTES = 65_536
 _NOT_IN_NAMES = r"[^A-Za-z0-9_.-]"
 
 
-class DlcSubmitJobOperator(WorkloadOperator):
+class DlcSubmitJobOperator(WorkloadOperator["DlcHook"]):
     """Train on DLC; exactly one job, whatever happens to the worker.
 
     Returns a `ModelArtifact` as a dict when `output` is given, else `{"job_id", "status", "url"}`. The command
@@ -68,13 +68,11 @@ class DlcSubmitJobOperator(WorkloadOperator):
     :param job: merged over the CreateJob body, in the API's field names. (templated)
     """
 
-    hook_path = "airflow_provider_pai.hooks.dlc.DlcHook"
     link = DlcJobLink
     operator_extra_links = (DlcJobLink(),)
     ui_color = "#ffe9d6"
     reserved_environment = RESERVED_ENVIRONMENT
     template_fields: Sequence[str] = (
-        *WorkloadOperator.template_fields,
         "framework",
         "workers",
         "roles",
@@ -93,7 +91,6 @@ class DlcSubmitJobOperator(WorkloadOperator):
         "job",
     )
     template_fields_renderers = {
-        **WorkloadOperator.template_fields_renderers,
         "command": "bash",
         **dict.fromkeys(("roles", "resource_config", "spot", "vpc", "settings", "job"), "json"),
     }
@@ -140,6 +137,13 @@ class DlcSubmitJobOperator(WorkloadOperator):
         self.priority = priority
         self.max_running_time = max_running_time
         self.job = job
+
+    @property
+    def hook_class(self) -> type[DlcHook]:
+        """Return the hook's class."""
+        from airflow_provider_pai.hooks.dlc import DlcHook
+
+        return DlcHook
 
     def check(self) -> None:
         """Refuse bad input."""
@@ -302,15 +306,14 @@ class DlcSubmitJobOperator(WorkloadOperator):
         }
 
 
-class DlcStopJobOperator(PaiOperator):
+class DlcStopJobOperator(PaiOperator["DlcHook"]):
     """Stop a job; one that has ended is no error.
 
     :param job_id: the job. (templated)
     :param wait_for_completion: wait until it has stopped.
     """
 
-    hook_path = "airflow_provider_pai.hooks.dlc.DlcHook"
-    template_fields: Sequence[str] = (*PaiOperator.template_fields, "job_id")
+    template_fields: Sequence[str] = ("job_id",)
 
     def __init__(
         self, *, job_id: str, wait_for_completion: bool = True, poll_interval: float = 5, **kwargs: Any
@@ -320,10 +323,17 @@ class DlcStopJobOperator(PaiOperator):
         self.wait_for_completion = wait_for_completion
         self.poll_interval = poll_interval
 
+    @property
+    def hook_class(self) -> type[DlcHook]:
+        """Return the hook's class."""
+        from airflow_provider_pai.hooks.dlc import DlcHook
+
+        return DlcHook
+
     def execute(self, context: Any) -> str:
         """Stop the job and return its last status."""
         required("job_id", self.job_id, "the id of a DLC job")
-        hook: DlcHook = self.hook
+        hook = self.hook
         hook.request_stop(self.job_id)
         if self.wait_for_completion:
             return hook.wait(self.job_id, poll_interval=self.poll_interval).status

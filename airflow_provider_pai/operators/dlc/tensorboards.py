@@ -21,7 +21,16 @@ if TYPE_CHECKING:
 _PATIENCE = timedelta(minutes=10)
 
 
-class DlcStartTensorBoardOperator(PaiOperator):
+class _TensorBoardOperator(PaiOperator["TensorBoardHook"]):
+    @property
+    def hook_class(self) -> type[TensorBoardHook]:
+        """Return the hook's class."""
+        from airflow_provider_pai.hooks.dlc.tensorboards import TensorBoardHook
+
+        return TensorBoardHook
+
+
+class DlcStartTensorBoardOperator(_TensorBoardOperator):
     """Start a TensorBoard over a log folder; a folder has one, which is found again and started again.
 
     Returns `{"tensorboard_id", "status", "url"}`. API: CreateTensorboard, StartTensorboard.
@@ -31,9 +40,8 @@ class DlcStartTensorBoardOperator(PaiOperator):
     :param max_running_time: after this the service itself stops it; whole minutes.
     """
 
-    hook_path = "airflow_provider_pai.hooks.dlc.tensorboards.TensorBoardHook"
     operator_extra_links = (TensorBoardLink(),)
-    template_fields: Sequence[str] = (*PaiOperator.template_fields, "log_uri", "job_id")
+    template_fields: Sequence[str] = ("log_uri", "job_id")
 
     def __init__(
         self,
@@ -52,7 +60,7 @@ class DlcStartTensorBoardOperator(PaiOperator):
 
     def execute(self, context: Any) -> Json:
         """Start it and wait until it is up."""
-        hook: TensorBoardHook = self.hook
+        hook = self.hook
         tensorboard_id = self._started(parse_uri("log_uri", self.log_uri).folder)
         board = hook.wait(
             tensorboard_id,
@@ -70,7 +78,7 @@ class DlcStartTensorBoardOperator(PaiOperator):
         """Return the id of the folder's TensorBoard, which is up or on its way."""
         if self.max_running_time < timedelta(minutes=1):
             raise PaiConfigError("max_running_time", self.max_running_time, "at least one minute")
-        hook: TensorBoardHook = self.hook
+        hook = self.hook
         name = "airflow-" + hashlib.sha256(f"{hook.connection.deployment}\0{logs}".encode()).hexdigest()[:24]
         known = hook.named(name)
         if known is None:
@@ -91,14 +99,13 @@ class DlcStartTensorBoardOperator(PaiOperator):
         return {**body, "JobId": self.job_id, "SourceType": "job", "SourceId": self.job_id} if self.job_id else body
 
 
-class DlcStopTensorBoardOperator(PaiOperator):
+class DlcStopTensorBoardOperator(_TensorBoardOperator):
     """Stop a TensorBoard; one that has stopped or is gone is no error. API: StopTensorboard.
 
     :param tensorboard_id: the TensorBoard. (templated)
     """
 
-    hook_path = "airflow_provider_pai.hooks.dlc.tensorboards.TensorBoardHook"
-    template_fields: Sequence[str] = (*PaiOperator.template_fields, "tensorboard_id")
+    template_fields: Sequence[str] = ("tensorboard_id",)
 
     def __init__(self, *, tensorboard_id: str, **kwargs: Any) -> None:
         super().__init__(**kwargs)

@@ -6,7 +6,7 @@ from abc import abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from airflow.providers.common.compat.sdk import conf
 
@@ -14,7 +14,7 @@ from airflow_provider_pai.exceptions import PaiConfigError, PaiError, PaiTimeout
 from airflow_provider_pai.hooks.eas.goals import Undo, Until
 from airflow_provider_pai.links import EasServiceLink
 from airflow_provider_pai.operators.base import PaiOperator, deadline_of, task_key
-from airflow_provider_pai.remote import DEFAULT_POLL_INTERVAL, RemoteJob
+from airflow_provider_pai.remote import DEFAULT_POLL_INTERVAL, Json, RemoteJob
 from airflow_provider_pai.states import Verdict
 from airflow_provider_pai.triggers.eas import EasServiceTrigger
 
@@ -22,7 +22,20 @@ if TYPE_CHECKING:
     from airflow_provider_pai.hooks.eas import EasHook
 
 
-class WaitingOperator(PaiOperator):
+class EasOperator(PaiOperator["EasHook"]):
+    """Base of the operators on EAS."""
+
+    ui_color = "#d9f2e3"
+
+    @property
+    def hook_class(self) -> type[EasHook]:
+        """Return the hook's class."""
+        from airflow_provider_pai.hooks.eas import EasHook
+
+        return EasHook
+
+
+class WaitingOperator(EasOperator):
     """Base of the operators that wait for a service.
 
     :param deferrable: wait in the triggerer.
@@ -30,10 +43,8 @@ class WaitingOperator(PaiOperator):
     :param wait_timeout: seconds after which the wait is given up; `execution_timeout` may end it sooner.
     """
 
-    hook_path = "airflow_provider_pai.hooks.eas.EasHook"
     operator_extra_links = (EasServiceLink(),)
-    ui_color = "#d9f2e3"
-    template_fields: Sequence[str] = (*PaiOperator.template_fields, "wait_timeout")
+    template_fields: Sequence[str] = ("wait_timeout",)
 
     def __init__(
         self,
@@ -51,16 +62,16 @@ class WaitingOperator(PaiOperator):
         self._killed = False
 
     @abstractmethod
-    def finish(self, context: Any, service: RemoteJob) -> Any:
+    def finish(self, context: Any, service: RemoteJob) -> Json:
         """Turn what was waited for into the XCom: the one end of every path."""
 
     def undo_of(self, context: Any, name: str) -> Undo | None:
         """Return how to undo what this task has begun; by default nothing is."""
         return None
 
-    def wait(self, context: Any, name: str, goal: Until) -> Any:
+    def wait(self, context: Any, name: str, goal: Until) -> Json:
         """Wait until the service is what it was to become, here or in the triggerer, then finish."""
-        hook: EasHook = self.hook
+        hook = self.hook
         EasServiceLink.persist(context, hook.console_url(name))
         undo = self.undo_of(context, name)
         self._kill = (name, undo) if undo else None
@@ -76,19 +87,19 @@ class WaitingOperator(PaiOperator):
                 self.give_up(context, name, error)
         return self._end(context, goal, service)
 
-    def execute_complete(self, context: Any, event: Mapping[str, Any], goal: Mapping[str, Any]) -> Any:
+    def execute_complete(self, context: Any, event: Mapping[str, Any], goal: Mapping[str, Any]) -> Json:
         """Go on where the trigger left off."""
-        name = event["name"]
-        if "service" in event:
-            return self._end(context, Until(**goal), RemoteJob(**event["service"]))
+        name = event["job_id"]
+        if "job" in event:
+            return self._end(context, Until(**goal), RemoteJob(**event["job"]))
         self.hook.get(name)  # what the trigger met, the worker meets too, as a typed error
         if event.get("timed_out"):
             text = f"{self.hook.states.kind} {name} was {event['status']} when its deadline passed, not {goal['state']}"
-            return self.give_up(context, name, PaiTimeoutError(text))
+            self.give_up(context, name, PaiTimeoutError(text))
         with self.leaving(context, name):
             raise PaiError(event["error"])
 
-    def give_up(self, context: Any, name: str, error: PaiError) -> Any:
+    def give_up(self, context: Any, name: str, error: PaiError) -> NoReturn:
         """Undo what was begun and raise the error.
 
         :raises PaiError: always.
@@ -117,7 +128,7 @@ class WaitingOperator(PaiOperator):
             self.hook.retry_seconds = 3
             undo.carry_out(self.hook, name)
 
-    def _end(self, context: Any, goal: Until, service: RemoteJob) -> Any:
+    def _end(self, context: Any, goal: Until, service: RemoteJob) -> Json:
         if goal.judge(service) is not Verdict.SUCCEEDED:
             self.give_up(context, service.job_id, self.hook.failure(service))
         return self.finish(context, service)

@@ -19,7 +19,6 @@ from airflow_provider_pai.states import EAS_GONE
 
 if TYPE_CHECKING:
     from airflow_provider_pai.artifact import ModelArtifact
-    from airflow_provider_pai.hooks.eas import EasHook
 
 ON_FAILURE = ("rollback", "keep")
 _ATTEMPTS = 5
@@ -51,7 +50,6 @@ class EasDeployServiceOperator(WaitingOperator, ServiceOperator):
     """
 
     template_fields: Sequence[str] = (
-        *ServiceOperator.template_fields,
         "service_name",
         "group",
         "wait_timeout",
@@ -72,7 +70,7 @@ class EasDeployServiceOperator(WaitingOperator, ServiceOperator):
         config = self.service_json(self.service_name, self.group or None, artifact.uri if artifact else None)
         with self.leaving(context, self.service_name):
             self._bring_up(identity, config, artifact)
-            return self.wait(context, self.service_name, Until(state="ready"))  # type: ignore[no-any-return]
+            return self.wait(context, self.service_name, Until(state="ready"))
 
     def resume_execution(self, next_method: str, next_kwargs: dict[str, Any] | None, context: Any) -> Any:
         """Undo before a failure of the trigger itself fails the last try."""
@@ -161,7 +159,7 @@ class EasDeployServiceOperator(WaitingOperator, ServiceOperator):
 
     def _create(self, config: Json, labels: Mapping[str, str]) -> None:
         """Create the service; a lost answer does no harm, since a name is taken once."""
-        hook: EasHook = self.hook
+        hook = self.hook
         self.log.info("Creating service %s", self.service_name)
         for attempt in range(_ATTEMPTS):
             try:

@@ -11,12 +11,11 @@ from typing import TYPE_CHECKING, Any
 from airflow_provider_pai.exceptions import PaiConfigError, PaiError
 from airflow_provider_pai.inputs import parse_uri
 from airflow_provider_pai.links import EasServiceLink
-from airflow_provider_pai.operators.base import PaiOperator
+from airflow_provider_pai.operators.eas.base import EasOperator
 from airflow_provider_pai.remote import Json
 from airflow_provider_pai.uri import OssUri
 
 if TYPE_CHECKING:
-    from airflow_provider_pai.hooks.eas import EasHook
     from airflow_provider_pai.operators.eas.batches import Caller
 
 PART = 500
@@ -24,7 +23,7 @@ PART = 500
 _TELL_EVERY = 10.0
 
 
-class EasPredictOperator(PaiOperator):
+class EasPredictOperator(EasOperator):
     """Ask a service or a group, check the answers, and keep them.
 
     A request is `{"path", "method", "json", "body", "headers", "status", "expect"}`; all may be left out. It is
@@ -48,11 +47,8 @@ class EasPredictOperator(PaiOperator):
     :param concurrency: requests at once.
     """
 
-    hook_path = "airflow_provider_pai.hooks.eas.EasHook"
     operator_extra_links = (EasServiceLink(),)
-    ui_color = "#d9f2e3"
     template_fields: Sequence[str] = (
-        *PaiOperator.template_fields,
         "service_name",
         "group",
         "requests",
@@ -124,7 +120,7 @@ class EasPredictOperator(PaiOperator):
     def _caller(self) -> Caller:
         from airflow_provider_pai.operators.eas.batches import Caller
 
-        hook: EasHook = self.hook
+        hook = self.hook
         endpoint = hook.endpoint(self.service_name) if self.service_name else hook.group_endpoint(str(self.group))
         return Caller(
             endpoint=endpoint,

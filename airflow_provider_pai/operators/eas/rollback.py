@@ -54,7 +54,6 @@ class EasRollbackOperator(WaitingOperator):
     """
 
     template_fields: Sequence[str] = (
-        *WaitingOperator.template_fields,
         "group",
         "to",
         "artifact",
@@ -96,7 +95,7 @@ class EasRollbackOperator(WaitingOperator):
             if hook.states.judge(hook.get(name).status) is Verdict.FAILED:
                 self.log.info("Starting %s", name)
                 hook.start(name)
-        return self.wait(context, name, Until(state="ready"))  # type: ignore[no-any-return]
+        return self.wait(context, name, Until(state="ready"))
 
     def resume_execution(self, next_method: str, next_kwargs: dict[str, Any] | None, context: Any) -> Any:
         """Stop what was started before a failure of the trigger itself fails the last try: its name is lost."""

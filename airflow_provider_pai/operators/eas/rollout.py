@@ -68,9 +68,7 @@ class RolloutOperator(ServiceOperator):
     """
 
     operator_extra_links = (EasServiceLink(), EasRolloutLink())
-    ui_color = "#d9f2e3"
     template_fields: Sequence[str] = (
-        *ServiceOperator.template_fields,
         "group",
         "plan",
         "probe",
@@ -82,7 +80,6 @@ class RolloutOperator(ServiceOperator):
     steps: Sequence[int | str] | str = (100,)
     plan_defaults: Mapping[str, Any] = {}
     template_fields_renderers = {
-        **ServiceOperator.template_fields_renderers,
         "plan": "json",
         "probe": "json",
         "metrics": "json",
@@ -342,7 +339,7 @@ class EasCanaryDeployOperator(RolloutOperator):
     :param steps: percent of the group's traffic, strictly rising, the last one 100. (templated)
     """
 
-    template_fields: Sequence[str] = (*RolloutOperator.template_fields, "steps")
+    template_fields: Sequence[str] = ("steps",)
 
     def __init__(self, *, steps: Sequence[int | str] | str = (10, 50, 100), **kwargs: Any) -> None:
         super().__init__(**kwargs)

@@ -7,8 +7,7 @@ from typing import Any
 
 from airflow_provider_pai.exceptions import PaiConfigError
 from airflow_provider_pai.hooks.eas.goals import Until
-from airflow_provider_pai.operators.base import PaiOperator
-from airflow_provider_pai.operators.eas.base import WaitingOperator
+from airflow_provider_pai.operators.eas.base import EasOperator, WaitingOperator
 from airflow_provider_pai.operators.eas.scaling import check_autoscaler, whole_number
 from airflow_provider_pai.operators.workload.base import required
 from airflow_provider_pai.remote import Json, RemoteJob
@@ -23,7 +22,7 @@ class _ServiceOperator(WaitingOperator):
     :param service_name: the service. (templated)
     """
 
-    template_fields: Sequence[str] = (*WaitingOperator.template_fields, "service_name")
+    template_fields: Sequence[str] = ("service_name",)
 
     def __init__(self, *, service_name: str, **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -51,7 +50,7 @@ class EasStartServiceOperator(_ServiceOperator):
     def execute(self, context: Any) -> Json:
         """Start the service."""
         self.hook.start(self.named())
-        return self.wait(context, self.service_name, Until(state="ready"))  # type: ignore[no-any-return]
+        return self.wait(context, self.service_name, Until(state="ready"))
 
 
 class EasStopServiceOperator(_ServiceOperator):
@@ -64,7 +63,7 @@ class EasStopServiceOperator(_ServiceOperator):
     def execute(self, context: Any) -> Json:
         """Stop the service."""
         self.hook.stop(self.named())
-        return self.wait(context, self.service_name, Until(state="stopped"))  # type: ignore[no-any-return]
+        return self.wait(context, self.service_name, Until(state="stopped"))
 
 
 class EasDeleteServiceOperator(_ServiceOperator):
@@ -77,18 +76,17 @@ class EasDeleteServiceOperator(_ServiceOperator):
     def execute(self, context: Any) -> Json:
         """Delete the service."""
         self.hook.delete(self.named())
-        return self.wait(context, self.service_name, Until(state="deleted"))  # type: ignore[no-any-return]
+        return self.wait(context, self.service_name, Until(state="deleted"))
 
 
-class EasSetSafetyLockOperator(PaiOperator):
+class EasSetSafetyLockOperator(EasOperator):
     """Lock a service against mistakes, or lift the lock. API: UpdateServiceSafetyLock.
 
     :param service_name: the service. (templated)
     :param lock: `dangerous` forbids stop and delete, `all` every change, `none` nothing. (templated)
     """
 
-    hook_path = "airflow_provider_pai.hooks.eas.EasHook"
-    template_fields: Sequence[str] = (*PaiOperator.template_fields, "service_name", "lock")
+    template_fields: Sequence[str] = ("service_name", "lock")
 
     def __init__(self, *, service_name: str, lock: str = "dangerous", **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -118,7 +116,7 @@ class EasScaleServiceOperator(_ServiceOperator):
     :param remove_autoscaler: take away the service's autoscaler.
     """
 
-    template_fields: Sequence[str] = (*_ServiceOperator.template_fields, "instances", "autoscaler")
+    template_fields: Sequence[str] = ("instances", "autoscaler")
     template_fields_renderers = {"autoscaler": "json"}
 
     def __init__(
@@ -153,7 +151,7 @@ class EasScaleServiceOperator(_ServiceOperator):
             raise PaiConfigError("instances", count, f"{name} has an autoscaler ({moved}); remove_autoscaler ends it")
         if count is not None:
             hook.update(name, {"metadata": {"instance": count}})
-        return self.wait(context, name, Until(state="ready", instances=count))  # type: ignore[no-any-return]
+        return self.wait(context, name, Until(state="ready", instances=count))
 
 
 __all__ = [

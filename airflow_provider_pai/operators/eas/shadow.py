@@ -65,9 +65,7 @@ class EasShadowOperator(ServiceOperator):
     """
 
     operator_extra_links = (EasServiceLink(),)
-    ui_color = "#d9f2e3"
     template_fields: Sequence[str] = (
-        *ServiceOperator.template_fields,
         "source",
         "group",
         "ratio",
@@ -78,7 +76,6 @@ class EasShadowOperator(ServiceOperator):
         "on_inconclusive",
     )
     template_fields_renderers = {
-        **ServiceOperator.template_fields_renderers,
         "plan": "json",
         "probe": "json",
         "metrics": "json",

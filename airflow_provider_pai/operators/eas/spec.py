@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from airflow_provider_pai.exceptions import PaiArtifactError, PaiConfigError, PaiPermissionError
 from airflow_provider_pai.identity import GENERATION_TAG, TaskIdentity
 from airflow_provider_pai.inputs import parse_uri
-from airflow_provider_pai.operators.base import PaiOperator
+from airflow_provider_pai.operators.eas.base import EasOperator
 from airflow_provider_pai.operators.eas.service_json import merged, named_values, service_json, typed_json
 from airflow_provider_pai.operators.environment import mask_secrets
 from airflow_provider_pai.remote import Json
@@ -39,7 +39,7 @@ _TYPED = (
 )
 
 
-class ServiceOperator(PaiOperator):
+class ServiceOperator(EasOperator):
     """Base of the operators that make an EAS service.
 
     A service is described by typed arguments, by EAS's own JSON in `service`, or by both: the JSON is laid over the
@@ -65,8 +65,7 @@ class ServiceOperator(PaiOperator):
     :param role_arn: RAM role through which the service reads OSS. (templated)
     """
 
-    hook_path = "airflow_provider_pai.hooks.eas.EasHook"
-    template_fields: Sequence[str] = (*PaiOperator.template_fields, "artifact", "service", "role_arn", *_TYPED)
+    template_fields: Sequence[str] = ("artifact", "service", "role_arn", *_TYPED)
     template_fields_renderers = {"artifact": "json", "service": "json", "env": "json", "health_check": "json"}
 
     def __init__(

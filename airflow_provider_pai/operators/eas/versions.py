@@ -35,7 +35,7 @@ class EasRollbackServiceOperator(WaitingOperator):
     :param to: `previous`, the version that served before; EAS's number of one; or an artifact's version. (templated)
     """
 
-    template_fields: Sequence[str] = (*WaitingOperator.template_fields, "service_name", "to")
+    template_fields: Sequence[str] = ("service_name", "to")
 
     def __init__(self, *, service_name: str, to: str | int = "previous", **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -52,7 +52,7 @@ class EasRollbackServiceOperator(WaitingOperator):
         self._go(hook, service, target, versions)
         if hook.states.judge(hook.get(name).status) is Verdict.FAILED:
             hook.start(name)
-        return self.wait(context, name, Until(state="ready"))  # type: ignore[no-any-return]
+        return self.wait(context, name, Until(state="ready"))
 
     def finish(self, context: Any, service: RemoteJob) -> Json:
         """Write down what serves again, and return it."""
@@ -96,7 +96,7 @@ class EasRollbackServiceOperator(WaitingOperator):
         note = f"{mark}{target} {service.facts['version']} {service.facts['latest']}"
         self.log.info("%s goes from version %d to %d", service.job_id, service.facts["version"], target)
         self.hook.label(service.job_id, {**service.tags, _NOTE: note})
-        return self.hook.get(service.job_id)  # type: ignore[no-any-return]
+        return self.hook.get(service.job_id)
 
     def _chosen(self, service: RemoteJob) -> int:
         """Return EAS's number of the version to go to.

@@ -19,7 +19,7 @@ class OssCreateBucketOperator(OssOperator):
     :param redundancy: LRS or ZRS.
     """
 
-    template_fields: Sequence[str] = (*OssOperator.template_fields, "bucket")
+    template_fields: Sequence[str] = ("bucket",)
 
     def __init__(self, *, bucket: str, storage_class: str = "Standard", redundancy: str = "LRS", **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -40,7 +40,7 @@ class OssDeleteBucketOperator(OssOperator):
     :param force: delete its objects first, all their versions too.
     """
 
-    template_fields: Sequence[str] = (*OssOperator.template_fields, "bucket")
+    template_fields: Sequence[str] = ("bucket",)
 
     def __init__(self, *, bucket: str, force: bool = False, **kwargs: Any) -> None:
         super().__init__(**kwargs)

@@ -30,7 +30,7 @@ class OssWriteManifestOperator(OssOperator):
     :param parameters: names to values; `params.json` is added. (templated)
     """
 
-    template_fields: Sequence[str] = (*OssOperator.template_fields, "uri", "name", "version", "metrics", "parameters")
+    template_fields: Sequence[str] = ("uri", "name", "version", "metrics", "parameters")
 
     def __init__(
         self,

@@ -36,7 +36,6 @@ class OssUploadOperator(OssOperator):
     """
 
     template_fields: Sequence[str] = (
-        *OssOperator.template_fields,
         "path",
         "uri",
         "include",
@@ -105,7 +104,6 @@ class OssDownloadOperator(OssOperator):
     """
 
     template_fields: Sequence[str] = (
-        *OssOperator.template_fields,
         "uri",
         "path",
         "include",
@@ -165,7 +163,7 @@ class OssCopyOperator(OssOperator):
     :param storage_class: of the copy of an object; None: the bucket's.
     """
 
-    template_fields: Sequence[str] = (*OssOperator.template_fields, "source", "target", "include", "exclude")
+    template_fields: Sequence[str] = ("source", "target", "include", "exclude")
 
     def __init__(
         self,
@@ -210,7 +208,7 @@ class OssDeleteOperator(OssOperator):
     :param exclude: patterns of keys to keep. (templated)
     """
 
-    template_fields: Sequence[str] = (*OssOperator.template_fields, "uri", "include", "exclude")
+    template_fields: Sequence[str] = ("uri", "include", "exclude")
 
     def __init__(
         self,
@@ -247,7 +245,7 @@ class OssListOperator(OssOperator):
     :param limit: more objects are an error: XComs are no place for large lists.
     """
 
-    template_fields: Sequence[str] = (*OssOperator.template_fields, "uri", "include", "exclude")
+    template_fields: Sequence[str] = ("uri", "include", "exclude")
 
     def __init__(
         self,

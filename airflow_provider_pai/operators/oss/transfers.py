@@ -27,7 +27,7 @@ class ObjectStorageToOssOperator(OssOperator):
     :param storage_class: of the object; None: the bucket's.
     """
 
-    template_fields: Sequence[str] = (*OssOperator.template_fields, "source", "uri", "source_conn_id")
+    template_fields: Sequence[str] = ("source", "uri", "source_conn_id")
 
     def __init__(
         self,
@@ -58,8 +58,8 @@ class ObjectStorageToOssOperator(OssOperator):
             raise PaiConfigError("source", self.source, "a file that exists")
         progress = Progress(self.log, f"{source} to {to}", source.stat().st_size)
         size = 0
-        options = {"overwrite": self.overwrite, "storage_class": self.storage_class}
-        with source.open("rb") as file, self.hook.writer(to, **options) as writer:
+        target = self.hook.writer(to, overwrite=self.overwrite, storage_class=self.storage_class)
+        with source.open("rb") as file, target as writer:
             while block := file.read(BLOCK):
                 size += writer.write(block)
                 progress.add(len(block))
@@ -77,7 +77,7 @@ class OssToObjectStorageOperator(OssOperator):
     :param overwrite: False: a target that exists stays as it is, and the task fails.
     """
 
-    template_fields: Sequence[str] = (*OssOperator.template_fields, "uri", "target", "target_conn_id")
+    template_fields: Sequence[str] = ("uri", "target", "target_conn_id")
 
     def __init__(
         self, *, uri: str, target: str, target_conn_id: str | None = None, overwrite: bool = True, **kwargs: Any

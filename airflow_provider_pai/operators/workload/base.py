@@ -12,9 +12,8 @@ from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 from airflow_provider_pai.exceptions import PaiConfigError
 from airflow_provider_pai.identity import TaskIdentity
 from airflow_provider_pai.inputs import parse_uri
-from airflow_provider_pai.operators.base import PaiOperator
 from airflow_provider_pai.operators.environment import check_environment, mask_secrets
-from airflow_provider_pai.operators.jobs import PaiJobOperator
+from airflow_provider_pai.operators.jobs import JobHookT, PaiJobOperator
 from airflow_provider_pai.operators.workload.code import GitCode, OssCode, Source, check_code, find_code
 from airflow_provider_pai.remote import Json
 from airflow_provider_pai.uri import OssUri
@@ -39,7 +38,7 @@ class Mount(NamedTuple):
     read_only: bool
 
 
-class WorkloadOperator(PaiJobOperator):
+class WorkloadOperator(PaiJobOperator[JobHookT]):
     """Base of the operators that run a command over data on OSS.
 
     The command finds its surroundings in environment variables: `PAI_INPUT_<NAME>_DIR` for each input,
@@ -56,7 +55,6 @@ class WorkloadOperator(PaiJobOperator):
     """
 
     template_fields: Sequence[str] = (
-        *PaiOperator.template_fields,
         "image",
         "command",
         "inputs",

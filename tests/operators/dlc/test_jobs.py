@@ -12,7 +12,7 @@ from airflow_provider_pai.hooks.dlc import DlcHook
 from airflow_provider_pai.hooks.oss import OssHook
 from airflow_provider_pai.ledger import Ledger
 from airflow_provider_pai.manifests import read_artifact
-from airflow_provider_pai.operators import base
+from airflow_provider_pai.operators import jobs
 from airflow_provider_pai.operators.dlc import DlcStopJobOperator, DlcSubmitJobOperator
 from airflow_provider_pai.operators.dlc.jobs import merged
 from tests.task import Task
@@ -120,7 +120,7 @@ def test_a_submit_whose_answer_was_lost_is_found_again(bucket, pai):
 
 def test_a_lagging_list_hides_no_job_of_a_try_that_died(bucket, pai, monkeypatch):
     """The worker dies between the submit and the answer; for a while no list shows the job."""
-    monkeypatch.setattr(base, "SETTLE_SECONDS", 2.0)
+    monkeypatch.setattr(jobs, "SETTLE_SECONDS", 2.0)
     run = task(bucket, "lag", command=f"sleep 1; {SAVE}")
     dying = run.make()
     monkeypatch.setattr(dying.hook, "submit", lambda body: (DlcHook().submit(body), die())[1])
@@ -138,7 +138,7 @@ def die():
 
 
 def test_a_submit_that_was_never_heard_is_made_again(bucket, pai, monkeypatch):
-    monkeypatch.setattr(base, "SETTLE_SECONDS", 0.05)
+    monkeypatch.setattr(jobs, "SETTLE_SECONDS", 0.05)
     pai.account.faults.add(match="api CreateJob", drop="request", times=1)
     run = task(bucket, "unheard")
     run.run()

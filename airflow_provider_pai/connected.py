@@ -1,0 +1,75 @@
+"""Connection half of operators and sensors: the fields that choose a connection, and the typed hook on it."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Sequence
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
+
+from airflow.providers.common.compat.sdk import BaseOperator
+
+from airflow_provider_pai.remote import DEFAULT_CONN_ID, Json
+
+if TYPE_CHECKING:
+    from airflow_provider_pai.hooks.base import PaiHook
+
+HookT = TypeVar("HookT", bound="PaiHook")
+
+
+# An operator itself, no mixin: `default_args` and `partial` reach only the constructors of operators.
+class Connected(BaseOperator, Generic[HookT]):
+    """Base of the operators and sensors: what asks PAI through a hook.
+
+    A leaf names its hook for the type checker, `class EasOperator(PaiOperator["EasHook"])`, and gives the class in
+    `hook_class`.
+
+    :param pai_conn_id: connection of type `pai`. (templated)
+    :param region: overrides the connection's region. (templated)
+    :param workspace_id: overrides the connection's workspace. (templated)
+    """
+
+    template_fields: Sequence[str] = ("pai_conn_id", "region", "workspace_id")
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        """Add the template fields of all its bases to a class's own: none can be forgotten."""
+        super().__init_subclass__(**kwargs)
+        fields: dict[str, None] = {}
+        renderers: dict[str, str] = {}
+        for each in reversed(cls.__mro__):
+            fields |= dict.fromkeys(vars(each).get("template_fields", ()))
+            renderers |= vars(each).get("template_fields_renderers", {})
+        cls.template_fields, cls.template_fields_renderers = tuple(fields), renderers
+
+    def __init__(
+        self,
+        *,
+        pai_conn_id: str = DEFAULT_CONN_ID,
+        region: str | None = None,
+        workspace_id: str | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.pai_conn_id = pai_conn_id
+        self.region = region
+        self.workspace_id = workspace_id
+
+    @property
+    @abstractmethod
+    def hook_class(self) -> type[HookT]:
+        """Return the hook's class, imported here and not with the module: parsing a DAG file imports no hook."""
+
+    @property
+    def hook_path(self) -> str:
+        """Return where a trigger imports the hook's class from."""
+        return f"{self.hook_class.__module__}.{self.hook_class.__qualname__}"
+
+    @property
+    def hook_arguments(self) -> Json:
+        """Return what builds the hook on this connection, here or in a trigger."""
+        return {"pai_conn_id": self.pai_conn_id, "region": self.region, "workspace_id": self.workspace_id}
+
+    @cached_property
+    def hook(self) -> HookT:
+        """Return the hook."""
+        return self.hook_class(**self.hook_arguments)
