@@ -36,7 +36,7 @@ class PaiConfigError(PaiError, ValueError):
     """Bad input, named by field, value and what is allowed."""
 
     def __init__(self, field: str, value: object, allowed: str) -> None:
-        super().__init__(f"{field}: {value!r} is not allowed; {allowed}")
+        super().__init__(f"{field}: {_shown(value)} is not allowed; {allowed}")
         self.field = field
         self.value = value
         self.allowed = allowed
@@ -44,6 +44,18 @@ class PaiConfigError(PaiError, ValueError):
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickle by the constructor's arguments."""
         return type(self), (self.field, self.value, self.allowed)
+
+
+_SHOWN = 300
+
+
+def _shown(value: object) -> str:
+    """Return a value for people, shortened: a template may have made a file of it."""
+    try:
+        text = repr(value)
+    except ValueError:  # an integer of thousands of digits
+        text = f"<{type(value).__name__}>"
+    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}… ({len(text)} characters)"
 
 
 class PaiApiError(PaiError):

@@ -1,28 +1,364 @@
-"""OSS addresses as users give them."""
+"""Readers of the values that people and templates give, one for each kind of value.
+
+A template gives texts for numbers, with `render_template_as_native_obj` numbers for texts, and None for what an
+upstream task has not left. What is plainly meant is read; all else is refused here, with a PaiConfigError.
+"""
 
 from __future__ import annotations
 
+import ast
+import json
+import math
+import re
+from collections.abc import Collection, Iterable, Mapping
+from datetime import UTC, date, datetime, time, timedelta
+from decimal import Decimal
+from numbers import Real
+from pathlib import PurePath
+from typing import Any, TypeGuard
+
+import pendulum
+
 from airflow_provider_pai.exceptions import PaiConfigError
-from airflow_provider_pai.uri import OssUri
+from airflow_provider_pai.uri import URI_FORM, OssUri
+
+_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
+_SPAN = r"(?:\d{1,9}(?:\.\d{1,9})?[smhdw]\s*)+"
+# Of ISO 8601's durations those whose length does not hang on the calendar; pendulum lets larger numbers overflow.
+_ISO_SPAN = r"P(?:\d{1,9}[WD])*(?:T(?:[\d.,]{1,9}[HMS])*)?"
+_MAX_SECONDS = timedelta(days=3660).total_seconds()
+_ISO_DAY = r"\d{4}-\d\d|\d{8}(?!\d)"
+
+
+def text(field: str, value: object, allowed: str = "a text") -> str:
+    """Read a text; a number is the text that was written for it.
+
+    :raises PaiConfigError: it is none, or no service could take it: it holds a NUL or half a character.
+    """
+    plain = _plain(value)
+    if _is_number(plain) or isinstance(plain, PurePath):
+        plain = str(plain)
+    if not isinstance(plain, str) or "\0" in plain or not _is_utf8(plain):
+        raise PaiConfigError(field, value, allowed)
+    return plain
+
+
+def required(field: str, value: object, allowed: str) -> str:
+    """Read a text that must be there; Jinja makes `None` of what is not.
+
+    :param allowed: what it is, as `the id of a DLC job`.
+    :raises PaiConfigError: it is missing, blank or no text.
+    """
+    read = text(field, value, f"it must be {allowed}")
+    if read.strip() in ("", "None"):
+        raise PaiConfigError(field, value, f"it must be {allowed}")
+    return read
+
+
+def optional(field: str, value: object, allowed: str) -> str | None:
+    """Read a text that may be left out: None or an empty one.
+
+    :raises PaiConfigError: it is blank or no text.
+    """
+    left_out = value is None or (isinstance(value, str) and not value)
+    return None if left_out else required(field, value, allowed)
+
+
+def one_of(field: str, value: object, allowed: Collection[str]) -> str:
+    """Read one of some words.
+
+    :raises PaiConfigError: it is another.
+    """
+    word = _plain(value)
+    if not isinstance(word, str) or word not in allowed:
+        raise PaiConfigError(field, value, f"one of {', '.join(allowed)}")
+    return word
+
+
+def flag(field: str, value: object) -> bool:
+    """Read true or false.
+
+    :raises PaiConfigError: it is neither.
+    """
+    plain = _plain(value)
+    words = {"true": True, "false": False}
+    read = words.get(plain.strip().lower()) if isinstance(plain, str) else plain
+    if not isinstance(read, bool):
+        raise PaiConfigError(field, value, "true or false")
+    return read
+
+
+def whole_number(field: str, value: object, *, least: int = 0, most: int | None = None) -> int:
+    """Read a whole number.
+
+    :raises PaiConfigError: it is none, or out of bounds.
+    """
+    read = _number(value)
+    if not isinstance(read, int) or not _within(read, least, most):
+        raise PaiConfigError(field, value, f"a whole number {_bounds(least, most)}")
+    return read
+
+
+def number(
+    field: str, value: object, *, least: float | None = None, most: float | None = None, above: float | None = None
+) -> float:
+    """Read a finite number.
+
+    :param above: the number must be greater than this.
+    :raises PaiConfigError: it is none, or out of bounds.
+    """
+    read = _number(value)
+    if read is None or not _within(read, least, most, above):
+        raise PaiConfigError(field, value, f"a number {_bounds(least, most, above)}".rstrip())
+    return float(read)
+
+
+def share(field: str, value: object) -> float:
+    """Read a share of a whole.
+
+    :raises PaiConfigError: it is no number from 0 to 1.
+    """
+    return number(field, value, least=0, most=1)
+
+
+def seconds(field: str, value: object, *, least: float | None = None) -> float:
+    """Read a span of time in seconds: a number of them, `90s`, `1h30m`, `2d`, ISO 8601 as `PT5M`, or a timedelta.
+
+    :param least: seconds that it must have; by default it must be above 0.
+    :raises PaiConfigError: it is none, too short, or over ten years.
+    """
+    read = _span(_plain(value))
+    if read is None or not _within(read, least, _MAX_SECONDS, 0 if least is None else None):
+        bound = "above 0" if least is None else f"of at least {least:g} s"
+        forms = "seconds, a text as 90s, 5m, 1h30m, 2d or PT1H30M, or a timedelta"
+        raise PaiConfigError(field, value, f"a span {bound}: {forms}")
+    return read
+
+
+def moment(field: str, value: object) -> datetime:
+    """Read a time, in UTC: ISO 8601 or a datetime; without a zone it is UTC, a date alone is its midnight.
+
+    :raises PaiConfigError: it is none.
+    """
+    try:
+        read = _moment(_plain(value))
+        return (read if read.tzinfo else read.replace(tzinfo=UTC)).astimezone(UTC)
+    except (ValueError, OverflowError):
+        raise PaiConfigError(field, value, "a time in ISO 8601, as 2026-11-21T18:00:00Z or 2026-11-21") from None
+
+
+def texts(field: str, value: object) -> tuple[str, ...] | None:
+    """Read a list of texts; one text is a list of one. None: it is not given, unlike an empty list.
+
+    :raises PaiConfigError: it is none, or one of its texts is missing or blank.
+    """
+    if value is None:
+        return None
+    allowed = "a text, or a list of texts"
+    several = _written(value, list)
+    if isinstance(several, str) or _is_number(_plain(several)):
+        several = [several]
+    if not _is_list(several):
+        raise PaiConfigError(field, value, allowed)
+    return tuple(required(field, each, allowed) for each in _ordered(several))
+
+
+def mapping(field: str, value: object, allowed: str = "an object of names to values") -> dict[str, Any]:
+    """Read an object as plain JSON: a dict or its text; None is an empty one.
+
+    :raises PaiConfigError: it is none, or holds what JSON has not.
+    """
+    if value is None:
+        return {}
+    read = _written(value, dict)
+    if not isinstance(read, Mapping):
+        raise PaiConfigError(field, value, allowed)
+    plain: dict[str, Any] = json_value(field, read)
+    return plain
+
+
+def json_list(field: str, value: object, allowed: str = "a list of objects") -> list[Any]:
+    """Read a list as plain JSON: a list or its text; one object is a list of one.
+
+    :raises PaiConfigError: it is none, or holds what JSON has not.
+    """
+    read = _written(value, (list, dict))
+    if isinstance(read, Mapping):
+        read = [read]
+    if not _is_list(read):
+        raise PaiConfigError(field, value, allowed)
+    plain: list[Any] = json_value(field, read)
+    return plain
+
+
+def json_value(field: str, value: object) -> Any:
+    """Return a value as JSON has it: times as ISO 8601, spans as seconds, numbers of any kind, sets as sorted lists.
+
+    :raises PaiConfigError: naming the place of what JSON has not.
+    """
+    try:
+        return _json(field, value)
+    except RecursionError:
+        raise PaiConfigError(field, type(value).__name__, "values nested less deeply") from None
 
 
 def parse_uri(field: str, value: object) -> OssUri:
-    """Read an OSS address given by a user.
+    """Read an OSS address.
 
-    :raises PaiConfigError: naming the field.
+    :raises PaiConfigError: it is none.
     """
     try:
         return OssUri.parse(value, field)
-    except ValueError as error:
-        raise PaiConfigError(field, value, str(error).partition("; ")[2]) from None
+    except ValueError:
+        raise PaiConfigError(field, value, URI_FORM) from None
 
 
-def object_uri(field: str, value: str | OssUri) -> OssUri:
+def object_uri(field: str, value: object) -> OssUri:
     """Read the address of an object.
 
-    :raises PaiConfigError: it has no key.
+    :raises PaiConfigError: it is none, or has no key.
     """
     uri = value if isinstance(value, OssUri) else parse_uri(field, value)
     if not uri.key:
         raise PaiConfigError(field, str(value), "oss://bucket/key with a key")
     return uri
+
+
+def merged(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+    """Lay one JSON object over another: objects are merged, everything else is replaced."""
+    result = dict(base)
+    for name, value in over.items():
+        old = result.get(name)
+        result[name] = merged(old, value) if isinstance(old, Mapping) and isinstance(value, Mapping) else value
+    return result
+
+
+def _plain(value: Any) -> Any:
+    """Return a scalar of numpy as Python's own value; anything else as it is."""
+    return value.item() if getattr(value, "shape", None) == () else value
+
+
+def _is_number(value: object) -> bool:
+    return not isinstance(value, bool) and isinstance(value, Real | Decimal) and math.isfinite(_float(value))
+
+
+def _float(value: Any) -> float:
+    """Return a number; not finite where it is none."""
+    try:
+        return float(value)
+    except (ValueError, OverflowError):
+        return math.nan
+
+
+def _number(value: object) -> int | float | None:
+    """Return a finite number, as an int where it is whole; None: it is none."""
+    plain = _plain(value)
+    if isinstance(plain, bool) or not (_is_number(plain) or (isinstance(plain, str) and plain.isascii())):
+        return None
+    read = _float(plain)
+    if not math.isfinite(read) or not read.is_integer():
+        return read if math.isfinite(read) else None
+    try:
+        return int(plain)  # a float would round what is large
+    except ValueError:
+        return int(read)  # the text of a float, as 1e3
+
+
+def _within(read: float, least: float | None, most: float | None, above: float | None = None) -> bool:
+    return (least is None or read >= least) and (most is None or read <= most) and (above is None or read > above)
+
+
+def _bounds(least: float | None, most: float | None, above: float | None = None) -> str:
+    if least is not None and most is not None:
+        return f"from {least:g} to {most:g}"
+    limits = {"of at least": least, "above": above, "of at most" if above is None else "at most": most}
+    return " and ".join(f"{words} {limit:g}" for words, limit in limits.items() if limit is not None)
+
+
+def _span(value: object) -> float | None:
+    if isinstance(value, timedelta):
+        return value.total_seconds()
+    if isinstance(value, str):
+        value = value.strip()
+        if re.fullmatch(_SPAN, value, re.ASCII):
+            return sum(float(count) * _UNITS[unit] for count, unit in re.findall(r"([\d.]+)([smhdw])", value))
+        if re.fullmatch(_ISO_SPAN, value, re.ASCII):
+            return _iso_span(value)
+    read = _number(value)
+    return None if read is None else float(read)
+
+
+def _iso_span(value: str) -> float | None:
+    try:
+        span = pendulum.parse(value)
+    except ValueError:
+        return None
+    return span.total_seconds() if isinstance(span, timedelta) else None
+
+
+def _moment(value: object) -> datetime:
+    """Return a time.
+
+    :raises ValueError: it is none.
+    """
+    if isinstance(value, datetime):
+        return value
+    if isinstance(value, date):
+        return datetime.combine(value, time())
+    # A native template makes a number of 20261121.
+    written = str(value).strip() if isinstance(value, str) or _is_number(value) else ""
+    read: object = pendulum.parse(written) if re.match(_ISO_DAY, written) else None
+    if isinstance(read, datetime):
+        return read
+    raise ValueError(value)
+
+
+def _written(value: object, kind: type | tuple[type, ...]) -> object:
+    """Return what a text writes, as JSON or as Python does, where that is of a kind; else the value itself.
+
+    Jinja writes an XCom as Python does, unless it is told `tojson`.
+    """
+    if not isinstance(value, str) or not value.lstrip().startswith(("{", "[")):
+        return value
+    for read in (json.loads, ast.literal_eval):
+        try:
+            written = read(value.strip())
+        except (ValueError, SyntaxError, TypeError, RecursionError, MemoryError):
+            continue
+        if isinstance(written, kind) and (kind is not list or all(isinstance(each, str) for each in _ordered(written))):
+            return written
+    return value
+
+
+def _is_list(value: Any) -> TypeGuard[Iterable[Any]]:
+    no_lists = (str, bytes, bytearray, memoryview, Mapping)
+    return isinstance(value, Iterable) and not isinstance(value, no_lists) and getattr(value, "shape", None) != ()
+
+
+def _ordered(value: Any) -> list[Any]:
+    """Return a list's items; those of a set in an order that is the same each time."""
+    items = value.tolist() if hasattr(value, "tolist") else value
+    return sorted(items, key=repr) if isinstance(items, set | frozenset) else list(items)
+
+
+def _json(field: str, value: object) -> Any:
+    plain = _plain(value)
+    if plain is None or isinstance(plain, bool) or (isinstance(plain, str) and _is_utf8(plain)):
+        return plain
+    if _is_number(plain):
+        return plain if isinstance(plain, int | float) else _number(plain)
+    if isinstance(plain, timedelta):
+        return plain.total_seconds()
+    if isinstance(plain, date | time):
+        return plain.isoformat()
+    if isinstance(plain, PurePath):
+        return str(plain)
+    if isinstance(plain, Mapping):
+        return {text(field, key): _json(f"{field}[{key!r}]", item) for key, item in plain.items()}
+    if _is_list(plain):
+        return [_json(f"{field}[{index}]", item) for index, item in enumerate(_ordered(plain))]
+    raise PaiConfigError(field, value, "a text, a finite number, true, false, none, or lists and objects of them")
+
+
+def _is_utf8(value: str) -> bool:
+    return value.isascii() or not any("\ud800" <= character <= "\udfff" for character in value)

@@ -7,6 +7,12 @@ from typing import NamedTuple
 
 _BUCKET = r"[a-z0-9][a-z0-9-]{1,61}[a-z0-9]"
 
+URI_FORM = (
+    "write oss://bucket/key with a bucket of 3 to 63 lowercase letters, digits and hyphens, and a key of at most "
+    "1,023 bytes in UTF-8 that does not begin with / or \\"
+)
+"""The form that is allowed, in words."""
+
 
 class OssUri(NamedTuple):
     """`oss://bucket/key`: the one parser of OSS addresses."""
@@ -25,11 +31,7 @@ class OssUri(NamedTuple):
         key = (match[2] or "") if match else ""
         size = len(key.encode(errors="replace"))
         if not re.fullmatch(_BUCKET, bucket) or key.startswith(("/", "\\")) or size > 1023 or not _is_utf8(key):
-            raise ValueError(
-                f"{field}: {text!r} is not allowed; write oss://bucket/key with a bucket of 3 to 63 "
-                "lowercase letters, digits and hyphens, and a key of at most 1,023 bytes in UTF-8 "
-                "that does not begin with / or \\"
-            )
+            raise ValueError(f"{field}: {text!r} is not allowed; {URI_FORM}")
         return cls(bucket, key)
 
     @property

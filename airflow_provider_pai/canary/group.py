@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from enum import StrEnum
 
 from airflow_provider_pai.canary.analysis import Judgement, Sample
-from airflow_provider_pai.canary.plan import InputError
+from airflow_provider_pai.exceptions import PaiConfigError
 from airflow_provider_pai.identity import CYCLE_TAG, TASK_TAG
 from airflow_provider_pai.states import EAS_SERVICE
 
@@ -253,10 +253,10 @@ class Group:
 def check_group_name(field: str, name: object) -> str:
     """Return a group name that EAS takes.
 
-    :raises InputError: naming the field, the value and what is allowed.
+    :raises PaiConfigError: naming the field, the value and what is allowed.
     """
     if not isinstance(name, str) or not _NAME.fullmatch(name):
-        raise InputError(field, name, "3 to 63 lowercase letters, digits and underscores")
+        raise PaiConfigError(field, name, "3 to 63 lowercase letters, digits and underscores")
     return name
 
 

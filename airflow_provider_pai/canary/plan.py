@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import json
-import math
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, fields
-from datetime import timedelta
+from functools import partial
 from itertools import pairwise
-from typing import Any, Literal, cast
+from typing import Any, Literal, get_args
+
+from airflow_provider_pai.exceptions import PaiConfigError
+from airflow_provider_pai.inputs import json_list, mapping, number, one_of, seconds, share, whole_number
 
 OnInconclusive = Literal["hold", "rollback", "promote"]
 OnFailure = Literal["rollback", "freeze"]
@@ -20,21 +21,12 @@ MAX_STEPS = 10
 """Each step leaves a label on the candidate, and a service bears only so many."""
 
 
-class InputError(ValueError):
-    """Bad input, named by field, value and what is allowed."""
-
-    def __init__(self, field: str, value: object, allowed: str) -> None:
-        super().__init__(f"{field}: {value!r} is not allowed; {allowed}")
-        self.field = field
-        self.value = value
-        self.allowed = allowed
-
-
 @dataclass(frozen=True, kw_only=True)
 class RolloutPlan:
-    """Steps, durations (seconds) and limits of one canary rollout.
+    """Steps, durations and limits of one canary rollout.
 
-    Limits on rates are shares between 0 and 1. `None` switches a check off.
+    Durations are seconds here; `parse` reads them as `inputs.seconds` does, `5m` say. Limits on rates are shares from 0
+    to 1. `None` switches a check off.
     """
 
     steps: tuple[int, ...] = (10, 50, 100)
@@ -96,18 +88,18 @@ class RolloutPlan:
     def __post_init__(self) -> None:
         _check_steps(self.steps)
         if self.max_duration < self.min_duration:
-            raise InputError("max_duration", self.max_duration, f"at least min_duration, {self.min_duration:g}")
+            raise PaiConfigError("max_duration", self.max_duration, f"at least min_duration, {self.min_duration:g}")
         if self.warm_up >= self.max_duration:
-            raise InputError("warm_up", self.warm_up, f"less than max_duration, {self.max_duration:g}")
+            raise PaiConfigError("warm_up", self.warm_up, f"less than max_duration, {self.max_duration:g}")
         if self.interval > self.max_duration:
-            raise InputError("interval", self.interval, f"at most max_duration, {self.max_duration:g}")
+            raise PaiConfigError("interval", self.interval, f"at most max_duration, {self.max_duration:g}")
         for hard, soft in (("hard_error_rate", "max_error_rate"), ("hard_p95_ms", "max_p95_ms")):
             high, low = getattr(self, hard), getattr(self, soft)
             if high is not None and low is not None and high < low:
-                raise InputError(hard, high, f"at least {soft}, {low:g}")
+                raise PaiConfigError(hard, high, f"at least {soft}, {low:g}")
         if self.max_consecutive_failures is not None and self.max_consecutive_failures > self.max_failures:
             allowed = f"at most max_failures, {self.max_failures}"
-            raise InputError("max_consecutive_failures", self.max_consecutive_failures, allowed)
+            raise PaiConfigError("max_consecutive_failures", self.max_consecutive_failures, allowed)
 
     @property
     def poll(self) -> float:
@@ -116,60 +108,35 @@ class RolloutPlan:
 
     @classmethod
     def parse(cls, values: Mapping[str, Any]) -> RolloutPlan:
-        """Read a plan from what DAG files and templates give: numbers as text, steps as JSON or a comma list.
+        """Read a plan from what DAG files and templates give: spans as `5m`, steps as JSON or a comma list.
 
-        :raises InputError: naming the field, the value and what is allowed.
+        :raises PaiConfigError: naming the field, the value and what is allowed.
         """
-        unknown = sorted(set(values) - set(_PARSERS))
+        unknown = sorted(set(values) - set(_READERS))
         if unknown:
-            raise InputError(unknown[0], values[unknown[0]], f"fields of a rollout plan: {', '.join(_PARSERS)}")
-        return cls(**{name: _PARSERS[name](name, value) for name, value in values.items()})
+            raise PaiConfigError(unknown[0], values[unknown[0]], f"fields of a rollout plan: {', '.join(_READERS)}")
+        return cls(**{name: _READERS[name](name, value) for name, value in values.items()})
 
     def to_dict(self) -> dict[str, Any]:
         """Return the plan as JSON; `parse` reads it back."""
         return {**asdict(self), "steps": list(self.steps)}
 
 
-Parser = Callable[[str, Any], Any]
+Reader = Callable[[str, Any], Any]
 
 
-def _number(*, low: float, high: float = math.inf, whole: bool = False, optional: bool = False) -> Parser:
-    kind = "a whole number" if whole else "a number"
-    bounds = f"from {low:g} to {high:g}" if high < math.inf else f"of at least {low:g}"
-    allowed = f"{kind} {bounds}{' or none' if optional else ''}"
+def _or_none(read: Reader) -> Reader:
+    """Return a reader of what may be switched off."""
 
-    def parse(name: str, value: Any) -> float | int | None:
+    def reader(name: str, value: Any) -> Any:
         if value is None or (isinstance(value, str) and value.strip().lower() in ("", "none", "null")):
-            if optional:
-                return None
-            raise InputError(name, value, allowed)
-        number = _to_float(value)
-        if number is None or not low <= number <= high or (whole and number != int(number)):
-            raise InputError(name, value, allowed)
-        return int(number) if whole else number
+            return None
+        try:
+            return read(name, value)
+        except PaiConfigError as error:
+            raise PaiConfigError(error.field, error.value, f"{error.allowed} or none") from None
 
-    return parse
-
-
-def _to_float(value: Any) -> float | None:
-    if isinstance(value, bool):
-        return None
-    if isinstance(value, timedelta):
-        return value.total_seconds()
-    try:
-        number = float(value)
-    except (TypeError, ValueError):
-        return None
-    return number if math.isfinite(number) else None
-
-
-def _choice(*allowed: str) -> Parser:
-    def parse(name: str, value: Any) -> str:
-        if value not in allowed:
-            raise InputError(name, value, ", ".join(allowed))
-        return cast("str", value)
-
-    return parse
+    return reader
 
 
 CHECK_LIMITS = ("min", "max", "hard_min", "hard_max", "max_above", "max_below", "max_ratio")
@@ -177,21 +144,20 @@ CHECK_LIMITS = ("min", "max", "hard_min", "hard_max", "max_above", "max_below", 
 
 
 def _checks(name: str, value: Any) -> dict[str, dict[str, float]]:
-    if not isinstance(value or {}, Mapping):
-        raise InputError(name, value, "an object of metric names to their limits")
-    return {str(metric): _limits(f"{name}[{metric!r}]", limits) for metric, limits in (value or {}).items()}
+    metrics = mapping(name, value, "an object of metric names to their limits")
+    return {metric: _limits(f"{name}[{metric!r}]", limits) for metric, limits in metrics.items()}
 
 
 def _limits(name: str, value: Any) -> dict[str, float]:
     allowed = f"an object of {', '.join(CHECK_LIMITS)} to numbers"
-    numbers = {key: _to_float(item) for key, item in value.items()} if isinstance(value, Mapping) else {}
-    if not numbers or not set(numbers) <= set(CHECK_LIMITS) or None in numbers.values():
-        raise InputError(name, value, allowed)
-    limits = {key: cast("float", number) for key, number in numbers.items()}
+    items = mapping(name, value, allowed)
+    if not items or not set(items) <= set(CHECK_LIMITS):
+        raise PaiConfigError(name, value, allowed)
+    limits = {key: number(f"{name}[{key!r}]", item) for key, item in items.items()}
     order = [(key, limits[key]) for key in ("hard_min", "min", "max", "hard_max") if key in limits]
-    for (low, least), (high, most) in pairwise(order):
-        if least > most:
-            raise InputError(name, value, f"{low} of at most {high}")
+    for (low, smallest), (high, largest) in pairwise(order):
+        if smallest > largest:
+            raise PaiConfigError(name, value, f"{low} of at most {high}")
     return limits
 
 
@@ -199,20 +165,14 @@ _STEPS_ALLOWED = f"1 to {MAX_STEPS} whole percentages from 1 to 100, strictly ri
 
 
 def _steps(name: str, value: Any) -> tuple[int, ...]:
-    given = value
-    if isinstance(value, str):
-        try:
-            given = json.loads(value if value.strip().startswith("[") else f"[{value}]")
-        except ValueError as error:
-            raise InputError(name, value, _STEPS_ALLOWED) from error
-    if isinstance(given, int | float) and not isinstance(given, bool):
-        given = [given]
-    if not isinstance(given, list | tuple):
-        raise InputError(name, value, _STEPS_ALLOWED)
-    numbers = [_to_float(item) for item in given]
-    if any(number is None or number != int(number) for number in numbers):
-        raise InputError(name, value, _STEPS_ALLOWED)
-    steps = tuple(int(cast("float", number)) for number in numbers)
+    """Read a list, its JSON, a comma list or one number."""
+    items = value
+    if isinstance(value, str | int | float) and not str(value).lstrip().startswith("["):
+        items = f"[{value}]"
+    try:
+        steps = tuple(whole_number(name, item) for item in json_list(name, items))
+    except PaiConfigError:
+        raise PaiConfigError(name, value, _STEPS_ALLOWED) from None
     _check_steps(steps, name)
     return steps
 
@@ -220,39 +180,42 @@ def _steps(name: str, value: Any) -> tuple[int, ...]:
 def _check_steps(steps: tuple[int, ...], name: str = "steps") -> None:
     rising = all(left < right for left, right in pairwise(steps))
     if not steps or len(steps) > MAX_STEPS or not rising or steps[0] < 1 or steps[-1] != 100:
-        raise InputError(name, list(steps), _STEPS_ALLOWED)
+        raise PaiConfigError(name, list(steps), _STEPS_ALLOWED)
 
 
-_SECONDS = _number(low=0)
-_SHARE = _number(low=0, high=1, optional=True)
-_PARSERS: dict[str, Parser] = {
+_span = partial(seconds, least=0)
+_count = partial(whole_number, least=0)
+_share = _or_none(share)
+_milliseconds = partial(number, least=0)
+_ratio = _or_none(partial(number, least=1))
+_READERS: dict[str, Reader] = {
     "steps": _steps,
-    "interval": _number(low=0.05),
-    "warm_up": _SECONDS,
-    "min_duration": _SECONDS,
-    "max_duration": _SECONDS,
-    "min_requests": _number(low=1, whole=True),
-    "max_error_rate": _SHARE,
-    "max_error_rate_delta": _SHARE,
-    "max_p95_ms": _number(low=0, optional=True),
-    "max_p95_ratio": _number(low=1, optional=True),
-    "max_p50_ratio": _number(low=1, optional=True),
-    "min_latency_effect_ms": _SECONDS,
-    "hard_error_rate": _SHARE,
-    "hard_p95_ms": _number(low=0, optional=True),
+    "interval": partial(seconds, least=0.05),
+    "warm_up": _span,
+    "min_duration": _span,
+    "max_duration": _span,
+    "min_requests": partial(whole_number, least=1),
+    "max_error_rate": _share,
+    "max_error_rate_delta": _share,
+    "max_p95_ms": _or_none(_milliseconds),
+    "max_p95_ratio": _ratio,
+    "max_p50_ratio": _ratio,
+    "min_latency_effect_ms": _milliseconds,
+    "hard_error_rate": _share,
+    "hard_p95_ms": _or_none(_milliseconds),
     "checks": _checks,
-    "significance": _number(low=1e-9, high=0.2),
-    "power": _number(low=0, high=0.999),
-    "max_failures": _number(low=0, whole=True),
-    "max_consecutive_failures": _number(low=0, whole=True, optional=True),
-    "max_inconclusive": _number(low=0, whole=True, optional=True),
-    "on_inconclusive": _choice("hold", "rollback", "promote"),
-    "max_source_errors": _number(low=0, whole=True),
-    "on_failure": _choice("rollback", "freeze"),
-    "on_conflict": _choice("wait", "fail", "skip"),
-    "bake": _SECONDS,
-    "ready_timeout": _SECONDS,
-    "drain": _SECONDS,
-    "keep_versions": _number(low=0, whole=True),
+    "significance": partial(number, least=1e-9, most=0.2),
+    "power": partial(number, least=0, most=0.999),
+    "max_failures": _count,
+    "max_consecutive_failures": _or_none(_count),
+    "max_inconclusive": _or_none(_count),
+    "on_inconclusive": partial(one_of, allowed=get_args(OnInconclusive)),
+    "max_source_errors": _count,
+    "on_failure": partial(one_of, allowed=get_args(OnFailure)),
+    "on_conflict": partial(one_of, allowed=get_args(OnConflict)),
+    "bake": _span,
+    "ready_timeout": _span,
+    "drain": _span,
+    "keep_versions": _count,
 }
-assert set(_PARSERS) == {item.name for item in fields(RolloutPlan)}
+assert set(_READERS) == {item.name for item in fields(RolloutPlan)}

@@ -17,11 +17,12 @@ from fsspec import AbstractFileSystem
 from fsspec.core import has_magic
 from fsspec.spec import AbstractBufferedFile
 
-from airflow_provider_pai.exceptions import PaiConfigError, PaiNotFoundError
+from airflow_provider_pai.exceptions import PaiNotFoundError
 from airflow_provider_pai.hooks.oss import OssHook
 from airflow_provider_pai.hooks.oss.headers import write_headers
 from airflow_provider_pai.hooks.oss.objects import ObjectInfo
 from airflow_provider_pai.hooks.oss.stream import ObjectWriter
+from airflow_provider_pai.inputs import parse_uri
 from airflow_provider_pai.remote import Json
 from airflow_provider_pai.uri import OssUri
 
@@ -273,11 +274,7 @@ class _Reader(AbstractBufferedFile):  # type: ignore[misc]
 
 
 def _uri(path: str) -> OssUri:
-    bucket, _, key = path.partition("/")
-    try:
-        return OssUri.parse(f"oss://{bucket}/{key}", "path")
-    except ValueError as error:
-        raise PaiConfigError("path", path, str(error).partition("; ")[2]) from None
+    return parse_uri("path", f"oss://{path}")
 
 
 def _name(uri: OssUri) -> str:

@@ -17,6 +17,7 @@ from airflow.providers.common.compat.module_loading import import_string
 from airflow_provider_pai.canary.analysis import Sample
 from airflow_provider_pai.exceptions import PaiConfigError, PaiMetricsError
 from airflow_provider_pai.hooks.eas import EasHook
+from airflow_provider_pai.inputs import json_list, one_of
 
 KINDS = {
     "cloudmonitor": "airflow_provider_pai.metrics.cloudmonitor.CloudMonitorMetrics",
@@ -59,15 +60,15 @@ class MetricsSource(Protocol):
         ...
 
 
-def make_source(given: Declaration, eas: EasHook) -> MetricsSource:
+def make_source(metrics: Declaration | str, eas: EasHook) -> MetricsSource:
     """Build a source from its declaration.
 
     :raises PaiConfigError: an unknown kind, an unknown option or a value that the option does not take.
     """
-    declarations: list[Any] = list(given) if isinstance(given, list | tuple) else [given]
+    allowed = f"a source as {{'kind': …}}, or a list of them; kinds: {', '.join(KINDS)}"
+    declarations = json_list("metrics", metrics, allowed)
     if not declarations or not all(isinstance(one, Mapping) for one in declarations):
-        allowed = f"a source as {{'kind': …}}, or a list of them; kinds: {', '.join(KINDS)}"
-        raise PaiConfigError("metrics", given, allowed)
+        raise PaiConfigError("metrics", metrics, allowed)
     first, *others = [_make(one, eas) for one in declarations]
     return Several(first, tuple(others)) if others else first
 
@@ -86,9 +87,7 @@ def check_names(source: MetricsSource, checks: Collection[str]) -> None:
 def _make(config: Mapping[str, Any], eas: EasHook) -> MetricsSource:
     options = dict(config)
     kind = options.pop("kind", None)
-    if kind not in KINDS:
-        raise PaiConfigError("metrics['kind']", kind, f"one of {', '.join(KINDS)}")
-    source_class = import_string(KINDS[kind])
+    source_class = import_string(KINDS[one_of("metrics['kind']", kind, KINDS)])
     allowed = [item.name for item in fields(source_class)][1:]
     for name in options:
         if name not in allowed:

@@ -8,9 +8,10 @@ from dataclasses import dataclass, field
 from functools import cached_property
 
 from airflow_provider_pai.canary.analysis import Sample
-from airflow_provider_pai.exceptions import PaiApiError, PaiConfigError, PaiTransientError
+from airflow_provider_pai.exceptions import PaiApiError, PaiTransientError
 from airflow_provider_pai.hooks.cloudmonitor import CloudMonitorHook
 from airflow_provider_pai.hooks.eas import EasHook
+from airflow_provider_pai.inputs import mapping, number, seconds, whole_number
 
 
 @dataclass(frozen=True)
@@ -45,16 +46,18 @@ class CloudMonitorMetrics:
     user_id: str | None = None
 
     def __post_init__(self) -> None:
-        if not str(self.period).isdigit() or int(self.period) < 1:
-            raise PaiConfigError("metrics['period']", self.period, "seconds, a whole number of at least 1")
-        object.__setattr__(self, "period", int(self.period))
-        if self.delay is not None and not str(self.delay).isdigit():
-            raise PaiConfigError("metrics['delay']", self.delay, "seconds, a whole number")
-        object.__setattr__(self, "delay", 2 * self.period if self.delay is None else int(self.delay))
-        given = self.quantile_metrics
-        if not isinstance(given, Mapping) or not all(str(percent).isdigit() for percent in given):
-            allowed = "an object of percentiles (50, 75, …) to metric names"
-            raise PaiConfigError("metrics['quantile_metrics']", given, allowed)
+        period = int(seconds("metrics['period']", self.period, least=1))
+        delay = 2 * period if self.delay is None else int(seconds("metrics['delay']", self.delay, least=0))
+        allowed = "an object of percentiles (50, 75, …) to metric names"
+        metrics = mapping("metrics['quantile_metrics']", self.quantile_metrics, allowed)
+        quantiles = {
+            str(whole_number("metrics['quantile_metrics']", percent, least=1, most=99)): metric
+            for percent, metric in metrics.items()
+        }
+        read = {"period": period, "delay": delay, "quantile_metrics": quantiles}
+        read["latency_unit_ms"] = number("metrics['latency_unit_ms']", self.latency_unit_ms, above=0)
+        for name, value in read.items():
+            object.__setattr__(self, name, value)
 
     @property
     def names(self) -> Collection[str]:

@@ -11,6 +11,7 @@ from airflow.providers.common.compat.module_loading import import_string
 from airflow_provider_pai.canary.analysis import Sample
 from airflow_provider_pai.exceptions import PaiConfigError, PaiMetricsError
 from airflow_provider_pai.hooks.eas import EasHook
+from airflow_provider_pai.inputs import mapping, texts
 from airflow_provider_pai.metrics.base import sample_of
 
 
@@ -33,6 +34,8 @@ class CallableMetrics:
     lateness: ClassVar[float] = 0.0
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "values", texts("metrics['values']", self.values) or ())
+        object.__setattr__(self, "options", mapping("metrics['options']", self.options))
         self._function()
 
     @property

@@ -5,13 +5,27 @@ from __future__ import annotations
 import json
 import math
 import time
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
 from typing import Any, NamedTuple
 
 from airflow_provider_pai.exceptions import PaiConfigError
 from airflow_provider_pai.hooks.eas.hook import Endpoint
 from airflow_provider_pai.hooks.oss import OssHook
+from airflow_provider_pai.inputs import (
+    json_list,
+    json_value,
+    mapping,
+    number,
+    one_of,
+    parse_uri,
+    seconds,
+    share,
+    text,
+    whole_number,
+)
+from airflow_provider_pai.uri import OssUri
 
 # A gateway may not know a service yet that has just become ready.
 # Nor does one error in a hundred say that answers are wrong: errors are for the counts to judge.
@@ -124,22 +138,45 @@ class EndpointProbe:
         return f"{json.dumps(given)[:_SHOWN]} instead of {json.dumps(golden.expect)[:_SHOWN]}", False
 
 
-def make_probe(config: Mapping[str, Any], oss: OssHook) -> EndpointProbe:
+def make_probe(probe: Mapping[str, Any] | str, oss: OssHook) -> EndpointProbe:
     """Build a probe from its declaration: `{"requests": <oss:// address of JSON lines, or a list>, …}`.
 
     :raises PaiConfigError: naming the option, or the line that is not a request.
     """
-    allowed = [item.name for item in fields(EndpointProbe)]
+    config = mapping("probe", probe)
     for name in config:
-        if name not in allowed:
-            raise PaiConfigError("probe", name, f"options: {', '.join(allowed)}")
-    given = config.get("requests")
-    lines: Sequence[Any] = _read(given, oss) if isinstance(given, str) else given or []
-    golden = tuple(_golden(number, line) for number, line in enumerate(lines, 1))
+        if name not in _READERS:
+            raise PaiConfigError("probe", name, f"options: {', '.join(_READERS)}")
+    options = {name: _READERS[name](f"probe[{name!r}]", value) for name, value in config.items()}
+    asked = options.get("requests") or []
+    lines = _read(asked, oss) if isinstance(asked, OssUri) else asked
+    golden = tuple(golden_request(f"probe['requests'], number {index}", line) for index, line in enumerate(lines, 1))
     if not golden:
-        raise PaiConfigError("probe['requests']", given, "at least one request")
-    numbers = {name: _number(name, value) for name, value in config.items() if name not in ("requests", "path")}
-    return EndpointProbe(requests=golden, path=str(config.get("path") or ""), **numbers)
+        raise PaiConfigError("probe['requests']", config.get("requests"), "at least one request")
+    return EndpointProbe(**{**options, "requests": golden})
+
+
+def golden_request(field: str, value: Mapping[str, Any] | str) -> GoldenRequest:
+    """Read a request: an object of GoldenRequest's fields, or its JSON.
+
+    :raises PaiConfigError: naming the field.
+    """
+    allowed = f"one JSON object of {', '.join(_REQUEST_READERS)}"
+    items = mapping(field, value, allowed)
+    if not set(items) <= set(_REQUEST_READERS):
+        raise PaiConfigError(field, value, allowed)
+    return GoldenRequest(**{name: _REQUEST_READERS[name](f"{field}[{name!r}]", item) for name, item in items.items()})
+
+
+def service_path(field: str, value: object) -> str:
+    """Read the path of a request below a service's endpoint.
+
+    :raises PaiConfigError: it would lead elsewhere.
+    """
+    path = text(field, "" if value is None else value)
+    if path and (path[0] not in "/?" or not path.isascii() or any(character.isspace() for character in path)):
+        raise PaiConfigError(field, value, "a path that begins with / or ?, in ASCII and without spaces")
+    return path
 
 
 def contains(given: Any, expected: Any, tolerance: float) -> bool:
@@ -160,28 +197,47 @@ def contains(given: Any, expected: Any, tolerance: float) -> bool:
     return bool(given == expected)
 
 
-def _read(uri: str, oss: OssHook) -> list[Any]:
+def _read(uri: OssUri, oss: OssHook) -> list[Any]:
     lines = []
-    for number, line in enumerate(oss.get(uri).decode(errors="replace").splitlines(), 1):
+    for index, line in enumerate(oss.get(uri).decode(errors="replace").splitlines(), 1):
         if not line.strip():
             continue
         try:
             lines.append(json.loads(line))
         except ValueError:
             shown = line[:_SHOWN]
-            raise PaiConfigError(f"probe['requests'], {uri} line {number}", shown, "one JSON object a line") from None
+            raise PaiConfigError(f"probe['requests'], {uri} line {index}", shown, "one JSON object a line") from None
     return lines
 
 
-def _golden(number: int, line: Any) -> GoldenRequest:
-    known = [item.name for item in fields(GoldenRequest)]
-    if not isinstance(line, Mapping) or not set(line) <= set(known):
-        raise PaiConfigError(f"probe['requests'], number {number}", line, f"an object of {', '.join(known)}")
-    return GoldenRequest(**line)
+def _requests(field: str, value: object) -> OssUri | list[Any]:
+    if isinstance(value, str) and value.startswith("oss:"):
+        return parse_uri(field, value)
+    return json_list(field, value, "a list of requests, or the oss:// address of JSON lines")
 
 
-def _number(name: str, value: Any) -> float:
-    try:
-        return float(value)
-    except (TypeError, ValueError):
-        raise PaiConfigError(f"probe[{name!r}]", value, "a number") from None
+def _headers(field: str, value: object) -> dict[str, str] | None:
+    headers = {name: text(f"{field}[{name!r}]", item) for name, item in mapping(field, value).items()}
+    for name, item in headers.items():
+        if not name or not (name + item).isascii() or not (name + item).isprintable():
+            raise PaiConfigError(field, {name: item}, "names to texts of printable ASCII characters")
+    return headers or None
+
+
+_METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS")
+_REQUEST_READERS: Mapping[str, Callable[[str, Any], Any]] = {
+    "path": service_path,
+    "method": partial(one_of, allowed=_METHODS),
+    "json": json_value,
+    "body": lambda field, value: None if value is None else text(field, value),
+    "headers": _headers,
+    "status": partial(whole_number, least=100, most=599),
+    "expect": json_value,
+}
+_READERS: Mapping[str, Callable[[str, Any], Any]] = {
+    "requests": _requests,
+    "min_correct": share,
+    "timeout": seconds,
+    "tolerance": partial(number, least=0),
+    "path": service_path,
+}

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from airflow_provider_pai.canary.analysis import Sample
-from airflow_provider_pai.exceptions import PaiConfigError, PaiMetricsError
+from airflow_provider_pai.exceptions import PaiMetricsError
 from airflow_provider_pai.hooks.eas import EasHook
+from airflow_provider_pai.inputs import required, texts
 from airflow_provider_pai.metrics.base import sample_of
 
 _COUNTS = ("requests", "errors", "p95_ms")
@@ -35,9 +36,9 @@ class SqlMetrics:
     lateness: ClassVar[float] = 0.0
 
     def __post_init__(self) -> None:
-        for name in ("conn_id", "sql"):
-            if not isinstance(getattr(self, name), str) or not getattr(self, name).strip():
-                raise PaiConfigError(f"metrics[{name!r}]", getattr(self, name), "a text that is not empty")
+        required("metrics['conn_id']", self.conn_id, "an Airflow connection")
+        required("metrics['sql']", self.sql, "a query")
+        object.__setattr__(self, "values", texts("metrics['values']", self.values) or ())
 
     @property
     def names(self) -> Collection[str]:

@@ -9,12 +9,11 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from airflow_provider_pai.exceptions import PaiConfigError, PaiError
 from airflow_provider_pai.identity import TaskIdentity
-from airflow_provider_pai.inputs import parse_uri
+from airflow_provider_pai.inputs import merged, one_of, parse_uri, required
 from airflow_provider_pai.ledger import Event, EventKind
 from airflow_provider_pai.links import DswInstanceLink
 from airflow_provider_pai.operators.base import PaiOperator
-from airflow_provider_pai.operators.dlc.jobs import merged
-from airflow_provider_pai.operators.workload.base import CODE_PATH, MOUNT_ROOT, Mount, WorkloadOperator, required
+from airflow_provider_pai.operators.workload.base import CODE_PATH, MOUNT_ROOT, Mount, WorkloadOperator
 from airflow_provider_pai.remote import LOG_NAME, RESULT_NAME, RUN_URI, Json, RemoteJob
 from airflow_provider_pai.states import DSW_INSTANCE, Verdict
 from airflow_provider_pai.uri import OssUri
@@ -114,8 +113,7 @@ class DswRunCommandOperator(WorkloadOperator["DswRunHook"]):
         if bool(self.ecs_spec) == bool(self.resource_id):
             given = {"ecs_spec": self.ecs_spec, "resource_id": self.resource_id}
             raise PaiConfigError("ecs_spec, resource_id", given, "exactly one of the two")
-        if self.after not in AFTER_CHOICES:
-            raise PaiConfigError("after", self.after, f"one of {', '.join(AFTER_CHOICES)}")
+        one_of("after", self.after, AFTER_CHOICES)
 
     def build(self, context: Any, identity: TaskIdentity, generation: int) -> Json:
         """Return the CreateInstance body."""

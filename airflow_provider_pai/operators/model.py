@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_pai.exceptions import PaiConfigError
+from airflow_provider_pai.inputs import number
 from airflow_provider_pai.ledger import Event, EventKind
 from airflow_provider_pai.operators.eas.base import EasOperator
 from airflow_provider_pai.operators.eas.spec import read_given
@@ -70,7 +71,7 @@ class ModelGateOperator(EasOperator):
         serving = max((model.metrics[self.metric] for model in self._serving()), default=None)
         floors = [number("minimum", self.minimum)] if self.minimum is not None else []
         if serving is not None:
-            floors.append(serving - number("tolerance", self.tolerance))
+            floors.append(serving - number("tolerance", self.tolerance, least=0))
         needed = max(floors, default=None)
         passed = needed is None or candidate >= needed
         result = {"metric": self.metric, "candidate": candidate, "serving": serving, "needed": needed, "passed": passed}
@@ -104,17 +105,6 @@ class ModelGateOperator(EasOperator):
                 payload=result,
             )
         )
-
-
-def number(field: str, value: object) -> float:
-    """Read a number that a template may have given as text.
-
-    :raises PaiConfigError: it is none.
-    """
-    try:
-        return float(str(value))
-    except ValueError:
-        raise PaiConfigError(field, value, "a number") from None
 
 
 def _compared(serving: float | None, needed: float | None, group: str) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from airflow_provider_pai.exceptions import PaiConfigError
+from airflow_provider_pai.inputs import required
 from airflow_provider_pai.links import DlcJobLink
 from airflow_provider_pai.remote import Json, RemoteJob
 from airflow_provider_pai.sensors.base import RemoteSensor
@@ -42,9 +42,7 @@ class DlcJobSensor(RemoteSensor["DlcHook"]):
 
     def watched(self) -> str:
         """Return the job's id."""
-        if not isinstance(self.job_id, str) or not self.job_id.strip():
-            raise PaiConfigError("job_id", self.job_id, "it must be the id of a DLC job")
-        return self.job_id
+        return required("job_id", self.job_id, "the id of a DLC job")
 
     def judge(self, job: RemoteJob) -> Verdict:
         """Return what the job's status means."""

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from airflow_provider_pai.exceptions import PaiConfigError
 from airflow_provider_pai.hooks.eas.goals import GOALS, Until
+from airflow_provider_pai.inputs import one_of, required
 from airflow_provider_pai.links import EasServiceLink
 from airflow_provider_pai.remote import Json, RemoteJob
 from airflow_provider_pai.sensors.base import RemoteSensor
@@ -46,9 +46,7 @@ class EasServiceSensor(RemoteSensor["EasHook"]):
 
     def watched(self) -> str:
         """Return the service's name."""
-        if not isinstance(self.service_name, str) or not self.service_name.strip():
-            raise PaiConfigError("service_name", self.service_name, "it must be the name of an EAS service")
-        return self.service_name
+        return required("service_name", self.service_name, "the name of an EAS service")
 
     @property
     def goal(self) -> Until:
@@ -56,9 +54,7 @@ class EasServiceSensor(RemoteSensor["EasHook"]):
 
         :raises PaiConfigError: it can't become that.
         """
-        if self.until not in GOALS:
-            raise PaiConfigError("until", self.until, f"one of {', '.join(GOALS)}")
-        return Until(state=self.until)
+        return Until(state=one_of("until", self.until, GOALS))
 
     def judge(self, job: RemoteJob) -> Verdict:
         """Return what the service's state means."""

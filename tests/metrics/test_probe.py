@@ -108,7 +108,7 @@ def test_contains(given, expected, answer):
         ({}, "requests"),
         ({"requests": [], "min_correct": 1}, "at least one request"),
         ({"requests": [{}], "color": 1}, "probe: 'color'"),
-        ({"requests": [{"pth": "/x"}]}, "number 1: .* an object of path, method"),
+        ({"requests": [{"pth": "/x"}]}, "number 1: .* one JSON object of path, method"),
         ({"requests": ["/x"]}, "number 1"),
         ({"requests": [{}], "timeout": "soon"}, r"probe\['timeout'\]: 'soon'"),
     ],

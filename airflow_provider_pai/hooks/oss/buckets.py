@@ -5,7 +5,8 @@ from __future__ import annotations
 from airflow_provider_pai.exceptions import PaiNotFoundError
 from airflow_provider_pai.hooks.oss.calls import OssCalls
 from airflow_provider_pai.hooks.oss.client import sdk
-from airflow_provider_pai.hooks.oss.headers import STORAGE_CLASSES, one_of
+from airflow_provider_pai.hooks.oss.headers import STORAGE_CLASSES
+from airflow_provider_pai.inputs import one_of
 from airflow_provider_pai.uri import OssUri
 
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from urllib.parse import urlencode
 
 from airflow_provider_pai.exceptions import PaiConfigError
+from airflow_provider_pai.inputs import mapping, one_of, text
 
 STORAGE_CLASSES = ("Standard", "IA", "Archive", "ColdArchive", "DeepColdArchive")
 FORBID_OVERWRITE = "x-oss-forbid-overwrite"
@@ -31,24 +32,15 @@ def write_headers(
     return written
 
 
-def check_tags(tags: Mapping[str, str]) -> dict[str, str]:
+def check_tags(tags: Mapping[str, str] | str) -> dict[str, str]:
     """Return an object's tags.
 
     :raises PaiConfigError: more than ten, or a key or value that is too long.
     """
-    if len(tags) > 10 or any(not 1 <= len(key) <= 128 or len(value) > 256 for key, value in tags.items()):
-        raise PaiConfigError("tags", dict(tags), "at most 10, keys of 1 to 128 and values of at most 256 characters")
-    return dict(tags)
-
-
-def one_of(field: str, value: str, allowed: tuple[str, ...]) -> str:
-    """Return a value that must be one of some.
-
-    :raises PaiConfigError: it is not.
-    """
-    if value not in allowed:
-        raise PaiConfigError(field, value, f"one of {', '.join(allowed)}")
-    return value
+    read = {key: text(f"tags[{key!r}]", value) for key, value in mapping("tags", tags).items()}
+    if len(read) > 10 or any(not 1 <= len(key) <= 128 or len(value) > 256 for key, value in read.items()):
+        raise PaiConfigError("tags", read, "at most 10, keys of 1 to 128 and values of at most 256 characters")
+    return read
 
 
 def version_of(version: str | None) -> dict[str, str]:

@@ -16,12 +16,12 @@ from airflow_provider_pai.hooks.oss.copy import copy_object, pinned
 from airflow_provider_pai.hooks.oss.crc import crc_of
 from airflow_provider_pai.hooks.oss.download import download_file
 from airflow_provider_pai.hooks.oss.folder import FolderReport, copy_folder, download_folder, upload_folder
-from airflow_provider_pai.hooks.oss.headers import STORAGE_CLASSES, check_tags, one_of, version_of, write_headers
+from airflow_provider_pai.hooks.oss.headers import STORAGE_CLASSES, check_tags, version_of, write_headers
 from airflow_provider_pai.hooks.oss.listings import OssListings, prefix_uri
 from airflow_provider_pai.hooks.oss.options import FolderOptions, TransferOptions, WriteOptions
 from airflow_provider_pai.hooks.oss.stream import ObjectWriter, read_blocks
 from airflow_provider_pai.hooks.oss.upload import upload_file
-from airflow_provider_pai.inputs import object_uri
+from airflow_provider_pai.inputs import object_uri, one_of
 from airflow_provider_pai.uri import OssUri
 
 

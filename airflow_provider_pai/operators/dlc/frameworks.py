@@ -11,6 +11,7 @@ from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from airflow_provider_pai.exceptions import PaiConfigError
+from airflow_provider_pai.inputs import mapping, one_of, whole_number
 from airflow_provider_pai.remote import Json
 
 # What DLC sets in pods itself ("General environment variables"), and what the mxnet row sets.
@@ -77,26 +78,24 @@ def framework_named(name: str) -> Framework:
 
     :raises PaiConfigError: there is none of that name.
     """
-    if name not in FRAMEWORKS:
-        raise PaiConfigError("framework", name, f"one of {', '.join(FRAMEWORKS)}")
-    return FRAMEWORKS[name]
+    return FRAMEWORKS[one_of("framework", name, FRAMEWORKS)]
 
 
-def replicas(name: str, workers: Any, roles: Mapping[str, Any] | None) -> dict[str, int]:
+def replicas(name: str, workers: Any, roles: Mapping[str, Any] | str | None) -> dict[str, int]:
     """Return how many nodes each role has: `roles`, or the short form `workers`.
 
     :raises PaiConfigError: both given, a role that the framework has not, or a count that is none.
     """
-    framework = framework_named(name)
-    if workers is not None and roles:
-        raise PaiConfigError("workers, roles", {"workers": workers, "roles": dict(roles)}, "at most one of the two")
-    if not roles:
-        counts = {"Worker": whole_number("workers", 1 if workers is None else workers)}
+    framework, named = framework_named(name), mapping("roles", roles)
+    if workers is not None and named:
+        raise PaiConfigError("workers, roles", {"workers": workers, "roles": named}, "at most one of the two")
+    if not named:
+        counts = {"Worker": whole_number("workers", 1 if workers is None else workers, least=1)}
     else:
-        for role in roles:
+        for role in named:
             if role not in framework.roles:
                 raise PaiConfigError("roles", role, f"{name} has {', '.join(framework.roles)}")
-        counts = {role: whole_number(f"roles[{role!r}]", count) for role, count in roles.items()}
+        counts = {role: whole_number(f"roles[{role!r}]", count, least=1) for role, count in named.items()}
     for role, count in counts.items():
         if framework.roles[role].single and count != 1:
             raise PaiConfigError(f"roles[{role!r}]", count, "there is exactly one")
@@ -125,18 +124,9 @@ def check_success_policy(name: str, policy: str | None) -> None:
     :raises PaiConfigError: naming those that it has.
     """
     allowed = framework_named(name).success_policies
-    if policy is not None and policy not in allowed:
+    if policy is None:
+        return
+    if not allowed:
         having = ", ".join(key for key, row in FRAMEWORKS.items() if row.success_policies)
-        raise PaiConfigError(
-            "success_policy", policy, f"one of {', '.join(allowed)}" if allowed else f"only {having} has one"
-        )
-
-
-def whole_number(field_name: str, value: Any) -> int:
-    """Return a count; a template gives a text.
-
-    :raises PaiConfigError: it is no whole number of at least 1.
-    """
-    if isinstance(value, bool) or not str(value).isdecimal() or int(value) < 1:
-        raise PaiConfigError(field_name, value, "a whole number of at least 1")
-    return int(value)
+        raise PaiConfigError("success_policy", policy, f"only {having} has one")
+    one_of("success_policy", policy, allowed)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_provider_pai.exceptions import PaiConfigError
 from airflow_provider_pai.identity import TaskIdentity
+from airflow_provider_pai.inputs import merged, required, whole_number
 from airflow_provider_pai.ledger import Event, EventKind
 from airflow_provider_pai.links import DlcJobLink
 from airflow_provider_pai.operators.base import PaiOperator
@@ -22,7 +23,7 @@ from airflow_provider_pai.operators.dlc.frameworks import (
     replicas,
 )
 from airflow_provider_pai.operators.dlc.nodes import check_size, spec_with_gpus, spot_spec, user_vpc
-from airflow_provider_pai.operators.workload.base import ARTIFACT_VARIABLE, CODE_PATH, WorkloadOperator, required
+from airflow_provider_pai.operators.workload.base import ARTIFACT_VARIABLE, CODE_PATH, WorkloadOperator
 from airflow_provider_pai.remote import Json, RemoteJob
 
 if TYPE_CHECKING:
@@ -268,7 +269,7 @@ class DlcSubmitJobOperator(WorkloadOperator["DlcHook"]):
     def _size(self) -> Json:
         if not self.gpu_type:
             return {"EcsSpec": self.ecs_spec} if self.ecs_spec else {"ResourceConfig": dict(self.resource_config or {})}
-        gpus = int(self.gpus or 1)
+        gpus = whole_number("gpus", self.gpus or 1, least=1)
         if self.resource_id:
             return {"ResourceConfig": {"GPU": str(gpus), "GPUType": self.gpu_type}}
         specs = self.hook.ecs_specs(accelerator_type="GPU", resource_type="ECS")
@@ -338,12 +339,3 @@ class DlcStopJobOperator(PaiOperator["DlcHook"]):
         if self.wait_for_completion:
             return hook.wait(self.job_id, poll_interval=self.poll_interval).status
         return hook.get(self.job_id).status
-
-
-def merged(base: Mapping[str, Any], over: Mapping[str, Any]) -> Json:
-    """Lay one JSON object over another: objects are merged, everything else is replaced."""
-    result = dict(base)
-    for name, value in over.items():
-        old = result.get(name)
-        result[name] = merged(old, value) if isinstance(old, Mapping) and isinstance(value, Mapping) else value
-    return result

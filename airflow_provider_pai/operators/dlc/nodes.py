@@ -8,7 +8,7 @@ from ipaddress import ip_network
 from typing import Any
 
 from airflow_provider_pai.exceptions import PaiConfigError
-from airflow_provider_pai.operators.dlc.frameworks import whole_number
+from airflow_provider_pai.inputs import number, one_of, whole_number
 from airflow_provider_pai.remote import Json
 
 RESOURCE_NAMES = ("CPU", "GPU", "GPUType", "Memory", "SharedMemory")
@@ -39,7 +39,7 @@ def check_size(
     if gpus is not None and not gpu_type:
         raise PaiConfigError("gpus", gpus, "it goes with gpu_type")
     if gpu_type:
-        whole_number("gpus", 1 if gpus is None else gpus)
+        whole_number("gpus", 1 if gpus is None else gpus, least=1)
     if config:
         if not resource_id:
             raise PaiConfigError("resource_id", resource_id, "resource_config needs the id of a quota")
@@ -73,14 +73,7 @@ def spot_spec(spot: Mapping[str, Any] | None) -> Json:
     if len(spot) != 1:
         raise PaiConfigError("spot", dict(spot), f"exactly one of {', '.join(_SPOT_LIMITS)}")
     ((name, value),) = spot.items()
-    highest = 1.0 if name == "discount_limit" else float("inf")
-    try:
-        limit = float(value)
-    except (TypeError, ValueError):
-        limit = 0.0
-    if isinstance(value, bool) or not 0 < limit <= highest:
-        allowed = "a part of the full price, over 0 and at most 1" if highest == 1 else "a price per minute over 0"
-        raise PaiConfigError(f"spot[{name!r}]", value, allowed)
+    limit = number(f"spot[{name!r}]", value, above=0, most=1 if name == "discount_limit" else None)
     return {"SpotSpec": {"SpotStrategy": "SpotWithPriceLimit", _SPOT_LIMITS[name]: limit}}
 
 
@@ -100,8 +93,8 @@ def user_vpc(vpc: Mapping[str, Any] | None) -> Json | None:
         raise PaiConfigError("vpc['extended_cidrs']", blocks, "with switch_id, all CIDR blocks of the VPC")
     if isinstance(blocks, str) or not all(_is_network(block) for block in blocks):
         raise PaiConfigError("vpc['extended_cidrs']", blocks, "a list of CIDR blocks, e.g. ['192.168.0.0/16']")
-    if vpc.get("default_route") not in (None, *_ROUTES):
-        raise PaiConfigError("vpc['default_route']", vpc["default_route"], f"one of {', '.join(_ROUTES)}")
+    if vpc.get("default_route") is not None:
+        one_of("vpc['default_route']", vpc["default_route"], _ROUTES)
     return {_VPC_NAMES[name]: value for name, value in vpc.items() if value}
 
 

@@ -8,10 +8,9 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_pai.exceptions import PaiConfigError
-from airflow_provider_pai.inputs import parse_uri
+from airflow_provider_pai.inputs import parse_uri, required
 from airflow_provider_pai.links import TensorBoardLink
 from airflow_provider_pai.operators.base import PaiOperator
-from airflow_provider_pai.operators.workload.base import required
 from airflow_provider_pai.remote import Json
 from airflow_provider_pai.uri import OssUri
 

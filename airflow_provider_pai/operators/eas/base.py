@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from airflow.providers.common.compat.sdk import conf
 
-from airflow_provider_pai.exceptions import PaiConfigError, PaiError, PaiTimeoutError
+from airflow_provider_pai.exceptions import PaiError, PaiTimeoutError
 from airflow_provider_pai.hooks.eas.goals import Undo, Until
+from airflow_provider_pai.inputs import seconds
 from airflow_provider_pai.links import EasServiceLink
 from airflow_provider_pai.operators.base import PaiOperator, deadline_of, task_key
 from airflow_provider_pai.remote import DEFAULT_POLL_INTERVAL, Json, RemoteJob
@@ -152,17 +153,3 @@ class WaitingOperator(EasOperator):
             undo=undo.to_dict() if undo else None,
         )
         self.defer(trigger=trigger, method_name="execute_complete", kwargs={"goal": goal.to_dict()})
-
-
-def seconds(field: str, given: float | str, least: float | None = None) -> float:
-    """Read a number of seconds that a template may have given as text.
-
-    :raises PaiConfigError: it is none.
-    """
-    try:
-        found = float(given)
-    except ValueError:
-        found = -1.0
-    if not (found > 0 if least is None else found >= least):
-        raise PaiConfigError(field, given, f"a number of seconds {'above 0' if least is None else f'from {least:g}'}")
-    return found

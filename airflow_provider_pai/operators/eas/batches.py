@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from functools import cached_property
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_pai.exceptions import PaiConfigError, PaiTransientError
-from airflow_provider_pai.metrics.probe import GoldenRequest, contains
+from airflow_provider_pai.metrics.probe import GoldenRequest, contains, golden_request
 from airflow_provider_pai.remote import Json
 from airflow_provider_pai.uri import OssUri
 
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 
 # Too many requests, a full queue (450 is EAS's own), a server that does not know better: ask again.
 _AGAIN = (408, 429, 450, 500, 502, 503, 504)
-_FIELDS = tuple(item.name for item in fields(GoldenRequest))
 _UNSET = GoldenRequest().expect
 _SHOWN = 200
 
@@ -143,7 +142,7 @@ class Batch:
         """
         for number, line in enumerate(self.oss.lines(self.source), 1):
             if line.strip():
-                yield read_request(f"requests, {self.source} line {number}", line)
+                yield golden_request(f"requests, {self.source} line {number}", line)
 
     def check(self) -> int:
         """Read the whole file, tie the folder to it and return how many requests it holds.
@@ -182,27 +181,9 @@ class Batch:
                 told(answered, [json.loads(line) for line in self.oss.get(at).splitlines()])
 
 
-def read_request(field: str, given: Any) -> GoldenRequest:
-    """Read a request: an object of GoldenRequest's fields, or its JSON.
-
-    :raises PaiConfigError: naming the field.
-    """
-    try:
-        value = json.loads(given) if isinstance(given, str) else given
-    except ValueError:
-        value = None
-    if not isinstance(value, Mapping) or not set(value) <= set(_FIELDS):
-        raise PaiConfigError(field, _shown(given), f"one JSON object of {', '.join(_FIELDS)}")
-    return GoldenRequest(**value)
-
-
 def wrong_ones(answers: Iterable[Json]) -> list[Json]:
     """Return the answers that something is wrong with."""
     return [answer for answer in answers if answer.get("wrong")]
-
-
-def _shown(given: Any) -> Any:
-    return given[:_SHOWN] if isinstance(given, str) else given
 
 
 def _since(began: float) -> float:

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any
 from airflow_provider_pai.exceptions import PaiConfigError, PaiConflictError, PaiError, PaiTransientError
 from airflow_provider_pai.hooks.eas.goals import BEFORE, CONFIG, CONFIG_VERSION, LATEST, Undo, Until, owner_labels
 from airflow_provider_pai.identity import TASK_TAG, TaskIdentity
+from airflow_provider_pai.inputs import one_of, seconds
 from airflow_provider_pai.ledger import Event, EventKind
-from airflow_provider_pai.operators.eas.base import WaitingOperator, seconds
+from airflow_provider_pai.operators.eas.base import WaitingOperator
 from airflow_provider_pai.operators.eas.spec import ServiceOperator, artifact_labels, checked_name, who
 from airflow_provider_pai.remote import Json, RemoteJob
 from airflow_provider_pai.states import EAS_GONE
@@ -86,8 +87,7 @@ class EasDeployServiceOperator(WaitingOperator, ServiceOperator):
         checked_name("service_name", self.service_name)
         if self.group:
             checked_name("group", self.group)
-        if self.on_failure not in ON_FAILURE:
-            raise PaiConfigError("on_failure", self.on_failure, f"one of {', '.join(ON_FAILURE)}")
+        one_of("on_failure", self.on_failure, ON_FAILURE)
         seconds("wait_timeout", self.wait_timeout)
         self.service_json(self.service_name, self.group or None, "oss://unknown/" if self.artifact else None)
         return self.verified_artifact() if self.artifact else None

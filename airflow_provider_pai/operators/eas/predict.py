@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_pai.exceptions import PaiConfigError, PaiError
-from airflow_provider_pai.inputs import parse_uri
+from airflow_provider_pai.inputs import json_list, number, parse_uri, seconds, share, whole_number
 from airflow_provider_pai.links import EasServiceLink
 from airflow_provider_pai.operators.eas.base import EasOperator
 from airflow_provider_pai.remote import Json
@@ -99,49 +99,40 @@ class EasPredictOperator(EasOperator):
         """Refuse bad input before anything is sent."""
         if bool(self.service_name) == bool(self.group):
             raise PaiConfigError("service_name", self.service_name, "either a service or a group")
-        for name, least in (("attempts", 1), ("concurrency", 1), ("timeout", 0)):
-            if not getattr(self, name) >= least:
-                raise PaiConfigError(name, getattr(self, name), f"at least {least}")
-        self._min_correct()
+        self._limits()
+        share("min_correct", self.min_correct)
         if self.output_uri is not None:
             parse_uri("output", self.output_uri)
         elif _is_address(self.requests):
             raise PaiConfigError("output", None, "a prefix on OSS, where the answers to a file of requests are kept")
 
-    def _min_correct(self) -> float:
-        try:
-            share = float(self.min_correct)
-        except ValueError:
-            share = -1.0
-        if not 0 <= share <= 1:
-            raise PaiConfigError("min_correct", self.min_correct, "a share from 0 to 1")
-        return share
+    def _limits(self) -> Json:
+        """Return how the service is asked."""
+        from airflow_provider_pai.metrics.probe import service_path
+
+        return {
+            "attempts": whole_number("attempts", self.attempts, least=1),
+            "concurrency": whole_number("concurrency", self.concurrency, least=1),
+            "timeout": seconds("timeout", self.timeout),
+            "tolerance": number("tolerance", self.tolerance, least=0),
+            "path": service_path("path", self.path),
+        }
 
     def _caller(self) -> Caller:
         from airflow_provider_pai.operators.eas.batches import Caller
 
         hook = self.hook
         endpoint = hook.endpoint(self.service_name) if self.service_name else hook.group_endpoint(str(self.group))
-        return Caller(
-            endpoint=endpoint,
-            attempts=self.attempts,
-            timeout=self.timeout,
-            tolerance=self.tolerance,
-            path=self.path,
-            concurrency=self.concurrency,
-        )
+        return Caller(endpoint=endpoint, **self._limits())
 
     def _ask_few(self) -> Any:
         """Return the answers themselves."""
         from airflow_provider_pai.artifact import MAX_XCOM_BYTES
-        from airflow_provider_pai.operators.eas.batches import read_request
+        from airflow_provider_pai.metrics.probe import golden_request
 
-        given = [self.requests] if isinstance(self.requests, Mapping | str) else list(self.requests)
-        asked = [read_request(f"requests[{number}]", request) for number, request in enumerate(given)]
-        if not asked:
-            raise PaiConfigError("requests", self.requests, "at least one request")
+        asked = [golden_request(f"requests[{index}]", request) for index, request in enumerate(self._listed())]
         caller = self._caller()
-        with ThreadPoolExecutor(self.concurrency) as pool:
+        with ThreadPoolExecutor(caller.concurrency) as pool:
             answers = list(pool.map(caller.ask, range(1, len(asked) + 1), asked))
         wrong = [answer for answer in answers if answer.wrong]
         self._judge(len(answers), len(wrong), wrong[0].wrong if wrong else "")
@@ -149,7 +140,17 @@ class EasPredictOperator(EasOperator):
         size = len(json.dumps(found).encode())
         if size > MAX_XCOM_BYTES:
             raise PaiError(f"The answers are {size} bytes, too many for an XCom ({MAX_XCOM_BYTES}): give output")
-        return found if isinstance(self.requests, list | tuple) else found[0]
+        return found[0] if _is_one(self.requests) else found
+
+    def _listed(self) -> list[Any]:
+        """Return the requests that the DAG lists itself.
+
+        :raises PaiConfigError: there are none.
+        """
+        listed = json_list("requests", self.requests, "a request, a list of them, or the oss:// address of a file")
+        if not listed:
+            raise PaiConfigError("requests", self.requests, "at least one request")
+        return listed
 
     def _ask_file(self, context: Any) -> Json:
         """Keep the answers on OSS and return what they come to."""
@@ -185,14 +186,17 @@ class EasPredictOperator(EasOperator):
         """Return the file of requests; those that the DAG lists itself are put beside the answers."""
         if _is_address(self.requests):
             return parse_uri("requests", self.requests)
-        given = [self.requests] if isinstance(self.requests, Mapping | str) else self.requests
         at = output.join("_requests.jsonl")
-        self.oss.put_once(at, "".join(f"{json.dumps(request)}\n" for request in given))
+        self.oss.put_once(at, "".join(f"{json.dumps(request)}\n" for request in self._listed()))
         return at
 
     def _judge(self, total: int, wrong: int, first: str) -> None:
-        if wrong and 1 - wrong / total < self._min_correct():
+        if wrong and 1 - wrong / total < share("min_correct", self.min_correct):
             raise PaiError(f"{wrong} of {total} answers are wrong; the first: {first}")
+
+
+def _is_one(requests: Any) -> bool:
+    return isinstance(requests, Mapping) or (isinstance(requests, str) and not requests.lstrip().startswith("["))
 
 
 def _is_address(requests: Any) -> bool:

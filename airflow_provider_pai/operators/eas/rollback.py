@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 from airflow_provider_pai.exceptions import PaiConfigError, PaiConflictError, PaiError, RolloutStoppedError
 from airflow_provider_pai.hooks.eas.goals import Undo, Until
 from airflow_provider_pai.identity import TaskIdentity
-from airflow_provider_pai.inputs import parse_uri
+from airflow_provider_pai.inputs import parse_uri, required, seconds
 from airflow_provider_pai.ledger import Event, EventKind, Ledger, Row
 from airflow_provider_pai.operators.base import task_key
-from airflow_provider_pai.operators.eas.base import WaitingOperator, seconds
+from airflow_provider_pai.operators.eas.base import WaitingOperator
 from airflow_provider_pai.operators.eas.spec import artifact_labels, checked_name, who
 from airflow_provider_pai.remote import Json, RemoteJob
 from airflow_provider_pai.rollouts.history import artifact_uri, chosen_version, serving_member, version_of
@@ -124,7 +124,7 @@ class EasRollbackOperator(WaitingOperator):
             with self._held(identity):
                 self._smoke(name)
                 takeover.move()
-                bad = takeover.settle(float(self.drain))
+                bad = takeover.settle(seconds("drain", self.drain, least=0))
         except PaiError as error:
             self.give_up(context, name, error)
         end = self._end_of("rolled_back", name, service.tags, bad)
@@ -136,8 +136,7 @@ class EasRollbackOperator(WaitingOperator):
         from airflow_provider_pai.metrics.probe import make_probe
 
         checked_name("group", self.group)
-        if not isinstance(self.to, str) or not self.to.strip():
-            raise PaiConfigError("to", self.to, "previous, promoted or a version")
+        required("to", self.to, "previous, promoted or a version")
         seconds("wait_timeout", self.wait_timeout)
         seconds("drain", self.drain, least=0)
         if self.artifact:

@@ -20,7 +20,7 @@ from airflow_provider_pai.exceptions import (
     RolloutStuckError,
 )
 from airflow_provider_pai.identity import TaskIdentity
-from airflow_provider_pai.inputs import parse_uri
+from airflow_provider_pai.inputs import flag, mapping, parse_uri
 from airflow_provider_pai.ledger import Event, EventKind
 from airflow_provider_pai.links import EasRolloutLink, EasServiceLink
 from airflow_provider_pai.operators.base import deadline_of, task_key
@@ -121,7 +121,7 @@ class RolloutOperator(ServiceOperator):
         steps = ", ".join(map(str, spec.plan.steps))
         self.log.info("Rollout of %s to group %s in steps of %s %%", spec.goal.version, self.group, steps)
         driver = self._drive(spec)
-        if self._plan_only():
+        if flag("plan_only", self.plan_only):
             self.log.info("Service JSON:\n%s", json.dumps(spec.config, indent=2))
             self.skip(f"plan only\n{driver.preview()}")
         EasServiceLink.persist(context, self.hook.console_url(spec.goal.service))
@@ -227,12 +227,6 @@ class RolloutOperator(ServiceOperator):
             self.hook.retry_seconds = 2
             self._driver.kill("the task was ended by hand", _KILL_SECONDS)
 
-    def _plan_only(self) -> bool:
-        chosen = {"true": True, "false": False}.get(str(self.plan_only).strip().lower())
-        if chosen is None:
-            raise PaiConfigError("plan_only", self.plan_only, "true or false")
-        return chosen
-
     def _unjudged(self) -> str:
         """Return why nobody is to judge the candidate; a template that renders to nothing is no reason."""
         given = self.skip_analysis
@@ -263,18 +257,16 @@ class RolloutOperator(ServiceOperator):
 
     def _input(self) -> tuple[str, RolloutPlan]:
         from airflow_provider_pai.canary.group import check_group_name
-        from airflow_provider_pai.canary.plan import InputError, RolloutPlan
+        from airflow_provider_pai.canary.plan import RolloutPlan
 
         self.check()
-        if "steps" in (self.plan or {}):
+        fields = mapping("plan", self.plan)
+        if "steps" in fields:
             raise PaiConfigError("plan", "steps", "a field of its own: steps")
-        try:
-            plan = RolloutPlan.parse({**self.plan_defaults, **(self.plan or {}), "steps": self.steps})
-            if self._unjudged():
-                plan = replace(plan, steps=(100,), bake=0.0)
-            return check_group_name("group", self.group), plan
-        except InputError as error:
-            raise PaiConfigError(error.field, error.value, error.allowed) from None
+        plan = RolloutPlan.parse({**self.plan_defaults, **fields, "steps": self.steps})
+        if self._unjudged():
+            plan = replace(plan, steps=(100,), bake=0.0)
+        return check_group_name("group", self.group), plan
 
     def _until_pause(self, driver: RolloutDriver) -> Json | None:
         """Go on until there is something to wait for: what ends at once need not be deferred."""

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from airflow_provider_pai.exceptions import PaiConfigError
+from airflow_provider_pai.inputs import mapping, number, whole_number
 from airflow_provider_pai.remote import Json
 
 _FIELDS = ("min", "max", "scaleStrategies", "behavior")
@@ -20,11 +21,12 @@ _BEHAVIOR = {
 }
 
 
-def check_autoscaler(given: Mapping[str, Any]) -> Json:
+def check_autoscaler(autoscaler: Mapping[str, Any] | str) -> Json:
     """Return settings with their numbers read.
 
     :raises PaiConfigError: naming the field, its value and what is allowed; the SDK would drop what it does not know.
     """
+    given = mapping("autoscaler", autoscaler)
     _known("autoscaler", given, _FIELDS)
     least, most = (whole_number(f"autoscaler[{name!r}]", given.get(name)) for name in ("min", "max"))
     if most <= least:
@@ -35,35 +37,19 @@ def check_autoscaler(given: Mapping[str, Any]) -> Json:
     return {
         "min": least,
         "max": most,
-        "scaleStrategies": [_strategy(number, item) for number, item in enumerate(strategies)],
+        "scaleStrategies": [_strategy(index, item) for index, item in enumerate(strategies)],
         **({"behavior": _behavior(given["behavior"])} if given.get("behavior") else {}),
     }
 
 
-def whole_number(field: str, value: object) -> int:
-    """Read a whole number from 0 that a template may have given as text.
-
-    :raises PaiConfigError: it is none.
-    """
-    if isinstance(value, bool) or not str(value).isdigit():
-        raise PaiConfigError(field, value, "a whole number from 0")
-    return int(str(value))
-
-
-def _strategy(number: int, given: Any) -> Json:
-    place = f"autoscaler['scaleStrategies'][{number}]"
+def _strategy(index: int, given: Any) -> Json:
+    place = f"autoscaler['scaleStrategies'][{index}]"
     _known(place, given, _STRATEGY)
     if not given.get("metricName"):
         raise PaiConfigError(
             f"{place}['metricName']", given.get("metricName"), "qps, cpu, gpu[util] or one of your own"
         )
-    try:
-        threshold = float(given.get("threshold"))
-    except (TypeError, ValueError):
-        threshold = 0.0
-    if threshold <= 0:
-        raise PaiConfigError(f"{place}['threshold']", given.get("threshold"), "a number above 0")
-    return {**given, "threshold": threshold}
+    return {**given, "threshold": number(f"{place}['threshold']", given.get("threshold"), above=0)}
 
 
 def _behavior(given: Any) -> Json:

@@ -5,13 +5,12 @@ Follows "Parameters of model services" (help.aliyun.com/zh/pai/parameters-of-mod
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from typing import Any
 
 from airflow_provider_pai.exceptions import PaiConfigError
+from airflow_provider_pai.inputs import mapping, required, whole_number
 from airflow_provider_pai.operators.environment import check_environment
-from airflow_provider_pai.operators.workload.base import required
 from airflow_provider_pai.remote import Json
 
 RESERVED_PORTS = (8080, 9090)
@@ -40,10 +39,17 @@ def typed_json(
     if instance_type and (other := next((name for name, value in sized.items() if value is not None), None)):
         raise PaiConfigError("instance_type", instance_type, f"either an instance type or {other}, not both")
     check_environment(env or {}, ())
-    numbers = {"instance": ("instances", instances), "cpu": ("cpu", cpu), "memory": ("memory", memory)}
-    metadata: Json = {key: _count(field, value) for key, (field, value) in numbers.items() if value is not None}
-    if gpu is not None:
-        metadata["gpu"] = _count("gpu", gpu, least=0)
+    numbers = {
+        "instance": ("instances", instances, 1),
+        "cpu": ("cpu", cpu, 1),
+        "memory": ("memory", memory, 1),
+        "gpu": ("gpu", gpu, 0),
+    }
+    metadata: Json = {
+        key: whole_number(field, value, least=least)
+        for key, (field, value, least) in numbers.items()
+        if value is not None
+    }
     if resource_group is not None:
         metadata["resource"] = resource_group
     container: Json = {"image": image, "command": command, "port": _port("port", port)}
@@ -58,20 +64,14 @@ def typed_json(
     )
 
 
-def merged(typed: Json, service: Mapping[str, Any] | str | None) -> Json:
+def laid_over(typed: Json, service: Mapping[str, Any] | str | None) -> Json:
     """Lay the service JSON of the DAG over that of the typed arguments.
 
     Objects are merged key by key, containers one by one, environment variables by name; all else is replaced.
 
     :raises PaiConfigError: it is no object.
     """
-    try:
-        given = json.loads(service) if isinstance(service, str) else service or {}
-    except ValueError:
-        given = None
-    if not isinstance(given, Mapping):
-        raise PaiConfigError("service", service, "a service JSON of EAS, as an object")
-    laid: Json = _laid_over(typed, given)
+    laid: Json = _laid_over(typed, mapping("service", service, "a service JSON of EAS, as an object"))
     return laid
 
 
@@ -153,15 +153,10 @@ def _container(place: str, container: Any) -> Json:
 def _port(field: str, port: Any) -> int | None:
     if port is None:
         return None
-    if not str(port).isdigit() or not 0 < int(port) < 65536 or int(port) in RESERVED_PORTS:
+    read = whole_number(field, port, least=1, most=65535)
+    if read in RESERVED_PORTS:
         raise PaiConfigError(field, port, f"a port number; EAS keeps {RESERVED_PORTS} for itself")
-    return int(port)
-
-
-def _count(field: str, value: Any, least: int = 1) -> int:
-    if isinstance(value, bool) or not str(value).isdigit() or int(value) < least:
-        raise PaiConfigError(field, value, f"a whole number from {least}")
-    return int(value)
+    return read
 
 
 def _health_check(given: str | Mapping[str, Any] | None, port: int | None) -> Any:

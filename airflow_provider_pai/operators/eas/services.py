@@ -7,9 +7,9 @@ from typing import Any
 
 from airflow_provider_pai.exceptions import PaiConfigError
 from airflow_provider_pai.hooks.eas.goals import Until
+from airflow_provider_pai.inputs import one_of, required, whole_number
 from airflow_provider_pai.operators.eas.base import EasOperator, WaitingOperator
-from airflow_provider_pai.operators.eas.scaling import check_autoscaler, whole_number
-from airflow_provider_pai.operators.workload.base import required
+from airflow_provider_pai.operators.eas.scaling import check_autoscaler
 from airflow_provider_pai.remote import Json, RemoteJob
 from airflow_provider_pai.states import Verdict
 
@@ -37,8 +37,7 @@ class _ServiceOperator(WaitingOperator):
 
         :raises PaiConfigError: there is none.
         """
-        required("service_name", self.service_name, "the name of an EAS service")
-        return self.service_name
+        return required("service_name", self.service_name, "the name of an EAS service")
 
 
 class EasStartServiceOperator(_ServiceOperator):
@@ -95,10 +94,8 @@ class EasSetSafetyLockOperator(EasOperator):
 
     def execute(self, context: Any) -> None:
         """Set the lock."""
-        required("service_name", self.service_name, "the name of an EAS service")
-        if self.lock not in LOCKS:
-            raise PaiConfigError("lock", self.lock, f"one of {', '.join(LOCKS)}")
-        self.hook.set_safety_lock(self.service_name, self.lock)
+        name = required("service_name", self.service_name, "the name of an EAS service")
+        self.hook.set_safety_lock(name, one_of("lock", self.lock, LOCKS))
 
 
 class EasScaleServiceOperator(_ServiceOperator):

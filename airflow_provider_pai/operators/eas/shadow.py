@@ -15,11 +15,10 @@ from airflow_provider_pai.exceptions import (
     RolloutStoppedError,
 )
 from airflow_provider_pai.hooks.eas.goals import owner_labels
+from airflow_provider_pai.inputs import mapping, one_of, seconds, whole_number
 from airflow_provider_pai.ledger import Event, EventKind
 from airflow_provider_pai.links import EasServiceLink
 from airflow_provider_pai.operators.base import deadline_of, task_key
-from airflow_provider_pai.operators.eas.base import seconds
-from airflow_provider_pai.operators.eas.scaling import whole_number
 from airflow_provider_pai.operators.eas.spec import ServiceOperator, artifact_labels, checked_name
 from airflow_provider_pai.remote import Json
 from airflow_provider_pai.rollouts.driver import drive
@@ -207,7 +206,7 @@ class EasShadowOperator(ServiceOperator):
         )
 
     def _checked(self) -> RolloutPlan:
-        from airflow_provider_pai.canary.plan import InputError, RolloutPlan
+        from airflow_provider_pai.canary.plan import RolloutPlan
 
         if self.requests_are_idempotent is not True:
             raise PaiConfigError(
@@ -216,16 +215,11 @@ class EasShadowOperator(ServiceOperator):
         if bool(self.source) == bool(self.group):
             raise PaiConfigError("source", self.source, "either a service or a group")
         checked_name("source" if self.source else "group", self.source or self.group)
-        if not 1 <= whole_number("ratio", self.ratio) <= 100:
-            raise PaiConfigError("ratio", self.ratio, "percent, from 1 to 100")
-        if self.on_inconclusive not in ON_INCONCLUSIVE:
-            raise PaiConfigError("on_inconclusive", self.on_inconclusive, f"one of {', '.join(ON_INCONCLUSIVE)}")
+        whole_number("ratio", self.ratio, least=1, most=100)
+        one_of("on_inconclusive", self.on_inconclusive, ON_INCONCLUSIVE)
         seconds("duration", self.duration)
         self.service_json("unknown", None, "oss://unknown/" if self.artifact else None)
-        try:
-            return RolloutPlan.parse({**(self.plan or {}), "steps": [100]})
-        except InputError as error:
-            raise PaiConfigError(error.field, error.value, error.allowed) from None
+        return RolloutPlan.parse({**mapping("plan", self.plan), "steps": [100]})
 
     def _source(self) -> str:
         if self.source:

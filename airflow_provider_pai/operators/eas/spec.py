@@ -14,7 +14,7 @@ from airflow_provider_pai.exceptions import PaiArtifactError, PaiConfigError, Pa
 from airflow_provider_pai.identity import GENERATION_TAG, TaskIdentity
 from airflow_provider_pai.inputs import parse_uri
 from airflow_provider_pai.operators.eas.base import EasOperator
-from airflow_provider_pai.operators.eas.service_json import merged, named_values, service_json, typed_json
+from airflow_provider_pai.operators.eas.service_json import laid_over, named_values, service_json, typed_json
 from airflow_provider_pai.operators.environment import mask_secrets
 from airflow_provider_pai.remote import Json
 from airflow_provider_pai.uri import OssUri
@@ -113,14 +113,14 @@ class ServiceOperator(EasOperator):
         if isinstance(self.env, Mapping):
             mask_secrets(self.env)
         with suppress(PaiConfigError):  # what is no service JSON is refused where the task runs
-            mask_secrets(named_values(merged({}, self.service)))
+            mask_secrets(named_values(laid_over({}, self.service)))
 
     def described_service(self) -> Json:
         """Return the service JSON as far as the DAG gives it.
 
         :raises PaiConfigError: naming the argument, its value and what is allowed.
         """
-        return merged(typed_json(**{name: getattr(self, name) for name in _TYPED}), self.service)
+        return laid_over(typed_json(**{name: getattr(self, name) for name in _TYPED}), self.service)
 
     def service_json(self, name: str, group: str | None, artifact_uri: str | None) -> Json:
         """Return the whole service JSON.
@@ -206,9 +206,5 @@ def checked_name(field: str, name: object) -> str:
     :raises PaiConfigError: naming the field.
     """
     from airflow_provider_pai.canary.group import check_group_name
-    from airflow_provider_pai.canary.plan import InputError
 
-    try:
-        return check_group_name(field, name)
-    except InputError as error:
-        raise PaiConfigError(error.field, error.value, error.allowed) from None
+    return check_group_name(field, name)

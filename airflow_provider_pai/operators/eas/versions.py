@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_provider_pai.exceptions import PaiConfigError
 from airflow_provider_pai.hooks.eas.goals import BEFORE, CONFIG, CONFIG_VERSION, Until
+from airflow_provider_pai.inputs import seconds
 from airflow_provider_pai.ledger import Event, EventKind
-from airflow_provider_pai.operators.eas.base import WaitingOperator, seconds
+from airflow_provider_pai.operators.eas.base import WaitingOperator
 from airflow_provider_pai.operators.eas.spec import artifact_labels, checked_name
 from airflow_provider_pai.remote import Json, RemoteJob
 from airflow_provider_pai.states import Verdict

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 from airflow_provider_pai.exceptions import PaiConfigError
 from airflow_provider_pai.identity import TaskIdentity
-from airflow_provider_pai.inputs import parse_uri
+from airflow_provider_pai.inputs import parse_uri, required
 from airflow_provider_pai.operators.environment import check_environment, mask_secrets
 from airflow_provider_pai.operators.jobs import JobHookT, PaiJobOperator
 from airflow_provider_pai.operators.workload.code import GitCode, OssCode, Source, check_code, find_code
@@ -208,12 +208,3 @@ def task_of(identity: TaskIdentity) -> Json:
     return {
         key: value for key, value in identity._asdict().items() if key in ("dag_id", "run_id", "task_id", "map_index")
     }
-
-
-def required(field: str, value: object, allowed: str) -> None:
-    """Refuse a text that is missing or blank.
-
-    :raises PaiConfigError: naming the field.
-    """
-    if not isinstance(value, str) or not value.strip():
-        raise PaiConfigError(field, value, f"it must be {allowed}")

@@ -14,7 +14,6 @@ from airflow_provider_pai.ledger import Ledger
 from airflow_provider_pai.manifests import read_artifact
 from airflow_provider_pai.operators import jobs
 from airflow_provider_pai.operators.dlc import DlcStopJobOperator, DlcSubmitJobOperator
-from airflow_provider_pai.operators.dlc.jobs import merged
 from tests.task import Task
 
 pytestmark = pytest.mark.usefixtures("connection")
@@ -246,8 +245,8 @@ def test_metrics_that_are_not_json_are_named(bucket):
         ),
         ({"spot": {"limit": 1}}, "spot: 'limit' is not allowed; it has discount_limit, price_limit"),
         ({"spot": {"price_limit": 1, "discount_limit": 0.5}}, "spot: .* exactly one of discount_limit, price_limit"),
-        ({"spot": {"discount_limit": 1.5}}, r"spot\['discount_limit'\]: 1.5 .* over 0 and at most 1"),
-        ({"spot": {"price_limit": "cheap"}}, r"spot\['price_limit'\]: 'cheap' .* a price per minute over 0"),
+        ({"spot": {"discount_limit": 1.5}}, r"spot\['discount_limit'\]: 1.5 .* above 0 and at most 1"),
+        ({"spot": {"price_limit": "cheap"}}, r"spot\['price_limit'\]: 'cheap' .* a number above 0"),
         ({"vpc": {"id": "vpc-1"}}, "vpc: 'id' is not allowed; it has vpc_id, switch_id, security_group_id"),
         ({"vpc": {"vpc_id": "vpc-1"}}, r"vpc\['security_group_id'\]: None"),
         (
@@ -362,11 +361,6 @@ def test_job_is_laid_over_the_body(bucket):
     assert body["Priority"] == 3
     assert body["Settings"]["BusinessUserId"] == "7"
     assert body["Settings"]["Tags"]["airflow_generation"] == "1"
-
-
-def test_merged():
-    over = merged({"a": {"b": 1, "c": [1]}, "d": 1}, {"a": {"c": [2]}, "e": 3})
-    assert over == {"a": {"b": 1, "c": [2]}, "d": 1, "e": 3}
 
 
 def test_the_role_reaches_mounts_and_credentials_and_no_key_reaches_the_environment(bucket, pai):

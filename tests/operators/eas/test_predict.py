@@ -167,12 +167,12 @@ def test_an_answer_too_long_for_an_xcom(name, monkeypatch):
         ({}, {"group": "g"}, "either a service or a group"),
         ({"url": "x"}, {}, r"requests\[0\]: .* is not allowed; one JSON object of path, method"),
         ([], {}, r"requests: \[\] is not allowed; at least one"),
-        ("nonsense", {}, r"requests\[0\]: 'nonsense'"),
+        ("nonsense", {}, "requests: 'nonsense'"),
         ("oss://b-1/x", {}, "output: None is not allowed"),
         ("oss:///x", {"output": "oss://b-1/x"}, "requests: 'oss:///x'"),
         ({}, {"output": "/tmp"}, "output: '/tmp'"),
-        ({}, {"min_correct": "most"}, "min_correct: 'most' is not allowed; a share"),
-        ({}, {"attempts": 0}, "attempts: 0 is not allowed; at least 1"),
+        ({}, {"min_correct": "most"}, "min_correct: 'most' is not allowed; a number from 0 to 1"),
+        ({}, {"attempts": 0}, "attempts: 0 is not allowed; a whole number of at least 1"),
     ],
 )
 def test_bad_input_is_refused(requests, changes, message):

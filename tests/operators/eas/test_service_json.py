@@ -1,7 +1,7 @@
 import pytest
 
 from airflow_provider_pai.exceptions import PaiConfigError
-from airflow_provider_pai.operators.eas.service_json import merged, named_values, service_json, typed_json
+from airflow_provider_pai.operators.eas.service_json import laid_over, named_values, service_json, typed_json
 
 CONTAINER = {"image": "i", "command": "serve {model}", "port": 8000}
 
@@ -61,7 +61,7 @@ def test_the_dags_json_is_laid_over_that_of_the_arguments():
         "metadata": {"memory": 100},
         "containers": [{"port": 9000, "env": [{"name": "B", "value": "3"}]}, {"image": "sidecar", "command": "log"}],
     }
-    assert merged(typed, service) == {
+    assert laid_over(typed, service) == {
         "metadata": {"cpu": 2, "memory": 100},
         "containers": [
             {"image": "i", "port": 9000, "env": [{"name": "A", "value": "1"}, {"name": "B", "value": "3"}]},
@@ -72,13 +72,13 @@ def test_the_dags_json_is_laid_over_that_of_the_arguments():
 
 @pytest.mark.parametrize("service", [None, {}, "{}"])
 def test_no_json_leaves_the_arguments_alone(service):
-    assert merged({"metadata": {"cpu": 2}}, service) == {"metadata": {"cpu": 2}}
+    assert laid_over({"metadata": {"cpu": 2}}, service) == {"metadata": {"cpu": 2}}
 
 
 @pytest.mark.parametrize("service", ["", "{", "[1]", [1], 7])
 def test_what_is_no_object_is_refused(service):
     with pytest.raises(PaiConfigError, match=r"service: .* as an object"):
-        merged({}, service)
+        laid_over({}, service)
 
 
 def test_the_artifact_is_mounted_and_named_in_every_text():
