@@ -7,19 +7,14 @@ task, constant over automatic retries) and the generation (1, 2, ... within a cy
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any, NamedTuple
 
+from airflow_provider_pai.labels import Key, Owner, write_labels
 from airflow_provider_pai.states import States, Verdict
 from airflow_provider_pai.versions import make_version
-
-TASK_TAG = "airflow_task"
-CYCLE_TAG = "airflow_cycle"
-GENERATION_TAG = "airflow_generation"
-
-# Alibaba Cloud limits a tag value to 128 characters.
-MAX_TAG = 128
 
 
 class TaskIdentity(NamedTuple):
@@ -55,26 +50,27 @@ class TaskIdentity(NamedTuple):
         )
 
     @property
+    def name(self) -> TaskName:
+        """Return the task instance as Airflow names it."""
+        return TaskName(dag_id=self.dag_id, run_id=self.run_id, task_id=self.task_id, map_index=self.map_index)
+
+    @property
     def task(self) -> str:
         """Return the hash that names this task instance in every deployment that shares the workspace."""
-        name = TaskName(dag_id=self.dag_id, run_id=self.run_id, task_id=self.task_id, map_index=self.map_index)
-        return name.hash(self.deployment)
+        return self.name.hash(self.deployment)
+
+    @property
+    def owner(self) -> Owner:
+        """Return whose its work is, as labels tell it."""
+        return Owner(task=self.task, cycle=self.cycle)
+
+    def labels(self) -> dict[str, str]:
+        """Return the labels of what has no generations."""
+        return {**self.owner.labels(), **write_labels({Key.DEPLOYMENT: self.deployment}), **self.name.labels()}
 
     def tags(self, generation: int) -> dict[str, str]:
-        """Return the tags of one generation; the readable ones serve people and the orphan search."""
-        readable = {
-            "airflow_deployment": self.deployment,
-            "airflow_dag_id": self.dag_id,
-            "airflow_run_id": self.run_id,
-            "airflow_task_id": self.task_id,
-            "airflow_map_index": str(self.map_index),
-        }
-        return {
-            TASK_TAG: self.task,
-            CYCLE_TAG: str(self.cycle),
-            GENERATION_TAG: str(generation),
-            **{name: value[:MAX_TAG] for name, value in readable.items()},
-        }
+        """Return the tags of one generation; the readable ones serve people and the search for orphans."""
+        return {**self.labels(), **write_labels({Key.GENERATION: generation})}
 
     def key(self, generation: int) -> str:
         """Return the hash of task, cycle and generation: part of names and versions."""
@@ -95,12 +91,17 @@ class TaskName(NamedTuple):
 
     @classmethod
     def of(cls, tags: Mapping[str, str]) -> TaskName | None:
-        """Read a job's tags; None where they are not ours, or a name was cut to a tag's length."""
-        texts = [tags.get(f"airflow_{name}", "") for name in ("dag_id", "run_id", "task_id")]
-        index = tags.get("airflow_map_index", "")
-        if not all(0 < len(text) < MAX_TAG for text in texts) or not index.lstrip("-").isdigit():
+        """Read a job's tags; None where they are not ours."""
+        texts = [tags.get(key, "") for key in (Key.DAG_ID, Key.RUN_ID, Key.TASK_ID)]
+        index = tags.get(Key.MAP_INDEX, "")
+        if not all(texts) or not re.fullmatch(r"-?[0-9]+", index):
             return None
         return cls(dag_id=texts[0], run_id=texts[1], task_id=texts[2], map_index=int(index))
+
+    def labels(self) -> dict[str, str]:
+        """Return the labels that people read; a long id is cut there."""
+        keys = (Key.DAG_ID, Key.RUN_ID, Key.TASK_ID, Key.MAP_INDEX)
+        return write_labels(dict(zip(keys, self, strict=True)))
 
     def hash(self, deployment: str) -> str:
         """Return the hash that names this task instance in every deployment that shares the workspace."""
@@ -125,7 +126,7 @@ class TaggedJob(NamedTuple):
     @classmethod
     def read(cls, job_id: str, status: str, tags: Mapping[str, str], created: str) -> TaggedJob | None:
         """Read a job's tags, or None where they are not ours."""
-        cycle, generation = tags.get(CYCLE_TAG, ""), tags.get(GENERATION_TAG, "")
+        cycle, generation = tags.get(Key.CYCLE, ""), tags.get(Key.GENERATION, "")
         if not (cycle.isdigit() and generation.isdigit()):
             return None
         return cls(job_id=job_id, status=status, cycle=int(cycle), generation=int(generation), created=created)

@@ -14,7 +14,7 @@ from typing import Any
 from airflow_provider_pai.canary.actions import Action, Finish
 from airflow_provider_pai.canary.analysis import Sample
 from airflow_provider_pai.canary.goal import Goal
-from airflow_provider_pai.canary.group import Group, Member, Phase, service_name
+from airflow_provider_pai.canary.group import Group, Member, Phase, Progress, service_name
 from airflow_provider_pai.canary.plan import RolloutPlan
 from airflow_provider_pai.canary.rollout import Rollout
 from airflow_provider_pai.canary.weights import carriers, shares
@@ -233,7 +233,8 @@ class FakeEas:
 
     def label(self, name: str, labels: Mapping[str, str]) -> None:
         """Put labels in the place of all others, as EAS may."""
-        self._call(f"label {name} {labels.get('airflow_phase')} {labels.get('airflow_step')}")
+        progress = Progress.of(labels)
+        self._call(f"label {name} {progress.phase} {progress.step}" if progress else f"label {name}")
         self.members[name] = replace(self.members[name], labels=_checked(labels))
         self.after_call(f"label {name}")
 

@@ -9,18 +9,27 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from enum import StrEnum
 
-from airflow_provider_pai.canary.analysis import Judgement, Sample
+from airflow_provider_pai.canary.analysis import Judgement, Result, Sample
 from airflow_provider_pai.exceptions import PaiConfigError
-from airflow_provider_pai.identity import CYCLE_TAG, TASK_TAG
+from airflow_provider_pai.labels import Key, read_labels, write_labels
 from airflow_provider_pai.states import EAS_SERVICE
 
 _NAME = re.compile(r"[a-z0-9_]{3,63}")
-_MAX_LABEL = 128
-# A label value takes 128 characters; four results fill at most 112.
+# Four results with counts of eight digits fill 127 of a label's 128 characters.
 _STEPS_PER_LABEL = 4
 _MAX_REJECTED = 3
-_COUNTS = ("failures", "inconclusive", "source_errors", "consecutive", "golden", "own_version", "stable_version")
-# A service bears no more labels, so the one time stands in the other's place.
+_VERDICTS = {result.value[0]: result.value for result in Result}
+# A service bears 20 labels, so all numbers share one of them, and the one time stands in the other's place.
+_COUNTS = (
+    "step",
+    "failures",
+    "inconclusive",
+    "source_errors",
+    "consecutive",
+    "golden",
+    "own_version",
+    "stable_version",
+)
 _SETTLING = "settling "
 
 
@@ -72,21 +81,24 @@ class StepResult:
         )
 
     @classmethod
-    def read(cls, text: str) -> StepResult:
-        """Read what `write` wrote."""
-        percent, requests, errors, p95, verdict = text.split(":")
-        return cls(
-            percent=int(percent),
-            requests=int(requests),
-            errors=int(errors),
-            p95_ms=float(p95) if p95 else None,
-            verdict=verdict,
-        )
+    def read(cls, text: str) -> StepResult | None:
+        """Read what `write` wrote; None for what a label's length has cut."""
+        try:
+            percent, requests, errors, p95, verdict = text.split(":")
+            return cls(
+                percent=int(percent),
+                requests=int(requests),
+                errors=int(errors),
+                p95_ms=float(p95) if p95 else None,
+                verdict=_VERDICTS[verdict],
+            )
+        except (KeyError, ValueError):
+            return None
 
     def write(self) -> str:
-        """Return `percent:requests:errors:p95:verdict`."""
+        """Return `percent:requests:errors:p95:verdict`, the verdict as its first letter."""
         p95 = "" if self.p95_ms is None else f"{self.p95_ms:.1f}"
-        return f"{self.percent}:{self.requests}:{self.errors}:{p95}:{self.verdict}"
+        return f"{self.percent}:{self.requests}:{self.errors}:{p95}:{self.verdict[0]}"
 
     @property
     def sample(self) -> Sample:
@@ -132,50 +144,52 @@ class Progress:
     @classmethod
     def of(cls, labels: Mapping[str, str]) -> Progress | None:
         """Read a service's labels; None for a service that no rollout has touched."""
-        text = {name: "" if value == "-" else value for name, value in labels.items()}
-        if text.get("airflow_phase", "") not in set(Phase):
+        text = read_labels(labels)
+        if text.get(Key.PHASE, "") not in set(Phase):
             return None
-        counts = dict(zip(_COUNTS, map(int, (text.get("airflow_counts") or "0").split(".")), strict=False))
-        results = [text[name] for name in sorted(text) if name.startswith("airflow_results_")]
+        counts = dict(zip(_COUNTS, map(int, (text.get(Key.COUNTS) or "0").split(".")), strict=False))
+        results = " ".join(text[name] for name in sorted(text) if name.startswith(Key.RESULTS)).split()
+        since = text.get(Key.SINCE, "")
         return cls(
-            phase=Phase(text["airflow_phase"]),
-            version=text.get("airflow_version", ""),
-            digest=text.get("airflow_digest", ""),
-            interval_end=text.get("airflow_interval_end", ""),
-            task=text.get(TASK_TAG, ""),
-            cycle=int(text.get(CYCLE_TAG) or 0),
-            stable=text.get("airflow_stable", ""),
-            step=int(text.get("airflow_step") or 0),
-            since=_read_time(text.get("airflow_since", "")),
-            settling=_read_time(text.get("airflow_since", "").partition(_SETTLING)[2]),
+            phase=Phase(text[Key.PHASE]),
+            version=text.get(Key.VERSION, ""),
+            digest=text.get(Key.DIGEST, ""),
+            interval_end=text.get(Key.INTERVAL_END, ""),
+            task=text.get(Key.TASK, ""),
+            cycle=int(text.get(Key.CYCLE) or 0),
+            stable=text.get(Key.STABLE, ""),
+            since=_read_time(since),
+            settling=_read_time(since.partition(_SETTLING)[2]),
             **counts,
-            outcome=text.get("airflow_outcome", ""),
-            note=text.get("airflow_note", ""),
-            rejected=tuple(text.get("airflow_rejected", "").split()),
-            steps=tuple(StepResult.read(item) for chunk in results for item in chunk.split()),
+            outcome=text.get(Key.OUTCOME, ""),
+            note=text.get(Key.NOTE, ""),
+            rejected=tuple(text.get(Key.REJECTED, "").split()),
+            steps=tuple(filter(None, map(StepResult.read, results))),
         )
 
     def labels(self) -> dict[str, str]:
-        """Return the labels; `-` stands for empty, so that an update that merges clears as well."""
-        written = {
-            "airflow_phase": self.phase.value,
-            "airflow_version": self.version,
-            "airflow_digest": self.digest,
-            "airflow_interval_end": self.interval_end,
-            TASK_TAG: self.task,
-            CYCLE_TAG: str(self.cycle),
-            "airflow_stable": self.stable,
-            "airflow_step": str(self.step),
-            "airflow_since": self._times(),
-            "airflow_counts": ".".join(str(getattr(self, name)) for name in _COUNTS),
-            "airflow_outcome": self.outcome,
-            "airflow_note": self.note[:_MAX_LABEL],
-            "airflow_rejected": " ".join(self.rejected[-_MAX_REJECTED:]),
+        """Return the labels."""
+        chunks = [self.steps[first : first + _STEPS_PER_LABEL] for first in range(0, len(self.steps), _STEPS_PER_LABEL)]
+        results = {
+            f"{Key.RESULTS}_{number}": " ".join(step.write() for step in chunk) for number, chunk in enumerate(chunks)
         }
-        for first in range(0, len(self.steps), _STEPS_PER_LABEL):
-            chunk = self.steps[first : first + _STEPS_PER_LABEL]
-            written[f"airflow_results_{first // _STEPS_PER_LABEL}"] = " ".join(step.write() for step in chunk)
-        return {name: value or "-" for name, value in written.items()}
+        return write_labels(
+            {
+                Key.PHASE: self.phase,
+                Key.VERSION: self.version,
+                Key.DIGEST: self.digest,
+                Key.INTERVAL_END: self.interval_end,
+                Key.TASK: self.task,
+                Key.CYCLE: self.cycle,
+                Key.STABLE: self.stable,
+                Key.SINCE: self._times(),
+                Key.COUNTS: ".".join(str(getattr(self, name)) for name in _COUNTS),
+                Key.OUTCOME: self.outcome,
+                Key.NOTE: self.note,
+                Key.REJECTED: " ".join(self.rejected[-_MAX_REJECTED:]),
+                **results,
+            }
+        )
 
     def _times(self) -> str:
         if self.since is not None:

@@ -14,7 +14,8 @@ from typing import ClassVar, Protocol
 from airflow.providers.common.compat.module_loading import import_string
 
 from airflow_provider_pai.hooks.connection import PaiConnection
-from airflow_provider_pai.identity import MAX_TAG, TaskName
+from airflow_provider_pai.identity import TaskName
+from airflow_provider_pai.labels import Key, write_labels
 from airflow_provider_pai.remote import RemoteJob
 from airflow_provider_pai.services import SERVICES, path_of
 from airflow_provider_pai.states import States, Verdict
@@ -47,7 +48,35 @@ class TaskNow:
     cycle: int
 
 
-Tasks = Callable[[TaskName], TaskNow | None]
+@dataclass(frozen=True)
+class Maker:
+    """The task instance that made a job, as the job's tags have it.
+
+    :param name: where an id is long, it is cut.
+    :param task: hash of the whole ids.
+    :param ours: the tags name this deployment.
+    """
+
+    name: TaskName
+    task: str
+    deployment: str
+    ours: bool
+
+    @classmethod
+    def of(cls, tags: Mapping[str, str], deployment: str) -> Maker | None:
+        """Read a job's tags; None where no task of ours made it."""
+        name, task = TaskName.of(tags), tags.get(Key.TASK)
+        if name is None or task is None:
+            return None
+        ours = tags.get(Key.DEPLOYMENT) == deployment or name.hash(deployment) == task
+        return cls(name=name, task=task, deployment=deployment, ours=ours)
+
+    def is_named(self, name: TaskName) -> bool:
+        """Tell whether this is the task instance of a deployment's own name for it."""
+        return name.hash(self.deployment) == self.task
+
+
+Tasks = Callable[[Maker], TaskNow | None]
 
 
 @dataclass(frozen=True)
@@ -57,6 +86,7 @@ class Orphan:
     hook: Jobs
     job: RemoteJob
     task: TaskName
+    """A long id is cut in it."""
     why: str
 
     def __str__(self) -> str:
@@ -67,14 +97,17 @@ class Orphan:
 def find_orphans(hooks: Sequence[Jobs], tasks: Tasks) -> Iterator[Orphan]:
     """Yield the running jobs of these hooks' deployment whose task is finished, gone or in a later cycle."""
     for hook in hooks:
-        for job in hook.tagged({"airflow_deployment": hook.connection.deployment[:MAX_TAG]}):
-            name = TaskName.of(job.tags)
+        deployment = hook.connection.deployment
+        for job in hook.tagged(write_labels({Key.DEPLOYMENT: deployment})):
+            maker = Maker.of(job.tags, deployment)
             running = hook.states.judge(job.status) in (Verdict.ACTIVE, Verdict.UNKNOWN)
-            if name is None or not running or job.status in hook.states.stopping or job.tagged is None:
+            if maker is None or not running or job.status in hook.states.stopping or job.tagged is None:
                 continue
-            why = reason(tasks(name), job.tagged.cycle)
-            if why:
-                yield Orphan(hook, job, name, why)
+            now = tasks(maker)
+            why = reason(now, job.tagged.cycle)
+            # A task that this deployment does not know may be another one's, where tags are cut or tell of none.
+            if why and (maker.ours or now is not None):
+                yield Orphan(hook, job, maker.name, why)
 
 
 def reason(now: TaskNow | None, cycle: int) -> str:
@@ -87,21 +120,25 @@ def reason(now: TaskNow | None, cycle: int) -> str:
     return "" if now.state is None or now.state in _UNFINISHED else f"the task is finished ({now.state})"
 
 
-def task_in_database(name: TaskName) -> TaskNow | None:
-    """Look a task instance up in Airflow's metadata database."""
+def task_in_database(maker: Maker) -> TaskNow | None:
+    """Look a task instance up in Airflow's metadata database: by its ids, and where they are cut by its hash."""
     from airflow.models.taskinstance import TaskInstance
     from airflow.utils.session import create_session
     from sqlalchemy import select
 
-    found = select(TaskInstance.state, TaskInstance.max_tries).where(
-        TaskInstance.dag_id == name.dag_id,
-        TaskInstance.run_id == name.run_id,
-        TaskInstance.task_id == name.task_id,
-        TaskInstance.map_index == name.map_index,
-    )
+    one, name = TaskInstance, maker.name
+    columns = (one.dag_id, one.run_id, one.task_id, one.map_index, one.state, one.max_tries)
+    query = select(*columns).where(one.map_index == name.map_index)
+    if maker.is_named(name):
+        query = query.where(one.dag_id == name.dag_id, one.run_id == name.run_id, one.task_id == name.task_id)
+    else:  # any run's: its id may hold what a tag can't, from the beginning on
+        for column, start in ((one.dag_id, name.dag_id), (one.task_id, name.task_id)):
+            query = query.where(column.startswith(start, autoescape=True))
     with create_session() as session:
-        row = session.execute(found).one_or_none()
-    return TaskNow(str(row[0]) if row[0] else None, row[1]) if row else None
+        for dag_id, run_id, task_id, map_index, state, max_tries in session.execute(query):
+            if maker.is_named(TaskName(dag_id=dag_id, run_id=run_id, task_id=task_id, map_index=map_index)):
+                return TaskNow(str(state) if state else None, max_tries)
+    return None
 
 
 def orphans(args: argparse.Namespace) -> None:

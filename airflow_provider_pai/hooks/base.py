@@ -23,7 +23,8 @@ from airflow_provider_pai.exceptions import (
 )
 from airflow_provider_pai.hooks.errors import translated
 from airflow_provider_pai.hooks.waiting import Cursor, LogCopy, Watch
-from airflow_provider_pai.identity import TASK_TAG, TaggedJob, TaskIdentity
+from airflow_provider_pai.identity import TaggedJob, TaskIdentity
+from airflow_provider_pai.labels import Key
 from airflow_provider_pai.remote import DEFAULT_CONN_ID, DEFAULT_POLL_INTERVAL, Json, RemoteJob
 from airflow_provider_pai.services import SERVICES
 from airflow_provider_pai.states import States
@@ -283,7 +284,7 @@ class JobHook(WatchedHook):
 
     def find(self, identity: TaskIdentity) -> list[TaggedJob]:
         """Return every job that a task has made, in all its cycles."""
-        return [job.tagged for job in self.tagged({TASK_TAG: identity.task}) if job.tagged is not None]
+        return [job.tagged for job in self.tagged({Key.TASK: identity.task}) if job.tagged is not None]
 
     @abstractmethod
     def request_stop(self, job_id: str) -> None:

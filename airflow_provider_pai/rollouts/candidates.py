@@ -11,7 +11,7 @@ from airflow_provider_pai.canary.plan import RolloutPlan
 from airflow_provider_pai.exceptions import PaiNotFoundError
 from airflow_provider_pai.hooks.eas import EasHook
 from airflow_provider_pai.hooks.eas.hook import labels_of
-from airflow_provider_pai.identity import GENERATION_TAG, TASK_TAG, TaskName
+from airflow_provider_pai.labels import Key
 from airflow_provider_pai.remote import RemoteJob
 from airflow_provider_pai.rollouts.lease import Holder
 from airflow_provider_pai.rollouts.rollout import KILLABLE, RolloutDriver
@@ -25,20 +25,20 @@ _SECONDS = 60.0
 class EasCandidateHook(EasHook):
     """Candidates before their promotion: one that is in it serves people, and the group's next rollout ends it.
 
-    A candidate has no room for a label with the deployment; the hash of its task tells that.
+    A candidate has no room for a label with the deployment: who looks for orphans tells by the hash of its task.
     """
 
     states: ClassVar[States] = EAS_CANDIDATE
 
     def tagged(self, tags: Mapping[str, str]) -> list[RemoteJob]:
-        """Return this deployment's candidates that bear these labels, the deployment's aside."""
-        wanted = {name: value for name, value in tags.items() if name != "airflow_deployment"}
+        """Return the candidates that bear these labels, the deployment's aside."""
+        wanted = {name: value for name, value in tags.items() if name != Key.DEPLOYMENT}
         found = [
             self.get(service["ServiceName"])
             for phase in sorted(KILLABLE)
-            for service in self.list_services(label={"airflow_phase": phase.value, **wanted})
+            for service in self.list_services(label={Key.PHASE: phase.value, **wanted})
         ]
-        return [job._replace(tags={**job.tags, GENERATION_TAG: "1"}) for job in found if self._is_ours(job)]
+        return [job._replace(tags={**job.tags, Key.GENERATION: "1"}) for job in found]
 
     def request_stop(self, job_id: str) -> None:
         """Take a candidate out of its group's traffic, then stop it; one that is gone is no error."""
@@ -61,7 +61,3 @@ class EasCandidateHook(EasHook):
             plan=RolloutPlan(), goal=goal, config={}, metrics={}, probe=None, lease_uri="", holder=Holder(key="")
         )
         RolloutDriver(spec, self, self.log).kill("nobody goes on with its rollout", _SECONDS)
-
-    def _is_ours(self, job: RemoteJob) -> bool:
-        name = TaskName.of(job.tags)
-        return name is not None and name.hash(self.connection.deployment) == job.tags.get(TASK_TAG)

@@ -1,4 +1,4 @@
-"""What the audit ledger and a group's own services tell of the versions that served before."""
+"""Versions that a group served before, by its own services and the audit ledger."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
+from airflow_provider_pai.labels import ServedModel
 from airflow_provider_pai.ledger import EventKind, Row
 
 if TYPE_CHECKING:
@@ -72,7 +73,7 @@ def replaced_members(group: Group, current: Member | None) -> list[Member]:
 
 def version_of(member: Member | None) -> str:
     """Return the artifact's version that a service serves, as its labels tell; empty: unknown."""
-    return member.labels.get("airflow_version", "").strip("-") if member is not None else ""
+    return ServedModel.of(member.labels).version if member is not None else ""
 
 
 def _was_promoted(member: Member) -> bool:

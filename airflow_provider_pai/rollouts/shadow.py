@@ -17,6 +17,7 @@ from airflow_provider_pai.canary.plan import RolloutPlan
 from airflow_provider_pai.clock import SYSTEM_CLOCK, Clock
 from airflow_provider_pai.exceptions import PaiApiError, PaiConflictError, PaiError, PaiTransientError
 from airflow_provider_pai.hooks.eas.goals import Until
+from airflow_provider_pai.labels import ServedModel, Shadow
 from airflow_provider_pai.metrics.look import Lookout
 from airflow_provider_pai.remote import Json, RemoteJob
 from airflow_provider_pai.rollouts.driver import Tick
@@ -25,8 +26,6 @@ from airflow_provider_pai.states import EAS_GONE, Verdict
 
 if TYPE_CHECKING:
     from airflow_provider_pai.hooks.eas import EasHook
-
-_SINCE = "airflow_since"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -124,11 +123,12 @@ class ShadowDriver:
             self._log.info("%s is left from an earlier run: deleting it", shadow.job_id)
             self._eas.delete(shadow.job_id)
             return Tick(pause=self._plan.poll)
-        if shadow.tags.get(_SINCE, "-") == "-":
+        label = Shadow.of(shadow.tags)
+        if label is None or not label.since:
             return self._prepare(shadow)
         if mirror is None:
             return self._over("stopped", f"someone else ended the mirror of {self._spec.source}")
-        return self._watch(shadow, datetime.fromisoformat(shadow.tags[_SINCE]).timestamp())
+        return self._watch(shadow, datetime.fromisoformat(label.since).timestamp())
 
     def _create(self) -> Tick:
         self._lookout.check()
@@ -154,8 +154,8 @@ class ShadowDriver:
             return self._over("failed", f"golden requests: {wrong}")
         self._log.info("%s is ready: %d %% of %s's requests are copied", state, self._spec.ratio, self._spec.source)
         self._eas.set_mirror(self._spec.source, [self._spec.shadow], self._spec.ratio)
-        since = self._clock.utc().isoformat(timespec="milliseconds")
-        self._eas.label(shadow.job_id, {**shadow.tags, _SINCE: since})
+        copied = Shadow(source=self._spec.source, since=self._clock.utc().isoformat(timespec="milliseconds"))
+        self._eas.label(shadow.job_id, {**shadow.tags, **copied.labels()})
         return Tick(pause=self._plan.interval)
 
     def _watch(self, shadow: RemoteJob, since: float) -> Tick:
@@ -200,15 +200,15 @@ class ShadowDriver:
         return f"{window.candidate.requests} answers to about {expected:.0f} copies: requests hang"
 
     def _over(self, outcome: str, reason: str) -> Tick:
-        window = self._window
+        window, model = self._window, ServedModel.of(self._spec.labels)
         candidate, production = (window.candidate, window.production) if window else (None, None)
         end: Json = {
             "source": self._spec.source,
             "shadow": self._spec.shadow,
             "outcome": outcome,
             "reason": reason,
-            "version": self._spec.labels.get("airflow_version"),
-            "digest": self._spec.labels.get("airflow_digest"),
+            "version": model.version or None,
+            "digest": model.digest or None,
             "ratio": self._spec.ratio,
             **_numbers(candidate),
             "production": _numbers(production),

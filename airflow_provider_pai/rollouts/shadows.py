@@ -1,4 +1,4 @@
-"""Shadows: services that get copies of another one's requests, and are taken down whatever happens."""
+"""Shadows as jobs: services that get copies of another one's requests, found by their labels and taken down."""
 
 from __future__ import annotations
 
@@ -6,11 +6,9 @@ from collections.abc import Mapping
 from typing import ClassVar
 
 from airflow_provider_pai.hooks.eas import EasHook
+from airflow_provider_pai.labels import Shadow
 from airflow_provider_pai.remote import RemoteJob
 from airflow_provider_pai.states import EAS_GONE, EAS_SHADOW, States
-
-SOURCE = "airflow_shadow_of"
-"""Label: the service whose requests a shadow gets."""
 
 NAME = "_shadow_"
 """In the name of every shadow: a list tells names, not labels."""
@@ -24,11 +22,12 @@ class EasShadowHook(EasHook):
     def tagged(self, tags: Mapping[str, str]) -> list[RemoteJob]:
         """Return every shadow that bears these labels."""
         found = [self.get(service["ServiceName"]) for service in self.list_services(filter=NAME)]
-        return [job for job in found if SOURCE in job.tags and tags.items() <= job.tags.items()]
+        return [job for job in found if Shadow.of(job.tags) and tags.items() <= job.tags.items()]
 
     def request_stop(self, job_id: str) -> None:
         """Take a shadow down; one that is gone is no error."""
-        take_down(self, self.get(job_id).tags.get(SOURCE, ""), job_id)
+        shadow = Shadow.of(self.get(job_id).tags)
+        take_down(self, shadow.source if shadow else "", job_id)
 
 
 def take_down(eas: EasHook, source: str, shadow: str) -> None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_provider_pai.hooks.eas.goals import GOALS, Until
 from airflow_provider_pai.inputs import one_of, required
+from airflow_provider_pai.labels import ServedModel
 from airflow_provider_pai.links import EasServiceLink
 from airflow_provider_pai.remote import Json, RemoteJob
 from airflow_provider_pai.sensors.base import RemoteSensor
@@ -70,7 +71,7 @@ class EasServiceSensor(RemoteSensor["EasHook"]):
             "service": job.job_id,
             "status": job.status,
             "instances": job.facts.get("running", 0),
-            "version": job.tags.get("airflow_version"),
+            "version": ServedModel.of(job.tags).version or None,
             "url": self.hook.console_url(job.job_id),
         }
 

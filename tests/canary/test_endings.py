@@ -8,6 +8,7 @@ import pytest
 
 from airflow_provider_pai.canary.actions import Customize, Finish, Look, Release, Stop
 from airflow_provider_pai.canary.group import Member, Phase
+from airflow_provider_pai.labels import Mark, Owner
 from tests.fake import PLAN, FakeEas, goal
 
 FIRST, SECOND = "20261121T1800Z-aaaaaaaa", "20261122T1800Z-bbbbbbbb"
@@ -19,6 +20,13 @@ def eas():
     eas = FakeEas()
     assert eas.run(goal(FIRST)).outcome == "deployed"
     return eas
+
+
+def test_a_mark_of_a_rollback_is_no_reason_of_a_rollout(eas):
+    first = eas.run(goal(FIRST))
+    mark = Mark(owner=Owner(task="back", cycle=1), replaced=CANDIDATE)
+    eas.members[STABLE] = replace(eas.members[STABLE], labels={**eas.members[STABLE].labels, **mark.labels()})
+    assert eas.run(goal(FIRST, cycle=1)) == first
 
 
 def bad(rate=0.3):

@@ -1,13 +1,18 @@
 from __future__ import annotations
 
 import pytest
+from airflow.models import import_all_models
+from airflow.models.taskinstance import TaskInstance
+from sqlalchemy import create_engine
+from sqlalchemy.orm import Session
 
 from airflow_provider_pai.cli.definition import get_pai_commands
-from airflow_provider_pai.cli.jobs import TaskNow, find_orphans, reason
+from airflow_provider_pai.cli.jobs import Maker, TaskNow, find_orphans, reason, task_in_database
 from airflow_provider_pai.get_provider_info import get_provider_info
 from airflow_provider_pai.hooks.dlc import DlcHook
 from airflow_provider_pai.hooks.dsw import DswRunHook
 from airflow_provider_pai.identity import TaskName
+from airflow_provider_pai.labels import Key
 from airflow_provider_pai.operators.dlc import DlcSubmitJobOperator
 from airflow_provider_pai.operators.dsw import DswRunCommandOperator
 from tests.task import Task
@@ -35,18 +40,17 @@ def test_reason(now, why):
     [
         {},
         {"airflow_dag_id": "d", "airflow_run_id": "r", "airflow_task_id": "", "airflow_map_index": "-1"},
-        {"airflow_dag_id": "d" * 128, "airflow_run_id": "r", "airflow_task_id": "t", "airflow_map_index": "-1"},
         {"airflow_dag_id": "d", "airflow_run_id": "r", "airflow_task_id": "t", "airflow_map_index": "x"},
     ],
 )
-def test_a_name_that_is_not_certain_is_none(tags):
+def test_tags_that_are_not_ours_name_no_task(tags):
     assert TaskName.of(tags) is None
 
 
-def submit(make, run_id):
+def submit(make, run_id, **names):
     run = Task(make, run_id=run_id)
     one = run.make()
-    return one.hook.submit(one.build(run.context(), one.identity(run.context()), 1))
+    return one.hook.submit(one.build(run.context(), one.identity(run.context())._replace(**names), 1))
 
 
 def test_only_running_jobs_without_a_task_are_found(bucket, connection):
@@ -59,13 +63,72 @@ def test_only_running_jobs_without_a_task_are_found(bucket, connection):
     tasks = {f"{bucket.bucket_name}1": TaskNow("running", 1)}
     hooks = [DlcHook(), DswRunHook()]
     mine = {lost, kept, instance, stopped}
-    found = {orphan.job.job_id: orphan for orphan in find_orphans(hooks, lambda name: tasks.get(name.run_id))}
+    found = {orphan.job.job_id: orphan for orphan in find_orphans(hooks, lambda maker: tasks.get(maker.name.run_id))}
     assert mine & set(found) == {lost, instance}
     assert f"DLC job {lost}" in str(found[lost])
     assert f"of dag.task in {bucket.bucket_name}0: the task is gone" in str(found[lost])
     for orphan in found.values():
         orphan.hook.request_stop(orphan.job.job_id)
     DlcHook().request_stop(kept)
+
+
+LONG = {"dag_id": "d" * 200, "run_id": "r" * 200, "task_id": "t" * 200}
+
+
+def maker(**changes):
+    names = {**LONG, "map_index": -1, **changes}
+    tags = {**TaskName(**names).labels(), Key.TASK: TaskName(**names).hash("here")}
+    return Maker.of({**tags, Key.DEPLOYMENT: "here"}, "here")
+
+
+@pytest.fixture
+def database(monkeypatch):
+    """A metadata database with task instances, none of them `maker()`'s."""
+    import_all_models()
+    engine = create_engine("sqlite://")
+    TaskInstance.__table__.create(engine)
+    monkeypatch.setattr("airflow.utils.session.create_session", lambda: Session(engine))
+
+    def add(state="running", **changes):
+        values = {**LONG, "map_index": -1, "max_tries": 1, "state": state, **changes}
+        with engine.begin() as connection:
+            connection.execute(TaskInstance.__table__.insert().values(pool="p", pool_slots=1, **values))
+
+    add(run_id="r" * 199)
+    add(task_id="t" * 201)
+    add(map_index=3)
+    return add
+
+
+def test_a_task_with_long_ids_is_found_by_its_hash(database):
+    assert task_in_database(maker()) is None
+    database("success", max_tries=4)
+    assert task_in_database(maker()) == TaskNow("success", 4)
+
+
+def test_a_task_with_short_ids_is_found_by_them(database):
+    short = {"dag_id": "d_d", "run_id": "r", "task_id": "t"}
+    database("failed", **short)
+    database("running", **{**short, "run_id": "r2"})
+    assert task_in_database(maker(**short)) == TaskNow("failed", 1)
+    assert task_in_database(maker(**{**short, "dag_id": "dxd"})) is None
+
+
+def test_a_job_whose_ids_were_cut_is_found_too(bucket, connection):
+    arguments = {"ecs_spec": "ecs.g6.large", "image": "i", "command": "sleep 60", "framework": "pytorch"}
+    make = lambda: DlcSubmitJobOperator(task_id="task", **arguments)  # noqa: E731
+    job = submit(make, bucket.bucket_name + "r" * 150, dag_id="d" * 150, task_id="t" * 150)
+    try:
+        (orphan,) = (found for found in find_orphans([DlcHook()], lambda maker: None) if found.job.job_id == job)
+        assert orphan.why == "the task is gone"
+    finally:
+        DlcHook().request_stop(job)
+
+
+@pytest.mark.parametrize(("deployment", "ours"), [("here", True), ("there", False), (None, False)])
+def test_a_task_that_nobody_knows_may_be_another_deployment_s(deployment, ours):
+    tags = {**TaskName(**LONG, map_index=-1).labels(), Key.TASK: "0" * 32}
+    assert Maker.of({**tags, **({Key.DEPLOYMENT: deployment} if deployment else {})}, "here").ours == ours
 
 
 def test_the_commands_are_discovered():

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
-from airflow_provider_pai.identity import CYCLE_TAG, TASK_TAG, TaskIdentity
+from airflow_provider_pai.labels import Deployment, Owner
 from airflow_provider_pai.remote import Json, RemoteJob
 from airflow_provider_pai.states import EAS_DELETE, EAS_GONE, EAS_READY, EAS_STOP, States, Verdict
 
@@ -56,10 +57,11 @@ class Undo(NamedTuple):
     owner: Mapping[str, str]
 
     @classmethod
-    def of(cls, labels: Mapping[str, str], identity: TaskIdentity) -> Undo | None:
+    def of(cls, labels: Mapping[str, str], owner: Owner) -> Undo | None:
         """Return the way back that a deployed service's labels tell; None for what another task has done."""
-        undo = cls(version=int(labels.get(BEFORE) or 0), owner=owner_labels(identity))
-        return undo if undo.owns(labels) and BEFORE in labels else None
+        deployment = Deployment.of(labels)
+        undo = cls(version=deployment.before, owner=owner.labels()) if deployment else None
+        return undo if undo and undo.owns(labels) else None
 
     def owns(self, labels: Mapping[str, str]) -> bool:
         """Tell whether the service is the task's to undo."""
@@ -73,11 +75,12 @@ class Undo(NamedTuple):
         service = hook.get(name)
         if service.status == EAS_GONE or not self.owns(service.tags):
             return
+        deployment = Deployment.of(service.tags) or Deployment()
         if self.version is None:
             if hook.describe(name).get("TrafficState") != "grouping":
                 hook.log.warning("Stopping service %s, which was started in vain", name)
                 hook.stop(name)
-        elif service.tags.get(CONFIG_VERSION, "-") != "-":
+        elif deployment.config_version:
             return
         elif not self.version:
             hook.log.warning("Deleting service %s, which did not become ready", name)
@@ -85,23 +88,9 @@ class Undo(NamedTuple):
         elif service.facts["version"] != self.version:
             hook.log.warning("Service %s goes back to its version %d", name, self.version)
             hook.use_version(name, self.version)
-            hook.label(name, {**service.tags, CONFIG: "-"})
+            # Without its hash, a later try does not take what was undone for what it asked for.
+            hook.label(name, {**service.tags, **replace(deployment, config="").labels()})
 
     def to_dict(self) -> Json:
         """Return plain JSON; the constructor takes it back."""
         return {"version": self.version, "owner": dict(self.owner)}
-
-
-def owner_labels(identity: TaskIdentity) -> dict[str, str]:
-    """Return the labels by which a task finds again what it has made."""
-    return {TASK_TAG: identity.task, CYCLE_TAG: str(identity.cycle)}
-
-
-CONFIG = "airflow_config"
-"""Label: hash of the service JSON that a task has asked for."""
-BEFORE = "airflow_before"
-"""Label: EAS's number of the version that served before; 0: none."""
-LATEST = "airflow_latest"
-"""Label: the highest of EAS's version numbers when the JSON was asked for; a higher one came of asking."""
-CONFIG_VERSION = "airflow_config_version"
-"""Label: EAS's number of the version that became ready with this JSON; `-`: not yet."""

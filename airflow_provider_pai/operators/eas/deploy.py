@@ -6,15 +6,17 @@ import hashlib
 import json
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_pai.exceptions import PaiConfigError, PaiConflictError, PaiError, PaiTransientError
-from airflow_provider_pai.hooks.eas.goals import BEFORE, CONFIG, CONFIG_VERSION, LATEST, Undo, Until, owner_labels
-from airflow_provider_pai.identity import TASK_TAG, TaskIdentity
+from airflow_provider_pai.hooks.eas.goals import Undo, Until
+from airflow_provider_pai.identity import TaskIdentity
 from airflow_provider_pai.inputs import one_of, seconds
+from airflow_provider_pai.labels import Deployment, Key, ServedModel
 from airflow_provider_pai.ledger import Event, EventKind
 from airflow_provider_pai.operators.eas.base import WaitingOperator
-from airflow_provider_pai.operators.eas.spec import ServiceOperator, artifact_labels, checked_name, who
+from airflow_provider_pai.operators.eas.spec import ServiceOperator, artifact_labels, checked_name
 from airflow_provider_pai.remote import Json, RemoteJob
 from airflow_provider_pai.states import EAS_GONE
 
@@ -96,7 +98,7 @@ class EasDeployServiceOperator(WaitingOperator, ServiceOperator):
         """Return how to undo what this task has begun, as the service's labels tell."""
         if self.on_failure != "rollback":
             return None
-        return Undo.of(self.hook.get(name).tags, self.identity(context))
+        return Undo.of(self.hook.get(name).tags, self.identity(context).owner)
 
     def give_up(self, context: Any, name: str, error: PaiError) -> Any:
         """Undo, and record it."""
@@ -109,19 +111,21 @@ class EasDeployServiceOperator(WaitingOperator, ServiceOperator):
     def finish(self, context: Any, service: RemoteJob) -> Json:
         """Write down what serves now, and return it."""
         hook, identity, name = self.hook, self.identity(context), service.job_id
-        before = int(service.tags.get(BEFORE) or 0)
-        mine = Undo.of(service.tags, identity) is not None
+        deployment = Deployment.of(service.tags) or Deployment()
+        before, mine = deployment.before, Undo.of(service.tags, identity.owner) is not None
         outcome = ("updated" if before else "created") if mine else "unchanged"
-        labels = {**service.tags, CONFIG_VERSION: str(service.facts["version"])}
+        deployment = replace(deployment, config_version=service.facts["version"])
+        labels = {**service.tags, **deployment.labels()}
         if self.artifact:
             labels |= artifact_labels(self.verified_artifact())
         if labels != service.tags:
             hook.label(name, labels)
+        model = ServedModel.of(labels)
         end: Json = {
             "service": name,
             "outcome": outcome,
-            "version": labels.get("airflow_version"),
-            "digest": labels.get("airflow_digest"),
+            "version": model.version or None,
+            "digest": model.digest or None,
             "service_version": service.facts["version"],
             "previous": before if mine and before else None,
             "instances": service.facts["running"],
@@ -135,22 +139,23 @@ class EasDeployServiceOperator(WaitingOperator, ServiceOperator):
     def _bring_up(self, identity: TaskIdentity, config: Json, artifact: ModelArtifact | None) -> None:
         """Create or update the service unless it is what is declared; nothing is waited for."""
         hook, name = self.hook, self.service_name
-        asked = {**who(identity), CONFIG: _hash(config), CONFIG_VERSION: "-"}
-        found = hook.get(name)
-        if found.status in hook.states.stopping:
-            self.log.info("Service %s is %s: waiting until it rests", name, found.status)
-            found = hook.wait(name, poll_interval=self.poll_interval, until=Until(state="stopped").is_over)
-        before = _served_before(found)
-        asked |= {BEFORE: str(before), LATEST: str(found.facts.get("latest", 0))}
-        self._kill = (name, Undo(version=before, owner=owner_labels(identity)))
-        if found.status == EAS_GONE:
-            self._create(config, {**asked, **artifact_labels(artifact)})
-        elif _is_asked_for(found, asked[CONFIG]):
+        service = hook.get(name)
+        if service.status in hook.states.stopping:
+            self.log.info("Service %s is %s: waiting until it rests", name, service.status)
+            service = hook.wait(name, poll_interval=self.poll_interval, until=Until(state="stopped").is_over)
+        version, latest = service.facts.get("version", 0), service.facts.get("latest", 0)
+        earlier = Deployment.of(service.tags) or Deployment()
+        asked = Deployment(config=_hash(config), before=earlier.served_before(version), latest=latest)
+        labels = {**identity.labels(), **asked.labels()}
+        self._kill = (name, Undo(version=asked.before, owner=identity.owner.labels()))
+        if service.status == EAS_GONE:
+            self._create(config, {**labels, **artifact_labels(artifact)})
+        elif earlier.is_for(asked.config, version=version, latest=latest):
             self.log.info("Service %s is what is declared, or becomes it", name)
         else:
-            self._refuse_foreign(found)
-            self.log.info("Updating service %s, whose version %d serves", name, found.facts["version"])
-            hook.label(name, {**found.tags, **asked})
+            self._refuse_foreign(service)
+            self.log.info("Updating service %s, whose version %d serves", name, version)
+            hook.label(name, {**service.tags, **labels})
             hook.update(name, config, replace=True)
         if self._killed:
             self.on_kill()
@@ -171,7 +176,7 @@ class EasDeployServiceOperator(WaitingOperator, ServiceOperator):
                 self.log.warning("No answer to the creation, asking again: %s", error)
                 time.sleep(min(self.poll_interval, attempt + 1.0))
             except PaiConflictError:
-                if hook.get(self.service_name).tags.get(TASK_TAG) != labels[TASK_TAG]:
+                if hook.get(self.service_name).tags.get(Key.TASK) != labels[Key.TASK]:
                     raise
                 return
 
@@ -189,35 +194,18 @@ class EasDeployServiceOperator(WaitingOperator, ServiceOperator):
 
     def _record(self, identity: TaskIdentity, kind: EventKind, labels: Mapping[str, str], payload: Json) -> None:
         made = {"dag_id": identity.dag_id, "run_id": identity.run_id, "task_id": identity.task_id}
-        key = f"{kind}/{self.service_name}/{identity.task}/{identity.cycle}/{labels.get(BEFORE)}"
+        model, deployment = ServedModel.of(labels), Deployment.of(labels) or Deployment()
+        key = f"{kind}/{self.service_name}/{identity.task}/{identity.cycle}/{deployment.before}"
         self.record(
             Event(
                 key=key,
                 kind=kind,
                 subject=self.group or self.service_name,
-                version=labels.get("airflow_version", ""),
-                digest=labels.get("airflow_digest", ""),
+                version=model.version,
+                digest=model.digest,
                 payload={**made, **payload},
             )
         )
-
-
-def _is_asked_for(service: RemoteJob, config: str) -> bool:
-    """Tell whether a service has this JSON, or rolls to it: nobody has changed it since it was asked for."""
-    version, tags = service.facts["version"], service.tags
-    if tags.get(CONFIG) != config:
-        return False
-    if tags.get(CONFIG_VERSION, "-") != "-":
-        return str(version) == tags[CONFIG_VERSION]
-    return bool(version == service.facts["latest"] > int(tags.get(LATEST) or 0))
-
-
-def _served_before(service: RemoteJob) -> int:
-    """Return the version to go back to: that which serves, or served before a change that nobody has finished."""
-    tags = service.tags
-    if tags.get(CONFIG, "-") != "-" and tags.get(CONFIG_VERSION) == "-":
-        return int(tags.get(BEFORE) or 0)
-    return int(service.facts.get("version", 0))
 
 
 def _hash(config: Json) -> str:

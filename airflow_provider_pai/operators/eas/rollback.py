@@ -11,10 +11,11 @@ from airflow_provider_pai.exceptions import PaiConfigError, PaiConflictError, Pa
 from airflow_provider_pai.hooks.eas.goals import Undo, Until
 from airflow_provider_pai.identity import TaskIdentity
 from airflow_provider_pai.inputs import parse_uri, required, seconds
+from airflow_provider_pai.labels import Mark, ServedModel
 from airflow_provider_pai.ledger import Event, EventKind, Ledger, Row
 from airflow_provider_pai.operators.base import task_key
 from airflow_provider_pai.operators.eas.base import WaitingOperator
-from airflow_provider_pai.operators.eas.spec import artifact_labels, checked_name, who
+from airflow_provider_pai.operators.eas.spec import artifact_labels, checked_name
 from airflow_provider_pai.remote import Json, RemoteJob
 from airflow_provider_pai.rollouts.history import artifact_uri, chosen_version, serving_member, version_of
 from airflow_provider_pai.states import EAS_GONE, Verdict
@@ -22,9 +23,6 @@ from airflow_provider_pai.uri import OssUri
 
 if TYPE_CHECKING:
     from airflow_provider_pai.canary.group import Group, Member
-
-# On the service that was chosen stands who chose it, and what it takes the traffic of.
-_NOTE = "airflow_note"
 
 
 class EasRollbackOperator(WaitingOperator):
@@ -106,9 +104,9 @@ class EasRollbackOperator(WaitingOperator):
 
     def undo_of(self, context: Any, name: str) -> Undo | None:
         """Return how to stop what was started in vain."""
-        note = self.hook.get(name).tags.get(_NOTE, "")
-        mine = note.startswith(_mark(self.identity(context)))
-        return Undo(version=None, owner={_NOTE: note}) if mine else None
+        mark = Mark.of(self.hook.get(name).tags)
+        mine = mark is not None and mark.owner == self.identity(context).owner
+        return Undo(version=None, owner=mark.labels()) if mark and mine else None
 
     def finish(self, context: Any, service: RemoteJob) -> Json:
         """Let the service that is ready take the traffic: the one end of every path.
@@ -118,7 +116,8 @@ class EasRollbackOperator(WaitingOperator):
         from airflow_provider_pai.rollouts.takeover import Takeover
 
         identity, name = self.identity(context), service.job_id
-        replaced = service.tags.get(_NOTE, "").rpartition(" ")[2]
+        mark = Mark.of(service.tags)
+        replaced = mark.replaced if mark else ""
         takeover = Takeover(hook=self.hook, group=self.group, service=name, replaced=replaced, log=self.log)
         try:
             with self._held(identity):
@@ -146,8 +145,8 @@ class EasRollbackOperator(WaitingOperator):
 
     def _marked(self, group: Group, identity: TaskIdentity) -> str | None:
         """Return the service that an earlier try has chosen."""
-        mark = _mark(identity)
-        return next((member.name for member in group.members if member.labels.get(_NOTE, "").startswith(mark)), None)
+        marks = [(member.name, Mark.of(member.labels)) for member in group.members]
+        return next((name for name, mark in marks if mark and mark.owner == identity.owner), None)
 
     def _choose(self, group: Group, identity: TaskIdentity) -> str | None:
         """Return the service to go back to, marked as this task's choice; None where it serves already.
@@ -166,11 +165,11 @@ class EasRollbackOperator(WaitingOperator):
         if current is not None and version == version_of(current):
             return None
         self.log.info("Group %s goes from %s back to %s", self.group, version_of(current) or "nothing", version)
-        note = f"{_mark(identity)}{current.name if current else '-'}"
+        mark = Mark(owner=identity.owner, replaced=current.name if current else "")
         member = next((member for member in group.members if version_of(member) == version), None)
         if member is None or not self._stands(member):
-            return self._redeploy(current or group.members[0], version, rows, {**who(identity), _NOTE: note})
-        self.hook.label(member.name, {**member.labels, _NOTE: note})
+            return self._redeploy(current or group.members[0], version, rows, {**identity.labels(), **mark.labels()})
+        self.hook.label(member.name, {**member.labels, **mark.labels()})
         return member.name
 
     def _stands(self, member: Member) -> bool:
@@ -204,13 +203,12 @@ class EasRollbackOperator(WaitingOperator):
             )
         config = {key: value for key, value in json.loads(text).items() if key not in ("name", "token")}
         config["metadata"] = {**config["metadata"], "name": name}
-        interval_end = artifact_labels(artifact)["airflow_interval_end"]
-        progress = Progress(phase=Phase.RETIRED, version=version, digest=artifact.digest, interval_end=interval_end)
+        progress = Progress(phase=Phase.RETIRED, note="made again by a rollback")
         self.log.info("Creating %s from %s", name, at)
         try:
-            self.hook.create(config, {**progress.labels(), **labels})
+            self.hook.create(config, {**progress.labels(), **artifact_labels(artifact), **labels})
         except PaiConflictError:  # the answer to a creation was lost
-            if self.hook.get(name).tags.get(_NOTE) != labels[_NOTE]:
+            if Mark.of(self.hook.get(name).tags) != Mark.of(labels):
                 raise
         return name
 
@@ -227,12 +225,13 @@ class EasRollbackOperator(WaitingOperator):
         return self._end_of("unchanged", current.name, current.labels, None)
 
     def _end_of(self, outcome: str, name: str, labels: Mapping[str, str], bad: Member | None) -> Json:
+        model = ServedModel.of(labels)
         return {
             "group": self.group,
             "outcome": outcome,
             "service": name,
-            "version": labels.get("airflow_version"),
-            "digest": labels.get("airflow_digest"),
+            "version": model.version or None,
+            "digest": model.digest or None,
             "previous": bad.name if bad else None,
             "previous_version": version_of(bad) or None,
         }
@@ -275,11 +274,7 @@ class EasRollbackOperator(WaitingOperator):
                 kind=EventKind.ROLLED_BACK,
                 subject=self.group,
                 version=end["previous_version"] or "",
-                digest=bad.labels.get("airflow_digest", "") if bad else "",
+                digest=ServedModel.of(bad.labels).digest if bad else "",
                 payload={**made, **end, "serving_version": end["version"]},
             )
         )
-
-
-def _mark(identity: TaskIdentity) -> str:
-    return f"rollback {identity.task}.{identity.cycle} "

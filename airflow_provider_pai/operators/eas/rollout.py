@@ -39,9 +39,6 @@ if TYPE_CHECKING:
 
 _KILL_SECONDS = 4.0
 
-# What of a task's tags a candidate bears for people; the rollout's own labels leave room for no more.
-_READABLE = ("airflow_dag_id", "airflow_run_id", "airflow_task_id", "airflow_map_index")
-
 
 class RolloutOperator(ServiceOperator):
     """Base of the operators that bring an artifact into an EAS service group.
@@ -167,7 +164,6 @@ class RolloutOperator(ServiceOperator):
         group, plan = self._input()
         artifact = self.verified_artifact()
         name = service_name(group, artifact.version)
-        tags = identity.tags(1)
         goal = Goal(
             group=group,
             service=name,
@@ -182,7 +178,8 @@ class RolloutOperator(ServiceOperator):
             smoke=bool(self.probe),
             skip_analysis=self._unjudged(),
             approval=self._approval(identity),
-            labels={tag: tags[tag] for tag in _READABLE},
+            # A rollout's own labels leave room for these four only.
+            labels=identity.name.labels(),
         )
         metrics = self.metrics or {"kind": "cloudmonitor"}
         check_names(make_source(metrics, self.hook), plan.checks)

@@ -14,8 +14,8 @@ from airflow_provider_pai.exceptions import (
     RolloutRolledBackError,
     RolloutStoppedError,
 )
-from airflow_provider_pai.hooks.eas.goals import owner_labels
 from airflow_provider_pai.inputs import mapping, one_of, seconds, whole_number
+from airflow_provider_pai.labels import Shadow
 from airflow_provider_pai.ledger import Event, EventKind
 from airflow_provider_pai.links import EasServiceLink
 from airflow_provider_pai.operators.base import deadline_of, task_key
@@ -180,7 +180,7 @@ class EasShadowOperator(ServiceOperator):
         from airflow_provider_pai.metrics.base import make_source
         from airflow_provider_pai.metrics.probe import make_probe
         from airflow_provider_pai.rollouts.shadow import ShadowSpec
-        from airflow_provider_pai.rollouts.shadows import NAME, SOURCE
+        from airflow_provider_pai.rollouts.shadows import NAME
 
         identity, plan = self.identity(context), self._checked()
         artifact = self.verified_artifact() if self.artifact else None
@@ -194,8 +194,8 @@ class EasShadowOperator(ServiceOperator):
             source=source,
             shadow=name,
             config=self.service_json(name, None, artifact.uri if artifact else None),
-            labels={**identity.tags(1), **artifact_labels(artifact), SOURCE: source},
-            owner=owner_labels(identity),
+            labels={**identity.tags(1), **artifact_labels(artifact), **Shadow(source=source).labels()},
+            owner=identity.owner.labels(),
             ratio=whole_number("ratio", self.ratio),
             duration=seconds("duration", self.duration),
             plan=plan.to_dict(),

@@ -11,8 +11,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_pai.exceptions import PaiArtifactError, PaiConfigError, PaiPermissionError
-from airflow_provider_pai.identity import GENERATION_TAG, TaskIdentity
 from airflow_provider_pai.inputs import parse_uri
+from airflow_provider_pai.labels import ServedModel
 from airflow_provider_pai.operators.eas.base import EasOperator
 from airflow_provider_pai.operators.eas.service_json import laid_over, named_values, service_json, typed_json
 from airflow_provider_pai.operators.environment import mask_secrets
@@ -188,16 +188,11 @@ def read_given(value: Any) -> Any:
 
 
 def artifact_labels(artifact: ModelArtifact | None) -> dict[str, str]:
-    """Return what the service says of the model that it serves, as rollouts do."""
+    """Return the labels that tell which model a service serves, as rollouts write them."""
     if artifact is None:
         return {}
-    end = utc_text(artifact.interval_end)
-    return {"airflow_version": artifact.version, "airflow_digest": artifact.digest, "airflow_interval_end": end}
-
-
-def who(identity: TaskIdentity) -> dict[str, str]:
-    """Return the labels that tell who has made a service."""
-    return {tag: value for tag, value in identity.tags(1).items() if tag != GENERATION_TAG}
+    interval_end = utc_text(artifact.interval_end)
+    return ServedModel(version=artifact.version, digest=artifact.digest, interval_end=interval_end).labels()
 
 
 def checked_name(field: str, name: object) -> str:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_pai.exceptions import PaiConfigError
-from airflow_provider_pai.hooks.eas.goals import BEFORE, CONFIG, CONFIG_VERSION, Until
+from airflow_provider_pai.hooks.eas.goals import Until
 from airflow_provider_pai.inputs import seconds
+from airflow_provider_pai.labels import Deployment, Mark, ServedModel
 from airflow_provider_pai.ledger import Event, EventKind
 from airflow_provider_pai.operators.eas.base import WaitingOperator
 from airflow_provider_pai.operators.eas.spec import artifact_labels, checked_name
@@ -17,9 +19,6 @@ from airflow_provider_pai.states import Verdict
 
 if TYPE_CHECKING:
     from airflow_provider_pai.hooks.eas import EasHook
-
-# On the service stands who takes it back, to which version, from which, and how many there were.
-_NOTE = "airflow_note"
 
 
 class EasRollbackServiceOperator(WaitingOperator):
@@ -48,9 +47,8 @@ class EasRollbackServiceOperator(WaitingOperator):
         name, hook = checked_name("service_name", self.service_name), self.hook
         seconds("wait_timeout", self.wait_timeout)
         hook.describe(name)
-        service = self._marked(context, hook.get(name))
-        target, _, versions = _read(service)
-        self._go(hook, service, target, versions)
+        service = hook.get(name)
+        self._go(hook, service, self._marked(context, service))
         if hook.states.judge(hook.get(name).status) is Verdict.FAILED:
             hook.start(name)
         return self.wait(context, name, Until(state="ready"))
@@ -61,10 +59,12 @@ class EasRollbackServiceOperator(WaitingOperator):
 
         hook, identity, name = self.hook, self.identity(context), service.job_id
         artifact = served_artifact(self.oss, hook.describe(name))
-        bad = service.tags.get("airflow_version", "")
-        _, previous, _ = _read(service)
-        labels = {**service.tags, **artifact_labels(artifact), CONFIG: "-"}
-        hook.label(name, labels)
+        bad, mark = ServedModel.of(service.tags), Mark.of(service.tags)
+        previous = mark.before if mark else 0
+        deployment = Deployment.of(service.tags)
+        # Without its hash, the next deployment of what was taken back makes a new version.
+        taken_back = replace(deployment, config="").labels() if deployment else {}
+        hook.label(name, {**service.tags, **artifact_labels(artifact), **taken_back})
         end: Json = {
             "service": name,
             "service_version": service.facts["version"],
@@ -79,25 +79,24 @@ class EasRollbackServiceOperator(WaitingOperator):
                 key=f"rolled_back/{name}/{identity.task}/{identity.cycle}",
                 kind=EventKind.ROLLED_BACK,
                 subject=name,
-                version=bad,
-                digest=service.tags.get("airflow_digest", ""),
+                version=bad.version,
+                digest=bad.digest,
                 payload={**made, **end, "serving_version": end["version"]},
             )
         )
         self.log.info("%s is back from version %d to %d", name, previous, end["service_version"])
         return end
 
-    def _marked(self, context: Any, service: RemoteJob) -> RemoteJob:
-        """Return the service with this task's choice on it."""
-        identity = self.identity(context)
-        mark = f"rollback {identity.task}.{identity.cycle} "
-        if service.tags.get(_NOTE, "").startswith(mark):
-            return service
-        target = self._chosen(service)
-        note = f"{mark}{target} {service.facts['version']} {service.facts['latest']}"
-        self.log.info("%s goes from version %d to %d", service.job_id, service.facts["version"], target)
-        self.hook.label(service.job_id, {**service.tags, _NOTE: note})
-        return self.hook.get(service.job_id)
+    def _marked(self, context: Any, service: RemoteJob) -> Mark:
+        """Return this task's choice, which stands on the service."""
+        owner, mark = self.identity(context).owner, Mark.of(service.tags)
+        if mark is not None and mark.owner == owner:
+            return mark
+        version, latest = service.facts["version"], service.facts["latest"]
+        mark = Mark(owner=owner, target=self._chosen(service), before=version, versions=latest)
+        self.log.info("%s goes from version %d to %d", service.job_id, version, mark.target)
+        self.hook.label(service.job_id, {**service.tags, **mark.labels()})
+        return mark
 
     def _chosen(self, service: RemoteJob) -> int:
         """Return EAS's number of the version to go to.
@@ -106,8 +105,9 @@ class EasRollbackServiceOperator(WaitingOperator):
         """
         current, latest = service.facts["version"], service.facts["latest"]
         if self.to == "previous":
-            known = service.tags.get(CONFIG_VERSION) == str(current)
-            target = int(service.tags.get(BEFORE) or 0) if known else current - 1
+            deployment = Deployment.of(service.tags)
+            known = deployment is not None and deployment.config_version == current
+            target = deployment.before if deployment and known else current - 1
         elif str(self.to).isdigit():
             target = int(self.to)
         else:
@@ -127,19 +127,14 @@ class EasRollbackServiceOperator(WaitingOperator):
         ]
         return found[-1] if found else 0
 
-    def _go(self, hook: EasHook, service: RemoteJob, target: int, versions: int) -> None:
+    def _go(self, hook: EasHook, service: RemoteJob, mark: Mark) -> None:
         """Ask for the version unless an earlier try has."""
-        current, latest = service.facts["version"], service.facts["latest"]
-        if current == target or latest > versions:
+        current, target = service.facts["version"], mark.target
+        # Going forth makes a version: one more than there were tells that it was asked for.
+        if current == target or service.facts["latest"] > mark.versions:
             return
         if target < current:
             hook.use_version(service.job_id, target)
         else:
             config = json.loads(hook.versions(service.job_id)[target - 1]["ServiceConfig"])
             hook.update(service.job_id, config, replace=True)
-
-
-def _read(service: RemoteJob) -> tuple[int, int, int]:
-    """Return target, version before and number of versions from the note."""
-    target, before, versions = service.tags[_NOTE].split()[-3:]
-    return int(target), int(before), int(versions)

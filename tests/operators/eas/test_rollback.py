@@ -88,6 +88,23 @@ def test_by_weight_where_the_service_still_stands(group, nights, deferrable):
         release(group, artifact_of(group, second), "again").run()
 
 
+@pytest.mark.parametrize("stands", [True, False])
+def test_a_cleared_deployment_of_what_serves_again_ends_with_a_rollout_s_reason(group, nights, stands):
+    first, _ = nights
+    if not stands:
+        group.eas.delete(first["service"])
+        group.eas.wait(first["service"], poll_interval=0.05, until=lambda one: one.status == "Deleted")
+    assert back(group).run()["service"] == first["service"]
+    cleared = release(group, artifact_of(group, first), "night-1")
+    cleared.max_tries = 2
+    end = cleared.run()
+    assert end["service"] == first["service"]
+    if stands:
+        assert (end["outcome"], end["reason"]) == (first["outcome"], first["reason"])
+    else:
+        assert (end["outcome"], end["reason"]) == ("promoted", "made again by a rollback")
+
+
 def artifact_of(group, end):
     return f"oss://{group.bucket}/models/{end['version']}/"
 

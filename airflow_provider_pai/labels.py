@@ -1,0 +1,231 @@
+"""Labels and tags on jobs and services: their keys, what makes a legal value, and the records that are kept in them.
+
+DLC calls them tags, DSW and EAS labels; keys and values are the same.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+
+MAX_LABELS = 20
+"""Labels that one service can bear."""
+
+MAX_CHARACTERS = 128
+"""Of a key, and of a value."""
+
+_EMPTY = "-"
+
+
+class Key(StrEnum):
+    """Every key."""
+
+    TASK = "airflow_task"
+    """Hash of the task instance."""
+    CYCLE = "airflow_cycle"
+    GENERATION = "airflow_generation"
+
+    # For people and for the search for orphans; long ones are cut.
+    DEPLOYMENT = "airflow_deployment"
+    DAG_ID = "airflow_dag_id"
+    RUN_ID = "airflow_run_id"
+    TASK_ID = "airflow_task_id"
+    MAP_INDEX = "airflow_map_index"
+
+    # The model that a service serves.
+    VERSION = "airflow_version"
+    DIGEST = "airflow_digest"
+    INTERVAL_END = "airflow_interval_end"
+
+    # A rollout's progress.
+    PHASE = "airflow_phase"
+    STABLE = "airflow_stable"
+    SINCE = "airflow_since"
+    """Of a shadow, too: when the copying began."""
+    COUNTS = "airflow_counts"
+    OUTCOME = "airflow_outcome"
+    NOTE = "airflow_note"
+    REJECTED = "airflow_rejected"
+    RESULTS = "airflow_results"
+    """With a number behind it: the results of a few steps each."""
+
+    # A deployment in place.
+    CONFIG = "airflow_config"
+    BEFORE = "airflow_before"
+    LATEST = "airflow_latest"
+    CONFIG_VERSION = "airflow_config_version"
+
+    MARK = "airflow_mark"
+    SHADOW_OF = "airflow_shadow_of"
+    """The service whose requests a shadow gets."""
+
+
+def legal(text: str) -> str:
+    """Return a text as a label's value can have it; what is hashed is the text itself."""
+    return text[:MAX_CHARACTERS] or _EMPTY
+
+
+def write_labels(values: Mapping[str, object]) -> dict[str, str]:
+    """Return values as labels; an empty one is written, too, so that an update that merges clears it."""
+    return {str(key): legal(str(value)) for key, value in values.items()}
+
+
+def read_labels(labels: Mapping[str, str]) -> dict[str, str]:
+    """Return the texts that `write_labels` was given, as far as they fit."""
+    return {key: "" if value == _EMPTY else value for key, value in labels.items()}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Owner:
+    """The task that made something, in the cycle in which it did."""
+
+    task: str
+    """Hash of the task instance."""
+    cycle: int
+
+    def labels(self) -> dict[str, str]:
+        """Return the labels by which the task finds it again."""
+        return write_labels({Key.TASK: self.task, Key.CYCLE: self.cycle})
+
+
+@dataclass(frozen=True, kw_only=True)
+class ServedModel:
+    """The model that a service serves; empty texts: unknown."""
+
+    version: str = ""
+    digest: str = ""
+    interval_end: str = ""
+    """ISO 8601."""
+
+    @classmethod
+    def of(cls, labels: Mapping[str, str]) -> ServedModel:
+        """Read a service's labels."""
+        text = read_labels(labels)
+        return cls(
+            version=text.get(Key.VERSION, ""),
+            digest=text.get(Key.DIGEST, ""),
+            interval_end=text.get(Key.INTERVAL_END, ""),
+        )
+
+    def labels(self) -> dict[str, str]:
+        """Return the labels."""
+        return write_labels({Key.VERSION: self.version, Key.DIGEST: self.digest, Key.INTERVAL_END: self.interval_end})
+
+
+@dataclass(frozen=True, kw_only=True)
+class Deployment:
+    """What a deployment in place has asked of a service. Versions are EAS's numbers, which begin at 1; 0: none."""
+
+    config: str = ""
+    """Hash of the service JSON that was asked for; empty: it was taken back."""
+    before: int = 0
+    """The version that served before."""
+    latest: int = 0
+    """The highest version when the JSON was asked for."""
+    config_version: int = 0
+    """The version that became ready with the JSON; 0: not yet."""
+
+    @classmethod
+    def of(cls, labels: Mapping[str, str]) -> Deployment | None:
+        """Read a service's labels; None where they tell of no deployment."""
+        text = read_labels(labels)
+        try:
+            return cls(
+                config=text[Key.CONFIG],
+                before=int(text[Key.BEFORE]),
+                latest=int(text[Key.LATEST]),
+                config_version=int(text[Key.CONFIG_VERSION] or 0),
+            )
+        except (KeyError, ValueError):
+            return None
+
+    def labels(self) -> dict[str, str]:
+        """Return the labels."""
+        return write_labels(
+            {
+                Key.CONFIG: self.config,
+                Key.BEFORE: self.before,
+                Key.LATEST: self.latest,
+                Key.CONFIG_VERSION: self.config_version or "",
+            }
+        )
+
+    @property
+    def pending(self) -> bool:
+        """Tell whether what was asked for has not become ready yet, nor was taken back."""
+        return bool(self.config) and not self.config_version
+
+    def is_for(self, config: str, *, version: int, latest: int) -> bool:
+        """Tell whether a service has this JSON, or rolls to it: nobody has changed it since it was asked for.
+
+        :param version: the version that serves.
+        :param latest: the highest version.
+        """
+        if self.config != config:
+            return False
+        # No label tells which version the request made. It made one if there is a higher one than before it, and
+        # nobody has come in between if that is the one that serves.
+        return version == latest > self.latest if self.pending else version == self.config_version
+
+    def served_before(self, version: int) -> int:
+        """Return the version to go back to: that which serves, or served before a change that nobody has finished."""
+        return self.before if self.pending else version
+
+
+@dataclass(frozen=True, kw_only=True)
+class Mark:
+    """The choice of a service to go back to: whose it is, and what a retry needs to go on with it."""
+
+    owner: Owner
+    replaced: str = ""
+    """The service whose traffic it takes."""
+    target: int = 0
+    """Of a service that goes back to a version of its own: EAS's number of it."""
+    before: int = 0
+    """The version that served."""
+    versions: int = 0
+    """How many there were."""
+
+    @classmethod
+    def of(cls, labels: Mapping[str, str]) -> Mark | None:
+        """Read a service's labels; None where nobody has chosen it."""
+        try:
+            owner, replaced, *numbers = labels.get(Key.MARK, "").split()
+            task, _, cycle = owner.rpartition(".")
+            target, before, versions = map(int, numbers)
+            return cls(
+                owner=Owner(task=task, cycle=int(cycle)),
+                replaced="" if replaced == _EMPTY else replaced,
+                target=target,
+                before=before,
+                versions=versions,
+            )
+        except ValueError:
+            return None
+
+    def labels(self) -> dict[str, str]:
+        """Return the label: `<task>.<cycle> <replaced> <target> <before> <versions>`."""
+        choice = (self.replaced or _EMPTY, self.target, self.before, self.versions)
+        return write_labels({Key.MARK: " ".join(map(str, (f"{self.owner.task}.{self.owner.cycle}", *choice)))})
+
+
+@dataclass(frozen=True, kw_only=True)
+class Shadow:
+    """A service that gets copies of another one's requests."""
+
+    source: str
+    """The service whose requests are copied."""
+    since: str = ""
+    """ISO 8601, when the copying began; empty: not yet."""
+
+    @classmethod
+    def of(cls, labels: Mapping[str, str]) -> Shadow | None:
+        """Read a service's labels; None for one that is no shadow."""
+        text = read_labels(labels)
+        source = text.get(Key.SHADOW_OF)
+        return cls(source=source, since=text.get(Key.SINCE, "")) if source else None
+
+    def labels(self) -> dict[str, str]:
+        """Return the labels."""
+        return write_labels({Key.SHADOW_OF: self.source, Key.SINCE: self.since})
