@@ -19,7 +19,7 @@ from airflow_provider_pai.canary.plan import RolloutPlan
 from airflow_provider_pai.canary.rollout import Rollout
 from airflow_provider_pai.canary.weights import carriers, shares
 from airflow_provider_pai.exceptions import PaiConflictError, PaiMetricsError, PaiNotFoundError
-from airflow_provider_pai.hooks.eas.hook import Endpoint, Mirror
+from airflow_provider_pai.hooks.eas.traffic import Endpoint, Mirror
 from airflow_provider_pai.hooks.oss.objects import ObjectInfo
 from airflow_provider_pai.metrics.look import Lookout
 from airflow_provider_pai.metrics.probe import Answers

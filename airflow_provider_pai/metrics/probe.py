@@ -11,7 +11,7 @@ from functools import partial
 from typing import Any, NamedTuple
 
 from airflow_provider_pai.exceptions import PaiConfigError
-from airflow_provider_pai.hooks.eas.hook import Endpoint
+from airflow_provider_pai.hooks.eas.traffic import Endpoint
 from airflow_provider_pai.hooks.oss import OssHook
 from airflow_provider_pai.inputs import (
     json_list,

@@ -10,7 +10,7 @@ from airflow_provider_pai.canary.group import Progress
 from airflow_provider_pai.canary.plan import RolloutPlan
 from airflow_provider_pai.exceptions import PaiNotFoundError
 from airflow_provider_pai.hooks.eas import EasHook
-from airflow_provider_pai.hooks.eas.hook import labels_of
+from airflow_provider_pai.hooks.eas.calls import labels_of
 from airflow_provider_pai.labels import Key
 from airflow_provider_pai.remote import RemoteJob
 from airflow_provider_pai.rollouts.lease import Holder

@@ -7,7 +7,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 
 from airflow_provider_pai.exceptions import PaiConfigError
-from airflow_provider_pai.hooks.eas.hook import Endpoint
+from airflow_provider_pai.hooks.eas.traffic import Endpoint
 from airflow_provider_pai.metrics import probe as probe_module
 from airflow_provider_pai.metrics.probe import contains, make_probe
 

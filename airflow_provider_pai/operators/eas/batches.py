@@ -17,7 +17,7 @@ from airflow_provider_pai.remote import Json
 from airflow_provider_pai.uri import OssUri
 
 if TYPE_CHECKING:
-    from airflow_provider_pai.hooks.eas.hook import Endpoint
+    from airflow_provider_pai.hooks.eas.traffic import Endpoint
     from airflow_provider_pai.hooks.oss import OssHook
 
 # Too many requests, a full queue (450 is EAS's own), a server that does not know better: ask again.

@@ -8,7 +8,7 @@ import requests
 
 from airflow_provider_pai.exceptions import PaiApiError, PaiConflictError, PaiNotFoundError
 from airflow_provider_pai.hooks.eas import EasHook
-from airflow_provider_pai.hooks.eas.hook import Endpoint
+from airflow_provider_pai.hooks.eas.traffic import Endpoint
 from tests.group import ServiceGroup, service
 
 pytestmark = pytest.mark.usefixtures("connection")

@@ -1,0 +1,106 @@
+"""Calls to EAS that describe services: the floor that deployments and traffic stand on."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from typing import Any, ClassVar
+
+from airflow_provider_pai.exceptions import PaiNotFoundError
+from airflow_provider_pai.hooks.base import WatchedHook
+from airflow_provider_pai.hooks.paging import all_pages
+from airflow_provider_pai.remote import Json, RemoteJob
+from airflow_provider_pai.states import EAS_GONE, EAS_SERVICE, States
+
+PAGE_SIZE = 100
+
+# What of DescribeService a wait needs beside the status.
+_FACTS = {
+    "running": "RunningInstance",
+    "total": "TotalInstance",
+    "version": "CurrentVersion",
+    "latest": "LatestVersion",
+}
+
+
+class EasCalls(WatchedHook):
+    """Services of EAS, as they are.
+
+    API: alibabacloud_eas20210701.client.Client; ClusterId in its paths is the region id.
+    """
+
+    service = "eas"
+    states: ClassVar[States] = EAS_SERVICE
+    page = "/eas/serviceDetail/{job_id}/detail"
+
+    def ping(self) -> None:
+        """Ask for a page of services."""
+        next(self.list_services(), None)
+
+    def _do(self, action: str, method: str, name: str, *request: Any) -> Any:
+        """Call a method of the client on one service or group and return the answer's body."""
+        return self.call(action, lambda: getattr(self.client, method)(self.connection.region, name, *request).body)
+
+    def describe(self, name: str) -> Json:
+        """Return DescribeService's answer in the API's field names, without the access token.
+
+        :raises PaiNotFoundError: there is none.
+        """
+        return without_token(self._do("DescribeService", "describe_service", name).to_map())
+
+    def get(self, job_id: str) -> RemoteJob:
+        """Describe a service by its name, as what waits for it wants to know it; one that is gone is `Deleted`."""
+        try:
+            service = self.describe(job_id)
+        except PaiNotFoundError:
+            return RemoteJob(job_id=job_id, status=EAS_GONE, reason="there is no service of this name")
+        return RemoteJob(
+            job_id=job_id,
+            status=service.get("Status") or "",
+            reason_code=service.get("Reason"),
+            reason=service.get("Message"),
+            created=service.get("CreateTime") or "",
+            tags=labels_of(service),
+            facts={name: service.get(field) or 0 for name, field in _FACTS.items()},
+        )
+
+    def log_tail(self, job: RemoteJob, lines: int = 30) -> str:
+        """Return the last lines that a service's instances have written. API: DescribeServiceLog."""
+        from alibabacloud_eas20210701.models import DescribeServiceLogRequest
+
+        def page(number: int) -> Any:
+            request = DescribeServiceLogRequest(page_num=number, page_size=lines)
+            return self._do("DescribeServiceLog", "describe_service_log", job.job_id, request)
+
+        first = page(1)
+        last = first.total_page_num or 1
+        found = [*(page(last - 1).logs or []), *(page(last).logs or [])] if last > 1 else first.logs or []
+        return "\n".join(map(str, found[-lines:]))
+
+    def list_services(self, **filters: Any) -> Iterator[Json]:
+        """Yield services in the API's field names, page by page, without their access tokens.
+
+        :param filters: fields of ListServicesRequest in Python's spelling, e.g. `group_name`.
+        """
+        from alibabacloud_eas20210701.models import ListServicesRequest
+
+        def page(number: int) -> tuple[list[Json], int | None]:
+            request = ListServicesRequest(page_number=number, page_size=PAGE_SIZE, **filters)
+            body = self.call("ListServices", lambda: self.client.list_services(request)).body
+            return [without_token(service.to_map()) for service in body.services or []], body.total_count
+
+        return all_pages(page)
+
+
+def labels_of(service: Mapping[str, Any]) -> dict[str, str]:
+    """Return the labels of a service as DescribeService gives them."""
+    return {label["LabelKey"]: label["LabelValue"] for label in service.get("Labels") or []}
+
+
+def without_token(answer: Json) -> Json:
+    """Return an answer without the access token, which stands in the service JSON, too, if it was given there."""
+    kept = {field: value for field, value in answer.items() if field != "AccessToken"}
+    config = json.loads(kept.get("ServiceConfig") or "{}")
+    if "token" in config:
+        kept["ServiceConfig"] = json.dumps({key: value for key, value in config.items() if key != "token"})
+    return kept

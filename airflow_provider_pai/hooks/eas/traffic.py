@@ -1,0 +1,128 @@
+"""Traffic of EAS: groups of services that share an endpoint, weights, mirrors, and where each answers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+from airflow.providers.common.compat.sdk import mask_secret
+
+from airflow_provider_pai.canary.group import Group, Member
+from airflow_provider_pai.exceptions import PaiNotFoundError
+from airflow_provider_pai.hooks.eas.calls import EasCalls, labels_of, without_token
+from airflow_provider_pai.remote import Json
+
+
+class Endpoint(NamedTuple):
+    """Where a service or a group answers, and the token that it wants in `Authorization`."""
+
+    url: str
+    token: str
+
+    def __repr__(self) -> str:
+        """Leave the token out."""
+        return f"Endpoint({self.url!r})"
+
+
+class Mirror(NamedTuple):
+    """Where a service's requests are copied to, and how many of a hundred."""
+
+    targets: tuple[str, ...]
+    ratio: int
+
+
+class EasTraffic(EasCalls):
+    """Groups and the traffic of their services."""
+
+    def group(self, name: str) -> Group:
+        """Return a group with all its members as they are now; without members where there is no such group."""
+        # The list says who belongs to the group; what it says of each may be less than DescribeService does.
+        names = [service["ServiceName"] for service in self.list_services(group_name=name)]
+        members = tuple(member for service in names if (member := self._member(service)) is not None)
+        try:
+            customized = self.describe_group(name).get("TrafficMode") == "customized"
+        except PaiNotFoundError:
+            customized = False
+        return Group(name=name, customized=customized, members=members)
+
+    def describe_group(self, group: str) -> Json:
+        """Return DescribeGroup's answer in the API's field names, without the access token.
+
+        :raises PaiNotFoundError: there is none.
+        """
+        return without_token(self._do("DescribeGroup", "describe_group", group).to_map())
+
+    def release(self, name: str, *, weight: int, grouping: bool) -> None:
+        """Set a group member's weight and whether it takes part in the group's traffic. API: ReleaseService."""
+        from alibabacloud_eas20210701.models import ReleaseServiceRequest
+
+        state = "grouping" if grouping else "standalone"
+        request = ReleaseServiceRequest(weight=weight, traffic_state=state)
+        self._do("ReleaseService", "release_service", name, request)
+
+    def set_traffic_mode(self, group: str, mode: str) -> None:
+        """Let a group's traffic follow instance counts (`auto`) or weights (`customized`).
+
+        API: UpdateGroup, for which the SDK has no method.
+        """
+        path = f"/api/v2/groups/{self.connection.region}/{group}"
+        self.request("UpdateGroup", "2021-07-01", "PUT", path, body={"TrafficMode": mode})
+
+    def mirror(self, name: str) -> Mirror | None:
+        """Return where a service's requests are copied to. API: DescribeServiceMirror."""
+        try:
+            body = self._do("DescribeServiceMirror", "describe_service_mirror", name)
+        except PaiNotFoundError:
+            return None
+        targets = tuple(target for target in (body.target or "").split(",") if target)
+        return Mirror(targets, int(body.ratio or 0)) if targets else None
+
+    def set_mirror(self, name: str, targets: Sequence[str], ratio: int) -> None:
+        """Copy a share of a service's requests, in percent, to other services, whose answers nobody gets.
+
+        API: CreateServiceMirror; UpdateServiceMirror where there is one.
+        """
+        from alibabacloud_eas20210701 import models
+
+        kind = "Create" if self.mirror(name) is None else "Update"
+        request = getattr(models, f"{kind}ServiceMirrorRequest")(target=list(targets), ratio=ratio)
+        self._do(f"{kind}ServiceMirror", f"{kind.lower()}_service_mirror", name, request)
+
+    def remove_mirror(self, name: str) -> None:
+        """End the copying; none there is no error. API: DeleteServiceMirror."""
+        try:
+            self._do("DeleteServiceMirror", "delete_service_mirror", name)
+        except PaiNotFoundError:
+            return
+
+    def endpoint(self, name: str) -> Endpoint:
+        """Return a service's own endpoint, which bypasses its group's rules; the token is masked in logs."""
+        return self._endpoint(self._do("DescribeService", "describe_service", name))
+
+    def group_endpoint(self, group: str) -> Endpoint:
+        """Return a group's endpoint; the token is masked in logs."""
+        body = self._do("DescribeGroup", "describe_group", group)
+        return self._endpoint(body)
+
+    def _endpoint(self, body: Any) -> Endpoint:
+        if body.access_token:
+            mask_secret(body.access_token)
+        vpc = self.connection.network == "vpc"
+        url = (body.intranet_endpoint if vpc else body.internet_endpoint) or body.intranet_endpoint
+        return Endpoint(str(url), str(body.access_token or ""))
+
+    def _member(self, name: str) -> Member | None:
+        try:
+            service = self.describe(name)
+        except PaiNotFoundError:
+            return None
+        return Member(
+            name=name,
+            status=service.get("Status") or "",
+            running=service.get("RunningInstance") or 0,
+            total=service.get("TotalInstance") or 0,
+            weight=service.get("Weight") or 0,
+            grouping=service.get("TrafficState") == "grouping",
+            version=service.get("CurrentVersion") or 0,
+            labels=labels_of(service),
+        )
