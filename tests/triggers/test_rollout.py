@@ -16,6 +16,7 @@ from airflow.providers.common.compat.sdk import TaskDeferred
 from airflow_provider_pai.canary.group import UNDER_WAY
 from airflow_provider_pai.exceptions import RolloutRolledBackError
 from airflow_provider_pai.hooks.eas import EasHook
+from airflow_provider_pai.identity import TaskName
 from airflow_provider_pai.operators.eas import EasCanaryDeployOperator
 from airflow_provider_pai.rollouts.lease import Holder, Lease
 from airflow_provider_pai.rollouts.rollout import RolloutDriver
@@ -119,7 +120,7 @@ def test_whoever_waits_is_told_the_holder(group, caplog):
     trigger = deferred(group, group.model(21))
     lease_uri = OssUri.parse(trigger.rollout["lease_uri"])
     assert str(lease_uri) == f"oss://{group.bucket}/.pai/rollouts/{group.name}/"
-    other = Lease(group.oss, lease_uri, Holder(key="other", dag_id="other_dag", run_id="r9", task_id="deploy"))
+    other = Lease(group.oss, lease_uri, Holder(key="other", name=TaskName("other_dag", "r9", "deploy", -1)))
     spec = RolloutSpec.from_dict(trigger.rollout)
     patient = RolloutDriver(replace(spec, holder=replace(spec.holder, key="patient")), EasHook(), logging.getLogger())
     driver = RolloutDriver(spec, EasHook(), logging.getLogger("rollout"))
@@ -154,7 +155,9 @@ def test_a_rollout_that_is_killed_gives_the_group_back(group):
         pass
     driver.kill("ended by hand", 4)
     assert group.state()[spec.goal.service][1:] == (0, False)
-    other = Lease(group.oss, OssUri.parse(spec.lease_uri), Holder(key="other"))
+    other = Lease(
+        group.oss, OssUri.parse(spec.lease_uri), Holder(key="other", name=TaskName("dag", "other", "task", -1))
+    )
     assert other.take() is None
 
 
