@@ -43,7 +43,7 @@ def rollout(run, group):
             artifact=model["uri"],
             group=group.name,
             metrics=METRICS,
-            plan={**PLAN, "min_requests": 10},
+            plan={**PLAN, "interval": 0.6, "min_duration": 1, "min_requests": 10, "power": 0.9},
             command="python {model}/serve.py {model} 8000",
         )
         name = f"{group.name}_{model['version'].lower().replace('-', '_')}"
