@@ -156,20 +156,11 @@ class PaiHook(BaseHook):
         return retrying(once)
 
     def request(
-        self,
-        action: str,
-        version: str,
-        method: str,
-        path: str,
-        *,
-        query: Any = None,
-        body: Any = None,
-        repeatable: bool = True,
+        self, action: str, version: str, method: str, path: str, *, query: Any = None, body: Any = None
     ) -> Json:
         """Make a call in the API's own field names, past the SDK's methods and models, and return the answer's body.
 
         :param query: what stands in the address.
-        :param repeatable: as of `call`.
         :raises PaiApiError: as `call`.
         """
         from alibabacloud_tea_openapi.utils import Utils
@@ -188,9 +179,7 @@ class PaiHook(BaseHook):
             body_type="json",
         )
         request = OpenApiRequest(query=Utils.query(query or {}), body=body)
-        answer = self.call(
-            action, lambda: self.client.call_api(params, request, RuntimeOptions()), repeatable=repeatable
-        )
+        answer = self.call(action, lambda: self.client.call_api(params, request, RuntimeOptions()))
         found: Json = answer["body"]
         return found
 

@@ -166,7 +166,7 @@ class DswRunCommandOperator(WorkloadOperator["DswRunHook"]):
             kind=EventKind.RUN_FINISHED,
             subject=identity.task_id,
             version=identity.version(generation),
-            payload={**facts, **identity.origin},
+            payload={**facts, "dag_id": identity.dag_id, "run_id": identity.run_id},
         )
         self.record(event)
         return facts

@@ -1,0 +1,90 @@
+"""The calls from one share to the next, in the one order in which somebody always answers, and another hand's."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from airflow_provider_pai.canary.actions import Customize
+from airflow_provider_pai.canary.group import Group, Phase
+from airflow_provider_pai.canary.traffic import changed, drift, toward
+from airflow_provider_pai.canary.weights import carriers, shares
+from tests.situation import CANDIDATE, STABLE, member, situation, without_stable
+
+
+def walk(group, percent):
+    """Do what is asked until nothing is; return each share of the candidate on the way."""
+    seen, answered = [], bool(carriers(group))
+    for _ in range(20):
+        step = toward(group, group.member(CANDIDATE), group.member(STABLE), percent)
+        if step is None:
+            return group, seen
+        if isinstance(step, Customize):
+            group = replace(group, customized=True)
+        else:
+            moved = replace(group.member(step.service), weight=step.weight, grouping=step.grouping)
+            others = tuple(moved if one.name == moved.name else one for one in group.members)
+            group = replace(group, members=others)
+        assert carriers(group) or not answered, step
+        seen.append(shares(group)[CANDIDATE])
+    raise AssertionError("no end in sight")
+
+
+@pytest.mark.parametrize("customized", [True, False])
+@pytest.mark.parametrize("weight", [100, 0, -1, 7])
+def test_every_share_is_reached_from_below_and_somebody_always_answers(customized, weight):
+    old = member(STABLE, weight=weight, grouping=True)
+    group = Group(name="digits", customized=customized and weight > 0, members=(old, member(CANDIDATE)))
+    for percent in (10, 50, 100):
+        group, seen = walk(group, percent)
+        assert seen == sorted(seen)
+        assert (seen[-1], max(seen)) == (percent / 100, percent / 100)
+
+
+def test_alone_it_gets_everything():
+    group, seen = walk(Group(name="digits", members=(member(CANDIDATE),)), 100)
+    assert (group.customized, seen[-1]) == (True, 1.0)
+
+
+AT_10 = {"stable": {"weight": 90}, "candidate": {"weight": 10, "grouping": True}}
+ON_THE_WAY = {"stable": {"weight": 90}, "candidate": {"weight": 50, "grouping": True}}
+
+
+def test_what_a_rollout_sets_is_no_drift():
+    assert drift(situation(Phase.STEP, **AT_10)) == ""
+    assert drift(situation(Phase.STEP, **ON_THE_WAY, step=1, since=None)) == ""
+    assert drift(situation(Phase.STEP, customized=False, since=None)) == ""
+
+
+@pytest.mark.parametrize(
+    ("changes", "text"),
+    [
+        ({**ON_THE_WAY, "step": 1}, f"{STABLE} has weight 90, not 50"),
+        (
+            {"stable": {"weight": 90}, "candidate": {"weight": 30, "grouping": True}},
+            f"{CANDIDATE} has weight 30, not 10",
+        ),
+        ({**ON_THE_WAY, "step": 2, "since": None}, f"{STABLE} has weight 90, not 0 or 50"),
+        ({**AT_10, "customized": False}, "the traffic mode is no longer customized"),
+        ({**AT_10, "stable": {"weight": 90, "grouping": False}}, f"{STABLE} no longer takes group traffic"),
+        ({**AT_10, "stable": {"status": "Stopping"}}, f"{STABLE} is Stopping"),
+        ({**AT_10, "stable": {"status": "Stopped", "running": 0}}, f"{STABLE} is Stopped"),
+    ],
+)
+def test_another_hand_is_told_from_ours(changes, text):
+    assert drift(situation(Phase.STEP, **changes)) == text
+
+
+def test_strangers_and_the_loss_of_production_are_drift():
+    other = member("other", weight=5, grouping=True)
+    assert drift(situation(Phase.STEP, other, **AT_10)) == "other carries group traffic"
+    assert drift(without_stable(situation(Phase.STEP, **AT_10))) == "the service that served is gone"
+
+
+def test_what_is_deployed_anew_is_no_longer_compared():
+    versions = {"own_version": 1, "stable_version": 1}
+    assert changed(situation(Phase.STEP, **AT_10, **versions)) == ""
+    newer = {"stable": {"weight": 90, "version": 2}, "candidate": AT_10["candidate"]}
+    assert changed(situation(Phase.STEP, **newer, **versions)) == f"{STABLE} runs version 2, not 1"
+    assert changed(situation(Phase.STEP, **newer)) == ""
