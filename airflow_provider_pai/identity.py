@@ -1,4 +1,4 @@
-"""The key by which a task finds its own job again: tags on everything that it makes (DLC tags; DSW and EAS labels).
+"""Identity of a task instance, by whose tags it finds its own jobs again, and the decision what to do with them.
 
 No PAI API has a client token. So each job bears who made it: the task, the cycle (raised when a person clears the
 task, constant over automatic retries) and the generation (1, 2, ... within a cycle).
@@ -55,6 +55,11 @@ class TaskIdentity(NamedTuple):
         return TaskName(dag_id=self.dag_id, run_id=self.run_id, task_id=self.task_id, map_index=self.map_index)
 
     @property
+    def origin(self) -> dict[str, Any]:
+        """Return the task instance as JSON has it: in a trigger, a lease, an artifact, a ledger row."""
+        return self.name._asdict()
+
+    @property
     def task(self) -> str:
         """Return the hash that names this task instance in every deployment that shares the workspace."""
         return self.name.hash(self.deployment)
@@ -74,7 +79,7 @@ class TaskIdentity(NamedTuple):
 
     def key(self, generation: int) -> str:
         """Return the hash of task, cycle and generation: part of names and versions."""
-        return hashlib.sha256(f"{self.task}/{self.cycle}/{generation}".encode()).hexdigest()[:16]
+        return hashlib.sha256(f"{self.owner}/{generation}".encode()).hexdigest()[:16]
 
     def version(self, generation: int) -> str:
         """Return the artifact version of a generation."""
@@ -82,7 +87,7 @@ class TaskIdentity(NamedTuple):
 
 
 class TaskName(NamedTuple):
-    """A task instance as the readable tags name it."""
+    """A task instance as Airflow names it."""
 
     dag_id: str
     run_id: str
@@ -109,9 +114,9 @@ class TaskName(NamedTuple):
         return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:32]
 
     def __str__(self) -> str:
-        """Return `dag.task[index] of run`."""
+        """Return the task instance in words."""
         mapped = f"[{self.map_index}]" if self.map_index >= 0 else ""
-        return f"{self.dag_id}.{self.task_id}{mapped} in {self.run_id}"
+        return f"{self.dag_id}.{self.task_id}{mapped} of run {self.run_id}"
 
 
 class TaggedJob(NamedTuple):
@@ -155,6 +160,8 @@ def decide(jobs: Iterable[TaggedJob], cycle: int, states: States, *, first: bool
     :param first: the task has made no job yet; what bears its name was made by a run that has been deleted.
     """
     once = {job.job_id: job for job in jobs}  # a list and a look at the job may both give it
+    # Of this cycle, the first usable one of the newest generation goes on: of twins the older, and where both were made
+    # in the same second the one whose id is first, so that every process chooses the same.
     known = sorted(once.values(), key=lambda job: (job.cycle, -job.generation, job.created, job.job_id))
     mine = [job for job in known if job.cycle == cycle]
     newest = max((job.generation for job in mine), default=0)

@@ -84,6 +84,10 @@ class Owner:
     """Hash of the task instance."""
     cycle: int
 
+    def __str__(self) -> str:
+        """Return `task/cycle`, which keys of other things hold."""
+        return f"{self.task}/{self.cycle}"
+
     def labels(self) -> dict[str, str]:
         """Return the labels by which the task finds it again."""
         return write_labels({Key.TASK: self.task, Key.CYCLE: self.cycle})
@@ -192,7 +196,7 @@ class Mark:
         """Read a service's labels; None where nobody has chosen it."""
         try:
             owner, replaced, *numbers = labels.get(Key.MARK, "").split()
-            task, _, cycle = owner.rpartition(".")
+            task, _, cycle = owner.rpartition("/")
             target, before, versions = map(int, numbers)
             return cls(
                 owner=Owner(task=task, cycle=int(cycle)),
@@ -205,9 +209,9 @@ class Mark:
             return None
 
     def labels(self) -> dict[str, str]:
-        """Return the label: `<task>.<cycle> <replaced> <target> <before> <versions>`."""
-        choice = (self.replaced or _EMPTY, self.target, self.before, self.versions)
-        return write_labels({Key.MARK: " ".join(map(str, (f"{self.owner.task}.{self.owner.cycle}", *choice)))})
+        """Return the label: `<task>/<cycle> <replaced> <target> <before> <versions>`."""
+        parts = (self.owner, self.replaced or _EMPTY, self.target, self.before, self.versions)
+        return write_labels({Key.MARK: " ".join(map(str, parts))})
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -24,6 +24,10 @@ from airflow_provider_pai.versions import utc_text
 if TYPE_CHECKING:
     from airflow.providers.common.sql.hooks.sql import DbApiHook
 
+    from airflow_provider_pai.artifact import ModelArtifact
+    from airflow_provider_pai.identity import TaskIdentity
+    from airflow_provider_pai.labels import ServedModel
+
 TABLE = "pai_ledger"
 _GENESIS = "0" * 64
 _COLUMNS = (
@@ -39,12 +43,14 @@ _COLUMNS = (
     "hash",
 )
 
-# 191 characters is the longest key that every MySQL row format indexes.
+# The longest key that every MySQL row format indexes.
+_MAX_KEY = 191
+
 _DDL = f"""CREATE TABLE IF NOT EXISTS {TABLE} (
   seq BIGINT NOT NULL PRIMARY KEY,
-  event_key VARCHAR(191) NOT NULL UNIQUE,
+  event_key VARCHAR({_MAX_KEY}) NOT NULL UNIQUE,
   kind VARCHAR(32) NOT NULL,
-  subject VARCHAR(191) NOT NULL,
+  subject VARCHAR({_MAX_KEY}) NOT NULL,
   version VARCHAR(64) NOT NULL,
   digest VARCHAR(80) NOT NULL,
   payload TEXT NOT NULL,
@@ -88,6 +94,44 @@ class Event(NamedTuple):
     version: str = ""
     digest: str = ""
     payload: Mapping[str, Any] = MappingProxyType({})
+
+    @classmethod
+    def of(
+        cls,
+        kind: EventKind,
+        subject: str,
+        identity: TaskIdentity,
+        model: ServedModel | ModelArtifact,
+        payload: Mapping[str, Any],
+        *,
+        key: str | None = None,
+        number: int | None = None,
+    ) -> Event:
+        """Return what a task instance did; its cycle stands in the key, so that a retry adds no row, and a clear does.
+
+        :param number: which of several of a kind.
+        """
+        numbered = "" if number is None else f"/{number}"
+        return cls(
+            key=key or f"{kind}/{subject}/{identity.owner}{numbered}",
+            kind=kind,
+            subject=subject,
+            version=model.version,
+            digest=model.digest,
+            payload={**identity.origin, **payload},
+        )
+
+    @classmethod
+    def produced(cls, artifact: ModelArtifact) -> Event:
+        """Return that an artifact is there; whoever finds it again adds no row."""
+        return cls(
+            key=f"artifact/{artifact.uri}"[-_MAX_KEY:],
+            kind=EventKind.ARTIFACT_PRODUCED,
+            subject=artifact.name,
+            version=artifact.version,
+            digest=artifact.digest,
+            payload=artifact.to_dict(),
+        )
 
 
 class Row(NamedTuple):

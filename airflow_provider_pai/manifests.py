@@ -1,4 +1,4 @@
-"""Artifacts on OSS: written with a manifest last, believed only with a manifest that fits the files."""
+"""Artifacts on OSS: built, written with a manifest last, believed only with a manifest that fits the files."""
 
 from __future__ import annotations
 
@@ -9,16 +9,45 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
-from airflow_provider_pai.artifact import MANIFEST_NAME, Manifest, ManifestFile, ModelArtifact
+from airflow_provider_pai.artifact import (
+    MANIFEST_NAME,
+    DataInterval,
+    Manifest,
+    ManifestFile,
+    ModelArtifact,
+    Producer,
+)
 from airflow_provider_pai.exceptions import PaiArtifactError, PaiConfigError, PaiNotFoundError
 from airflow_provider_pai.hooks.oss import OssHook
 from airflow_provider_pai.hooks.oss.objects import ObjectInfo
+from airflow_provider_pai.identity import TaskIdentity
 from airflow_provider_pai.uri import OssUri
+from airflow_provider_pai.versions import utc_text
 
 METRICS_NAME = "metrics.json"
 PARAMS_NAME = "params.json"
 
 _HEADS_AT_ONCE = 16
+
+
+def unfinished_artifact(
+    context: Any, identity: TaskIdentity, *, name: str, version: str, uri: str, **facts: Any
+) -> ModelArtifact:
+    """Return an artifact as far as it is known before its files are there.
+
+    :param facts: further fields of ModelArtifact.
+    """
+    run = context["dag_run"]
+    start, end = run.data_interval_start, run.data_interval_end
+    return ModelArtifact(
+        name=name,
+        version=version,
+        uri=uri,
+        data_interval=DataInterval(start=utc_text(start), end=utc_text(end)) if start and end else None,
+        produced_by=Producer(**identity.origin, try_number=identity.try_number),
+        created_at=utc_text(datetime.now(UTC)),
+        **facts,
+    )
 
 
 def write_artifact(hook: OssHook, artifact: ModelArtifact) -> ModelArtifact:
@@ -30,9 +59,16 @@ def write_artifact(hook: OssHook, artifact: ModelArtifact) -> ModelArtifact:
     :raises PaiArtifactError: no files, or a metrics or params file that is not a JSON object.
     """
     try:
-        return read_artifact(hook, artifact.uri)
+        finished = read_artifact(hook, artifact.uri)
     except PaiArtifactError:
         hook.log.info("Writing the manifest of %s", artifact.uri)
+        finished = _write(hook, artifact)
+    if not finished.fits_xcom:
+        hook.log.warning("Not in XCom: params or metrics of %s, over 16 KiB; its manifest has them", finished.uri)
+    return finished
+
+
+def _write(hook: OssHook, artifact: ModelArtifact) -> ModelArtifact:
     prefix = OssUri.parse(artifact.uri).folder
     infos = [info for info in hook.list_objects(prefix) if _is_file(info, prefix)]
     if not infos:

@@ -26,7 +26,7 @@ from tests.group import ServiceGroup
 from tests.service import delete_all
 
 HERE = Path(__file__).parent
-START_PROCESSES = (HERE / "demo", HERE / "emulator", HERE / "test_example_dags.py")
+START_PROCESSES = (HERE / "demo", HERE / "emulator", HERE / "test_example_dags.py", HERE / "test_recipe.py")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -21,6 +21,7 @@ from airflow_provider_pai.canary.weights import carriers, shares
 from airflow_provider_pai.exceptions import PaiConflictError, PaiMetricsError, PaiNotFoundError
 from airflow_provider_pai.hooks.eas.traffic import Endpoint, Mirror
 from airflow_provider_pai.hooks.oss.objects import ObjectInfo
+from airflow_provider_pai.identity import TaskName
 from airflow_provider_pai.metrics.look import Lookout
 from airflow_provider_pai.metrics.probe import Answers
 from airflow_provider_pai.remote import RemoteJob
@@ -65,7 +66,7 @@ def spec_of(aim: Goal, plan: RolloutPlan = PLAN, deadline: float | None = None) 
         metrics={"kind": "of the fake"},
         probe=None,
         lease_uri=LEASE,
-        holder=Holder(key=f"{aim.task}/{aim.cycle}", dag_id="dag", run_id=aim.version, task_id="deploy"),
+        holder=Holder(key=f"{aim.task}/{aim.cycle}", name=TaskName("dag", aim.version, "deploy", -1)),
         deadline=None if deadline is None else datetime.fromtimestamp(deadline, UTC).isoformat(),
     )
 

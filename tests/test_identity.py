@@ -3,7 +3,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from airflow_provider_pai.identity import Decision, TaggedJob, TaskIdentity, decide
+from airflow_provider_pai.identity import Decision, TaggedJob, TaskIdentity, TaskName, decide
 from airflow_provider_pai.states import DLC_JOB
 
 ME = TaskIdentity(
@@ -31,6 +31,15 @@ def test_whatever_names_the_task_instance_changes_its_key(field):
 @pytest.mark.parametrize("field", ["cycle", "try_number"])
 def test_a_later_try_or_cycle_keeps_the_task_key(field):
     assert ME._replace(**{field: 9}).task == ME.task
+
+
+def test_whose_work_it_is_as_labels_and_json_have_it():
+    assert ME.owner.labels() == {"airflow_task": ME.task, "airflow_cycle": "2"}
+    assert str(ME.owner) == f"{ME.task}/2"
+    assert ME.origin == {"dag_id": "d", "run_id": "r", "task_id": "t", "map_index": -1}
+    assert (str(ME.name), str(ME.name._replace(map_index=3))) == ("d.t of run r", "d.t[3] of run r")
+    assert ME.tags(3) == {**ME.labels(), "airflow_generation": "3"}
+    assert TaskName.of(ME.tags(1)) == ME.name
 
 
 def test_each_generation_and_cycle_has_its_own_version():

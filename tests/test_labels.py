@@ -61,7 +61,7 @@ def test_what_a_record_writes_it_reads(record):
 
 
 @pytest.mark.parametrize("kind", [Deployment, Mark, Shadow])
-@pytest.mark.parametrize("text", [None, "", "-", "x", "x y z", "rollback 3f2a9c1b.1 digits_v2", "a.b c 1 2 3"])
+@pytest.mark.parametrize("text", [None, "", "-", "x", "x y z", "rollback 3f2a9c1b.1 digits_v2", "a/b c 1 2 3"])
 def test_what_can_t_be_read_is_none_of_ours(kind, text):
     keys = {Deployment: (Key.CONFIG, Key.BEFORE, Key.LATEST), Mark: (Key.MARK,), Shadow: ()}[kind]
     assert kind.of({} if text is None else dict.fromkeys(keys, text)) is None

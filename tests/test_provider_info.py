@@ -28,7 +28,7 @@ KINDS = ("operators", "sensors", "hooks", "triggers")
 PACKAGES = [f"{kind}.{service}" for kind in ("hooks", "operators") for service in ("dlc", "eas", "oss")]
 
 # A public class is named after its service; what is not is a base.
-PREFIXES = ("Dlc", "Dsw", "Eas", "Model", "ObjectStorage", "Oss")
+PREFIXES = ("Model", "ObjectStorage", *(name.capitalize() for name in SERVICES))
 
 
 def test_fits_airflows_schema():

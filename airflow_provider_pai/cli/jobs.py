@@ -91,7 +91,7 @@ class Orphan:
 
     def __str__(self) -> str:
         """Return one line for people."""
-        return f"{self.hook.states.kind} {self.job.job_id} ({self.job.status}) of {self.task}: {self.why}"
+        return f"{self.hook.states.kind} {self.job.job_id} ({self.job.status}), made by {self.task}: {self.why}"
 
 
 def find_orphans(hooks: Sequence[Jobs], tasks: Tasks) -> Iterator[Orphan]:

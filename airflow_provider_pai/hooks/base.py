@@ -156,11 +156,20 @@ class PaiHook(BaseHook):
         return retrying(once)
 
     def request(
-        self, action: str, version: str, method: str, path: str, *, query: Any = None, body: Any = None
+        self,
+        action: str,
+        version: str,
+        method: str,
+        path: str,
+        *,
+        query: Any = None,
+        body: Any = None,
+        repeatable: bool = True,
     ) -> Json:
         """Make a call in the API's own field names, past the SDK's methods and models, and return the answer's body.
 
         :param query: what stands in the address.
+        :param repeatable: as of `call`.
         :raises PaiApiError: as `call`.
         """
         from alibabacloud_tea_openapi.utils import Utils
@@ -179,7 +188,9 @@ class PaiHook(BaseHook):
             body_type="json",
         )
         request = OpenApiRequest(query=Utils.query(query or {}), body=body)
-        answer = self.call(action, lambda: self.client.call_api(params, request, RuntimeOptions()))
+        answer = self.call(
+            action, lambda: self.client.call_api(params, request, RuntimeOptions()), repeatable=repeatable
+        )
         found: Json = answer["body"]
         return found
 

@@ -12,7 +12,6 @@ from airflow.providers.common.compat.sdk import AirflowSkipException
 from airflow_provider_pai.connected import Connected, HookT
 from airflow_provider_pai.identity import TaskIdentity
 from airflow_provider_pai.ledger import Event, Ledger
-from airflow_provider_pai.remote import Json
 
 if TYPE_CHECKING:
     from airflow_provider_pai.hooks.oss import OssHook
@@ -63,13 +62,3 @@ def deadline_of(started: datetime, timeout: timedelta | None) -> str | None:
     if timeout is None:
         return None
     return (started + timeout - min(_MAX_MARGIN, timeout / 10)).isoformat()
-
-
-def task_key(identity: TaskIdentity) -> Json:
-    """Return what a trigger needs to ask for the task's state."""
-    return {
-        "dag_id": identity.dag_id,
-        "run_id": identity.run_id,
-        "task_id": identity.task_id,
-        "map_index": identity.map_index,
-    }

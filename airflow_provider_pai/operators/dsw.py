@@ -166,7 +166,7 @@ class DswRunCommandOperator(WorkloadOperator["DswRunHook"]):
             kind=EventKind.RUN_FINISHED,
             subject=identity.task_id,
             version=identity.version(generation),
-            payload={**facts, "dag_id": identity.dag_id, "run_id": identity.run_id},
+            payload={**facts, **identity.origin},
         )
         self.record(event)
         return facts

@@ -15,7 +15,7 @@ from airflow_provider_pai.exceptions import PaiError, PaiNotFoundError, PaiTimeo
 from airflow_provider_pai.hooks.waiting import LogCopy
 from airflow_provider_pai.identity import Decision, TaggedJob, TaskIdentity, decide
 from airflow_provider_pai.links import PaiLink
-from airflow_provider_pai.operators.base import PaiOperator, deadline_of, task_key
+from airflow_provider_pai.operators.base import PaiOperator, deadline_of
 from airflow_provider_pai.remote import DEFAULT_POLL_INTERVAL, Json, RemoteJob
 from airflow_provider_pai.states import Verdict
 from airflow_provider_pai.triggers.job import PaiJobTrigger
@@ -267,7 +267,7 @@ class PaiJobOperator(PaiOperator[JobHookT]):
                 cancel_on_kill=self.cancel_on_kill,
                 log_interval=self.log_interval,
                 deferred_at=datetime.now(UTC).isoformat(),
-                task=task_key(identity),
+                task=identity.origin,
             ),
             method_name="execute_complete",
         )

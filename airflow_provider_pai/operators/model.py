@@ -75,7 +75,9 @@ class ModelGateOperator(EasOperator):
         needed = max(floors, default=None)
         passed = needed is None or candidate >= needed
         result = {"metric": self.metric, "candidate": candidate, "serving": serving, "needed": needed, "passed": passed}
-        self._record(context, artifact, result)
+        identity, kind = self.identity(context), EventKind.GATE_PASSED if passed else EventKind.GATE_FAILED
+        # One key for both kinds: a gate has one row a cycle.
+        self.record(Event.of(kind, self.group, identity, artifact, result, key=f"gate/{identity.owner}"))
         text = f"{self.metric} {candidate:.4f} of {artifact.version}: {_compared(serving, needed, self.group)}"
         if not passed:
             context["ti"].xcom_push(key="return_value", value=result)
@@ -91,20 +93,6 @@ class ModelGateOperator(EasOperator):
         hook = self.hook
         found = [served_artifact(self.oss, hook.describe(member.name)) for member in carriers(hook.group(self.group))]
         return [artifact for artifact in found if artifact and self.metric in artifact.metrics]
-
-    def _record(self, context: Any, artifact: ModelArtifact, result: Json) -> None:
-        identity = self.identity(context)
-        kind = EventKind.GATE_PASSED if result["passed"] else EventKind.GATE_FAILED
-        self.record(
-            Event(
-                key=f"gate/{identity.task}/{identity.cycle}",
-                kind=kind,
-                subject=self.group,
-                version=artifact.version,
-                digest=artifact.digest,
-                payload=result,
-            )
-        )
 
 
 def _compared(serving: float | None, needed: float | None, group: str) -> str:

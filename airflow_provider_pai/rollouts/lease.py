@@ -8,11 +8,14 @@ renewed for `ttl` seconds, by OSS's own clock, is free.
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
 
 from airflow_provider_pai.clock import SYSTEM_CLOCK, Clock
 from airflow_provider_pai.exceptions import PaiError, PaiNotFoundError
 from airflow_provider_pai.hooks.oss import OssHook
+from airflow_provider_pai.identity import TaskIdentity, TaskName
 from airflow_provider_pai.uri import OssUri
 
 DEFAULT_TTL = 300.0
@@ -23,15 +26,25 @@ class Holder:
     """Who holds a lease; `key` tells whether two processes work for the same task."""
 
     key: str
-    dag_id: str = ""
-    run_id: str = ""
-    task_id: str = ""
-    map_index: int = -1
+    name: TaskName
+
+    @classmethod
+    def of(cls, identity: TaskIdentity) -> Holder:
+        """Return a task instance in its cycle: a person who clears it makes another holder of it."""
+        return cls(key=str(identity.owner), name=identity.name)
+
+    @classmethod
+    def from_dict(cls, value: Mapping[str, Any]) -> Holder:
+        """Read what `to_dict` wrote."""
+        return cls(key=value["key"], name=TaskName(**{name: value[name] for name in TaskName._fields}))
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain JSON."""
+        return {"key": self.key, **self.name._asdict()}
 
     def __str__(self) -> str:
         """Return the task in words."""
-        mapped = f"[{self.map_index}]" if self.map_index >= 0 else ""
-        return f"{self.dag_id}.{self.task_id}{mapped} of run {self.run_id}"
+        return str(self.name)
 
 
 class LeaseLostError(PaiError):
@@ -112,10 +125,10 @@ class Lease:
         age = 0.0 if info.server_time is None else (info.server_time - info.last_modified).total_seconds()
         if age > content.get("ttl", self._ttl):
             return None
-        return Holder(**content["holder"])
+        return Holder.from_dict(content["holder"])
 
     def _object(self, number: int) -> OssUri:
         return self._prefix.join(f"{number:08d}.json")
 
     def _content(self, released: bool = False) -> str:
-        return json.dumps({"holder": asdict(self._holder), "released": released, "ttl": self._ttl})
+        return json.dumps({"holder": self._holder.to_dict(), "released": released, "ttl": self._ttl})

@@ -35,7 +35,7 @@ class RolloutSpec:
 
     def to_dict(self) -> Json:
         """Return plain JSON."""
-        return {**asdict(self), "plan": self.plan.to_dict()}
+        return {**asdict(self), "plan": self.plan.to_dict(), "holder": self.holder.to_dict()}
 
     @classmethod
     def from_dict(cls, value: Mapping[str, Any]) -> RolloutSpec:
@@ -43,6 +43,6 @@ class RolloutSpec:
         parts = {
             "plan": RolloutPlan.parse(value["plan"]),
             "goal": Goal(**value["goal"]),
-            "holder": Holder(**value["holder"]),
+            "holder": Holder.from_dict(value["holder"]),
         }
         return cls(**{**value, **parts})

@@ -66,7 +66,7 @@ def test_only_running_jobs_without_a_task_are_found(bucket, connection):
     found = {orphan.job.job_id: orphan for orphan in find_orphans(hooks, lambda maker: tasks.get(maker.name.run_id))}
     assert mine & set(found) == {lost, instance}
     assert f"DLC job {lost}" in str(found[lost])
-    assert f"of dag.task in {bucket.bucket_name}0: the task is gone" in str(found[lost])
+    assert f"made by dag.task of run {bucket.bucket_name}0: the task is gone" in str(found[lost])
     for orphan in found.values():
         orphan.hook.request_stop(orphan.job.job_id)
     DlcHook().request_stop(kept)

@@ -6,14 +6,15 @@ from datetime import timedelta
 import pytest
 
 from airflow_provider_pai.hooks.oss import OssHook
+from airflow_provider_pai.identity import TaskName
 from airflow_provider_pai.rollouts.lease import Holder, Lease, LeaseLostError
 from airflow_provider_pai.uri import OssUri
 from tests.clock import VirtualClock
 
 pytestmark = pytest.mark.usefixtures("connection")
 
-ONE = Holder(key="one", dag_id="train", run_id="r1", task_id="deploy")
-TWO = Holder(key="two", dag_id="train", run_id="r2", task_id="deploy", map_index=3)
+ONE = Holder(key="one", name=TaskName("train", "r1", "deploy", -1))
+TWO = Holder(key="two", name=TaskName("train", "r2", "deploy", 3))
 
 
 @pytest.fixture
@@ -83,7 +84,7 @@ def test_a_held_lease_is_renewed(make, monkeypatch):
 
 
 def test_only_one_of_many_gets_it(make):
-    leases = [make(Holder(key=str(number), dag_id="d")) for number in range(8)]
+    leases = [make(Holder(key=str(number), name=ONE.name)) for number in range(8)]
     results: list[Holder | None] = []
     threads = [threading.Thread(target=lambda lease=lease: results.append(lease.take())) for lease in leases]
     for thread in threads:

@@ -13,6 +13,7 @@ import pytest
 from airflow_provider_pai.canary.actions import Look
 from airflow_provider_pai.canary.group import UNDER_WAY, Phase
 from airflow_provider_pai.exceptions import PaiConflictError, PaiMetricsError, PaiPermissionError, PaiTransientError
+from airflow_provider_pai.identity import TaskName
 from airflow_provider_pai.metrics.base import Several
 from airflow_provider_pai.metrics.sql import SqlMetrics
 from airflow_provider_pai.rollouts.driver import drive
@@ -46,7 +47,9 @@ def until_look(eas, aim=None, plan=PLAN):
 
 
 def lease_of(eas, key):
-    return Lease(eas.oss, OssUri.parse(LEASE), Holder(key=key), clock=eas.time.clock)
+    return Lease(
+        eas.oss, OssUri.parse(LEASE), Holder(key=key, name=TaskName("dag", "run", "task", -1)), clock=eas.time.clock
+    )
 
 
 def until_pause(driver):

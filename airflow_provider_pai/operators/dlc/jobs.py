@@ -224,7 +224,7 @@ class DlcSubmitJobOperator(WorkloadOperator["DlcHook"]):
                     key=f"run/{job.job_id}",
                     kind=EventKind.RUN_FINISHED,
                     subject=identity.task_id,
-                    payload={"job_id": job.job_id, "url": url, **self._origin(identity)},
+                    payload={"job_id": job.job_id, "url": url, **identity.origin},
                 )
             )
             return {"job_id": job.job_id, "status": job.status, "url": url}
@@ -232,22 +232,7 @@ class DlcSubmitJobOperator(WorkloadOperator["DlcHook"]):
             {**json.loads(skeleton), "job": vars(JobRef(service="dlc", id=job.job_id, url=url))}
         )
         artifact = write_artifact(self.oss, unfinished)
-        if not artifact.fits_xcom:
-            self.log.warning(
-                "The artifact is over 16 KiB: its params or metrics are in %s_manifest.json only",
-                artifact.uri,
-            )
-        found = artifact.to_dict()
-        self.record(
-            Event(
-                key=f"artifact/{artifact.uri}"[-191:],
-                kind=EventKind.ARTIFACT_PRODUCED,
-                subject=artifact.name,
-                version=artifact.version,
-                digest=artifact.digest,
-                payload=found,
-            )
-        )
+        self.record(Event.produced(artifact))
         self.log.info(
             "Artifact %s %s: %d files, %d bytes, metrics %s",
             artifact.name,
@@ -256,10 +241,7 @@ class DlcSubmitJobOperator(WorkloadOperator["DlcHook"]):
             artifact.size,
             dict(artifact.metrics),
         )
-        return found
-
-    def _origin(self, identity: TaskIdentity) -> Json:
-        return {"dag_id": identity.dag_id, "run_id": identity.run_id, "task_id": identity.task_id}
+        return artifact.to_dict()
 
     def _job_specs(self) -> list[Json]:
         counts = replicas(self.framework, self.workers, self.roles)

@@ -14,7 +14,7 @@ from airflow_provider_pai.exceptions import PaiError, PaiTimeoutError
 from airflow_provider_pai.hooks.eas.goals import Undo, Until
 from airflow_provider_pai.inputs import seconds
 from airflow_provider_pai.links import EasServiceLink
-from airflow_provider_pai.operators.base import PaiOperator, deadline_of, task_key
+from airflow_provider_pai.operators.base import PaiOperator, deadline_of
 from airflow_provider_pai.remote import DEFAULT_POLL_INTERVAL, Json, RemoteJob
 from airflow_provider_pai.states import Verdict
 from airflow_provider_pai.triggers.eas import EasServiceTrigger
@@ -147,7 +147,7 @@ class WaitingOperator(EasOperator):
             hook_arguments=self.hook_arguments,
             poll_interval=self.poll_interval,
             deadline=deadline.isoformat(),
-            task=task_key(self.identity(context)),
+            task=self.identity(context).origin,
             service=name,
             goal=goal.to_dict(),
             undo=undo.to_dict() if undo else None,

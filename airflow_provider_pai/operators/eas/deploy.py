@@ -193,19 +193,10 @@ class EasDeployServiceOperator(WaitingOperator, ServiceOperator):
             raise PaiConfigError("group", self.group, f"{group!r}: {service.job_id} is there, and can't move")
 
     def _record(self, identity: TaskIdentity, kind: EventKind, labels: Mapping[str, str], payload: Json) -> None:
-        made = {"dag_id": identity.dag_id, "run_id": identity.run_id, "task_id": identity.task_id}
         model, deployment = ServedModel.of(labels), Deployment.of(labels) or Deployment()
-        key = f"{kind}/{self.service_name}/{identity.task}/{identity.cycle}/{deployment.before}"
-        self.record(
-            Event(
-                key=key,
-                kind=kind,
-                subject=self.group or self.service_name,
-                version=model.version,
-                digest=model.digest,
-                payload={**made, **payload},
-            )
-        )
+        # A group has other services, and this task may have begun anew: what served before tells the beginnings apart.
+        key = f"{kind}/{self.service_name}/{identity.owner}/{deployment.before}"
+        self.record(Event.of(kind, self.group or self.service_name, identity, model, payload, key=key))
 
 
 def _hash(config: Json) -> str:

@@ -13,7 +13,6 @@ from airflow_provider_pai.identity import TaskIdentity
 from airflow_provider_pai.inputs import parse_uri, required, seconds
 from airflow_provider_pai.labels import Mark, ServedModel
 from airflow_provider_pai.ledger import Event, EventKind, Ledger, Row
-from airflow_provider_pai.operators.base import task_key
 from airflow_provider_pai.operators.eas.base import WaitingOperator
 from airflow_provider_pai.operators.eas.spec import artifact_labels, checked_name
 from airflow_provider_pai.remote import Json, RemoteJob
@@ -127,7 +126,9 @@ class EasRollbackOperator(WaitingOperator):
         except PaiError as error:
             self.give_up(context, name, error)
         end = self._end_of("rolled_back", name, service.tags, bad)
-        self._record(identity, end, bad)
+        model = ServedModel.of(bad.labels) if bad else ServedModel()
+        payload = {**end, "serving_version": end["version"]}
+        self.record(Event.of(EventKind.ROLLED_BACK, self.group, identity, model, payload))
         self.log.info("Group %s serves %s again", self.group, end["version"] or name)
         return end
 
@@ -244,7 +245,7 @@ class EasRollbackOperator(WaitingOperator):
         """
         from airflow_provider_pai.rollouts.lease import Holder, Lease
 
-        holder = Holder(key=f"{identity.task}/{identity.cycle}", **task_key(identity))
+        holder = Holder.of(identity)
         lease = Lease(self.oss, parse_uri("lease_uri", self.lease_uri or self._default_lease()), holder)
         other = lease.take()
         if other is not None:
@@ -265,16 +266,3 @@ class EasRollbackOperator(WaitingOperator):
 
     def _ledger(self) -> Ledger:
         return Ledger.open(self.ledger_conn_id or self.hook.connection.ledger_conn_id)
-
-    def _record(self, identity: TaskIdentity, end: Json, bad: Member | None) -> None:
-        made = {"dag_id": identity.dag_id, "run_id": identity.run_id, "task_id": identity.task_id}
-        self.record(
-            Event(
-                key=f"rolled_back/{self.group}/{identity.task}/{identity.cycle}",
-                kind=EventKind.ROLLED_BACK,
-                subject=self.group,
-                version=end["previous_version"] or "",
-                digest=ServedModel.of(bad.labels).digest if bad else "",
-                payload={**made, **end, "serving_version": end["version"]},
-            )
-        )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, replace
+from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -21,9 +21,10 @@ from airflow_provider_pai.exceptions import (
 )
 from airflow_provider_pai.identity import TaskIdentity
 from airflow_provider_pai.inputs import flag, mapping, parse_uri
+from airflow_provider_pai.labels import ServedModel
 from airflow_provider_pai.ledger import Event, EventKind
 from airflow_provider_pai.links import EasRolloutLink, EasServiceLink
-from airflow_provider_pai.operators.base import deadline_of, task_key
+from airflow_provider_pai.operators.base import deadline_of
 from airflow_provider_pai.operators.eas.spec import ServiceOperator
 from airflow_provider_pai.remote import Json
 from airflow_provider_pai.rollouts.approval import gate_of
@@ -194,7 +195,7 @@ class RolloutOperator(ServiceOperator):
             metrics=metrics,
             probe=self.probe,
             lease_uri=str(parse_uri("lease_uri", lease_uri)),
-            holder=Holder(key=f"{identity.task}/{identity.cycle}", **task_key(identity)),
+            holder=Holder.of(identity),
             deadline=deadline_of(identity.started, _without_drain(self.execution_timeout, plan.drain)),
         )
 
@@ -237,7 +238,7 @@ class RolloutOperator(ServiceOperator):
     def _drive(self, spec: RolloutSpec) -> RolloutDriver:
         from airflow_provider_pai.rollouts.rollout import RolloutDriver
 
-        gate = gate_of(asdict(spec.holder), spec.goal.approval)
+        gate = gate_of(spec.holder.name._asdict(), spec.goal.approval)
         self._driver = RolloutDriver(spec, self.hook, self.log, gate)
         return self._driver
 
@@ -273,7 +274,7 @@ class RolloutOperator(ServiceOperator):
         return tick.end
 
     def _defer(self, context: Any, spec: RolloutSpec) -> NoReturn:
-        task = task_key(self.identity(context))
+        task = self.identity(context).origin
         trigger = CanaryTrigger(hook_arguments=self.hook_arguments, rollout=spec.to_dict(), task=task)
         self.defer(trigger=trigger, method_name="execute_complete")
 
@@ -293,18 +294,14 @@ class RolloutOperator(ServiceOperator):
     def _record(self, context: Any, end: Json) -> None:
         """Write a row for each step and one for the end; both bear the task's cycle, so that a retry adds none."""
         identity = self.identity(context)
-        place = f"{end['group']}/{identity.task}/{identity.cycle}"
-        made = {"dag_id": identity.dag_id, "run_id": identity.run_id, "task_id": identity.task_id}
         # Airflow 3.1+; nobody has triggered a scheduled run.
-        if user := getattr(context["dag_run"], "triggering_user_name", None):
-            made["triggered_by"] = user
-        common = {"subject": end["group"], "version": end["version"], "digest": end["digest"]}
+        user = getattr(context["dag_run"], "triggering_user_name", None)
+        person = {"triggered_by": user} if user else {}
+        group, model = end["group"], ServedModel(version=end["version"], digest=end["digest"])
         for number, step in enumerate(end["steps"]):
-            key = f"deployment_step/{place}/{number}"
-            payload = {**made, **step, "service": end["service"]}
-            self.record(Event(key=key, kind=EventKind.DEPLOYMENT_STEP, payload=payload, **common))
-        kind = EventKind(end["outcome"])
-        self.record(Event(key=f"{kind}/{place}", kind=kind, payload={**made, **end}, **common))
+            payload = {**person, **step, "service": end["service"]}
+            self.record(Event.of(EventKind.DEPLOYMENT_STEP, group, identity, model, payload, number=number))
+        self.record(Event.of(EventKind(end["outcome"]), group, identity, model, {**person, **end}))
 
 
 class EasCanaryDeployOperator(RolloutOperator):

@@ -15,10 +15,10 @@ from airflow_provider_pai.exceptions import (
     RolloutStoppedError,
 )
 from airflow_provider_pai.inputs import mapping, one_of, seconds, whole_number
-from airflow_provider_pai.labels import Shadow
+from airflow_provider_pai.labels import ServedModel, Shadow
 from airflow_provider_pai.ledger import Event, EventKind
 from airflow_provider_pai.links import EasServiceLink
-from airflow_provider_pai.operators.base import deadline_of, task_key
+from airflow_provider_pai.operators.base import deadline_of
 from airflow_provider_pai.operators.eas.spec import ServiceOperator, artifact_labels, checked_name
 from airflow_provider_pai.remote import Json
 from airflow_provider_pai.rollouts.driver import drive
@@ -114,7 +114,7 @@ class EasShadowOperator(ServiceOperator):
         self.log.info("%d %% of %s's requests to %s for %s s", spec.ratio, spec.source, spec.shadow, spec.duration)
         EasServiceLink.persist(context, self.hook.console_url(spec.shadow))
         if self.deferrable:
-            task = task_key(self.identity(context))
+            task = self.identity(context).origin
             trigger = ShadowTrigger(hook_arguments=self.hook_arguments, shadow=spec.to_dict(), task=task)
             self.defer(trigger=trigger, method_name="execute_complete", kwargs={"shadow": spec.to_dict()})
         driver = self._drive(spec)
@@ -153,17 +153,9 @@ class EasShadowOperator(ServiceOperator):
         :raises RolloutStoppedError: nobody can tell, or someone else interfered.
         """
         identity = self.identity(context)
-        made = {"dag_id": identity.dag_id, "run_id": identity.run_id, "task_id": identity.task_id}
-        self.record(
-            Event(
-                key=f"shadowed/{end['source']}/{identity.task}/{identity.cycle}",
-                kind=EventKind.SHADOWED,
-                subject=self.group or end["source"],
-                version=end["version"] or "",
-                digest=end["digest"] or "",
-                payload={**made, **end},
-            )
-        )
+        model = ServedModel(version=end["version"] or "", digest=end["digest"] or "")
+        key = f"{EventKind.SHADOWED}/{end['source']}/{identity.owner}"
+        self.record(Event.of(EventKind.SHADOWED, self.group or end["source"], identity, model, end, key=key))
         self.log.info("%s: %s (%s)", end["shadow"], end["outcome"], end["reason"])
         if end["outcome"] == "passed" or (end["outcome"] == "inconclusive" and self.on_inconclusive == "pass"):
             return end

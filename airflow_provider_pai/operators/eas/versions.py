@@ -73,17 +73,8 @@ class EasRollbackServiceOperator(WaitingOperator):
             "digest": artifact.digest if artifact else None,
             "instances": service.facts["running"],
         }
-        made = {"dag_id": identity.dag_id, "run_id": identity.run_id, "task_id": identity.task_id}
-        self.record(
-            Event(
-                key=f"rolled_back/{name}/{identity.task}/{identity.cycle}",
-                kind=EventKind.ROLLED_BACK,
-                subject=name,
-                version=bad.version,
-                digest=bad.digest,
-                payload={**made, **end, "serving_version": end["version"]},
-            )
-        )
+        payload = {**end, "serving_version": end["version"]}
+        self.record(Event.of(EventKind.ROLLED_BACK, name, identity, bad, payload))
         self.log.info("%s is back from version %d to %d", name, previous, end["service_version"])
         return end
 

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_pai.inputs import object_uri
-from airflow_provider_pai.ledger import Event, EventKind
+from airflow_provider_pai.ledger import Event
 from airflow_provider_pai.operators.oss.base import OssOperator
 from airflow_provider_pai.remote import Json
-from airflow_provider_pai.versions import utc_text
 
 if TYPE_CHECKING:
-    from airflow_provider_pai.artifact import ModelArtifact
+    pass
 
 
 class OssWriteManifestOperator(OssOperator):
@@ -56,42 +54,19 @@ class OssWriteManifestOperator(OssOperator):
 
         :raises PaiArtifactError: there are no files.
         """
-        from airflow_provider_pai.manifests import write_artifact
+        from airflow_provider_pai.manifests import unfinished_artifact, write_artifact
 
-        artifact = write_artifact(self.hook, self._described(context))
-        found = artifact.to_dict()
-        self.record(
-            Event(
-                key=f"artifact/{artifact.uri}"[-191:],
-                kind=EventKind.ARTIFACT_PRODUCED,
-                subject=artifact.name,
-                version=artifact.version,
-                digest=artifact.digest,
-                payload=found,
-            )
-        )
-        return found
-
-    def _described(self, context: Any) -> ModelArtifact:
-        from airflow_provider_pai.artifact import DataInterval, ModelArtifact, Producer
-
-        identity, run = self.identity(context), context["dag_run"]
-        known = run.data_interval_start and run.data_interval_end
-        start, end = run.data_interval_start, run.data_interval_end
-        return ModelArtifact(
+        identity = self.identity(context)
+        unfinished = unfinished_artifact(
+            context,
+            identity,
             name=self.name,
             version=self.version or identity.version(1),
             uri=str(object_uri("uri", self.uri).folder),
             framework=self.framework,
             metrics=dict(self.metrics or {}),
             params=dict(self.parameters or {}),
-            data_interval=DataInterval(start=utc_text(start), end=utc_text(end)) if known else None,
-            produced_by=Producer(
-                dag_id=identity.dag_id,
-                run_id=identity.run_id,
-                task_id=identity.task_id,
-                try_number=identity.try_number,
-                map_index=identity.map_index,
-            ),
-            created_at=utc_text(datetime.now(UTC)),
         )
+        artifact = write_artifact(self.hook, unfinished)
+        self.record(Event.produced(artifact))
+        return artifact.to_dict()

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
@@ -15,9 +14,7 @@ from airflow_provider_pai.inputs import parse_uri, required
 from airflow_provider_pai.operators.environment import check_environment, mask_secrets
 from airflow_provider_pai.operators.jobs import JobHookT, PaiJobOperator
 from airflow_provider_pai.operators.workload.code import GitCode, OssCode, Source, check_code, find_code
-from airflow_provider_pai.remote import Json
 from airflow_provider_pai.uri import OssUri
-from airflow_provider_pai.versions import utc_text
 
 if TYPE_CHECKING:
     from airflow_provider_pai.artifact import DatasetRef, ModelArtifact
@@ -175,15 +172,11 @@ class WorkloadOperator(PaiJobOperator[JobHookT]):
         self, context: Any, identity: TaskIdentity, output: OssUri, *, name: str, version: str, **facts: Any
     ) -> ModelArtifact:
         """Return the artifact as far as it is known at the submit."""
-        from airflow_provider_pai.artifact import DataInterval, ModelArtifact, Producer
+        from airflow_provider_pai.manifests import unfinished_artifact
 
-        run = context["dag_run"]
-        interval = (
-            DataInterval(start=utc_text(run.data_interval_start), end=utc_text(run.data_interval_end))
-            if run.data_interval_start and run.data_interval_end
-            else None
-        )
-        return ModelArtifact(
+        return unfinished_artifact(
+            context,
+            identity,
             name=name,
             version=version,
             uri=str(output),
@@ -191,9 +184,6 @@ class WorkloadOperator(PaiJobOperator[JobHookT]):
             code=self.source.record(self.script()) if self.source else None,
             image=self.image,
             inputs=self.datasets(),
-            data_interval=interval,
-            produced_by=Producer(**{**task_of(identity), "try_number": identity.try_number}),
-            created_at=utc_text(datetime.now(UTC)),
             **facts,
         )
 
@@ -201,10 +191,3 @@ class WorkloadOperator(PaiJobOperator[JobHookT]):
 def input_path(name: str) -> str:
     """Return where an input is mounted."""
     return f"{MOUNT_ROOT}/input/{name}"
-
-
-def task_of(identity: TaskIdentity) -> Json:
-    """Return the readable part of an identity."""
-    return {
-        key: value for key, value in identity._asdict().items() if key in ("dag_id", "run_id", "task_id", "map_index")
-    }

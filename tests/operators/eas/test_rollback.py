@@ -8,6 +8,7 @@ import pytest
 from airflow.providers.common.compat.sdk import AirflowSkipException
 
 from airflow_provider_pai.exceptions import PaiConfigError, PaiError, PaiTimeoutError, RolloutStoppedError
+from airflow_provider_pai.identity import TaskName
 from airflow_provider_pai.inputs import parse_uri
 from airflow_provider_pai.ledger import Event, EventKind, Ledger
 from airflow_provider_pai.operators.eas import EasCanaryDeployOperator, EasRollbackOperator
@@ -162,7 +163,7 @@ def lost(*_args, **_kwargs):
     raise WorkerLostError
 
 
-@pytest.mark.parametrize("at", ["wait", "move", "settle", "_record"])
+@pytest.mark.parametrize("at", ["wait", "move", "settle", "record"])
 def test_a_lost_worker_s_retry_goes_on_with_the_same_version(group, nights, monkeypatch, at):
     first, second = nights
     with monkeypatch.context() as patch:
@@ -212,7 +213,7 @@ def test_a_killed_rollback_stops_what_it_has_started(group, nights):
 
 
 def test_a_rollout_that_is_under_way_holds_the_group(group, nights):
-    holder = Holder(key="other", dag_id="nightly", run_id="r", task_id="deploy")
+    holder = Holder(key="other", name=TaskName("nightly", "r", "deploy", -1))
     lease = Lease(group.oss, parse_uri("x", f"oss://{group.bucket}/.pai/rollouts/{group.name}/"), holder)
     assert lease.take() is None
     with pytest.raises(PaiError, match=rf"group {group.name} is held by nightly.deploy of run r: end that task first"):

@@ -369,7 +369,7 @@ def test_a_candidate_whose_worker_was_lost_for_good_is_an_orphan(group, first, m
     mine = lambda now: [o for o in find_orphans([EasCandidateHook()], lambda _name: now) if o.job.job_id == name]  # noqa: E731
     assert mine(TaskNow("running", task.max_tries)) == []
     (orphan,) = mine(TaskNow("failed", task.max_tries))
-    assert str(orphan) == f"EAS candidate {name} (Running) of dag.task in lost: the task is finished (failed)"
+    assert str(orphan) == f"EAS candidate {name} (Running), made by dag.task of run lost: the task is finished (failed)"
     monkeypatch.setattr(candidates, "_SECONDS", 2.0)
     with People(group) as people:
         orphan.hook.request_stop(name)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import logging
 import os
 
 import pytest
@@ -134,6 +135,14 @@ def test_a_manifest_makes_an_artifact(at, folder):
     assert artifact.produced_by.task_id == "task"
     assert run(OssWriteManifestOperator, uri=at, name="rows") == found
     assert [row.kind for row in Ledger.open().rows()] == ["artifact_produced"]
+
+
+def test_what_does_not_fit_an_xcom_is_in_the_manifest_and_said(at, folder, caplog, monkeypatch):
+    monkeypatch.setattr(OssHook, "log", logging.getLogger("oss"))
+    run(OssUploadOperator, path=str(folder), uri=at)
+    found = run(OssWriteManifestOperator, uri=at, name="rows", parameters={"names": "x" * 20_000})
+    assert (found["params"], len(read_artifact(OssHook(), at).params["names"])) == ({}, 20_000)
+    assert f"Not in XCom: params or metrics of {at}, over 16 KiB; its manifest has them" in caplog.text
 
 
 def test_from_and_to_any_object_storage(at, folder, tmp_path, bucket):
