@@ -16,7 +16,7 @@ from airflow_provider_pai.remote import Json
 from airflow_provider_pai.uri import OssUri
 
 if TYPE_CHECKING:
-    from airflow_provider_pai.operators.eas.batches import Caller
+    from airflow_provider_pai.hooks.eas.asking import Asker
 
 PART = 500
 """Requests whose answers are kept together: what a worker that dies has to ask again at most."""
@@ -28,7 +28,7 @@ class EasPredictOperator(EasOperator):
 
     A request is `{"path", "method", "json", "body", "headers", "status", "expect"}`; all may be left out. It is
     answered well with `status` (200) and with a body that holds `expect`. It is sent again when no answer comes or
-    one that says 408, 429, 450, 500, 502, 503 or 504.
+    one that says 408, 429, 450, 500, 502, 503 or 504, at the beginning 404, too: a gateway learns of a service late.
 
     Without `output` the answers are the XCom: one for one request, a list for a list, at most 16 KiB. With it they
     lie in a version folder below `output` as JSON lines `{"number", "status", "answer", "milliseconds", "wrong"}`, in
@@ -108,7 +108,7 @@ class EasPredictOperator(EasOperator):
 
     def _limits(self) -> Json:
         """Return how the service is asked."""
-        from airflow_provider_pai.metrics.probe import service_path
+        from airflow_provider_pai.hooks.eas.asking import service_path
 
         return {
             "attempts": whole_number("attempts", self.attempts, least=1),
@@ -118,25 +118,25 @@ class EasPredictOperator(EasOperator):
             "path": service_path("path", self.path),
         }
 
-    def _caller(self) -> Caller:
-        from airflow_provider_pai.operators.eas.batches import Caller
+    def _asker(self) -> Asker:
+        from airflow_provider_pai.hooks.eas.asking import Asker
 
         hook = self.hook
         endpoint = hook.endpoint(self.service_name) if self.service_name else hook.group_endpoint(str(self.group))
-        return Caller(endpoint=endpoint, **self._limits())
+        return Asker(endpoint=endpoint, **self._limits())
 
     def _ask_few(self) -> Any:
         """Return the answers themselves."""
         from airflow_provider_pai.artifact import MAX_XCOM_BYTES
-        from airflow_provider_pai.metrics.probe import golden_request
+        from airflow_provider_pai.hooks.eas.asking import golden_request
 
         asked = [golden_request(f"requests[{index}]", request) for index, request in enumerate(self._listed())]
-        caller = self._caller()
-        with ThreadPoolExecutor(caller.concurrency) as pool:
-            answers = list(pool.map(caller.ask, range(1, len(asked) + 1), asked))
+        asker = self._asker()
+        with asker.session, ThreadPoolExecutor(asker.concurrency) as pool:
+            answers = list(pool.map(asker.ask, asked))
         wrong = [answer for answer in answers if answer.wrong]
         self._judge(len(answers), len(wrong), wrong[0].wrong if wrong else "")
-        found = [answer.answer for answer in answers]
+        found = [answer.body for answer in answers]
         size = len(json.dumps(found).encode())
         if size > MAX_XCOM_BYTES:
             raise PaiError(f"The answers are {size} bytes, too many for an XCom ({MAX_XCOM_BYTES}): give output")
@@ -169,7 +169,7 @@ class EasPredictOperator(EasOperator):
                 share = 100 * answered // total
                 self.log.info("%d of %d requests answered (%d %%), %d wrong", answered, total, share, len(wrong))
 
-        batch.run(self._caller(), tell)
+        batch.run(self._asker(), tell)
         end: Json = {
             "output": str(output),
             "requests": total,

@@ -249,7 +249,7 @@ def test_bad_input_is_refused_before_anything_is_created(group, changes, message
 def test_a_probe_file_must_be_json_lines(group):
     uri = f"oss://{group.bucket}/golden.jsonl"
     group.oss.put(uri, '{"path": "/predict"}\nnonsense\n')
-    with pytest.raises(PaiConfigError, match="line 2: 'nonsense' is not allowed; one JSON object a line"):
+    with pytest.raises(PaiConfigError, match="line 2: 'nonsense' is not allowed; one JSON object of path"):
         deploy(group, group.model(20), "probe", probe={"requests": uri}).run()
     group.oss.put(uri, '{"path": "/predict", "json": {"x": 1}, "expect": {"answer": 42.0}}\n\n')
     assert deploy(group, group.model(20), "probe", probe={"requests": uri}).run()["outcome"] == "deployed"

@@ -1,0 +1,217 @@
+"""Golden requests to an endpoint over HTTP: asked again where nothing answers, each answer compared."""
+
+from __future__ import annotations
+
+import json
+import math
+import random
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property, partial
+from typing import Any
+
+from airflow_provider_pai.clock import SYSTEM_CLOCK, Clock
+from airflow_provider_pai.exceptions import PaiConfigError
+from airflow_provider_pai.hooks.eas.traffic import Endpoint
+from airflow_provider_pai.inputs import json_value, mapping, one_of, text, whole_number
+
+# Too many requests, a full queue (450 is EAS's own), a server in trouble: not an answer of the model.
+_NO_ANSWER = frozenset({408, 429, 450, 500, 502, 503, 504})
+# A gateway may not know a service yet that has just become ready.
+_NOT_KNOWN_YET = 404
+_FIRST_PAUSE, _MAX_PAUSE = 0.5, 10.0
+_ANY = object()
+_SHOWN = 200
+
+
+@dataclass(frozen=True, kw_only=True)
+class GoldenRequest:
+    """A request, and what a right answer has.
+
+    `expect` is JSON that the answer must contain: objects may have more keys, numbers may differ by the tolerance.
+    """
+
+    path: str = ""
+    method: str = "POST"
+    json: Any = None
+    body: str | None = None
+    headers: Mapping[str, str] | None = None
+    status: int = 200
+    expect: Any = _ANY
+
+    def __str__(self) -> str:
+        """Return the request line."""
+        return f"{self.method} {self.path or '/'}"
+
+    def fault(self, status: int, body: Any, tolerance: float) -> str:
+        """Return what is wrong with an answer, or nothing."""
+        shown = (body if isinstance(body, str) else json.dumps(body))[:_SHOWN]
+        if status != self.status:
+            return f"status {status}, not {self.status}: {shown}"
+        if self.expect is _ANY or contains(body, self.expect, tolerance):
+            return ""
+        return f"{shown} instead of {json.dumps(self.expect)[:_SHOWN]}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Answer:
+    """What came back for one request.
+
+    :param status: HTTP status; None where no answer came.
+    :param body: as JSON where it is.
+    :param wrong: what is wrong with it; empty: nothing.
+    :param silent: nothing answered but, at most, something before the model.
+    """
+
+    status: int | None
+    body: Any
+    milliseconds: float
+    wrong: str = ""
+    silent: bool = False
+
+
+@dataclass(kw_only=True)
+class Asker:
+    """Sends requests to one endpoint, from several threads if need be, within `with asker.session:`.
+
+    A request that nothing answers is sent again, with growing pauses, also a POST: a prediction changes nothing.
+
+    :param attempts: how often a request is sent at most.
+    :param timeout: seconds for each answer.
+    :param tolerance: relative difference that numbers may have to what is expected.
+    :param path: path of requests that name none.
+    :param concurrency: threads that ask.
+    """
+
+    endpoint: Endpoint
+    attempts: int
+    timeout: float
+    tolerance: float
+    path: str
+    concurrency: int = 1
+    clock: Clock = SYSTEM_CLOCK
+    _known: bool = field(default=False, init=False)
+    """A request has been answered, or was not in all its attempts: from now on a 404 is the service's own."""
+
+    @cached_property
+    def session(self) -> Any:
+        """Return the HTTP session, which keeps a connection for each thread."""
+        import requests
+        from requests.adapters import HTTPAdapter
+
+        session = requests.Session()
+        session.headers["Authorization"] = self.endpoint.token
+        session.mount(self.endpoint.url, HTTPAdapter(pool_maxsize=self.concurrency))
+        return session
+
+    def ask(self, request: GoldenRequest) -> Answer:
+        """Send one request and compare its answer."""
+        answer = self._once(request)
+        for attempt in range(1, self.attempts):
+            if not answer.silent or (answer.status == _NOT_KNOWN_YET and self._known):
+                break
+            pause = min(_MAX_PAUSE, _FIRST_PAUSE * 2 ** (attempt - 1))
+            self.clock.sleep(pause * random.uniform(0.8, 1.2))  # noqa: S311 - jitter
+            answer = self._once(request)
+        self._known = self._known or answer.status is not None
+        return answer
+
+    def _once(self, request: GoldenRequest) -> Answer:
+        from requests import RequestException
+
+        began = self.clock.monotonic()
+        try:
+            response = self.session.request(
+                request.method,
+                self.endpoint.url.rstrip("/") + (request.path or self.path),
+                json=request.json,
+                data=request.body,
+                headers=request.headers,
+                timeout=self.timeout,
+                allow_redirects=False,
+            )
+        except RequestException as error:
+            wrong = f"no answer: {type(error).__name__}"
+            return Answer(status=None, body=None, milliseconds=self._since(began), wrong=wrong, silent=True)
+        try:
+            body = response.json()
+        except ValueError:
+            body = response.text
+        status = response.status_code
+        wrong = request.fault(status, body, self.tolerance)
+        silent = status != request.status and status in _NO_ANSWER | {_NOT_KNOWN_YET}
+        return Answer(status=status, body=body, milliseconds=self._since(began), wrong=wrong, silent=silent)
+
+    def _since(self, began: float) -> float:
+        return round(1000 * (self.clock.monotonic() - began), 1)
+
+
+def golden_request(field: str, value: Mapping[str, Any] | str) -> GoldenRequest:
+    """Read a request: an object of GoldenRequest's fields, or its JSON.
+
+    :raises PaiConfigError: naming the field.
+    """
+    allowed = f"one JSON object of {', '.join(_REQUEST_READERS)}"
+    items = mapping(field, value, allowed)
+    if not set(items) <= set(_REQUEST_READERS):
+        raise PaiConfigError(field, value, allowed)
+    return GoldenRequest(**{name: _REQUEST_READERS[name](f"{field}[{name!r}]", item) for name, item in items.items()})
+
+
+def golden_requests(field: str, lines: Iterable[str]) -> Iterator[GoldenRequest]:
+    """Read the lines of a file of requests; empty ones are passed over.
+
+    :raises PaiConfigError: naming the line that is none.
+    """
+    for number, line in enumerate(lines, 1):
+        if line.strip():
+            yield golden_request(f"{field} line {number}", line)
+
+
+def service_path(field: str, value: object) -> str:
+    """Read the path of a request below a service's endpoint.
+
+    :raises PaiConfigError: it would lead elsewhere.
+    """
+    path = text(field, "" if value is None else value)
+    if path and (path[0] not in "/?" or not path.isascii() or any(character.isspace() for character in path)):
+        raise PaiConfigError(field, value, "a path that begins with / or ?, in ASCII and without spaces")
+    return path
+
+
+def contains(answer: Any, expected: Any, tolerance: float) -> bool:
+    """Tell whether an answer holds what is expected of it."""
+    if isinstance(expected, Mapping):
+        return isinstance(answer, Mapping) and all(
+            name in answer and contains(answer[name], value, tolerance) for name, value in expected.items()
+        )
+    if isinstance(expected, list):
+        return (
+            isinstance(answer, list)
+            and len(answer) == len(expected)
+            and all(contains(*pair, tolerance) for pair in zip(answer, expected, strict=True))
+        )
+    numbers = (int, float)
+    if isinstance(expected, numbers) and isinstance(answer, numbers) and not isinstance(expected, bool):
+        return math.isclose(answer, expected, rel_tol=tolerance, abs_tol=tolerance)
+    return bool(answer == expected)
+
+
+def _headers(field: str, value: object) -> dict[str, str] | None:
+    headers = {name: text(f"{field}[{name!r}]", item) for name, item in mapping(field, value).items()}
+    for name, item in headers.items():
+        if not name or not (name + item).isascii() or not (name + item).isprintable():
+            raise PaiConfigError(field, {name: item}, "names to texts of printable ASCII characters")
+    return headers or None
+
+
+_METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS")
+_REQUEST_READERS: Mapping[str, Callable[[str, Any], Any]] = {
+    "path": service_path,
+    "method": partial(one_of, allowed=_METHODS),
+    "json": json_value,
+    "body": lambda field, value: None if value is None else text(field, value),
+    "headers": _headers,
+    "status": partial(whole_number, least=100, most=599),
+    "expect": json_value,
+}
