@@ -1,4 +1,4 @@
-"""What is public stands in the documentation."""
+"""Documentation: everything public stands in it."""
 
 from __future__ import annotations
 

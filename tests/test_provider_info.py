@@ -1,4 +1,4 @@
-"""What Airflow discovers of the provider is there, imports, and costs nothing to parse."""
+"""Provider metadata: what Airflow discovers is there, imports, and costs nothing to parse."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One look at OSS for all who wait on the same account: what is asked at about the same moment shares its listings.
+"""Listings of OSS for all who wait on the same account: what is asked at about the same moment shares them.
 
 A question is an address: a key, a pattern, or a prefix that ends in `/`. Prefixes that lie in another asked one are
 answered from its listing, and keys of one folder from one listing, unless it would be longer than asking for each.
@@ -35,12 +35,12 @@ class ListingHub(Hub):
         return cast("list[ObjectInfo]", await self._answer(uri, due))
 
     async def _ask(self, questions: list[Question]) -> None:
-        for look in looks({uri for uri, _ in questions}):
-            self._spawn(self._ask_look(look, [each for each in questions if each[0] in look.uris]))
+        for listing in listings({uri for uri, _ in questions}):
+            self._spawn(self._ask_listing(listing, [each for each in questions if each[0] in listing.uris]))
 
-    async def _ask_look(self, look: Look, questions: list[Question]) -> None:
+    async def _ask_listing(self, listing: Listing, questions: list[Question]) -> None:
         try:
-            found = await asyncio.get_running_loop().run_in_executor(self._threads, look.find, self.hook)
+            found = await asyncio.get_running_loop().run_in_executor(self._threads, listing.find, self.hook)
         except Exception as error:  # noqa: BLE001 - belongs to whoever asked
             for _, answer in questions:
                 if not answer.done():
@@ -51,7 +51,7 @@ class ListingHub(Hub):
                 answer.set_result(found[uri])
 
 
-class Look(NamedTuple):
+class Listing(NamedTuple):
     """One listing, or one HEAD, and the addresses that it answers."""
 
     bucket: str
@@ -88,29 +88,29 @@ class Look(NamedTuple):
         return {key: seen.get(key) for key in wanted if key <= last}
 
 
-def looks(uris: Iterable[str]) -> list[Look]:
-    """Return the fewest looks that answer all addresses."""
-    planned: list[Look] = []
+def listings(uris: Iterable[str]) -> list[Listing]:
+    """Return the fewest listings that answer all addresses; a lone key is asked for by HEAD."""
+    planned: list[Listing] = []
     for bucket, group in groupby(sorted(uris), lambda uri: OssUri.parse(uri).bucket):
         ordered = sorted(group, key=lambda uri: (_prefix(uri), uri))
-        wide: list[Look] = []
+        wide: list[Listing] = []
         keys: list[str] = []
         for uri in ordered:
-            cover = next((look for look in wide if _prefix(uri).startswith(look.prefix)), None)
+            cover = next((listing for listing in wide if _prefix(uri).startswith(listing.prefix)), None)
             if cover is not None:
-                wide[wide.index(cover)] = Look(bucket, cover.prefix, (*cover.uris, uri))
+                wide[wide.index(cover)] = Listing(bucket, cover.prefix, (*cover.uris, uri))
             elif _is_wide(_key(uri)):
-                wide.append(Look(bucket, _prefix(uri), (uri,)))
+                wide.append(Listing(bucket, _prefix(uri), (uri,)))
             else:
                 keys.append(uri)
         folders = groupby(sorted(keys), lambda uri: OssUri.parse(uri).parent.key)
-        planned += wide + [Look(bucket, folder, tuple(below)) for folder, below in folders]
+        planned += wide + [Listing(bucket, folder, tuple(below)) for folder, below in folders]
     return planned
 
 
 def find_now(hook: OssHook, uris: Iterable[str]) -> Found:
     """Look for addresses at once, without a hub."""
-    return {uri: infos for look in looks(set(uris)) for uri, infos in look.find(hook).items()}
+    return {uri: infos for listing in listings(set(uris)) for uri, infos in listing.find(hook).items()}
 
 
 def _fitting(key: str, infos: Iterable[ObjectInfo]) -> Iterator[ObjectInfo]:

@@ -1,4 +1,4 @@
-"""When a prefix has come to rest: pure, so that sensor and trigger judge alike."""
+"""Rest of a prefix on OSS: one pure rule, so that sensor and trigger judge alike."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a rollout plan takes and what it refuses."""
+"""Rollout plans: what they take and what they refuse."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What may travel to a job, and what is refused."""
+"""Calls of functions: what may travel to a job, and what is refused."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whose wrong answers are, and which span stands beside which."""
+"""Samples of one look: whose wrong answers are, and which span stands beside which."""
 
 from __future__ import annotations
 

@@ -12,7 +12,7 @@ from airflow_provider_pai.hooks.oss import OssHook
 from airflow_provider_pai.triggers import hub, oss_events
 from airflow_provider_pai.triggers.oss import OssKeyTrigger, OssPrefixUnchangedTrigger
 from airflow_provider_pai.triggers.oss_events import Cursor, OssObjectTrigger
-from airflow_provider_pai.triggers.oss_listings import Look, find_now, looks
+from airflow_provider_pai.triggers.oss_listings import Listing, find_now, listings
 
 pytestmark = pytest.mark.usefixtures("connection")
 HOOK = {"pai_conn_id": "pai_default", "region": None}
@@ -42,11 +42,11 @@ def test_what_is_asked_is_planned_with_the_fewest_looks():
         "oss://bbb/z",
         "oss://ccc/in/x",
     ]
-    assert looks(uris) == [
-        Look("bbb", "in/", ("oss://bbb/in/*.csv", "oss://bbb/in/2026/*", "oss://bbb/in/x")),
-        Look("bbb", "other/", ("oss://bbb/other/1", "oss://bbb/other/2")),
-        Look("bbb", "", ("oss://bbb/z",)),
-        Look("ccc", "in/", ("oss://ccc/in/x",)),
+    assert listings(uris) == [
+        Listing("bbb", "in/", ("oss://bbb/in/*.csv", "oss://bbb/in/2026/*", "oss://bbb/in/x")),
+        Listing("bbb", "other/", ("oss://bbb/other/1", "oss://bbb/other/2")),
+        Listing("bbb", "", ("oss://bbb/z",)),
+        Listing("ccc", "in/", ("oss://ccc/in/x",)),
     ]
 
 

@@ -1,16 +1,16 @@
 import pytest
 
-from airflow_provider_pai.triggers.oss_listings import looks
+from airflow_provider_pai.triggers.oss_listings import listings
 
 
 def planned(*uris):
-    return sorted((look.bucket, look.prefix, *sorted(look.uris)) for look in looks(uris))
+    return sorted((listing.bucket, listing.prefix, *sorted(listing.uris)) for listing in listings(uris))
 
 
 @pytest.mark.parametrize(
-    ("uris", "listings"),
+    ("uris", "expected"),
     [
-        # Keys of one folder share a look, whatever lies between them.
+        # Keys of one folder share a listing, whatever lies between them.
         (["oss://b-1/f/a", "oss://b-1/f/z"], [("b-1", "f/", "oss://b-1/f/a", "oss://b-1/f/z")]),
         (["oss://b-1/f/a", "oss://b-1/g/a"], [("b-1", "f/", "oss://b-1/f/a"), ("b-1", "g/", "oss://b-1/g/a")]),
         # What lies in a prefix that is listed anyway comes from that listing.
@@ -27,5 +27,5 @@ def planned(*uris):
         ([], []),
     ],
 )
-def test_the_fewest_looks_answer_all(uris, listings):
-    assert planned(*uris) == listings
+def test_the_fewest_listings_answer_all(uris, expected):
+    assert planned(*uris) == expected

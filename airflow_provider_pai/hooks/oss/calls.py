@@ -11,7 +11,7 @@ from airflow_provider_pai.exceptions import PaiNotFoundError, PaiTransferError
 from airflow_provider_pai.hooks.base import PaiHook
 from airflow_provider_pai.hooks.oss.client import CONNECT_SECONDS, Provider, Session, sdk
 from airflow_provider_pai.hooks.oss.crc import crc_of
-from airflow_provider_pai.hooks.oss.headers import FORBID_OVERWRITE, version_of
+from airflow_provider_pai.hooks.oss.headers import FORBID_OVERWRITE, version_parameters
 from airflow_provider_pai.hooks.oss.objects import ObjectInfo
 from airflow_provider_pai.inputs import object_uri
 from airflow_provider_pai.uri import OssUri
@@ -90,7 +90,7 @@ class OssCalls(PaiHook):
         at = object_uri("uri", uri)
         try:
             answer = self.call_for(
-                "HeadObject", at, lambda: self.bucket(at.bucket).head_object(at.key, params=version_of(version))
+                "HeadObject", at, lambda: self.bucket(at.bucket).head_object(at.key, params=version_parameters(version))
             )
         except PaiNotFoundError as error:
             if error.code == "NoSuchBucket":
@@ -111,13 +111,13 @@ class OssCalls(PaiHook):
     def tags(self, uri: str | OssUri, *, version: str | None = None) -> dict[str, str]:
         """Return an object's tags."""
         at = object_uri("uri", uri)
-        read = partial(self.bucket(at.bucket).get_object_tagging, at.key, params=version_of(version))
+        read = partial(self.bucket(at.bucket).get_object_tagging, at.key, params=version_parameters(version))
         return dict(self.call_for("GetObjectTagging", at, read).tag_set.tagging_rule)
 
     def delete(self, uri: str | OssUri, *, version: str | None = None) -> None:
         """Delete an object, or one version of it for good; a missing one is no error."""
         at = object_uri("uri", uri)
-        delete = partial(self.bucket(at.bucket).delete_object, at.key, params=version_of(version))
+        delete = partial(self.bucket(at.bucket).delete_object, at.key, params=version_parameters(version))
         self.call_for("DeleteObject", at, delete)
 
     def discard(self, uri: OssUri, etag: str) -> None:

@@ -1,4 +1,4 @@
-"""Which parts of a transfer are there, in a file, for the next process to go on."""
+"""Checkpoints of transfers: a file that names the parts that are there, so that the next process goes on."""
 
 from __future__ import annotations
 

@@ -11,7 +11,7 @@ from urllib.parse import urlencode
 from airflow_provider_pai.exceptions import PaiApiError, PaiNotFoundError, PaiTransferError
 from airflow_provider_pai.hooks.oss.calls import OssCalls
 from airflow_provider_pai.hooks.oss.client import sdk
-from airflow_provider_pai.hooks.oss.headers import FORBID_OVERWRITE, version_of
+from airflow_provider_pai.hooks.oss.headers import FORBID_OVERWRITE, version_parameters
 from airflow_provider_pai.hooks.oss.objects import ObjectInfo
 from airflow_provider_pai.hooks.oss.parallel import in_parallel
 from airflow_provider_pai.uri import OssUri
@@ -44,7 +44,7 @@ def _whole(oss: OssCalls, info: ObjectInfo, to: OssUri, version: str | None, hea
         info.uri.key,
         to.key,
         headers={**headers, _IF_MATCH: info.etag},
-        params=version_of(version),
+        params=version_parameters(version),
     )
     repeatable = FORBID_OVERWRITE not in headers
     return str(oss.verified("CopyObject", to, send, lambda: int(info.crc64 or 0), repeatable=repeatable).etag)
@@ -68,7 +68,7 @@ def _in_parts(oss: OssCalls, info: ObjectInfo, to: OssUri, version: str | None, 
             upload,
             number,
             headers={_IF_MATCH: info.etag},
-            params=version_of(version),
+            params=version_parameters(version),
         )
         return sdk().models.PartInfo(number, oss.call_for("UploadPartCopy", to, send).etag)
 
@@ -89,7 +89,7 @@ def _in_parts(oss: OssCalls, info: ObjectInfo, to: OssUri, version: str | None, 
 
 def _described(oss: OssCalls, info: ObjectInfo, version: str | None) -> dict[str, str]:
     """Return the headers that a copy in parts must be given: nothing but bytes goes with the parts."""
-    head = partial(oss.bucket(info.uri.bucket).head_object, info.uri.key, params=version_of(version))
+    head = partial(oss.bucket(info.uri.bucket).head_object, info.uri.key, params=version_parameters(version))
     headers = oss.call_for("HeadObject", info.uri, head).headers
     kept = {
         name: value

@@ -22,9 +22,9 @@ from airflow_provider_pai.hooks.oss import checkpoints
 from airflow_provider_pai.hooks.oss.calls import OssCalls
 from airflow_provider_pai.hooks.oss.client import blocks, sdk
 from airflow_provider_pai.hooks.oss.crc import combined, crc_of
-from airflow_provider_pai.hooks.oss.headers import version_of
+from airflow_provider_pai.hooks.oss.headers import version_parameters
 from airflow_provider_pai.hooks.oss.parallel import fitting, in_parallel
-from airflow_provider_pai.hooks.oss.progress import Progress
+from airflow_provider_pai.hooks.oss.progress import TransferProgress
 from airflow_provider_pai.uri import OssUri
 
 MIB = 1 << 20
@@ -43,7 +43,7 @@ def download_file(
     threads: int = THREADS,
     part_size: int | None = None,
     checkpoint: Path | None = None,
-    progress: Progress | None = None,
+    progress: TransferProgress | None = None,
 ) -> int:
     """Download an object to a file that bears its name only when it is complete; return its size.
 
@@ -52,7 +52,7 @@ def download_file(
     :raises PaiNotFoundError: there is no such object.
     """
     for last in (False, True):
-        progress = progress or Progress(oss.log, f"{at} to {path}", 0)
+        progress = progress or TransferProgress(oss.log, f"{at} to {path}", 0)
         try:
             return _Download(oss, at, path, version, threads, part_size, checkpoint, progress).run()
         except PaiTransferError as error:
@@ -73,7 +73,7 @@ class _Download:
     threads: int
     part_size: int | None
     checkpoint: Path | None
-    progress: Progress
+    progress: TransferProgress
     etag: str = ""
     size: int = 0
     crc: int | None = None
@@ -166,7 +166,9 @@ class _Download:
         wanted = (state.start + state.done, state.start + state.size - 1)
         bucket = self.oss.bucket(self.at.bucket)
         try:
-            return bucket.get_object(self.at.key, byte_range=wanted, headers=headers, params=version_of(self.version))
+            return bucket.get_object(
+                self.at.key, byte_range=wanted, headers=headers, params=version_parameters(self.version)
+            )
         except sdk().exceptions.PreconditionFailed as error:
             raise PaiTransferError(
                 f"{self.at} was replaced while it came, it had ETag {self.etag} (request id {error.request_id})"

@@ -15,7 +15,7 @@ from airflow_provider_pai.hooks.oss.listings import OssListings
 from airflow_provider_pai.hooks.oss.objects import ObjectInfo
 from airflow_provider_pai.hooks.oss.parallel import in_parallel
 from airflow_provider_pai.hooks.oss.patterns import Patterns
-from airflow_provider_pai.hooks.oss.progress import Progress
+from airflow_provider_pai.hooks.oss.progress import TransferProgress
 from airflow_provider_pai.hooks.oss.upload import upload_file
 from airflow_provider_pai.uri import OssUri
 
@@ -52,7 +52,7 @@ def upload_folder(
     patterns = Patterns(tuple(include), tuple(exclude))
     files = dict(_files(folder, patterns))
     there = _objects(oss, prefix, patterns)
-    progress = Progress(oss.log, f"{folder} to {prefix}", sum(path.stat().st_size for path in files.values()))
+    progress = TransferProgress(oss.log, f"{folder} to {prefix}", sum(path.stat().st_size for path in files.values()))
 
     def move(name: str) -> int | None:
         path, info = files[name], there.get(name)
@@ -85,7 +85,7 @@ def download_folder(
     there = _objects(oss, prefix, patterns)
     paths = {name: local_path(folder, name) for name in there}
     _check_paths(prefix, there)
-    progress = Progress(oss.log, f"{prefix} to {folder}", 0)
+    progress = TransferProgress(oss.log, f"{prefix} to {folder}", 0)
 
     def move(name: str) -> int | None:
         path, info = paths[name], there[name]

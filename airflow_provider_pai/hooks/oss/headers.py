@@ -43,6 +43,6 @@ def check_tags(tags: Mapping[str, str] | str) -> dict[str, str]:
     return read
 
 
-def version_of(version: str | None) -> dict[str, str]:
+def version_parameters(version: str | None) -> dict[str, str]:
     """Return the parameters that name a version."""
     return {"versionId": version} if version else {}

@@ -16,7 +16,7 @@ from airflow_provider_pai.hooks.oss.copy import copy_object, pinned
 from airflow_provider_pai.hooks.oss.crc import crc_of
 from airflow_provider_pai.hooks.oss.download import download_file
 from airflow_provider_pai.hooks.oss.folder import FolderReport, copy_folder, download_folder, upload_folder
-from airflow_provider_pai.hooks.oss.headers import STORAGE_CLASSES, check_tags, version_of, write_headers
+from airflow_provider_pai.hooks.oss.headers import STORAGE_CLASSES, check_tags, version_parameters, write_headers
 from airflow_provider_pai.hooks.oss.listings import OssListings, prefix_uri
 from airflow_provider_pai.hooks.oss.options import FolderOptions, TransferOptions, WriteOptions
 from airflow_provider_pai.hooks.oss.stream import ObjectWriter, read_blocks
@@ -83,7 +83,7 @@ class OssHook(OssBuckets, OssListings):
         def read() -> tuple[bytes, int | None]:
             headers = {"x-oss-range-behavior": "standard", **({"If-Match": f'"{etag}"'} if etag else {})}
             answer = self.bucket(at.bucket).get_object(
-                at.key, byte_range=span, params=version_of(version), headers=headers
+                at.key, byte_range=span, params=version_parameters(version), headers=headers
             )
             return b"".join(blocks(answer, f"GetObject {at}")), answer.server_crc
 
@@ -186,7 +186,7 @@ class OssHook(OssBuckets, OssListings):
         rule = models.TaggingRule()
         rule.tagging_rule = check_tags(tags)
         put = partial(
-            self.bucket(at.bucket).put_object_tagging, at.key, models.Tagging(rule), params=version_of(version)
+            self.bucket(at.bucket).put_object_tagging, at.key, models.Tagging(rule), params=version_parameters(version)
         )
         self.call_for("PutObjectTagging", at, put)
 

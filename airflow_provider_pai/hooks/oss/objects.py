@@ -1,4 +1,4 @@
-"""What OSS tells of an object."""
+"""Facts of objects and of their versions, as OSS lists them."""
 
 from __future__ import annotations
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TypedDict
 
-from airflow_provider_pai.hooks.oss.progress import Progress
+from airflow_provider_pai.hooks.oss.progress import TransferProgress
 
 
 class WriteOptions(TypedDict, total=False):
@@ -31,7 +31,7 @@ class TransferOptions(TypedDict, total=False):
     checkpoint: Path | None
     """File that remembers which parts are there, for the next process to go on; its name says nothing. None: a
     transfer that fails leaves nothing behind."""
-    progress: Progress | None
+    progress: TransferProgress | None
     """Counts the bytes; None: one of its own, in the task's log."""
 
 

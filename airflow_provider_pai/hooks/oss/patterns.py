@@ -1,4 +1,4 @@
-"""Which keys are meant: shell patterns, as `fnmatch` reads them; `*` stands for `/` too."""
+"""Shell patterns of keys, as `fnmatch` reads them; `*` stands for `/` too."""
 
 from __future__ import annotations
 

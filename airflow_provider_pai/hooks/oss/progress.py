@@ -1,4 +1,4 @@
-"""How far a long transfer is, in the task's log."""
+"""Progress of a long transfer in the task's log."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ INTERVAL = 10.0
 """Seconds between two lines; what is done sooner has none."""
 
 
-class Progress:
+class TransferProgress:
     """Counts bytes from many threads and tells percent, MB/s and the time that is left.
 
     :param total: bytes; 0: not known.

@@ -22,7 +22,7 @@ from airflow_provider_pai.hooks.oss.client import BLOCK, sdk
 from airflow_provider_pai.hooks.oss.crc import combined, crc_of
 from airflow_provider_pai.hooks.oss.headers import FORBID_OVERWRITE
 from airflow_provider_pai.hooks.oss.parallel import fitting, in_parallel
-from airflow_provider_pai.hooks.oss.progress import Progress
+from airflow_provider_pai.hooks.oss.progress import TransferProgress
 from airflow_provider_pai.uri import OssUri
 
 MIB = 1 << 20
@@ -43,22 +43,22 @@ def upload_file(
     threads: int = THREADS,
     part_size: int | None = None,
     checkpoint: Path | None = None,
-    progress: Progress | None = None,
+    progress: TransferProgress | None = None,
 ) -> str:
     """Upload a file and return the object's ETag.
 
     :param headers: of `write_headers`; the other options are `TransferOptions`.
     :raises PaiTransferError: the file changed meanwhile, or OSS has not got what was sent.
     """
-    with Source.opened(path) as source:
-        progress = progress or Progress(oss.log, f"{path} to {to}", source.size)
+    with LocalFile.opened(path) as source:
+        progress = progress or TransferProgress(oss.log, f"{path} to {to}", source.size)
         if source.size <= (part_size or PART):
             return _put(oss, source, to, headers, progress)
         size = _checked_part(part_size, source.size) if part_size else _upload_part(source.size)
         return _Upload(oss, source, to, dict(headers), threads, size, checkpoint, progress).run()
 
 
-class Source:
+class LocalFile:
     """A local file that is uploaded, as it was when it was opened."""
 
     def __init__(self, path: Path, file: int) -> None:
@@ -70,7 +70,7 @@ class Source:
 
     @classmethod
     @contextmanager
-    def opened(cls, path: Path) -> Iterator[Source]:
+    def opened(cls, path: Path) -> Iterator[LocalFile]:
         """Open a file.
 
         :raises PaiConfigError: it is no file, or can't be read.
@@ -101,7 +101,7 @@ class Source:
 class Region:
     """Bytes of a source as a body that requests sends: hashed as they go, the last only if the file is as it was."""
 
-    def __init__(self, source: Source, start: int, size: int, progress: Progress) -> None:
+    def __init__(self, source: LocalFile, start: int, size: int, progress: TransferProgress) -> None:
         self._source = source
         self._at = start
         self._left = self._size = size
@@ -130,7 +130,7 @@ class Region:
         return block
 
 
-def _put(oss: OssCalls, source: Source, to: OssUri, headers: Mapping[str, str], progress: Progress) -> str:
+def _put(oss: OssCalls, source: LocalFile, to: OssUri, headers: Mapping[str, str], progress: TransferProgress) -> str:
     """Upload a file in one request."""
     regions: list[Region] = []
 
@@ -148,13 +148,13 @@ class _Upload:
     """A multipart upload."""
 
     oss: OssCalls
-    source: Source
+    source: LocalFile
     to: OssUri
     headers: dict[str, str]
     threads: int
     part_size: int
     checkpoint: Path | None
-    progress: Progress
+    progress: TransferProgress
     upload_id: str = ""
     parts: dict[int, tuple[str, int]] = field(default_factory=dict)
     """ETag and CRC of what is there, by number."""

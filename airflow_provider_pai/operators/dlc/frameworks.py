@@ -1,4 +1,4 @@
-"""What DLC's job types are made of: one row per framework; a new framework is a new row.
+"""Frameworks of DLC jobs as data: one row each, with job type and roles; a new framework is a new row.
 
 API: CreateJobRequest.job_type and JobSpec.type of alibabacloud_pai_dlc20201203.
 """

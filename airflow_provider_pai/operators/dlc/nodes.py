@@ -1,4 +1,4 @@
-"""What a DLC node is and where it stands: its size, spot limits and network, from arguments to the API's fields."""
+"""Nodes of a DLC job: size, spot limits and network, from arguments to the API's fields."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How many instances: the number, or an autoscaler's settings, checked before they are sent.
+"""Autoscaler settings of a service, checked before they are sent.
 
 Follows CreateServiceAutoScaler (help.aliyun.com/zh/pai/developer-reference/api-eas-2021-07-01-createserviceautoscaler).
 """

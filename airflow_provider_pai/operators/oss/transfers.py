@@ -9,7 +9,7 @@ from typing import Any
 from airflow.providers.common.compat.sdk import ObjectStoragePath
 
 from airflow_provider_pai.exceptions import PaiConfigError
-from airflow_provider_pai.hooks.oss.progress import Progress
+from airflow_provider_pai.hooks.oss.progress import TransferProgress
 from airflow_provider_pai.inputs import object_uri, parse_uri
 from airflow_provider_pai.operators.oss.base import OssOperator
 from airflow_provider_pai.remote import Json
@@ -56,7 +56,7 @@ class ObjectStorageToOssOperator(OssOperator):
             to = to.join(source.name)
         if not source.is_file():
             raise PaiConfigError("source", self.source, "a file that exists")
-        progress = Progress(self.log, f"{source} to {to}", source.stat().st_size)
+        progress = TransferProgress(self.log, f"{source} to {to}", source.stat().st_size)
         size = 0
         target = self.hook.writer(to, overwrite=self.overwrite, storage_class=self.storage_class)
         with source.open("rb") as file, target as writer:
@@ -97,7 +97,7 @@ class OssToObjectStorageOperator(OssOperator):
         info = self.hook.head(at)
         if info is None:
             raise PaiConfigError("uri", self.uri, "an object that exists")
-        progress, size = Progress(self.log, f"{at} to {target}", info.size), 0
+        progress, size = TransferProgress(self.log, f"{at} to {target}", info.size), 0
         try:
             with target.open("wb") as file:
                 for block in self.hook.read_blocks(at):

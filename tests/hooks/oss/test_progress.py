@@ -16,7 +16,7 @@ def seconds(monkeypatch):
 @pytest.fixture
 def transfer(seconds, caplog):
     caplog.set_level(logging.INFO, "transfer")
-    return lambda total: progress.Progress(logging.getLogger("transfer"), "model.bin", total, interval=10)
+    return lambda total: progress.TransferProgress(logging.getLogger("transfer"), "model.bin", total, interval=10)
 
 
 def test_tells_percent_rate_and_the_time_that_is_left(transfer, seconds, caplog):

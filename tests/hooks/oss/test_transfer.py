@@ -20,7 +20,7 @@ from airflow_provider_pai.hooks.oss import download as oss_download
 from airflow_provider_pai.hooks.oss import upload as oss_upload
 from airflow_provider_pai.hooks.oss.crc import combined, crc_of, crc_of_file
 from airflow_provider_pai.hooks.oss.parallel import FAST, fitting, in_parallel
-from airflow_provider_pai.hooks.oss.progress import Progress
+from airflow_provider_pai.hooks.oss.progress import TransferProgress
 from tests.conftest import airflow_connection
 from tests.relay import relay
 
@@ -330,13 +330,13 @@ def test_a_disk_that_fills_up_meanwhile_is_not_tried_again(hook, at, source, tmp
 
 def test_progress_tells_percent_speed_and_what_is_left(caplog):
     caplog.set_level(logging.INFO)
-    progress = Progress(logging.getLogger("transfer"), "a to b", 2_000_000, interval=0)
+    progress = TransferProgress(logging.getLogger("transfer"), "a to b", 2_000_000, interval=0)
     progress.add(500_000)
     assert "a to b: 25 % of 2.0 MB" in caplog.text
     assert "MB/s" in caplog.text
     assert "s left" in caplog.text
     caplog.clear()
-    Progress(logging.getLogger("transfer"), "quick", 10).add(10)
+    TransferProgress(logging.getLogger("transfer"), "quick", 10).add(10)
     assert not caplog.records
 
 
