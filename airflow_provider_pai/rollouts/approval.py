@@ -1,4 +1,4 @@
-"""Whether a person lets a candidate rise to 100 %: the state of another task of the same run."""
+"""Approval of a candidate's rise to 100 % by a person: the state of another task of the same run."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How a rollout ends: frozen, baked, approved, drained, and never without somebody who answers."""
+"""Endings of a rollout: frozen, baked, approved, drained, and never without somebody who answers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What must not deploy: a backfill, older data, a digest that was rolled back."""
+"""Deployments that must not be: a backfill, older data, a digest that was rolled back."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a rollout would do, in words."""
+"""Previews: what a rollout would do, in words."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the next action follows from."""
+"""Situations: what the next action follows from."""
 
 from __future__ import annotations
 

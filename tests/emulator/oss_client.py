@@ -1,4 +1,4 @@
-"""What the tests of OSS share."""
+"""Clients and helpers that the tests of OSS share."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the EAS tests share: a tiny HTTP server to deploy, and the real SDK client with the few steps they repeat."""
+"""Helpers of the EAS tests: a tiny HTTP server to deploy, and the real SDK client with the few steps they repeat."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the control endpoint changes while the emulator runs: times, lists that lag, preempted pods."""
+"""Control endpoint: what it changes while the emulator runs, times, lists that lag, preempted pods."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the DLC API takes and gives, through the real SDK: requests, lists, logs, answers."""
+"""The DLC API through the real SDK: requests, lists, logs, answers."""
 
 from __future__ import annotations
 

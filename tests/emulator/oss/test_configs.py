@@ -1,4 +1,4 @@
-"""What buckets and objects have beside bytes: configurations, ACLs, links, restores, callbacks, compression."""
+"""Properties of buckets and objects beside their bytes: configurations, ACLs, links, restores, callbacks."""
 
 from __future__ import annotations
 
