@@ -1,4 +1,4 @@
-"""What operators share that change an EAS service and wait until the change is there."""
+"""Bases of the operators on EAS, and of those that change a service and wait until the change is there."""
 
 from __future__ import annotations
 

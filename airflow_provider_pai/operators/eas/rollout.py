@@ -1,4 +1,4 @@
-"""What operators that roll a model out share: checked input, one driver, one finish."""
+"""Operators that roll a model out under traffic, canary and blue-green: checked input, one driver, one finish."""
 
 from __future__ import annotations
 

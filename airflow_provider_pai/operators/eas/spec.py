@@ -1,4 +1,4 @@
-"""What operators that make an EAS service share: typed arguments, the artifact, the service JSON."""
+"""Base of the operators that make an EAS service: typed arguments, the artifact, the service JSON."""
 
 from __future__ import annotations
 

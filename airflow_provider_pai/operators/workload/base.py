@@ -1,4 +1,4 @@
-"""What DLC jobs and DSW runs share: data from OSS and to OSS, code from Git, parameters, an image and a role."""
+"""Base of DLC jobs and DSW runs: data from OSS and to OSS, code, parameters, an image and a role."""
 
 from __future__ import annotations
 
