@@ -119,4 +119,7 @@ class Finish:
     progress: Progress | None = None
 
 
-Action = Create | Delete | Stop | Label | Release | Customize | Probe | Look | Wait | Withdraw | Finish
+Change = Delete | Stop | Label | Release | Customize | Wait | Withdraw
+"""What needs nothing but the group: no lease, no numbers, no service JSON."""
+
+Action = Change | Create | Probe | Look | Finish

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from airflow_provider_pai.canary.actions import Action, Delete, Finish, Label, Release, Stop, Wait, Withdraw
+from airflow_provider_pai.canary.actions import Action, Change, Delete, Finish, Label, Release, Stop, Wait, Withdraw
 from airflow_provider_pai.canary.goal import refused
 from airflow_provider_pai.canary.group import Group, Member, Phase, Progress, rejection
 from airflow_provider_pai.canary.situation import Situation
@@ -49,7 +49,7 @@ def drifted(situation: Situation, why: str) -> Label:
     return situation.label(note, phase=Phase.DRIFTED, outcome="stopped", note=note)
 
 
-def roll_back(situation: Situation) -> Action:
+def roll_back(situation: Situation) -> Change:
     """Finish what `withdraw` began: remember the digest, give production its weight, drain and stop the candidate."""
     candidate, progress = situation.candidate, situation.progress
     restored = _restore(situation)

@@ -11,15 +11,10 @@ from airflow_provider_pai.canary.plan import RolloutPlan
 from airflow_provider_pai.exceptions import PaiNotFoundError
 from airflow_provider_pai.hooks.eas import EasHook
 from airflow_provider_pai.hooks.eas.calls import labels_of
-from airflow_provider_pai.identity import TaskName
 from airflow_provider_pai.labels import Key
 from airflow_provider_pai.remote import RemoteJob
-from airflow_provider_pai.rollouts.lease import Holder
-from airflow_provider_pai.rollouts.rollout import KILLABLE, RolloutDriver
-from airflow_provider_pai.rollouts.spec import RolloutSpec
+from airflow_provider_pai.rollouts.changes import WITHDRAWABLE, withdraw_candidate
 from airflow_provider_pai.states import EAS_CANDIDATE, States
-
-_NOBODY = TaskName(dag_id="", run_id="", task_id="", map_index=-1)
 
 # Half of it is for requests in flight.
 _SECONDS = 60.0
@@ -38,7 +33,7 @@ class EasCandidateHook(EasHook):
         wanted = {name: value for name, value in tags.items() if name != Key.DEPLOYMENT}
         found = [
             self.get(service["ServiceName"])
-            for phase in sorted(KILLABLE)
+            for phase in sorted(WITHDRAWABLE)
             for service in self.list_services(label={Key.PHASE: phase.value, **wanted})
         ]
         return [job._replace(tags={**job.tags, Key.GENERATION: "1"}) for job in found]
@@ -60,13 +55,4 @@ class EasCandidateHook(EasHook):
             task=progress.task,
             cycle=progress.cycle,
         )
-        spec = RolloutSpec(
-            plan=RolloutPlan(),
-            goal=goal,
-            config={},
-            metrics={},
-            probe=None,
-            lease_uri="",
-            holder=Holder(key="", name=_NOBODY),
-        )
-        RolloutDriver(spec, self, self.log).kill("nobody goes on with its rollout", _SECONDS)
+        withdraw_candidate(self, goal, RolloutPlan(), "nobody goes on with its rollout", _SECONDS)

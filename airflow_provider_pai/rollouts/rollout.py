@@ -6,8 +6,7 @@ What to do next is `canary`'s business; here it is done, under a lease, with wha
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Mapping
-from dataclasses import replace
+from collections.abc import Callable
 from datetime import datetime
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -17,16 +16,16 @@ from airflow.providers.common.compat.sdk import Stats
 from airflow_provider_pai.canary import actions
 from airflow_provider_pai.canary.analysis import Judgement, judge, source_error
 from airflow_provider_pai.canary.goal import guard
-from airflow_provider_pai.canary.group import UNDER_WAY, Group, Phase
-from airflow_provider_pai.canary.plan import RolloutPlan
+from airflow_provider_pai.canary.group import Group
 from airflow_provider_pai.canary.preview import preview
 from airflow_provider_pai.canary.rollout import Rollout
 from airflow_provider_pai.canary.weights import carriers
 from airflow_provider_pai.clock import SYSTEM_CLOCK, Clock
-from airflow_provider_pai.exceptions import PaiApiError, PaiConflictError, PaiMetricsError, PaiTransientError
+from airflow_provider_pai.exceptions import PaiApiError, PaiConflictError, PaiMetricsError
 from airflow_provider_pai.hooks.oss import OssHook
 from airflow_provider_pai.metrics.look import Lookout
 from airflow_provider_pai.remote import Json
+from airflow_provider_pai.rollouts.changes import Changes, withdraw_candidate
 from airflow_provider_pai.rollouts.driver import Tick
 from airflow_provider_pai.rollouts.lease import DEFAULT_TTL, Holder, Lease, LeaseLostError
 from airflow_provider_pai.rollouts.record import Record
@@ -39,9 +38,6 @@ if TYPE_CHECKING:
 Gate = Callable[[], str]
 
 _LEASE_POLL = 5.0
-
-KILLABLE = UNDER_WAY - {Phase.PROMOTING}
-"""Phases in which a rollout can be ended without a word to anybody: production still has its place."""
 
 
 class RolloutDriver:
@@ -67,7 +63,7 @@ class RolloutDriver:
         self._gate = gate
         self._clock = clock
         self._handed_lookout = lookout
-        self._said = ""
+        self._changes = Changes(eas, log)
         # A canceled trigger's tick goes on in its thread: a kill must not be undone by it. A worker's kill comes in
         # a signal handler, in the middle of its own tick.
         self._turn = threading.RLock()
@@ -119,7 +115,7 @@ class RolloutDriver:
                 group = self._eas.group(self._spec.goal.group)
             return self._act(group)
         except LeaseLostError as error:
-            self._say(str(error))
+            self._changes.say(str(error))
             self._lease.number = 0
             return Tick(pause=self._lease_poll)
 
@@ -133,30 +129,17 @@ class RolloutDriver:
         :param seconds: how long it may take.
         """
         with self._turn:
-            # What is in flight gets half the time.
-            self._kill(why, replace(self._spec.plan, drain=min(self._spec.plan.drain, seconds / 2)), seconds)
+            goal, plan = self._spec.goal, self._spec.plan
+            withdraw_candidate(self._eas, goal, plan, why, seconds, changes=self._changes, clock=self._clock)
             self._give_back()
 
     def _give_back(self) -> None:
         """Let the group's next rollout begin at once: without this it waits until the lease is over."""
         try:
-            if self._spec.lease_uri and (self._lease.number or self._lease.take() is None):
+            if self._lease.number or self._lease.take() is None:
                 self._lease.release()
         except PaiApiError as error:
             self._log.warning("The lease of group %s ends by itself: %s", self._spec.goal.group, error)
-
-    def _kill(self, why: str, plan: RolloutPlan, seconds: float) -> None:
-        end = self._clock.monotonic() + seconds
-        while self._clock.monotonic() < end:
-            group = self._eas.group(self._spec.goal.group)
-            member = group.member(self._spec.goal.service)
-            progress = member.progress if member else None
-            if progress is None or progress.phase not in KILLABLE:
-                return
-            if (progress.task, progress.cycle) != (self._spec.goal.task, self._spec.goal.cycle):
-                return
-            rollout = replace(self._rollout(group, why), plan=plan)
-            self._clock.sleep(min(self._apply(rollout, rollout.next()), max(0.0, end - self._clock.monotonic())))
 
     def _rollout(self, group: Group, stop: str = "", gate: str = "open") -> Rollout:
         now = self._clock.now()
@@ -174,7 +157,7 @@ class RolloutDriver:
         if not begun and self._spec.plan.on_conflict != "wait":
             outcome = "skipped" if self._spec.plan.on_conflict == "skip" else "stopped"
             return self._ended(None, actions.Finish(outcome=outcome, why=why))
-        self._say(f"waiting: {why}")
+        self._changes.say(f"waiting: {why}")
         if stop:
             return self._ended(None, actions.Finish(outcome="stopped", why=f"{stop} while waiting for {holder}"))
         return Tick(pause=self._lease_poll)
@@ -196,34 +179,22 @@ class RolloutDriver:
     def _apply(self, rollout: Rollout, action: actions.Action) -> float:
         """Do one action and return the seconds to wait after it."""
         match action:
-            case actions.Label():
-                return self._label(rollout, action)
-            case actions.Release():
-                return self._release(action)
-            case actions.Customize():
-                return self._customize()
-            case actions.Withdraw():
-                return self._withdraw(rollout, action)
             case actions.Look():
                 return self._look(rollout, action)
             case actions.Probe():
                 return self._probe(rollout, action)
             case actions.Create():
                 return self._create(action)
-            case actions.Stop():
-                return self._stop(rollout, action)
-            case actions.Delete():
-                return self._delete(action)
-            case actions.Wait():
-                return self._wait(action)
             case actions.Finish():
                 raise AssertionError("an end is nothing to carry out")
+            case _:
+                return self._changes.apply(rollout.group, action)
 
     def _create(self, action: actions.Create) -> float:
         labels = {**action.progress.labels(), **self._spec.goal.labels}
         if not self._spec.goal.skip_analysis:
             self._lookout.check()
-        self._say(f"creating {action.service} for version {self._spec.goal.version}")
+        self._changes.say(f"creating {action.service} for version {self._spec.goal.version}")
         try:
             self._eas.create(self._spec.config, labels)
         except PaiConflictError:
@@ -232,45 +203,6 @@ class RolloutDriver:
                 raise
             return 1.0
         Stats.incr("pai.canary.created")
-        return 0.0
-
-    def _delete(self, action: actions.Delete) -> float:
-        self._say(f"deleting {action.service}: {action.why}")
-        self._eas.delete(action.service)
-        return 0.0
-
-    def _stop(self, rollout: Rollout, action: actions.Stop) -> float:
-        self._say(f"stopping {action.service}: {action.why}")
-        try:
-            self._eas.stop(action.service)
-        except PaiTransientError:
-            raise
-        except PaiApiError as error:
-            self._log.warning("%s could not be stopped and may go on costing: %s", action.service, error)
-        self._write(rollout.group, action.service, action.progress.labels())
-        return 0.0
-
-    def _label(self, rollout: Rollout, action: actions.Label) -> float:
-        self._say(f"{action.service}: {action.why}")
-        self._write(rollout.group, action.service, action.progress.labels())
-        return action.pause
-
-    def _release(self, action: actions.Release) -> float:
-        state = f"weight {action.weight}" if action.grouping else "no group traffic"
-        self._say(f"{action.service}: {state}")
-        self._eas.release(action.service, weight=action.weight, grouping=action.grouping)
-        return 0.0
-
-    def _customize(self) -> float:
-        self._say(f"group {self._spec.goal.group}: traffic by weight")
-        self._eas.set_traffic_mode(self._spec.goal.group, "customized")
-        return 0.0
-
-    def _withdraw(self, rollout: Rollout, action: actions.Withdraw) -> float:
-        for release in action.releases:
-            self._release(release)
-        self._log.warning("%s is out of the group's traffic: %s", action.service, action.progress.note)
-        self._write(rollout.group, action.service, action.progress.labels())
         return 0.0
 
     def _probe(self, rollout: Rollout, action: actions.Probe) -> float:
@@ -286,10 +218,6 @@ class RolloutDriver:
         self._record.add(action, judgement, rollout.now)
         return self._apply(rollout, rollout.after_look(judgement, golden))
 
-    def _wait(self, action: actions.Wait) -> float:
-        self._say(action.why)
-        return action.seconds
-
     def _judge(self, rollout: Rollout, action: actions.Look) -> tuple[Judgement, int]:
         """Return the judgement, and how many golden requests the candidate was sent for it."""
         try:
@@ -297,17 +225,6 @@ class RolloutDriver:
         except (PaiApiError, PaiMetricsError) as error:
             return source_error(str(error)), 0
         return judge(self._spec.plan, window), sent
-
-    def _write(self, group: Group, service: str, labels: Mapping[str, str]) -> None:
-        """Set labels; those that stand already are sent too, should an update replace them all."""
-        member = group.member(service)
-        self._eas.label(service, {**(member.labels if member else {}), **labels})
-
-    def _say(self, text: str) -> None:
-        """Log a line once."""
-        if text != self._said:
-            self._log.info("%s", text)
-            self._said = text
 
     def _ended(self, group: Group | None, finish: actions.Finish) -> Tick:
         """Return the end as the XCom has it."""

@@ -20,7 +20,7 @@ class RolloutSpec:
     :param config: service JSON of the candidate.
     :param metrics: declaration of the metrics source.
     :param probe: declaration of the golden requests, or None.
-    :param lease_uri: prefix of the group's lease; empty for one that only ends another's rollout.
+    :param lease_uri: prefix of the group's lease.
     :param deadline: ISO 8601, when the rollout is to be ended; None: never.
     """
 

@@ -1,0 +1,120 @@
+"""Changes of a group's services that a rollout asks for, and the withdrawal of a candidate, which needs no more."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, assert_never
+
+from airflow_provider_pai.canary import actions
+from airflow_provider_pai.canary.ending import roll_back, withdraw
+from airflow_provider_pai.canary.goal import Goal
+from airflow_provider_pai.canary.group import UNDER_WAY, Group, Phase
+from airflow_provider_pai.canary.plan import RolloutPlan
+from airflow_provider_pai.canary.situation import Situation
+from airflow_provider_pai.clock import SYSTEM_CLOCK, Clock
+from airflow_provider_pai.exceptions import PaiApiError, PaiTransientError
+
+if TYPE_CHECKING:
+    from airflow_provider_pai.hooks.eas import EasHook
+
+WITHDRAWABLE = UNDER_WAY - {Phase.PROMOTING}
+"""Phases in which a rollout can be ended without a word to anybody: production still has its place."""
+
+
+class Changes:
+    """One process's changes of a group."""
+
+    def __init__(self, eas: EasHook, log: Any) -> None:
+        self._eas = eas
+        self._log = log
+        self._last_line = ""
+
+    def say(self, line: str) -> None:
+        """Log a line, once where looks repeat it."""
+        if line != self._last_line:
+            self._log.info("%s", line)
+            self._last_line = line
+
+    def apply(self, group: Group, action: actions.Change) -> float:
+        """Do one action and return the seconds to wait after it."""
+        match action:
+            case actions.Label():
+                self.say(f"{action.service}: {action.why}")
+                self._label(group, action.service, action.progress.labels())
+                return action.pause
+            case actions.Wait():
+                self.say(action.why)
+                return action.seconds
+            case actions.Release():
+                self._release(action)
+            case actions.Customize():
+                self.say(f"group {group.name}: traffic by weight")
+                self._eas.set_traffic_mode(group.name, "customized")
+            case actions.Withdraw():
+                self._withdraw(group, action)
+            case actions.Stop():
+                self._stop(group, action)
+            case actions.Delete():
+                self.say(f"deleting {action.service}: {action.why}")
+                self._eas.delete(action.service)
+            case _:
+                assert_never(action)
+        return 0.0
+
+    def _release(self, action: actions.Release) -> None:
+        state = f"weight {action.weight}" if action.grouping else "no group traffic"
+        self.say(f"{action.service}: {state}")
+        self._eas.release(action.service, weight=action.weight, grouping=action.grouping)
+
+    def _withdraw(self, group: Group, action: actions.Withdraw) -> None:
+        for release in action.releases:
+            self._release(release)
+        self._log.warning("%s is out of the group's traffic: %s", action.service, action.progress.note)
+        self._label(group, action.service, action.progress.labels())
+
+    def _stop(self, group: Group, action: actions.Stop) -> None:
+        self.say(f"stopping {action.service}: {action.why}")
+        try:
+            self._eas.stop(action.service)
+        except PaiTransientError:
+            raise
+        except PaiApiError as error:
+            self._log.warning("%s could not be stopped and may go on costing: %s", action.service, error)
+        self._label(group, action.service, action.progress.labels())
+
+    def _label(self, group: Group, service: str, labels: Mapping[str, str]) -> None:
+        """Set labels; those that stand already are sent too, should an update replace them all."""
+        member = group.member(service)
+        self._eas.label(service, {**(member.labels if member else {}), **labels})
+
+
+def withdraw_candidate(
+    eas: EasHook,
+    goal: Goal,
+    plan: RolloutPlan,
+    why: str,
+    seconds: float,
+    *,
+    changes: Changes | None = None,
+    clock: Clock = SYSTEM_CLOCK,
+) -> None:
+    """Take a candidate's traffic away at once, then stop it; another task's, or one that serves for good, is left.
+
+    :param why: the reason, which the candidate's labels keep.
+    :param seconds: how long it may take, half of it for requests in flight.
+    """
+    changes = changes or Changes(eas, eas.log)
+    plan, end = replace(plan, drain=min(plan.drain, seconds / 2)), clock.monotonic() + seconds
+    while clock.monotonic() < end:
+        group = eas.group(goal.group)
+        member = group.member(goal.service)
+        progress = member.progress if member else None
+        if member is None or progress is None or progress.phase not in WITHDRAWABLE:
+            return
+        if (progress.task, progress.cycle) != (goal.task, goal.cycle):
+            return
+        situation = Situation(plan=plan, goal=goal, group=group, candidate=member, progress=progress, now=clock.now())
+        withdrawn = progress.phase is Phase.WITHDRAWN
+        change = roll_back(situation) if withdrawn else withdraw(situation, "rolled_back", why)
+        clock.sleep(min(changes.apply(group, change), max(0.0, end - clock.monotonic())))
