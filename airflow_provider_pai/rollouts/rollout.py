@@ -1,4 +1,4 @@
-"""Carries a rollout out, one action a tick: the same for the worker that waits and for the triggerer.
+"""Driver of a rollout, one action a tick: the same for the worker that waits and for the triggerer.
 
 What to do next is `canary`'s business; here it is done, under a lease, with what goes wrong on the way.
 """

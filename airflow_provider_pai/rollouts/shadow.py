@@ -1,4 +1,4 @@
-"""Carries a shadow run: a service gets copies of production's requests, is compared, and is always taken down.
+"""Driver of a shadow run: a service gets copies of production's requests, is compared, and is always taken down.
 
 What there is to do follows from what EAS shows, so that any process goes on where another was killed.
 """

@@ -1,4 +1,4 @@
-"""One service of a group takes all of its traffic; what carried it before is stopped, and what was bad remembered."""
+"""Takeover of a group's traffic by one service; what carried it before is stopped, and what was bad remembered."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Waits for a DLC job, or a run on a DSW instance, in the triggerer."""
+"""Trigger that waits for a DLC job, or a run on a DSW instance."""
 
 from __future__ import annotations
 

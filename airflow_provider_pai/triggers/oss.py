@@ -1,4 +1,4 @@
-"""Waits for objects, prefixes at rest and artifacts on OSS in the triggerer."""
+"""Triggers that wait for objects, prefixes at rest and artifacts on OSS."""
 
 from __future__ import annotations
 
