@@ -12,11 +12,6 @@ from airflow_provider_pai.emulator import Emulator
 from tests.emulator.pai_sdk import client, data_source, job_request, pod_logs, run_job, unknown_fields, until, wait_job
 
 
-@pytest.fixture(scope="module")
-def jobs(pai):
-    return client(pai, "dlc")
-
-
 def listed(jobs, **query):
     return [job.job_id for job in jobs.list_jobs(dlc.ListJobsRequest(page_size=100, **query)).body.jobs]
 
@@ -36,10 +31,19 @@ def test_answers_have_only_fields_of_the_sdks_models(pai, jobs, bucket):
     job_id = run_job(jobs, request).job_id
     answer = pai.call(lambda: pai.services.dlc.get(job_id))
     item = pai.call(lambda: pai.services.dlc.list({"JobIds": job_id}, {}, 1, 10))
-    for model, given in [(dlc.GetJobResponseBody, answer), (dlc.ListJobsResponseBody, item)]:
-        known = model().from_map(given).to_map()
-        assert not unknown_fields(given, known)
+    for model, body in [(dlc.GetJobResponseBody, answer), (dlc.ListJobsResponseBody, item)]:
+        known = model().from_map(body).to_map()
+        assert not unknown_fields(body, known)
     assert answer["UserVpc"]["ExtendedCidrs"] == ["10.0.0.0/8"]
+
+
+def test_times_are_those_of_the_accounts_clock(pai, jobs, monkeypatch):
+    begun = datetime.now(UTC)
+    monkeypatch.setattr(pai.account, "now", lambda: datetime.now(UTC) + timedelta(minutes=10))
+    job = run_job(jobs, job_request("echo a"))
+    assert datetime.fromisoformat(job.gmt_create_time) - begun > timedelta(minutes=9)
+    assert job.duration < 60
+    assert pod_logs(jobs, job.pods[0].pod_id) == ["a"]
 
 
 # Prints a and b, then from the start of a second on that second (as the API's whole seconds cut it) and d.

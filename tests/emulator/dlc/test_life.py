@@ -16,11 +16,6 @@ from airflow_provider_pai.emulator import Emulator
 from tests.emulator.pai_sdk import alive, client, data_source, job_request, pod_logs, run_job, until, wait_job
 
 
-@pytest.fixture(scope="module")
-def jobs(pai):
-    return client(pai, "dlc")
-
-
 def test_a_job_runs_through_the_documented_statuses(pai, jobs):
     job = run_job(jobs, job_request("echo hello", Settings={"Tags": {"team": "a"}}, Priority=3))
     history = [(entry.status, bool(entry.end_time)) for entry in job.status_history]

@@ -13,11 +13,6 @@ from airflow_provider_pai.emulator.__main__ import _parser, main
 from tests.emulator.pai_sdk import client, control, job_request, run_job, until, wait_for, wait_job, wait_running
 
 
-@pytest.fixture(scope="module")
-def jobs(pai):
-    return client(pai, "dlc")
-
-
 @pytest.fixture
 def quota(pai):
     """A quota of its own for each test, with room for one pod."""

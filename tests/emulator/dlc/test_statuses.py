@@ -27,11 +27,6 @@ SPOT = {"SpotSpec": {"SpotStrategy": "SpotWithPriceLimit", "SpotDiscountLimit": 
 LINGJUN = {"EcsSpec": "ml.gu7xf.8xlarge-gu108"}
 
 
-@pytest.fixture(scope="module")
-def jobs(pai):
-    return client(pai, "dlc")
-
-
 def found(jobs, job_id):
     return jobs.get_job(job_id, dlc.GetJobRequest()).body
 
