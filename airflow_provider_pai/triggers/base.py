@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 from airflow.providers.common.compat.version_compat import AIRFLOW_V_3_0_PLUS
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
-from airflow_provider_pai.exceptions import PaiApiError, PaiTransientError
+from airflow_provider_pai.exceptions import PaiError, PaiTransientError
 from airflow_provider_pai.remote import Json
 
 if TYPE_CHECKING:
@@ -95,7 +95,7 @@ class PollTrigger(BaseTrigger, Generic[HookT]):
         """Yield one event."""
         try:
             payload = await self._wait(await self.connected())
-        except PaiApiError as error:
+        except PaiError as error:
             payload = {**self.subject(), "error": str(error)}
         except asyncio.CancelledError:
             await self.on_cancelled()

@@ -102,6 +102,15 @@ def test_an_error_that_stays_reaches_the_worker(group, pai):
     assert "Forbidden.RAM" in event["error"]
 
 
+def test_a_metrics_source_that_does_not_answer_reaches_the_worker(group):
+    trigger = deferred(group, group.model(21))
+    candidate = trigger.rollout["goal"]["service"]
+    group.eas.delete(candidate)
+    group.eas.wait(candidate, poll_interval=0.02, until=lambda one: one.status == "Deleted")
+    trigger.rollout["metrics"] = {"kind": "sql", "conn_id": "nowhere", "sql": "select 1 as requests"}
+    assert "nowhere" in fire(trigger)["error"]
+
+
 class DiedError(BaseException):
     """Ends a process as SIGKILL does."""
 
