@@ -109,12 +109,11 @@ class Lookout:
             return "", "", sent
         # No answer is the candidate's fault only where production has one: the machines may be too busy for both.
         production = self._of(probe, look.stable) if look.stable else Answers()
-        if own.wrong:
-            return (
-                ("", f"nor does production answer: {own.wrong}", sent) if production.silent else (own.wrong, "", sent)
-            )
-        doubt = "" if production.wrong else f"through the group, not at the services themselves: {through.wrong}"
-        return "", doubt, sent
+        if own.wrong and production.silent:
+            return "", f"nor does production answer: {own.wrong}", sent
+        if own.wrong or production.wrong:
+            return own.wrong, "", sent
+        return "", f"through the group, not at the services themselves: {through.wrong}", sent
 
     def _of(self, probe: EndpointProbe, service: str) -> Answers:
         return probe.ask(self.eas.endpoint(service))

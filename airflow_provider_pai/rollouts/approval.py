@@ -22,10 +22,10 @@ def gate_of(task: dict[str, Any], approval_task_id: str) -> Callable[[], str]:
         from airflow.sdk.execution_time.task_runner import RuntimeTaskInstance
 
         run_id = task["run_id"]
-        found = RuntimeTaskInstance.get_task_states(
+        states = RuntimeTaskInstance.get_task_states(
             dag_id=task["dag_id"], task_ids=[approval_task_id], run_ids=[run_id]
         )
-        state = str(found.get(run_id, {}).get(approval_task_id) or "")
+        state = str(states.get(run_id, {}).get(approval_task_id) or "")
         return "open" if state == "success" else "refused" if state in _REFUSED else "waiting"
 
     return ask

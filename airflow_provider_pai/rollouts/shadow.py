@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from airflow_provider_pai.canary.analysis import Result, Window, judge
 from airflow_provider_pai.canary.plan import RolloutPlan
 from airflow_provider_pai.clock import SYSTEM_CLOCK, Clock
-from airflow_provider_pai.exceptions import PaiApiError, PaiConflictError, PaiError, PaiTransientError
+from airflow_provider_pai.exceptions import PaiApiError, PaiConflictError, PaiError, PaiMetricsError, PaiTransientError
 from airflow_provider_pai.hooks.eas.goals import Until
 from airflow_provider_pai.labels import ServedModel, Shadow
 from airflow_provider_pai.metrics.look import Lookout
@@ -159,34 +159,45 @@ class ShadowDriver:
         return Tick(pause=self._plan.interval)
 
     def _watch(self, shadow: RemoteJob, since: float) -> Tick:
+        """Compare what both have answered since the copying began.
+
+        :param since: Unix time.
+        """
         now = self._clock.now()
-        ended = now >= since + self._spec.duration
         if not shadow.facts["running"] or shadow.status in self._eas.states.broken:
             return self._over("failed", f"broke down: {shadow.job_id} is {shadow.status}")
         if now < since + self._plan.interval:
             return Tick(pause=since + self._plan.interval - now)
         try:
             self._window = self._lookout.compare(self._spec.shadow, self._spec.source, since, now)
-            self._source_errors = 0
         except PaiTransientError:
             raise
-        except PaiApiError as error:
-            self._source_errors += 1
-            self._log.warning("The metrics source did not answer: %s", error)
-            if self._source_errors > self._plan.max_source_errors:
-                return self._over("inconclusive", f"the metrics source did not answer: {error}")
-            return Tick(pause=self._plan.interval)
-        judgement = judge(self._plan, self._window)
-        self._log.info("shadow %s: %s", shadow.job_id, judgement)
+        except (PaiApiError, PaiMetricsError) as error:
+            return self._unanswered(error)
+        self._source_errors = 0
+        return self._judge(self._window, left=since + self._spec.duration - now)
+
+    def _unanswered(self, error: PaiError) -> Tick:
+        self._source_errors += 1
+        self._log.warning("The metrics source did not answer: %s", error)
+        if self._source_errors > self._plan.max_source_errors:
+            return self._over("inconclusive", f"the metrics source did not answer: {error}")
+        return Tick(pause=self._plan.interval)
+
+    def _judge(self, window: Window, left: float) -> Tick:
+        """Return the verdict: what is bad at once, everything else at the end.
+
+        :param left: seconds for which requests are still to be copied.
+        """
+        judgement = judge(self._plan, window)
+        self._log.info("shadow %s: %s", self._spec.shadow, judgement)
         if judgement.result is Result.FAIL:
             return self._over("failed", judgement.reason)
-        if not ended:
-            return Tick(pause=min(self._plan.interval, max(0.05, since + self._spec.duration - now)))
-        if hang := self._hangs(self._window):
+        if left > 0:
+            return Tick(pause=min(self._plan.interval, max(0.05, left)))
+        if hang := self._hangs(window):
             return self._over("failed", hang)
-        if judgement.result is Result.PASS:
-            return self._over("passed", judgement.reason)
-        return self._over("inconclusive", judgement.reason)
+        return self._over("passed" if judgement.result is Result.PASS else "inconclusive", judgement.reason)
 
     def _hangs(self, window: Window) -> str:
         """Tell of requests that were copied and never answered: they are in no count.

@@ -1,4 +1,4 @@
-"""A rollout as it travels from the worker to the triggerer."""
+"""Spec of a rollout, as it travels from the worker to the triggerer."""
 
 from __future__ import annotations
 

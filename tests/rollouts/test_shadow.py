@@ -203,8 +203,10 @@ def test_a_mirror_that_somebody_ended_is_drift(eas):
     assert nothing_left(eas)
 
 
-def test_a_silent_metrics_source_has_its_own_limit(eas, monkeypatch):
-    refused = PaiPermissionError("cms", "DescribeMetricList", "no right", "Forbidden")
+@pytest.mark.parametrize(
+    "refused", [PaiPermissionError("cms", "DescribeMetricList", "no right", "Forbidden"), PaiMetricsError("no route")]
+)
+def test_a_silent_metrics_source_has_its_own_limit(eas, monkeypatch, refused):
     answers = iter([refused] * 3 + [None] * 50 + [refused] * 50)
     real = eas.lookout.source.sample
 
