@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import time
 from abc import abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 from functools import cached_property
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 from airflow.providers.common.compat.connection import get_async_connection, get_async_extra_dejson
 from airflow.providers.common.compat.sdk import BaseHook, mask_secret
-from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_random_exponential
+from tenacity import Retrying, retry_if_exception_type, wait_random_exponential
 
+from airflow_provider_pai.clock import SYSTEM_CLOCK, Clock
 from airflow_provider_pai.exceptions import (
     PaiError,
     PaiJobFailedError,
@@ -54,6 +54,8 @@ class PaiHook(BaseHook):
     """Name of a row of `services`."""
     retry_seconds: float = 60.0
     """How long a call that may be repeated is repeated after transient errors; pollers set 0."""
+    clock: Clock = SYSTEM_CLOCK
+    """The time of all that waits or reads the time in a hook; tests set another."""
 
     def __init__(
         self, pai_conn_id: str = default_conn_name, region: str | None = None, workspace_id: str | None = None
@@ -88,6 +90,7 @@ class PaiHook(BaseHook):
         hook = hook_class(**self.arguments)
         hook.__dict__["connection"] = self.connection
         hook.retry_seconds = self.retry_seconds
+        hook.clock = self.clock
         return hook
 
     def _read(self, connection: Any, extra: Mapping[str, Any]) -> PaiConnection:
@@ -147,10 +150,12 @@ class PaiHook(BaseHook):
 
         if not repeatable:
             return once()
+        give_up = self.clock.monotonic() + self.retry_seconds
         retrying = Retrying(
             retry=retry_if_exception_type(PaiTransientError),
             wait=wait_random_exponential(multiplier=0.2, max=10),
-            stop=stop_after_delay(self.retry_seconds),
+            stop=lambda _: self.clock.monotonic() >= give_up,
+            sleep=self.clock.sleep,
             reraise=True,
         )
         return retrying(once)
@@ -262,11 +267,11 @@ class WatchedHook(PaiHook):
                 copy.look()
             if job is not None and ended:
                 return job
-            if deadline is not None and datetime.now(UTC) >= deadline:
+            if deadline is not None and self.clock.utc() >= deadline:
                 raise PaiTimeoutError(
                     f"{self.states.kind} {job_id} was {watch.status or 'not seen'} when its deadline {deadline} passed"
                 )
-            time.sleep(poll_interval)
+            self.clock.sleep(poll_interval)
 
 
 class JobHook(WatchedHook):

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
-from datetime import UTC, datetime
 
 from airflow_provider_pai.exceptions import PaiNotFoundError
 from airflow_provider_pai.hooks.base import PaiHook
@@ -23,7 +22,7 @@ class CloudMonitorHook(PaiHook):
 
     def ping(self) -> None:
         """Ask for a metric of ECS; that there is none is an answer, too."""
-        now = datetime.now(UTC).timestamp()
+        now = self.clock.now()
         with suppress(PaiNotFoundError):
             next(self.points("acs_ecs_dashboard", "CPUUtilization", [], period=60, start=now - 60, end=now), None)
 

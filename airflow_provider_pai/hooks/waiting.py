@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-import time
 from collections.abc import Sequence
 from typing import Any, ClassVar, Protocol
 
+from airflow_provider_pai.clock import Clock
 from airflow_provider_pai.exceptions import PaiError, PaiTransientError
 from airflow_provider_pai.remote import RemoteJob
 from airflow_provider_pai.states import States, Verdict
@@ -24,6 +24,7 @@ class Watched(Protocol):
     """A hook, as far as a watch needs it."""
 
     states: ClassVar[States]
+    clock: Clock
 
     @property
     def log(self) -> Any:
@@ -48,7 +49,7 @@ class Watch:
         self.hook = hook
         self.job_id = job_id
         self.status = ""
-        self._since = time.monotonic()
+        self._since = self.hook.clock.monotonic()
 
     def read(self) -> RemoteJob | None:
         """Describe the job; None while the service does not answer."""
@@ -64,13 +65,13 @@ class Watch:
         """Log a change."""
         if job.status == self.status:
             return
-        log, kind = self.hook.log, self.hook.states.kind
-        before = f", {self.status} until now for {time.monotonic() - self._since:.1f} s" if self.status else ""
+        log, kind, now = self.hook.log, self.hook.states.kind, self.hook.clock.monotonic()
+        before = f", {self.status} until now for {now - self._since:.1f} s" if self.status else ""
         reason = f" ({job.reason_code}: {job.reason})" if job.reason_code else ""
         log.info("%s %s is %s%s%s", kind, job.job_id, job.status, reason, before)
         if self.hook.states.judge(job.status) is Verdict.UNKNOWN:
             log.warning("%s %s: status %r is not known; waiting on", kind, job.job_id, job.status)
-        self.status, self._since = job.status, time.monotonic()
+        self.status, self._since = job.status, now
 
 
 class LogCopy:
@@ -90,11 +91,11 @@ class LogCopy:
 
     def due(self, *, final: bool = False) -> bool:
         """Tell whether it is time for a look; the last one is always due."""
-        return self._interval > 0 and (final or time.monotonic() >= self._next)
+        return self._interval > 0 and (final or self._hook.clock.monotonic() >= self._next)
 
     def look(self) -> None:
         """Copy what is new."""
-        self._next = time.monotonic() + self._interval
+        self._next = self._hook.clock.monotonic() + self._interval
         try:
             lines = self._hook.new_log_lines(self._job_id, self._cursor)
             if self._taken_over:

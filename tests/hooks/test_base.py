@@ -3,16 +3,19 @@ from __future__ import annotations
 import json
 import logging
 from datetime import UTC, datetime, timedelta
+from time import monotonic
 
 import pytest
+from Tea import exceptions as sdk_exceptions
 
-from airflow_provider_pai.exceptions import PaiTimeoutError
+from airflow_provider_pai.exceptions import PaiTimeoutError, PaiTransientError
 from airflow_provider_pai.hooks.aiworkspace import AIWorkspaceHook
 from airflow_provider_pai.hooks.base import JobHook, PaiHook
 from airflow_provider_pai.hooks.dlc import DlcHook
 from airflow_provider_pai.hooks.pai import PaiConnectionHook
 from airflow_provider_pai.remote import RemoteJob
 from airflow_provider_pai.states import DLC_JOB
+from tests.clock import VirtualClock
 from tests.conftest import airflow_connection
 
 pytestmark = pytest.mark.usefixtures("connection")
@@ -55,6 +58,27 @@ def test_the_state_is_read_before_the_clock():
     assert Statuses("Succeeded").wait("j", poll_interval=0, deadline=past).status == "Succeeded"
     with pytest.raises(PaiTimeoutError, match="was Running when its deadline"):
         Statuses("Running").wait("j", poll_interval=0, deadline=past)
+
+
+def test_waits_and_retries_pass_the_hooks_own_time(caplog):
+    caplog.set_level(logging.INFO)
+    time = VirtualClock()
+    hook = Statuses("Queuing", "Queuing", "Running")
+    hook.clock = time.clock
+    began, real = time.clock.now(), monotonic()
+    with pytest.raises(PaiTimeoutError, match="was Running when its deadline"):
+        hook.wait("j", poll_interval=600, deadline=datetime.fromtimestamp(began + 3600, UTC))
+    assert time.clock.now() - began == 3600
+    assert "Queuing until now for 1200.0 s" in caplog.text
+
+    def throttled():
+        raise sdk_exceptions.TeaException({"code": "Throttling.User", "message": "slowly"})
+
+    hook.retry_seconds = 1000
+    with pytest.raises(PaiTransientError):
+        hook.call("GetJob", throttled)
+    assert time.clock.now() - began >= 4600
+    assert monotonic() - real < 10
 
 
 def test_a_code_source_is_made_once_and_found_again():

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 from airflow_provider_pai.exceptions import PaiApiError, PaiConfigError, PaiNotFoundError
@@ -96,7 +96,7 @@ class DlcHook(JobHook):
         """
         from alibabacloud_pai_dlc20201203.models import ListJobsRequest
 
-        filters.setdefault("start_time", utc_text(datetime.now(UTC) - LOOK_BACK))
+        filters.setdefault("start_time", utc_text(self.clock.utc() - LOOK_BACK))
         query = ListJobsRequest(workspace_id=self.connection.workspace_id, page_size=PAGE_SIZE, **filters).to_map()
         if "Tags" in query:
             query["Tags"] = json.dumps(query["Tags"])
@@ -160,7 +160,7 @@ class DlcHook(JobHook):
         place by the last lines that it has seen. Clocks may differ by `_OVERLAP`.
         """
         since = cursor.get("since")
-        now = utc_text(datetime.now(UTC) - _OVERLAP)
+        now = utc_text(self.clock.utc() - _OVERLAP)
         lines = []
         for pod in self.describe(job_id).get("Pods") or []:
             found = self.pod_logs(job_id, pod["PodId"], max_lines=_MAX_LOG_LINES, start_time=since)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
-
 from airflow_provider_pai.exceptions import PaiApiError, PaiNotFoundError
 from airflow_provider_pai.hooks.base import WatchedHook
 from airflow_provider_pai.hooks.dlc.jobs import LOOK_BACK, PAGE_SIZE
@@ -58,7 +56,7 @@ class TensorBoardHook(WatchedHook):
         def page(number: int) -> tuple[list[Json] | None, int | None]:
             request = ListTensorboardsRequest(
                 display_name=name,
-                start_time=utc_text(datetime.now(UTC) - LOOK_BACK),
+                start_time=utc_text(self.clock.utc() - LOOK_BACK),
                 sort_by="GmtCreateTime",
                 order="desc",
                 page_number=number,

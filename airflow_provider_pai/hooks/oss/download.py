@@ -10,7 +10,6 @@ import os
 import secrets
 import shutil
 import threading
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import partial
@@ -52,7 +51,7 @@ def download_file(
     :raises PaiNotFoundError: there is no such object.
     """
     for last in (False, True):
-        progress = progress or TransferProgress(oss.log, f"{at} to {path}", 0)
+        progress = progress or TransferProgress(oss.log, f"{at} to {path}", 0, clock=oss.clock)
         try:
             return _Download(oss, at, path, version, threads, part_size, checkpoint, progress).run()
         except PaiTransferError as error:
@@ -146,7 +145,7 @@ class _Download:
 
     def _read(self, state: _Part) -> None:
         answer = self._get(state)
-        begun = time.monotonic()
+        begun = self.oss.clock.monotonic()
         if not self.etag:
             self._learn(answer)
         state.size = min(state.size, self.size - state.start)
@@ -156,7 +155,7 @@ class _Download:
             state.done += len(block)
             self.progress.add(len(block))
         if state.start == 0:
-            self._flowed += time.monotonic() - begun
+            self._flowed += self.oss.clock.monotonic() - begun
         state.ended = state.done == state.size
         if not state.ended:
             raise PaiTransientError("oss", f"GetObject {self.at}", f"{state.done} of {state.size} bytes came")

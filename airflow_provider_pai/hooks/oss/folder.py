@@ -52,7 +52,9 @@ def upload_folder(
     patterns = Patterns(tuple(include), tuple(exclude))
     files = dict(_files(folder, patterns))
     there = _objects(oss, prefix, patterns)
-    progress = TransferProgress(oss.log, f"{folder} to {prefix}", sum(path.stat().st_size for path in files.values()))
+    progress = TransferProgress(
+        oss.log, f"{folder} to {prefix}", sum(path.stat().st_size for path in files.values()), clock=oss.clock
+    )
 
     def move(name: str) -> int | None:
         path, info = files[name], there.get(name)
@@ -85,7 +87,7 @@ def download_folder(
     there = _objects(oss, prefix, patterns)
     paths = {name: local_path(folder, name) for name in there}
     _check_paths(prefix, there)
-    progress = TransferProgress(oss.log, f"{prefix} to {folder}", 0)
+    progress = TransferProgress(oss.log, f"{prefix} to {folder}", 0, clock=oss.clock)
 
     def move(name: str) -> int | None:
         path, info = paths[name], there[name]

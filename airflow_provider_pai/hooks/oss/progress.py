@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import threading
-import time
 from typing import Any
+
+from airflow_provider_pai.clock import SYSTEM_CLOCK, Clock
 
 INTERVAL = 10.0
 """Seconds between two lines; what is done sooner has none."""
@@ -16,20 +17,23 @@ class TransferProgress:
     :param total: bytes; 0: not known.
     """
 
-    def __init__(self, log: Any, what: str, total: int, interval: float = INTERVAL) -> None:
+    def __init__(
+        self, log: Any, what: str, total: int, interval: float = INTERVAL, clock: Clock = SYSTEM_CLOCK
+    ) -> None:
         self._log = log
         self._what = what
         self._total = total
         self._interval = interval
         self._done = 0
-        self._begun = self._told = time.monotonic()
+        self._monotonic = clock.monotonic
+        self._begun = self._told = self._monotonic()
         self._lock = threading.Lock()
 
     def add(self, size: int) -> None:
         """Count bytes that were moved."""
         with self._lock:
             self._done += size
-            now = time.monotonic()
+            now = self._monotonic()
             if now - self._told < self._interval:
                 return
             self._told = now

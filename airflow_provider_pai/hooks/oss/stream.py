@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-import time
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from functools import partial
@@ -125,7 +124,7 @@ def read_blocks(oss: OssCalls, at: OssUri) -> Iterator[bytes]:
     :raises PaiTransferError: the object was replaced meanwhile, or what came is not what OSS has.
     """
     etag, done, crc, expected, size = "", 0, 0, None, -1
-    give_up = time.monotonic() + oss.retry_seconds
+    give_up = oss.clock.monotonic() + oss.retry_seconds
     while done != size:
         answer = oss.call_for("GetObject", at, partial(_open, oss, at, etag, done))
         if not etag:
@@ -134,12 +133,12 @@ def read_blocks(oss: OssCalls, at: OssUri) -> Iterator[bytes]:
             for block in blocks(answer, f"GetObject {at}"):
                 crc, done = crc_of(block, crc), done + len(block)
                 yield block
-                give_up = time.monotonic() + oss.retry_seconds
+                give_up = oss.clock.monotonic() + oss.retry_seconds
         except PaiTransientError as error:
-            if time.monotonic() > give_up:
+            if oss.clock.monotonic() > give_up:
                 raise
             oss.log.info("%s; going on behind %d bytes", error, done)
-            time.sleep(random.uniform(0.05, 0.5))  # noqa: S311 - jitter
+            oss.clock.sleep(random.uniform(0.05, 0.5))  # noqa: S311 - jitter
     if expected is not None and crc != expected:
         raise PaiTransferError(f"{at}: what came has CRC64 {crc}, OSS says {expected}")
 

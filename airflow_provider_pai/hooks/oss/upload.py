@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 import threading
-import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -51,7 +50,7 @@ def upload_file(
     :raises PaiTransferError: the file changed meanwhile, or OSS has not got what was sent.
     """
     with LocalFile.opened(path) as source:
-        progress = progress or TransferProgress(oss.log, f"{path} to {to}", source.size)
+        progress = progress or TransferProgress(oss.log, f"{path} to {to}", source.size, clock=oss.clock)
         if source.size <= (part_size or PART):
             return _put(oss, source, to, headers, progress)
         size = _checked_part(part_size, source.size) if part_size else _upload_part(source.size)
@@ -175,10 +174,10 @@ class _Upload:
         self._begin()
         try:
             missing = [number for number in self._numbers() if number not in self.parts]
-            begun = time.monotonic()
+            begun = self.oss.clock.monotonic()
             for number in missing[:1]:
                 self._send(number)
-            threads = fitting(self.threads, self.part_size, time.monotonic() - begun, few=4)
+            threads = fitting(self.threads, self.part_size, self.oss.clock.monotonic() - begun, few=4)
             for _ in in_parallel(self._send, missing[1:], threads):
                 pass
             self.source.check()

@@ -123,7 +123,7 @@ class EasPredictOperator(EasOperator):
 
         hook = self.hook
         endpoint = hook.endpoint(self.service_name) if self.service_name else hook.group_endpoint(str(self.group))
-        return Asker(endpoint=endpoint, **self._limits())
+        return Asker(endpoint=endpoint, clock=hook.clock, **self._limits())
 
     def _ask_few(self) -> Any:
         """Return the answers themselves."""

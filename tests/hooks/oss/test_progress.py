@@ -2,21 +2,23 @@ import logging
 
 import pytest
 
+from airflow_provider_pai.clock import Clock
 from airflow_provider_pai.hooks.oss import progress
 
 
 @pytest.fixture
-def seconds(monkeypatch):
+def seconds():
     """The time that the transfer reads, in a list of one."""
-    now = [100.0]
-    monkeypatch.setattr(progress.time, "monotonic", lambda: now[0])
-    return now
+    return [100.0]
 
 
 @pytest.fixture
 def transfer(seconds, caplog):
     caplog.set_level(logging.INFO, "transfer")
-    return lambda total: progress.TransferProgress(logging.getLogger("transfer"), "model.bin", total, interval=10)
+    clock = Clock(monotonic=lambda: seconds[0])
+    return lambda total: progress.TransferProgress(
+        logging.getLogger("transfer"), "model.bin", total, interval=10, clock=clock
+    )
 
 
 def test_tells_percent_rate_and_the_time_that_is_left(transfer, seconds, caplog):
