@@ -1,4 +1,4 @@
-"""Identity of a task instance, by whose tags it finds its own jobs again, and the decision what to do with them.
+"""Identity of a task instance, the tags by which it finds its own jobs again, and the decision what to do with them.
 
 No PAI API has a client token. So each job bears who made it: the task, the cycle (raised when a person clears the
 task, constant over automatic retries) and the generation (1, 2, ... within a cycle).

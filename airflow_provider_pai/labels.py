@@ -1,4 +1,4 @@
-"""Labels and tags on jobs and services: their keys, what makes a legal value, and the records that are kept in them.
+"""Labels on services and tags on jobs: keys, legal values, and the records that are kept in them.
 
 DLC calls them tags, DSW and EAS labels; keys and values are the same.
 """
@@ -72,7 +72,7 @@ def write_labels(values: Mapping[str, object]) -> dict[str, str]:
 
 
 def read_labels(labels: Mapping[str, str]) -> dict[str, str]:
-    """Return the texts that `write_labels` was given, as far as they fit."""
+    """Return the texts that were written; a long one comes back cut."""
     return {key: "" if value == _EMPTY else value for key, value in labels.items()}
 
 

@@ -1,4 +1,4 @@
-"""A service group as EAS shows it, and what rollouts keep as labels on its services."""
+"""Service group as EAS shows it, and the progress of rollouts, kept as labels on its services."""
 
 from __future__ import annotations
 

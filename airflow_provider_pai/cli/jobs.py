@@ -145,12 +145,12 @@ def orphans(args: argparse.Namespace) -> None:
     """Print the orphans, one a line, and stop them if asked to."""
     paths = [path for service in SERVICES.values() for path in service.orphans]
     hooks = [import_string(path_of(path))(args.conn_id) for path in paths]
-    found = list(find_orphans(hooks, task_in_database))
-    for orphan in found:
+    without_task = list(find_orphans(hooks, task_in_database))
+    for orphan in without_task:
         if args.stop:
             orphan.hook.request_stop(orphan.job.job_id)
         print(f"{orphan}{'; stopped' if args.stop else ''}")  # noqa: T201 - that is what a command does
-    print(f"{len(found)} orphans", file=sys.stderr)  # noqa: T201
+    print(f"{len(without_task)} orphans", file=sys.stderr)  # noqa: T201
 
 
 def main() -> None:

@@ -31,12 +31,12 @@ class EasCandidateHook(EasHook):
     def tagged(self, tags: Mapping[str, str]) -> list[RemoteJob]:
         """Return the candidates that bear these labels, the deployment's aside."""
         wanted = {name: value for name, value in tags.items() if name != Key.DEPLOYMENT}
-        found = [
+        candidates = [
             self.get(service["ServiceName"])
             for phase in sorted(WITHDRAWABLE)
             for service in self.list_services(label={Key.PHASE: phase.value, **wanted})
         ]
-        return [job._replace(tags={**job.tags, Key.GENERATION: "1"}) for job in found]
+        return [job._replace(tags={**job.tags, Key.GENERATION: "1"}) for job in candidates]
 
     def request_stop(self, job_id: str) -> None:
         """Take a candidate out of its group's traffic, then stop it; one that is gone is no error."""

@@ -66,8 +66,13 @@ def replaced_members(group: Group, current: Member | None) -> list[Member]:
 
     served = (Phase.RETIRING, Phase.RETIRED, Phase.PROMOTED)
     stable = current.progress.stable if current is not None and current.progress else ""
-    known = [(member, member.progress) for member in group.members if member is not current]
-    kept = [(m.name == stable, p.since or 0.0, m) for m, p in known if p and (p.phase in served or m.name == stable)]
+    kept = [
+        (member.name == stable, progress.since or 0.0, member)
+        for member in group.members
+        if member is not current and (progress := member.progress)
+        if progress.phase in served or member.name == stable
+    ]
+    # What the current one has replaced is the latest, whatever the labels say of its time.
     return [member for _, _, member in sorted(kept, key=lambda item: item[:2])]
 
 

@@ -21,8 +21,8 @@ class EasShadowHook(EasHook):
 
     def tagged(self, tags: Mapping[str, str]) -> list[RemoteJob]:
         """Return every shadow that bears these labels."""
-        found = [self.get(service["ServiceName"]) for service in self.list_services(filter=NAME)]
-        return [job for job in found if Shadow.of(job.tags) and tags.items() <= job.tags.items()]
+        named = [self.get(service["ServiceName"]) for service in self.list_services(filter=NAME)]
+        return [job for job in named if Shadow.of(job.tags) and tags.items() <= job.tags.items()]
 
     def request_stop(self, job_id: str) -> None:
         """Take a shadow down; one that is gone is no error."""

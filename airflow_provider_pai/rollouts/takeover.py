@@ -5,11 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+from airflow_provider_pai.canary.actions import Release
+from airflow_provider_pai.canary.group import Group, Member, Phase, rejection
+from airflow_provider_pai.canary.traffic import toward
+from airflow_provider_pai.canary.weights import carriers
 from airflow_provider_pai.clock import SYSTEM_CLOCK, Clock
 from airflow_provider_pai.exceptions import PaiApiError, RolloutStoppedError
 
 if TYPE_CHECKING:
-    from airflow_provider_pai.canary.group import Group, Member
     from airflow_provider_pai.hooks.eas import EasHook
 
 _MOVES = 50
@@ -34,10 +37,6 @@ class Takeover:
 
         :raises RolloutStoppedError: someone else moved it, or EAS does not take the weights.
         """
-        from airflow_provider_pai.canary.actions import Release
-        from airflow_provider_pai.canary.traffic import toward
-        from airflow_provider_pai.canary.weights import carriers
-
         for _ in range(_MOVES):
             group = self.hook.group(self.group)
             target, before = self._of(group), group.member(self.replaced)
@@ -59,25 +58,30 @@ class Takeover:
 
     def settle(self, drain: float) -> Member | None:
         """Write down who serves and who was bad, then stop who was bad; return it as it was."""
-        from airflow_provider_pai.canary.group import Phase, rejection
-
-        group, now = self.hook.group(self.group), self.clock.now()
+        group = self.hook.group(self.group)
         target, bad = self._of(group), group.member(self.replaced)
-        entry = None
-        if bad is not None and (theirs := bad.progress) is not None:
-            entry = rejection(theirs.digest, theirs.task, theirs.cycle)
-            ended = replace(
-                theirs.reject(entry), phase=Phase.ROLLED_BACK, outcome="rejected", note="rolled back by hand"
-            )
-            self.hook.label(bad.name, {**bad.labels, **ended.labels()})
+        entry = self._reject(bad) if bad is not None else ""
         if (ours := target.progress) is not None:
-            serving = replace(ours, phase=Phase.PROMOTED, since=ours.since if ours.phase is Phase.PROMOTED else now)
+            # A retry finds it promoted already: it has served since the first try.
+            since = ours.since if ours.phase is Phase.PROMOTED else self.clock.now()
+            serving = replace(ours, phase=Phase.PROMOTED, since=since)
             serving = serving.reject(entry) if entry else serving
             self.hook.label(target.name, {**target.labels, **serving.labels()})
         if bad is not None and not bad.leaving and not bad.failed:
             self.clock.sleep(drain)
             self._stop(bad.name)
         return bad
+
+    def _reject(self, bad: Member) -> str:
+        """Write down that a model was bad; return the entry that remembers it, empty where no rollout made it."""
+        progress = bad.progress
+        if progress is None:
+            return ""
+        entry = rejection(progress.digest, progress.task, progress.cycle)
+        rejected = progress.reject(entry)
+        ended = replace(rejected, phase=Phase.ROLLED_BACK, outcome="rejected", note="rolled back by hand")
+        self.hook.label(bad.name, {**bad.labels, **ended.labels()})
+        return entry
 
     def _stop(self, name: str) -> None:
         try:
