@@ -239,8 +239,8 @@ def test_traffic_that_someone_else_moved_is_left_alone(group, nights):
     [
         ({"group": "Digits"}, "group: 'Digits'"),
         ({"group": "no_such_group_here"}, "group: 'no_such_group_here' is not allowed; a group with"),
-        ({"to": " "}, "to: ' ' is not allowed; previous, promoted or a version"),
-        ({"drain": "-1"}, "drain: '-1' is not allowed; a number of seconds from 0"),
+        ({"to": " "}, "to: ' ' is not allowed; it must be previous, promoted or a version"),
+        ({"drain": "-1"}, "drain: '-1' is not allowed; a span of at least 0 s: seconds, a text as 90s"),
         ({"wait_timeout": 0}, "wait_timeout: 0"),
         ({"artifact": "s3://x/y"}, "artifact: 's3://x/y'"),
         ({"probe": {"requests": []}}, r"probe\['requests'\]"),

@@ -103,7 +103,7 @@ def test_what_takes_too_long_is_given_up_and_left_alone(group, name, pai, deferr
     [
         ({}, "instances: None is not allowed; either instances or autoscaler"),
         ({"instances": 1, "autoscaler": {}}, "not both"),
-        ({"instances": -1}, "instances: -1 is not allowed; a whole number from 0"),
+        ({"instances": -1}, "instances: -1 is not allowed; a whole number of at least 0"),
         ({"autoscaler": {"min": 1}}, r"autoscaler\['max'\]: None"),
         ({"autoscaler": {"min": 2, "max": 2}}, r"autoscaler\['max'\]: 2 is not allowed; more than min, 2"),
         ({"autoscaler": {"min": 1, "max": 2}}, r"autoscaler\['scaleStrategies'\]: None"),

@@ -215,7 +215,7 @@ def config_of(group):
         ({"source": "some_service"}, "source: 'some_service' is not allowed; either a service or a group"),
         ({"group": "Digits"}, "group: 'Digits'"),
         ({"group": "nothing_there"}, "group: 'nothing_there' is not allowed; a group in which a service serves"),
-        ({"ratio": 0}, "ratio: 0 is not allowed; percent"),
+        ({"ratio": 0}, "ratio: 0 is not allowed; a whole number from 1 to 100"),
         ({"ratio": "some"}, "ratio: 'some'"),
         ({"duration": 0}, "duration: 0"),
         ({"on_inconclusive": "pray"}, "on_inconclusive: 'pray'"),
