@@ -103,8 +103,8 @@ def read_artifact(hook: OssHook, uri: str) -> ModelArtifact:
     except ValueError as error:
         raise PaiArtifactError(f"{prefix}{MANIFEST_NAME} is torn: {error}") from error
     with ThreadPoolExecutor(_HEADS_AT_ONCE) as pool:
-        found = list(pool.map(lambda file: hook.head(prefix.join(file.key)), manifest.files))
-    for file, info in zip(manifest.files, found, strict=True):
+        heads = list(pool.map(lambda file: hook.head(prefix.join(file.key)), manifest.files))
+    for file, info in zip(manifest.files, heads, strict=True):
         if info is None:
             raise PaiArtifactError(f"{prefix}{file.key} is in the manifest but not there")
         if info.size != file.size or (file.crc64 and info.crc64 != file.crc64):

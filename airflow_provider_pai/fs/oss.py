@@ -60,10 +60,10 @@ class OssFileSystem(AbstractFileSystem):  # type: ignore[misc]
         :raises FileNotFoundError: there is nothing.
         """
         path = self._strip_protocol(path)
-        found = self._level(path) or [each for each in [self._file_info(path)] if each]
-        if not found and not self._is_folder(path):
+        entries = self._level(path) or [each for each in [self._file_info(path)] if each]
+        if not entries and not self._is_folder(path):
             raise FileNotFoundError(path)
-        return found if detail else [each["name"] for each in found]
+        return entries if detail else [each["name"] for each in entries]
 
     def info(self, path: str, **_: Any) -> Json:
         """Describe a file, a folder (something lies below it) or a bucket.
@@ -71,10 +71,10 @@ class OssFileSystem(AbstractFileSystem):  # type: ignore[misc]
         :raises FileNotFoundError: there is nothing.
         """
         path = self._strip_protocol(path)
-        found = self._file_info(path)
-        if found is None and not self._is_folder(path):
+        entry = self._file_info(path)
+        if entry is None and not self._is_folder(path):
             raise FileNotFoundError(path)
-        return found or {"name": path, "size": 0, "type": "directory"}
+        return entry or {"name": path, "size": 0, "type": "directory"}
 
     def find(
         self, path: str, maxdepth: int | None = None, withdirs: bool = False, detail: bool = False, **kwargs: Any
@@ -85,8 +85,8 @@ class OssFileSystem(AbstractFileSystem):  # type: ignore[misc]
         path = self._strip_protocol(path)
         itself = self._file_info(path)
         below = (_entry(info) for info in self.hook.list_objects(_uri(path).folder) if not _is_marker(info))
-        found = {each["name"]: each for each in [*([itself] if itself else []), *below]}
-        return found if detail else list(found)
+        entries = {each["name"]: each for each in [*([itself] if itself else []), *below]}
+        return entries if detail else list(entries)
 
     def created(self, path: str) -> datetime:
         """Return the time of the last write: an object has no other."""

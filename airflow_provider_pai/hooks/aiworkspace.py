@@ -1,4 +1,4 @@
-"""AIWorkspace 2021-02-04: the code sources that DLC jobs clone before they start."""
+"""Hook of AIWorkspace 2021-02-04: code sources, which DLC jobs clone before they start."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ class AIWorkspaceHook(PaiHook):
         key = hashlib.sha256(f"{repo}\0{branch}\0{mount_path}".encode()).hexdigest()[:16]
         name = f"airflow-{key}"
         listed = ListCodeSourcesRequest(display_name=name, workspace_id=self.connection.workspace_id)
-        found = self.call("ListCodeSources", lambda: self.client.list_code_sources(listed)).body.code_sources or []
-        for source in found:
+        sources = self.call("ListCodeSources", lambda: self.client.list_code_sources(listed)).body.code_sources or []
+        for source in sources:
             if source.display_name == name and source.code_repo == repo:
                 return str(source.code_source_id)
         request = CreateCodeSourceRequest(

@@ -196,8 +196,8 @@ class PaiHook(BaseHook):
         answer = self.call(
             action, lambda: self.client.call_api(params, request, RuntimeOptions()), repeatable=repeatable
         )
-        found: Json = answer["body"]
-        return found
+        returned: Json = answer["body"]
+        return returned
 
 
 class WatchedHook(PaiHook):
@@ -286,13 +286,13 @@ class JobHook(WatchedHook):
 
     def get_many(self, job_ids: Sequence[str]) -> dict[str, RemoteJob]:
         """Describe several jobs with as few calls as the API allows; missing ones are left out."""
-        found = {}
+        jobs = {}
         for job_id in job_ids:
             try:
-                found[job_id] = self.get(job_id)
+                jobs[job_id] = self.get(job_id)
             except PaiNotFoundError:
                 continue
-        return found
+        return jobs
 
     @abstractmethod
     def tagged(self, tags: Mapping[str, str]) -> list[RemoteJob]:

@@ -1,4 +1,4 @@
-"""CloudMonitor 2019-01-01: the points of a metric."""
+"""Hook of CloudMonitor 2019-01-01: points of a metric."""
 
 from __future__ import annotations
 

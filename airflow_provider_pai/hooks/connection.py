@@ -1,4 +1,4 @@
-"""An Airflow connection of type `pai`, read once into a frozen dataclass.
+"""Connection of type `pai`, read once into a frozen dataclass.
 
 Precedence of every field: the operator's or hook's argument, then the connection's extra, then the default.
 """
@@ -101,16 +101,16 @@ class PaiConnection:
         :raises PaiConfigError: naming the first field that is missing or not allowed.
         """
         # The connection form saves empty fields as blanks.
-        given = {name: value for name, value in extra.items() if value not in (None, "")}
-        given |= {name: value for name, value in overrides.items() if value}
-        texts = {name: str(given[name]) for name in _TEXTS if name in given}
+        values = {name: value for name, value in extra.items() if value not in (None, "")}
+        values |= {name: value for name, value in overrides.items() if value}
+        texts = {name: str(values[name]) for name in _TEXTS if name in values}
         texts.setdefault("auth", "access_key" if connection.login else "default")
         texts.setdefault("deployment", conf.get("api", "base_url", fallback="") or "airflow")
         read = cls(
             conn_id=connection.conn_id,
             access_key_id=connection.login or None,
             access_key_secret=connection.password or None,
-            endpoints={name: given[f"{name}_endpoint"] for name in SERVICES if f"{name}_endpoint" in given},
+            endpoints={name: values[f"{name}_endpoint"] for name in SERVICES if f"{name}_endpoint" in values},
             **texts,
         )
         read._check()

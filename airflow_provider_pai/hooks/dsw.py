@@ -1,4 +1,4 @@
-"""DSW (Data Science Workshop) 2022-01-01: notebook instances, and commands that run on them."""
+"""Hooks of DSW (Data Science Workshop) 2022-01-01: notebook instances, and commands that run on them."""
 
 from __future__ import annotations
 

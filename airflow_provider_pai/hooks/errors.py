@@ -1,4 +1,4 @@
-"""The one place where SDK errors become the provider's."""
+"""Translation of the SDKs' errors into the provider's, in one place."""
 
 from __future__ import annotations
 

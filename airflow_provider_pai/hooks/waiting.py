@@ -1,4 +1,4 @@
-"""Watch over a job that is waited for: changes of its status, and its own log, in the task's log."""
+"""Watch over a job that is waited for: changes of its status, and its own log, copied into the task's log."""
 
 from __future__ import annotations
 
@@ -111,6 +111,8 @@ def unseen(lines: Sequence[str], seen: Sequence[str]) -> int:
 
     :param seen: `marks` of the lines seen last; may begin before `lines` does.
     """
+    # The latest place that fits: a log that repeats itself must not be copied twice. Only as many of the seen lines can
+    # be compared as `lines` has before that place.
     marked = marks(lines)
     for end in range(len(marked), 0, -1):
         length = min(end, len(seen))

@@ -1,4 +1,4 @@
-"""DLC (Deep Learning Containers) 2020-12-03: distributed training jobs."""
+"""Hook of DLC (Deep Learning Containers) 2020-12-03: distributed training jobs."""
 
 from __future__ import annotations
 
@@ -80,12 +80,12 @@ class DlcHook(JobHook):
 
     def get_many(self, job_ids: Sequence[str]) -> dict[str, RemoteJob]:
         """Describe jobs in pages of 50; one that the list leaves out is asked for by GetJob before it is gone."""
-        found: dict[str, RemoteJob] = {}
+        jobs: dict[str, RemoteJob] = {}
         for start in range(0, len(job_ids), PAGE_SIZE):
             page = job_ids[start : start + PAGE_SIZE]
-            found |= {job["JobId"]: _remote(job) for job in self.list_jobs(job_ids=",".join(page))}
-        missing = [job_id for job_id in job_ids if job_id not in found]
-        return found | super().get_many(missing)
+            jobs |= {job["JobId"]: _remote(job) for job in self.list_jobs(job_ids=",".join(page))}
+        missing = [job_id for job_id in job_ids if job_id not in jobs]
+        return jobs | super().get_many(missing)
 
     def list_jobs(self, **filters: Any) -> Iterator[Json]:
         """Yield jobs in the API's field names, page by page.
@@ -163,8 +163,8 @@ class DlcHook(JobHook):
         now = utc_text(self.clock.utc() - _OVERLAP)
         lines = []
         for pod in self.describe(job_id).get("Pods") or []:
-            found = self.pod_logs(job_id, pod["PodId"], max_lines=_MAX_LOG_LINES, start_time=since)
-            lines += advance(cursor, pod["PodId"], found, full=len(found) >= _MAX_LOG_LINES)
+            pod_lines = self.pod_logs(job_id, pod["PodId"], max_lines=_MAX_LOG_LINES, start_time=since)
+            lines += advance(cursor, pod["PodId"], pod_lines, full=len(pod_lines) >= _MAX_LOG_LINES)
         cursor["since"] = now
         return lines
 
@@ -191,7 +191,7 @@ def _remote(job: Json) -> RemoteJob:
 
 
 class _Anything:
-    """A value of every type that a model's to_map may meet."""
+    """A value of every type that a model's to_map may meet: models name their fields only there, and only those set."""
 
     def to_map(self) -> Json:
         return {}
@@ -208,15 +208,15 @@ def _names(model: type[Any]) -> list[str]:
     return sorted(sample.to_map())
 
 
-def _lost(given: Any, kept: Any, path: str = "") -> Iterator[str]:
+def _lost(body: Any, kept: Any, path: str = "") -> Iterator[str]:
     """Yield the paths of what a model has not taken over."""
-    if isinstance(given, Mapping) and isinstance(kept, Mapping):
-        for name, value in given.items():
+    if isinstance(body, Mapping) and isinstance(kept, Mapping):
+        for name, value in body.items():
             here = f"{path}.{name}" if path else name
             if name in kept:
                 yield from _lost(value, kept[name], here)
             elif value is not None:
                 yield here
-    elif isinstance(given, list) and isinstance(kept, list):
-        for index, (value, other) in enumerate(zip(given, kept, strict=False)):
+    elif isinstance(body, list) and isinstance(kept, list):
+        for index, (value, other) in enumerate(zip(body, kept, strict=False)):
             yield from _lost(value, other, f"{path}[{index}]")

@@ -1,4 +1,4 @@
-"""TensorBoards of DLC 2020-12-03: pages over a log folder on OSS."""
+"""Hook of TensorBoards of DLC 2020-12-03: pages over a log folder on OSS."""
 
 from __future__ import annotations
 
@@ -40,13 +40,13 @@ class TensorBoardHook(WatchedHook):
 
     def get(self, tensorboard_id: str) -> RemoteJob:
         """Describe one TensorBoard; its page's address is the fact `url`."""
-        found = self.describe(tensorboard_id)
+        board = self.describe(tensorboard_id)
         return RemoteJob(
             job_id=tensorboard_id,
-            status=found.get("Status") or "",
-            reason_code=found.get("ReasonCode"),
-            reason=found.get("ReasonMessage"),
-            facts={"url": found.get("TensorboardUrl") or ""},
+            status=board.get("Status") or "",
+            reason_code=board.get("ReasonCode"),
+            reason=board.get("ReasonMessage"),
+            facts={"url": board.get("TensorboardUrl") or ""},
         )
 
     def named(self, name: str) -> str | None:
@@ -66,8 +66,8 @@ class TensorBoardHook(WatchedHook):
             body = self.call("ListTensorboards", lambda: self.client.list_tensorboards(request)).body.to_map()
             return body.get("Tensorboards"), body.get("TotalCount")
 
-        found = (board for board in all_pages(page) if board.get("DisplayName") == name)
-        return next((str(board["TensorboardId"]) for board in found), None)
+        boards = (board for board in all_pages(page) if board.get("DisplayName") == name)
+        return next((str(board["TensorboardId"]) for board in boards), None)
 
     def start(self, tensorboard_id: str) -> None:
         """Start one that has stopped."""

@@ -1,4 +1,4 @@
-"""Golden requests to an endpoint over HTTP: asked again where nothing answers, each answer compared."""
+"""Golden requests, and the asker that sends them to an endpoint over HTTP and compares the answers."""
 
 from __future__ import annotations
 

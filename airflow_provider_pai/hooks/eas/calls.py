@@ -74,8 +74,8 @@ class EasCalls(WatchedHook):
 
         first = page(1)
         last = first.total_page_num or 1
-        found = [*(page(last - 1).logs or []), *(page(last).logs or [])] if last > 1 else first.logs or []
-        return "\n".join(map(str, found[-lines:]))
+        written = [*(page(last - 1).logs or []), *(page(last).logs or [])] if last > 1 else first.logs or []
+        return "\n".join(map(str, written[-lines:]))
 
     def list_services(self, **filters: Any) -> Iterator[Json]:
         """Yield services in the API's field names, page by page, without their access tokens.

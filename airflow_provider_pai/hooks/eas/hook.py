@@ -125,8 +125,8 @@ class EasHook(EasTraffic):
             body = self._do("DescribeServiceAutoScaler", "describe_service_auto_scaler", name)
         except PaiNotFoundError:
             return None
-        found: Json = body.to_map()
-        return found if found.get("MaxReplica") else None
+        settings: Json = body.to_map()
+        return settings if settings.get("MaxReplica") else None
 
     def set_autoscaler(self, name: str, settings: Mapping[str, Any]) -> None:
         """Let EAS move the number of instances.

@@ -1,4 +1,4 @@
-"""Buckets: made, deleted, listed, looked for."""
+"""Calls to OSS on whole buckets."""
 
 from __future__ import annotations
 

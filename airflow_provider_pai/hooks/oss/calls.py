@@ -87,10 +87,12 @@ class OssCalls(PaiHook):
 
         :raises PaiApiError: anything but "not found".
         """
-        at = object_uri("uri", uri)
+        address = object_uri("uri", uri)
         try:
             answer = self.call_for(
-                "HeadObject", at, lambda: self.bucket(at.bucket).head_object(at.key, params=version_parameters(version))
+                "HeadObject",
+                address,
+                lambda: self.bucket(address.bucket).head_object(address.key, params=version_parameters(version)),
             )
         except PaiNotFoundError as error:
             if error.code == "NoSuchBucket":
@@ -98,7 +100,7 @@ class OssCalls(PaiHook):
             return None
         headers = answer.headers
         return ObjectInfo(
-            uri=at,
+            uri=address,
             size=int(answer.content_length),
             etag=answer.etag,
             last_modified=parsedate_to_datetime(headers["Last-Modified"]),
@@ -110,15 +112,15 @@ class OssCalls(PaiHook):
 
     def tags(self, uri: str | OssUri, *, version: str | None = None) -> dict[str, str]:
         """Return an object's tags."""
-        at = object_uri("uri", uri)
-        read = partial(self.bucket(at.bucket).get_object_tagging, at.key, params=version_parameters(version))
-        return dict(self.call_for("GetObjectTagging", at, read).tag_set.tagging_rule)
+        address = object_uri("uri", uri)
+        read = partial(self.bucket(address.bucket).get_object_tagging, address.key, params=version_parameters(version))
+        return dict(self.call_for("GetObjectTagging", address, read).tag_set.tagging_rule)
 
     def delete(self, uri: str | OssUri, *, version: str | None = None) -> None:
         """Delete an object, or one version of it for good; a missing one is no error."""
-        at = object_uri("uri", uri)
-        delete = partial(self.bucket(at.bucket).delete_object, at.key, params=version_parameters(version))
-        self.call_for("DeleteObject", at, delete)
+        address = object_uri("uri", uri)
+        delete = partial(self.bucket(address.bucket).delete_object, address.key, params=version_parameters(version))
+        self.call_for("DeleteObject", address, delete)
 
     def discard(self, uri: OssUri, etag: str) -> None:
         """Delete an object that is not what was sent, unless somebody else has replaced it."""

@@ -13,11 +13,11 @@ def load(checkpoint: Path | None, identity: Mapping[str, Any]) -> dict[str, Any]
     if checkpoint is None:
         return None
     try:
-        found = json.loads(checkpoint.read_bytes())
-        same = all(found[name] == value for name, value in identity.items())
+        saved = json.loads(checkpoint.read_bytes())
+        same = all(saved[name] == value for name, value in identity.items())
     except (FileNotFoundError, ValueError, KeyError, TypeError):
         return None
-    return found if same else None
+    return saved if same else None
 
 
 def save(checkpoint: Path | None, content: Mapping[str, Any]) -> None:

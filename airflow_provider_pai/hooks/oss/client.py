@@ -1,4 +1,4 @@
-"""oss2 as the hook wants it: credentials that rotate, few log lines, large blocks, its CRC left to ours."""
+"""Client of oss2, tuned: credentials that rotate, few log lines, large blocks, its slow CRC left to ours."""
 
 from __future__ import annotations
 
@@ -75,8 +75,8 @@ class Session:
 
         host = url.split("/", 3)[2]
         if host not in self._settings:
-            found = requests.Session().merge_environment_settings(url, {}, None, None, None)
-            self._settings[host] = {name: found[name] for name in ("proxies", "verify", "cert")}
+            environment = requests.Session().merge_environment_settings(url, {}, None, None, None)
+            self._settings[host] = {name: environment[name] for name in ("proxies", "verify", "cert")}
         return self._settings[host]
 
 

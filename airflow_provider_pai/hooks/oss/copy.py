@@ -1,4 +1,4 @@
-"""One object to another place within OSS, without its bytes passing by here; the source is pinned by its ETag."""
+"""Copies within OSS, whose bytes do not pass by here; the source is pinned by its ETag."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""CRC-64/XZ, which OSS tells of every object.
+"""CRC-64/XZ, the checksum of every object.
 
 fastcrc is thirty times as fast as the crcmod that oss2 uses, and the matrices that are kept here combine the CRCs of
 two parts a thousand times as fast as oss2 does, which makes them anew each time (12 ms a part).
@@ -43,7 +43,7 @@ def combined(parts: Iterable[tuple[int, int]]) -> int:
 
 def _shifted(crc: int, size: int) -> int:
     """Return a CRC moved on by zero bytes: a linear map over GF(2), made of those for powers of two."""
-    power = 3  # a byte is eight bits
+    power = 3  # of two: a byte is eight bits
     while size:
         if size & 1:
             crc = _times(_zeros(power), crc)

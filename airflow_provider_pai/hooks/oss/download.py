@@ -1,4 +1,4 @@
-"""An object down: in parts, side by side, pinned by its ETag; the file bears its name when its CRC64 is right.
+"""Downloads of objects: in parts, side by side, pinned by the ETag; the file bears its name when its CRC64 is right.
 
 Rules followed: GetObject with `Range` and `If-Match`.
 """
@@ -35,7 +35,7 @@ THREADS = 8
 
 def download_file(
     oss: OssCalls,
-    at: OssUri,
+    source: OssUri,
     path: Path,
     *,
     version: str | None = None,
@@ -51,9 +51,9 @@ def download_file(
     :raises PaiNotFoundError: there is no such object.
     """
     for last in (False, True):
-        progress = progress or TransferProgress(oss.log, f"{at} to {path}", 0, clock=oss.clock)
+        progress = progress or TransferProgress(oss.log, f"{source} to {path}", 0, clock=oss.clock)
         try:
-            return _Download(oss, at, path, version, threads, part_size, checkpoint, progress).run()
+            return _Download(oss, source, path, version, threads, part_size, checkpoint, progress).run()
         except PaiTransferError as error:
             if last:
                 raise
@@ -66,7 +66,7 @@ class _Download:
     """A download in parts; the object's ETag is that of the first."""
 
     oss: OssCalls
-    at: OssUri
+    source: OssUri
     path: Path
     version: str | None
     threads: int
@@ -87,10 +87,10 @@ class _Download:
     def run(self) -> int:
         part = self._part_file()
         part.parent.mkdir(parents=True, exist_ok=True)
-        found = checkpoints.load(self.checkpoint, self._identity()) if part.exists() else None
-        if found:
-            self._resume(found)
-        self._file = os.open(part, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | (0 if found else os.O_TRUNC), 0o666)
+        saved = checkpoints.load(self.checkpoint, self._identity()) if part.exists() else None
+        if saved:
+            self._resume(saved)
+        self._file = os.open(part, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | (0 if saved else os.O_TRUNC), 0o666)
         try:
             self._fetch_all()
             self._check()
@@ -109,10 +109,10 @@ class _Download:
         name = f"{self.path.name}.part" if self.checkpoint else f".{self.path.name[:200]}.{secrets.token_hex(4)}.part"
         return self.path.with_name(name)
 
-    def _resume(self, found: Mapping[str, Any]) -> None:
-        self.etag, self.size, self.crc = found["etag"], found["size"], found["crc"]
-        self.parts = {int(start): (crc, size) for start, (crc, size) in found["parts"].items()}
-        self.oss.log.info("%s: going on behind %d parts that are there", self.at, len(self.parts))
+    def _resume(self, saved: Mapping[str, Any]) -> None:
+        self.etag, self.size, self.crc = saved["etag"], saved["size"], saved["crc"]
+        self.parts = {int(start): (crc, size) for start, (crc, size) in saved["parts"].items()}
+        self.oss.log.info("%s: going on behind %d parts that are there", self.source, len(self.parts))
 
     def _fetch_all(self) -> None:
         """The first part tells what there is; the others go side by side."""
@@ -134,7 +134,7 @@ class _Download:
         while not state.ended:
             before = state.done
             try:
-                self.oss.call_for("GetObject", self.at, partial(self._read, state))
+                self.oss.call_for("GetObject", self.source, partial(self._read, state))
             except PaiTransientError:
                 if state.done == before:
                     raise
@@ -149,7 +149,7 @@ class _Download:
         if not self.etag:
             self._learn(answer)
         state.size = min(state.size, self.size - state.start)
-        for block in blocks(answer, f"GetObject {self.at}"):
+        for block in blocks(answer, f"GetObject {self.source}"):
             os.pwrite(self._file, block, state.start + state.done)
             state.crc = crc_of(block, state.crc)
             state.done += len(block)
@@ -158,19 +158,19 @@ class _Download:
             self._flowed += self.oss.clock.monotonic() - begun
         state.ended = state.done == state.size
         if not state.ended:
-            raise PaiTransientError("oss", f"GetObject {self.at}", f"{state.done} of {state.size} bytes came")
+            raise PaiTransientError("oss", f"GetObject {self.source}", f"{state.done} of {state.size} bytes came")
 
     def _get(self, state: _Part) -> Any:
         headers = {"If-Match": f'"{self.etag}"'} if self.etag else {}
         wanted = (state.start + state.done, state.start + state.size - 1)
-        bucket = self.oss.bucket(self.at.bucket)
+        bucket = self.oss.bucket(self.source.bucket)
         try:
             return bucket.get_object(
-                self.at.key, byte_range=wanted, headers=headers, params=version_parameters(self.version)
+                self.source.key, byte_range=wanted, headers=headers, params=version_parameters(self.version)
             )
         except sdk().exceptions.PreconditionFailed as error:
             raise PaiTransferError(
-                f"{self.at} was replaced while it came, it had ETag {self.etag} (request id {error.request_id})"
+                f"{self.source} was replaced while it came, it had ETag {self.etag} (request id {error.request_id})"
             ) from error
 
     def _learn(self, answer: Any) -> None:
@@ -183,16 +183,16 @@ class _Download:
     def _make_room(self) -> None:
         free = shutil.disk_usage(self.path.parent).free
         if self.size - os.fstat(self._file).st_size > free:
-            message = f"{os.strerror(errno.ENOSPC)}: {self.at} has {self.size} bytes, {free} are free"
+            message = f"{os.strerror(errno.ENOSPC)}: {self.source} has {self.size} bytes, {free} are free"
             raise OSError(errno.ENOSPC, message, str(self.path))
 
     def _check(self) -> None:
         crc = combined(self.parts[start] for start in sorted(self.parts))
         if self.crc is not None and crc != self.crc:
-            raise PaiTransferError(f"{self.at}: what came has CRC64 {crc}, OSS says {self.crc}")
+            raise PaiTransferError(f"{self.source}: what came has CRC64 {crc}, OSS says {self.crc}")
 
     def _identity(self) -> dict[str, Any]:
-        return {"download": str(self.at), "version": self.version, "path": str(self.path), "first": self.part_size}
+        return {"download": str(self.source), "version": self.version, "path": str(self.path), "first": self.part_size}
 
 
 @dataclass

@@ -1,4 +1,4 @@
-"""Whole folders up, down and across: only what differs in size or CRC64 is moved, many files at a time."""
+"""Transfers of whole folders up, down and across: only what differs in size or CRC64 is moved, many files at a time."""
 
 from __future__ import annotations
 
@@ -184,8 +184,8 @@ def _objects(oss: OssListings, prefix: OssUri, patterns: Patterns) -> Mapping[st
 
 def _crc(oss: OssListings, info: ObjectInfo) -> int | None:
     """Return the CRC of an object; None: it is gone, or has none."""
-    found = oss.head(info.uri)
-    return int(found.crc64) if found is not None and found.crc64 else None
+    head = oss.head(info.uri)
+    return int(head.crc64) if head is not None and head.crc64 else None
 
 
 def _report(sizes: Iterable[int | None], sweep: Callable[[], int]) -> FolderReport:

@@ -1,4 +1,4 @@
-"""Headers of a write: what becomes of an object that is there, storage class, tags."""
+"""Headers of a write: leave to overwrite, storage class, tags."""
 
 from __future__ import annotations
 

@@ -74,7 +74,7 @@ class OssHook(OssBuckets, OssListings):
         :raises PaiNotFoundError: there is no such object.
         :raises PaiTransferError: it has another ETag, or what came is twice not what OSS has.
         """
-        at = object_uri("uri", uri)
+        address = object_uri("uri", uri)
         whole = not start and size is None
         span = None if whole else (start, None if size is None else start + size - 1)
         if size == 0:
@@ -82,19 +82,19 @@ class OssHook(OssBuckets, OssListings):
 
         def read() -> tuple[bytes, int | None]:
             headers = {"x-oss-range-behavior": "standard", **({"If-Match": f'"{etag}"'} if etag else {})}
-            answer = self.bucket(at.bucket).get_object(
-                at.key, byte_range=span, params=version_parameters(version), headers=headers
+            answer = self.bucket(address.bucket).get_object(
+                address.key, byte_range=span, params=version_parameters(version), headers=headers
             )
-            return b"".join(blocks(answer, f"GetObject {at}")), answer.server_crc
+            return b"".join(blocks(answer, f"GetObject {address}")), answer.server_crc
 
         for _ in range(2):
             data: bytes
-            with pinned(at, etag):
-                data, crc = self.call_for("GetObject", at, read)
+            with pinned(address, etag):
+                data, crc = self.call_for("GetObject", address, read)
             if not whole or crc is None or crc_of(data) == crc:
                 return data
-            self.log.warning("%s: what came has not the CRC64 that OSS says; once more", at)
-        raise PaiTransferError(f"{at}: what came twice has not the CRC64 {crc} that OSS says")
+            self.log.warning("%s: what came has not the CRC64 that OSS says; once more", address)
+        raise PaiTransferError(f"{address}: what came twice has not the CRC64 {crc} that OSS says")
 
     def lines(self, uri: str | OssUri) -> Iterator[str]:
         """Yield an object's lines; neither its size nor a lost connection matters.
@@ -182,13 +182,16 @@ class OssHook(OssBuckets, OssListings):
 
     def set_tags(self, uri: str | OssUri, tags: Mapping[str, str], *, version: str | None = None) -> None:
         """Replace an object's tags; none: delete them."""
-        at, models = object_uri("uri", uri), sdk().models
+        address, models = object_uri("uri", uri), sdk().models
         rule = models.TaggingRule()
         rule.tagging_rule = check_tags(tags)
         put = partial(
-            self.bucket(at.bucket).put_object_tagging, at.key, models.Tagging(rule), params=version_parameters(version)
+            self.bucket(address.bucket).put_object_tagging,
+            address.key,
+            models.Tagging(rule),
+            params=version_parameters(version),
         )
-        self.call_for("PutObjectTagging", at, put)
+        self.call_for("PutObjectTagging", address, put)
 
     def set_storage_class(self, uri: str | OssUri, storage_class: str) -> str:
         """Move an object to another storage class, which writes it anew, and return its ETag."""
@@ -197,21 +200,23 @@ class OssHook(OssBuckets, OssListings):
 
     def restore(self, uri: str | OssUri, days: int = 1) -> None:
         """Ask for an archived object to be readable for some days; one that is being restored is no error."""
-        at = object_uri("uri", uri)
+        address = object_uri("uri", uri)
         config = sdk().models.RestoreConfiguration(days)
         with suppress(PaiConflictError):
-            self.call_for("RestoreObject", at, lambda: self.bucket(at.bucket).restore_object(at.key, input=config))
+            self.call_for(
+                "RestoreObject", address, lambda: self.bucket(address.bucket).restore_object(address.key, input=config)
+            )
 
     def presign(self, uri: str | OssUri, *, method: str = "GET", expires: int = 3600) -> str:
         """Return a URL that lets whoever has it do one thing without a key.
 
         :param expires: seconds, at most seven days.
         """
-        at = object_uri("uri", uri)
+        address = object_uri("uri", uri)
         one_of("method", method, ("GET", "HEAD", "PUT", "DELETE"))
         if not 1 <= expires <= 604_800:
             raise PaiConfigError("expires", expires, "1 to 604,800 seconds")
-        return str(self.bucket(at.bucket).sign_url(method, at.key, expires, slash_safe=True))
+        return str(self.bucket(address.bucket).sign_url(method, address.key, expires, slash_safe=True))
 
     def console_url(self, uri: str | OssUri) -> str:
         """Return the console's page of the objects below a prefix."""
@@ -224,5 +229,5 @@ class OssHook(OssBuckets, OssListings):
 
         Form given for DSW datasets (CreateInstanceRequestDatasets.uri); taken for DLC data sources alike.
         """
-        at = prefix_uri(uri).folder
-        return f"oss://{at.bucket}.oss-{self.connection.region}-internal.aliyuncs.com/{at.key}"
+        address = prefix_uri(uri).folder
+        return f"oss://{address.bucket}.oss-{self.connection.region}-internal.aliyuncs.com/{address.key}"

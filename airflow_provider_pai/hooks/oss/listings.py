@@ -27,41 +27,41 @@ class OssListings(OssCalls):
 
     def list_objects(self, uri: str | OssUri, *, start_after: str = "") -> Iterator[ObjectInfo]:
         """Yield the objects whose keys begin with the address's key, in key order, page by page."""
-        at = prefix_uri(uri)
-        for page in self._pages(at, start_after=start_after):
+        address = prefix_uri(uri)
+        for page in self._pages(address, start_after=start_after):
             for item in page.object_list:
-                yield _info(at.bucket, item)
+                yield _info(address.bucket, item)
 
     def list_folder(self, uri: str | OssUri) -> tuple[list[ObjectInfo], list[OssUri]]:
         """Return one level below a prefix: its objects and, each ending in `/`, the prefixes below it."""
-        at = prefix_uri(uri).folder
+        address = prefix_uri(uri).folder
         objects: list[ObjectInfo] = []
         prefixes: list[OssUri] = []
-        for page in self._pages(at, delimiter="/"):
-            objects += [_info(at.bucket, item) for item in page.object_list]
-            prefixes += [OssUri(at.bucket, prefix) for prefix in page.prefix_list]
+        for page in self._pages(address, delimiter="/"):
+            objects += [_info(address.bucket, item) for item in page.object_list]
+            prefixes += [OssUri(address.bucket, prefix) for prefix in page.prefix_list]
         return objects, prefixes
 
     def find(self, uri: str | OssUri) -> Iterator[ObjectInfo]:
         """Yield the objects whose keys fit a pattern with `*`, `?` and `[…]`; `*` stands for `/` too."""
-        at = object_uri("uri", uri)
-        patterns = Patterns((at.key,))
-        found = self.list_objects(OssUri(at.bucket, fixed_prefix(at.key)))
-        return (info for info in found if patterns.match(info.uri.key))
+        address = object_uri("uri", uri)
+        patterns = Patterns((address.key,))
+        objects = self.list_objects(OssUri(address.bucket, fixed_prefix(address.key)))
+        return (info for info in objects if patterns.match(info.uri.key))
 
     def versions(self, uri: str | OssUri) -> Iterator[VersionInfo]:
         """Yield every version of the objects whose keys begin with the address's key; of one page newest first."""
-        at = prefix_uri(uri)
-        bucket = self.bucket(at.bucket)
+        address = prefix_uri(uri)
+        bucket = self.bucket(address.bucket)
 
         def page(markers: tuple[str, str] | None) -> tuple[list[VersionInfo], tuple[str, str] | None]:
             key, version = markers or ("", "")
             listing = partial(
-                bucket.list_object_versions, at.key, key_marker=key, versionid_marker=version, max_keys=1000
+                bucket.list_object_versions, address.key, key_marker=key, versionid_marker=version, max_keys=1000
             )
-            listed = self.call_for("ListObjectVersions", at, listing)
+            listed = self.call_for("ListObjectVersions", address, listing)
             following = (listed.next_key_marker, listed.next_versionid_marker) if listed.is_truncated else None
-            return [_version(at.bucket, item) for item in [*listed.versions, *listed.delete_marker]], following
+            return [_version(address.bucket, item) for item in [*listed.versions, *listed.delete_marker]], following
 
         return chained_pages(page)
 
@@ -103,23 +103,23 @@ class OssListings(OssCalls):
         """
         prefix = object_uri("uri", uri).folder
         patterns = Patterns(tuple(include), tuple(exclude))
-        found = (info.uri for info in self.list_objects(prefix) if patterns.match(info.uri.key[len(prefix.key) :]))
-        return self.delete_many(found)
+        uris = (info.uri for info in self.list_objects(prefix) if patterns.match(info.uri.key[len(prefix.key) :]))
+        return self.delete_many(uris)
 
-    def _pages(self, at: OssUri, *, delimiter: str = "", start_after: str = "") -> Iterator[Any]:
+    def _pages(self, address: OssUri, *, delimiter: str = "", start_after: str = "") -> Iterator[Any]:
         """Yield pages; the next one is asked for while one is read."""
-        bucket = self.bucket(at.bucket)
+        bucket = self.bucket(address.bucket)
 
         def fetch(token: str) -> Any:
             listing = partial(
                 bucket.list_objects_v2,
-                at.key,
+                address.key,
                 delimiter,
                 continuation_token=token,
                 start_after=start_after,
                 max_keys=1000,
             )
-            return self.call_for("ListObjectsV2", at, listing)
+            return self.call_for("ListObjectsV2", address, listing)
 
         page = fetch("")
         if not page.is_truncated:

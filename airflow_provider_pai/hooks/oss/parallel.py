@@ -1,4 +1,4 @@
-"""The same work on many things at a time."""
+"""Parallel work: one function on many items, a few threads at a time."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Objects as streams of unknown length: written in parts as bytes come, read block by block across lost connections."""
+"""Streams of unknown length: written in parts as bytes come, read block by block across lost connections."""
 
 from __future__ import annotations
 
@@ -118,7 +118,7 @@ class ObjectWriter:
             raise PaiTransferError(f"{self._to} has CRC64 {answer.crc}, written was {crc}")
 
 
-def read_blocks(oss: OssCalls, at: OssUri) -> Iterator[bytes]:
+def read_blocks(oss: OssCalls, source: OssUri) -> Iterator[bytes]:
     """Yield an object's bytes; a connection that is lost goes on where it broke, with the same object.
 
     :raises PaiTransferError: the object was replaced meanwhile, or what came is not what OSS has.
@@ -126,11 +126,11 @@ def read_blocks(oss: OssCalls, at: OssUri) -> Iterator[bytes]:
     etag, done, crc, expected, size = "", 0, 0, None, -1
     give_up = oss.clock.monotonic() + oss.retry_seconds
     while done != size:
-        answer = oss.call_for("GetObject", at, partial(_open, oss, at, etag, done))
+        answer = oss.call_for("GetObject", source, partial(_open, oss, source, etag, done))
         if not etag:
             etag, expected, size = answer.etag, answer.server_crc, int(answer.content_length)
         try:
-            for block in blocks(answer, f"GetObject {at}"):
+            for block in blocks(answer, f"GetObject {source}"):
                 crc, done = crc_of(block, crc), done + len(block)
                 yield block
                 give_up = oss.clock.monotonic() + oss.retry_seconds
@@ -140,12 +140,12 @@ def read_blocks(oss: OssCalls, at: OssUri) -> Iterator[bytes]:
             oss.log.info("%s; going on behind %d bytes", error, done)
             oss.clock.sleep(random.uniform(0.05, 0.5))  # noqa: S311 - jitter
     if expected is not None and crc != expected:
-        raise PaiTransferError(f"{at}: what came has CRC64 {crc}, OSS says {expected}")
+        raise PaiTransferError(f"{source}: what came has CRC64 {crc}, OSS says {expected}")
 
 
-def _open(oss: OssCalls, at: OssUri, etag: str, start: int) -> Any:
-    bucket, span = oss.bucket(at.bucket), (start, None) if start else None
+def _open(oss: OssCalls, source: OssUri, etag: str, start: int) -> Any:
+    bucket, span = oss.bucket(source.bucket), (start, None) if start else None
     try:
-        return bucket.get_object(at.key, byte_range=span, headers={"If-Match": f'"{etag}"'} if etag else {})
+        return bucket.get_object(source.key, byte_range=span, headers={"If-Match": f'"{etag}"'} if etag else {})
     except sdk().exceptions.PreconditionFailed as error:
-        raise PaiTransferError(f"{at} was replaced while it was read, it had ETag {etag}") from error
+        raise PaiTransferError(f"{source} was replaced while it was read, it had ETag {etag}") from error

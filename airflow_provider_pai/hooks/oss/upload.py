@@ -1,4 +1,4 @@
-"""A file up: in parts, side by side, each checked by its CRC64; the object is there when all of it is.
+"""Uploads of files: in parts, side by side, each checked by its CRC64; the object is there when all of it is.
 
 Rules followed: MultipartUpload.
 """
@@ -193,10 +193,10 @@ class _Upload:
         return range(1, -(-self.source.size // self.part_size) + 1)
 
     def _begin(self) -> None:
-        found = checkpoints.load(self.checkpoint, self._identity())
-        if found:
-            self.upload_id = found["upload_id"]
-            self.parts = {int(number): (etag, crc) for number, (etag, crc) in found["parts"].items()}
+        saved = checkpoints.load(self.checkpoint, self._identity())
+        if saved:
+            self.upload_id = saved["upload_id"]
+            self.parts = {int(number): (etag, crc) for number, (etag, crc) in saved["parts"].items()}
             self.oss.log.info("%s: going on behind %d parts that are there", self.to, len(self.parts))
             return
         headers = {name: value for name, value in self.headers.items() if name != FORBID_OVERWRITE}
