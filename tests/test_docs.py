@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -44,9 +45,19 @@ def test_every_error_is_described(name):
     assert f"`{name}`" in DOCS
 
 
-def test_every_file_named_in_the_documentation_is_there():
-    import re
+PAGES = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").glob("*.md"))]
 
-    for path in [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]:
-        for target in re.findall(r"\]\(([^)#:]+)\)", path.read_text()):
+
+def test_every_file_named_in_the_documentation_is_there():
+    for path in PAGES:
+        for target in re.findall(r"\]\(([^)#:]+)[^):]*\)", path.read_text()):
             assert (path.parent / target).exists(), f"{path.name}: {target}"
+
+
+def test_every_make_target_named_in_the_documentation_is_there():
+    targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    named = {
+        target for path in PAGES for target in re.findall(r"(?:`|^    )make ([a-z-]+)", path.read_text(), re.MULTILINE)
+    }
+    assert named <= targets
+    assert {"demo", "test", "test-fast", "test-all"} <= named
