@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import time
 from abc import abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, ClassVar, NoReturn, TypeVar
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
-from airflow.providers.common.compat.sdk import Stats, conf
+from airflow.providers.common.compat.sdk import Stats
 
 from airflow_provider_pai.exceptions import PaiError, PaiNotFoundError, PaiTimeoutError, PaiTransientError
 from airflow_provider_pai.hooks.waiting import LogCopy
 from airflow_provider_pai.identity import Decision, TaggedJob, TaskIdentity, decide
 from airflow_provider_pai.links import PaiLink
-from airflow_provider_pai.operators.base import PaiOperator, deadline_of
+from airflow_provider_pai.operators.base import deadline_of
+from airflow_provider_pai.operators.deferring import DeferringOperator
 from airflow_provider_pai.remote import DEFAULT_POLL_INTERVAL, Json, RemoteJob
 from airflow_provider_pai.states import Verdict
 from airflow_provider_pai.triggers.job import PaiJobTrigger
@@ -36,10 +35,9 @@ _KILL_LOOK_SECONDS = 3.0
 JobHookT = TypeVar("JobHookT", bound="JobHook")
 
 
-class PaiJobOperator(PaiOperator[JobHookT]):
+class PaiJobOperator(DeferringOperator[JobHookT]):
     """Base of the operators that run a job: exactly one, whatever happens to the worker.
 
-    :param deferrable: wait in the triggerer.
     :param poll_interval: seconds between two looks at the job.
     :param cancel_on_kill: stop the job when the task is killed, marked, cleared or timed out.
     :param log_interval: seconds between two looks at the job's own log, which is copied into the task's; 0: it is not.
@@ -50,20 +48,17 @@ class PaiJobOperator(PaiOperator[JobHookT]):
     def __init__(
         self,
         *,
-        deferrable: bool = conf.getboolean("operators", "default_deferrable", fallback=False),
         poll_interval: float = DEFAULT_POLL_INTERVAL,
         cancel_on_kill: bool = True,
         log_interval: float = 30.0,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        self.deferrable = deferrable
         self.poll_interval = poll_interval
         self.cancel_on_kill = cancel_on_kill
         self.log_interval = log_interval
         self._job_id: str | None = None
-        self._sought: TaskIdentity | None = None
-        self._killed = False
+        self._submitting: TaskIdentity | None = None
 
     @abstractmethod
     def build(self, context: Any, identity: TaskIdentity, generation: int) -> Json:
@@ -76,40 +71,56 @@ class PaiJobOperator(PaiOperator[JobHookT]):
     def result(self, context: Any, identity: TaskIdentity, generation: int, job: RemoteJob) -> Any:
         """Return the XCom of a job that has succeeded, and write its ledger rows."""
 
-    def pre_execute(self, context: Any) -> None:
-        """Let `on_kill` find the job of a task that resumes: 2.11 times it out before `execute_complete`."""
-        super().pre_execute(context)
-        if getattr(context["ti"], "next_method", None):
-            self._sought = self.identity(context)
+    def begin(self, context: Any) -> str:
+        """Find this task's job or submit it; return its id."""
+        job_id = self._find_or_submit(context, self.identity(context))
+        self._remember(context, job_id)
+        return job_id
 
-    def execute(self, context: Any) -> Any:
-        """Find this task's job or submit it, then wait for it."""
-        with self._leaving(context):
-            job_id = self._find_or_submit(context, self.identity(context))
-            self._remember(context, job_id)
-            job = self._wait(context, self.hook.get(job_id))
-        return self.finish(context, job)
+    def look(self, job_id: str) -> RemoteJob | None:
+        """Return the job if it has ended already."""
+        job = self.hook.get(job_id)
+        if not self.hook.states.is_final(job.status):
+            self.log.info("%s %s is %s; waiting in the triggerer", self.hook.states.kind, job_id, job.status)
+            return None
+        copy = LogCopy(self.hook, job_id, self.log_interval)
+        if copy.due():
+            copy.look()
+        return job
 
-    def execute_complete(self, context: Any, event: Mapping[str, Any]) -> Any:
-        """Go on where the trigger left off."""
+    def trigger(self, context: Any, job_id: str) -> PaiJobTrigger:
+        """Return what waits for the job."""
+        identity = self.identity(context)
+        return PaiJobTrigger(
+            hook_path=self.hook_path,
+            hook_arguments=self.hook_arguments,
+            job_id=job_id,
+            poll_interval=self.poll_interval,
+            deadline=deadline_of(identity.started, self.execution_timeout),
+            cancel_on_kill=self.cancel_on_kill,
+            log_interval=self.log_interval,
+            deferred_at=self.clock.utc().isoformat(),
+            task=identity.origin,
+        )
+
+    def wait_here(self, context: Any, job_id: str) -> RemoteJob:
+        """Wait until the job has ended."""
+        return self.hook.wait(job_id, poll_interval=self.poll_interval, log_interval=self.log_interval)
+
+    def outcome(self, context: Any, event: Mapping[str, Any]) -> RemoteJob:
+        """Return the job that has ended.
+
+        :raises PaiTimeoutError: `execution_timeout` has passed.
+        """
         self._job_id = event["job_id"]
         if "job" in event:
-            return self.finish(context, RemoteJob(**event["job"]))
-        with self._leaving(context):
-            job = self.hook.get(self._job_id)  # what the trigger met, the worker meets too, as a typed error
-            if event.get("timed_out"):
-                raise PaiTimeoutError(f"{job.job_id} was {job.status} when execution_timeout passed")
-            if not self.hook.states.is_final(job.status):
-                raise PaiError(event["error"])
-        return self.finish(context, job)
-
-    def resume_execution(self, next_method: str, next_kwargs: dict[str, Any] | None, context: Any) -> Any:
-        """Stop the job before a failure of the trigger itself fails the last try: its event has lost the job's id."""
-        if next_method == "__fail__":
-            jobs = self.hook.find(self.identity(context))
-            self._job_id = decide(jobs, self.identity(context).cycle, self.hook.states).job_id
-            self._leave(context)
-        return super().resume_execution(next_method, next_kwargs, context)
+            return RemoteJob(**event["job"])
+        job = self.hook.get(event["job_id"])  # what the trigger met, the worker meets too, as a typed error
+        if event.get("timed_out"):
+            raise PaiTimeoutError(f"{job.job_id} was {job.status} when execution_timeout passed")
+        if not self.hook.states.is_final(job.status):
+            raise PaiError(event["error"])
+        return job
 
     def finish(self, context: Any, job: RemoteJob) -> Any:
         """Turn a job that has ended into the task's result: the one end of every path.
@@ -123,30 +134,25 @@ class PaiJobOperator(PaiOperator[JobHookT]):
         generation = job.tagged.generation if job.tagged else 1
         return self.result(context, self.identity(context), generation, job)
 
-    def on_kill(self) -> None:
-        """Ask for the stop; Airflow 3 gives five seconds, in which the task goes on where it was interrupted."""
-        self._killed = True
-        self.hook.retry_seconds = 3
-        self._stop()
-
-    def _stop(self) -> None:
-        """Ask for the stop of what this process waits for, or of jobs whose id it has not."""
+    def give_up(self, why: str) -> None:
+        """Ask for the job's stop; of one whose id is not known, too."""
         if not self.cancel_on_kill:
             return
-        for job_id in [self._job_id] if self._job_id else self._found():
-            self.log.info("Stopping %s %s", self.hook.states.kind, job_id)
+        for job_id in [self._job_id] if self._job_id else self._begun():
+            self.log.info("Stopping %s %s: %s", self.hook.states.kind, job_id, why)
             self.hook.request_stop(job_id)
             Stats.incr("pai.job.stopped", tags={"service": self.hook.service})
 
-    def _found(self) -> list[str]:
+    def _begun(self) -> list[str]:
         """Return the jobs of a submit that is under way, whose answer may come too late, or of a task that resumes."""
-        end = time.monotonic() + _KILL_LOOK_SECONDS
-        while self._sought is not None:
-            decision = decide(self.hook.find(self._sought), self._sought.cycle, self.hook.states)
-            jobs = [*filter(None, [decision.job_id]), *decision.stop]
-            if jobs or time.monotonic() > end:
-                return jobs
-            time.sleep(0.3)
+        identity = self.identity(self._resumed) if self._resumed else self._submitting
+        end = self.clock.monotonic() + _KILL_LOOK_SECONDS
+        while identity is not None:
+            decision = decide(self.hook.find(identity), identity.cycle, self.hook.states)
+            job_ids = [*filter(None, [decision.job_id]), *decision.stop]
+            if job_ids or self.clock.monotonic() > end:
+                return job_ids
+            self.clock.sleep(0.3)
         return []
 
     def _find_or_submit(self, context: Any, identity: TaskIdentity) -> str:
@@ -164,8 +170,7 @@ class PaiJobOperator(PaiOperator[JobHookT]):
         body = self.build(context, identity, decision.generation)
         self._job_id = job_id = self._submit(context, body, identity, decision)
         Stats.incr("pai.job.submitted", tags={"service": hook.service})
-        if self._killed:
-            self._stop()
+        self.heed_kill()
         decision = decide(self._jobs(identity, job_id), identity.cycle, hook.states)
         self._stop_all(decision.stop)
         return decision.job_id or job_id
@@ -189,7 +194,7 @@ class PaiJobOperator(PaiOperator[JobHookT]):
         since = self._stored(context).get("submitting_since")
         if since is None:
             return 0.0
-        return SETTLE_SECONDS - (datetime.now(UTC) - datetime.fromisoformat(since)).total_seconds()
+        return SETTLE_SECONDS - (self.clock.utc() - datetime.fromisoformat(since)).total_seconds()
 
     def _submit(self, context: Any, body: Json, identity: TaskIdentity, planned: Decision) -> str:
         """Submit; where no answer came, look for the job before it is submitted again.
@@ -197,30 +202,30 @@ class PaiJobOperator(PaiOperator[JobHookT]):
         :raises PaiError: the task was killed before.
         """
         lost: PaiError = PaiError("the task was killed before its submit")
-        self._sought = identity
+        self._submitting = identity
         for _ in range(_SUBMIT_ATTEMPTS):
             if self._killed:
                 break
-            self._store(context, {"submitting_since": datetime.now(UTC).isoformat()})
+            self._store(context, {"submitting_since": self.clock.utc().isoformat()})
             try:
                 return self.hook.submit(body)
             except PaiTransientError as error:
                 lost = error
             self.log.warning("No answer to the submit, looking whether it was carried out: %s", lost)
-            found = self._look_for(identity, planned, SETTLE_SECONDS)
-            if found is not planned:
-                return str(found.job_id or found.ended)
+            decision = self._look_for(identity, planned, SETTLE_SECONDS)
+            if decision is not planned:
+                return str(decision.job_id or decision.ended)
         raise lost
 
     def _look_for(self, identity: TaskIdentity, planned: Decision, seconds: float) -> Decision:
         """Look for a job of the planned generation until lists must show it; return the plan where there is none."""
-        end = time.monotonic() + seconds
-        while time.monotonic() < end:
+        end = self.clock.monotonic() + seconds
+        while self.clock.monotonic() < end:
             decision = decide(self._jobs(identity), identity.cycle, self.hook.states)
             # A later generation than planned: the job is there and has ended.
             if (decision.generation, decision.job_id is not None) > (planned.generation, False):
                 return decision
-            time.sleep(min(1.0, self.poll_interval))
+            self.clock.sleep(min(1.0, self.poll_interval))
         return planned
 
     def _stop_all(self, job_ids: Sequence[str]) -> None:
@@ -241,47 +246,3 @@ class PaiJobOperator(PaiOperator[JobHookT]):
     def _stored(self, context: Any) -> Json:
         store = context.get("task_state_store")
         return (store.get(STATE_KEY) if store is not None else None) or {}
-
-    def _wait(self, context: Any, job: RemoteJob) -> RemoteJob:
-        """Return the job once it has ended; a deferrable operator hands it to the triggerer."""
-        hook = self.hook
-        if hook.states.is_final(job.status):
-            copy = LogCopy(hook, job.job_id, self.log_interval)
-            if copy.due():
-                copy.look()
-            return job
-        if self.deferrable:
-            self._defer(context, job)
-        return hook.wait(job.job_id, poll_interval=self.poll_interval, log_interval=self.log_interval)
-
-    def _defer(self, context: Any, job: RemoteJob) -> NoReturn:
-        identity = self.identity(context)
-        self.log.info("%s %s is %s; waiting in the triggerer", self.hook.states.kind, job.job_id, job.status)
-        self.defer(
-            trigger=PaiJobTrigger(
-                hook_path=self.hook_path,
-                hook_arguments=self.hook_arguments,
-                job_id=job.job_id,
-                poll_interval=self.poll_interval,
-                deadline=deadline_of(identity.started, self.execution_timeout),
-                cancel_on_kill=self.cancel_on_kill,
-                log_interval=self.log_interval,
-                deferred_at=datetime.now(UTC).isoformat(),
-                task=identity.origin,
-            ),
-            method_name="execute_complete",
-        )
-
-    @contextmanager
-    def _leaving(self, context: Any) -> Iterator[None]:
-        """Let no failure leave a job that no later try will take over."""
-        try:
-            yield
-        except Exception:
-            self._leave(context)
-            raise
-
-    def _leave(self, context: Any) -> None:
-        """Stop the job if this is the last try."""
-        if context["ti"].try_number > context["ti"].max_tries:
-            self._stop()

@@ -28,6 +28,13 @@ class Driver(Protocol):
         """
         ...
 
+    def kill(self, why: str, seconds: float) -> None:
+        """End what is carried through, at once; it can be called in the middle of a tick.
+
+        :param seconds: how long it may take.
+        """
+        ...
+
 
 def drive(driver: Driver, log: Any, clock: Clock = SYSTEM_CLOCK) -> Json:
     """Go on until the end, and return it."""

@@ -25,6 +25,7 @@ from airflow_provider_pai.exceptions import PaiApiError, PaiConflictError, PaiMe
 from airflow_provider_pai.hooks.oss import OssHook
 from airflow_provider_pai.metrics.look import Lookout
 from airflow_provider_pai.remote import Json
+from airflow_provider_pai.rollouts.approval import gate_of
 from airflow_provider_pai.rollouts.changes import Changes, withdraw_candidate
 from airflow_provider_pai.rollouts.driver import Tick
 from airflow_provider_pai.rollouts.lease import DEFAULT_TTL, Holder, Lease, LeaseLostError
@@ -44,7 +45,8 @@ class RolloutDriver:
     """One process's hand on a rollout; nothing is lost when it dies.
 
     :param eas: the hook; its connection serves all others.
-    :param gate: tells whether a person lets the candidate rise to 100 %: `open`, `waiting` or `refused`.
+    :param gate: tells whether a person lets the candidate rise to 100 %: `open`, `waiting` or `refused`; None: the
+        task that the rollout names.
     :param lookout: what asks the services; None: what the rollout declares.
     """
 
@@ -53,14 +55,14 @@ class RolloutDriver:
         spec: RolloutSpec,
         eas: EasHook,
         log: Any,
-        gate: Gate = lambda: "open",
+        gate: Gate | None = None,
         clock: Clock = SYSTEM_CLOCK,
         lookout: Lookout | None = None,
     ) -> None:
         self._spec = spec
         self._eas = eas
         self._log = log
-        self._gate = gate
+        self._gate = gate or gate_of(spec.holder.name._asdict(), spec.goal.approval)
         self._clock = clock
         self._handed_lookout = lookout
         self._changes = Changes(eas, log)

@@ -104,9 +104,10 @@ class ShadowDriver:
             take_down(self._eas, self._spec.source, self._spec.shadow)
             return Tick(end=self._end)
 
-    def kill(self) -> None:
-        """Take everything down, whatever the run was doing."""
+    def kill(self, why: str, seconds: float) -> None:
+        """Take everything down, whatever the run was doing; that takes no time."""
         with self._turn:
+            self._log.info("Taking %s down: %s", self._spec.shadow, why)
             self._killed = True
             take_down(self._eas, self._spec.source, self._spec.shadow)
 

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import asyncio
 from abc import abstractmethod
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from airflow_provider_pai.remote import Json
-from airflow_provider_pai.rollouts.approval import gate_of
 from airflow_provider_pai.rollouts.driver import Driver
 from airflow_provider_pai.triggers.eas import EasTrigger
 
@@ -25,7 +24,7 @@ class DriverTrigger(EasTrigger):
 
     def __init__(self, *, hook_arguments: Json, task: Json) -> None:
         super().__init__(hook_arguments=hook_arguments, poll_interval=1.0, task=task)
-        self._driver: Any = None
+        self._driver: Driver | None = None
 
     def make_hook(self) -> EasHook:
         """Build the hook."""
@@ -37,7 +36,7 @@ class DriverTrigger(EasTrigger):
     def make_driver(self, hook: EasHook) -> Driver:
         """Build the driver."""
 
-    def driver(self, hook: EasHook) -> Any:
+    def driver(self, hook: EasHook) -> Driver:
         """Return the driver, which is built once."""
         self._driver = self._driver or self.make_driver(hook)
         return self._driver
@@ -50,6 +49,10 @@ class DriverTrigger(EasTrigger):
             if tick.end is not None:
                 return {"end": tick.end}
             await asyncio.sleep(tick.pause)
+
+    def end(self, hook: EasHook) -> None:
+        """End what it carries through."""
+        self.driver(hook).kill("the task was ended by hand", self.kill_seconds)
 
 
 class CanaryTrigger(DriverTrigger):
@@ -74,13 +77,7 @@ class CanaryTrigger(DriverTrigger):
         from airflow_provider_pai.rollouts.rollout import RolloutDriver
         from airflow_provider_pai.rollouts.spec import RolloutSpec
 
-        spec = RolloutSpec.from_dict(self.rollout)
-        return RolloutDriver(spec, hook, self.log, gate_of(self.task_key, spec.goal.approval))
-
-    def end(self, hook: EasHook) -> None:
-        """Take the candidate out of the traffic."""
-        self.log.info("The task was ended: taking the candidate's traffic away")
-        self.driver(hook).kill("the task was ended by hand", self.kill_seconds)
+        return RolloutDriver(RolloutSpec.from_dict(self.rollout), hook, self.log)
 
 
 class ShadowTrigger(DriverTrigger):
@@ -102,8 +99,3 @@ class ShadowTrigger(DriverTrigger):
         from airflow_provider_pai.rollouts.shadow import ShadowDriver, ShadowSpec
 
         return ShadowDriver(ShadowSpec(**self.shadow), hook, self.log)
-
-    def end(self, hook: EasHook) -> None:
-        """Take everything down."""
-        self.log.info("The task was ended: taking %s down", self.shadow["shadow"])
-        self.driver(hook).kill()

@@ -220,13 +220,13 @@ def test_a_last_try_that_fails_after_its_submit_stops_the_job(task, pai, monkeyp
 
 def test_a_last_try_that_meets_the_triggers_error_stops_the_job(task, pai, monkeypatch):
     run = last_try(task(command="sleep 60", deferrable=True))
-    defer = DlcSubmitJobOperator._defer
+    trigger = DlcSubmitJobOperator.trigger
 
-    def forbid(self, context, job):
+    def forbid(self, context, job_id):
         pai.account.faults.add(match="api (GetJob|ListJobs)", status=403, code="Forbidden.RAM")
-        defer(self, context, job)
+        return trigger(self, context, job_id)
 
-    monkeypatch.setattr(DlcSubmitJobOperator, "_defer", forbid)
+    monkeypatch.setattr(DlcSubmitJobOperator, "trigger", forbid)
     with pytest.raises(PaiPermissionError):
         run.run()
     pai.account.faults.clear()

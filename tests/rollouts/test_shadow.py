@@ -164,7 +164,7 @@ def test_a_time_out_takes_it_down(eas):
 def test_a_kill_takes_it_down_and_the_next_tick_makes_nothing_anew(eas):
     driver = driver_of(eas)
     until_copied(eas, driver)
-    driver.kill()
+    driver.kill("ended by hand", 4)
     with pytest.raises(PaiError, match="the shadow run was ended"):
         driver.tick()
     assert nothing_left(eas)

@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any, NoReturn
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any, ClassVar
 
-from airflow.providers.common.compat.sdk import conf
-
-from airflow_provider_pai.exceptions import PaiError, PaiTimeoutError
+from airflow_provider_pai.exceptions import PaiError, PaiJobFailedError, PaiTimeoutError
 from airflow_provider_pai.hooks.eas.goals import Undo, Until
 from airflow_provider_pai.inputs import seconds
 from airflow_provider_pai.links import EasServiceLink
 from airflow_provider_pai.operators.base import PaiOperator, deadline_of
+from airflow_provider_pai.operators.deferring import DeferringOperator
 from airflow_provider_pai.remote import DEFAULT_POLL_INTERVAL, Json, RemoteJob
 from airflow_provider_pai.states import Verdict
 from airflow_provider_pai.triggers.eas import EasServiceTrigger
@@ -36,120 +34,119 @@ class EasOperator(PaiOperator["EasHook"]):
         return EasHook
 
 
-class WaitingOperator(EasOperator):
-    """Base of the operators that wait for a service.
+class WaitingOperator(DeferringOperator["EasHook"], EasOperator):
+    """Base of the operators that change a service and wait for it.
 
-    :param deferrable: wait in the triggerer.
     :param poll_interval: seconds between two looks at the service.
     :param wait_timeout: seconds after which the wait is given up; `execution_timeout` may end it sooner.
     """
 
     operator_extra_links = (EasServiceLink(),)
     template_fields: Sequence[str] = ("wait_timeout",)
+    awaited: ClassVar[str] = "ready"
+    """What the service is to become, as `Until` names it."""
 
     def __init__(
         self,
         *,
-        deferrable: bool = conf.getboolean("operators", "default_deferrable", fallback=False),
         poll_interval: float = DEFAULT_POLL_INTERVAL,
         wait_timeout: float | str = 1800.0,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        self.deferrable = deferrable
         self.poll_interval = poll_interval
         self.wait_timeout = wait_timeout
-        self._kill: tuple[str, Undo] | None = None
-        self._killed = False
+        self._begun: tuple[str, Undo] | None = None
+
+    @abstractmethod
+    def change(self, context: Any) -> str:
+        """Check the input and ask for the change; return the service's name."""
+
+    @property
+    def goal(self) -> Until:
+        """Return what the service is to become."""
+        return Until(state=self.awaited)
+
+    def begun(self, context: Any) -> tuple[str, Undo] | None:
+        """Return the service that this task has changed, and the way back, as labels tell; by default there is none."""
+        return None
+
+    def begin(self, context: Any) -> str:
+        """Change the service, and keep the link to its page."""
+        name = self.change(context)
+        EasServiceLink.persist(context, self.hook.console_url(name))
+        return name
+
+    def look(self, name: str) -> RemoteJob | None:
+        """Return the service if it is what it was to become already."""
+        service = self.hook.get(name)
+        if self.goal.is_over(service):
+            return self._as_awaited(service)
+        self.log.info("Waiting in the triggerer until service %s is %s", name, self.goal.state)
+        return None
+
+    def trigger(self, context: Any, name: str) -> EasServiceTrigger:
+        """Return what waits for the service."""
+        return EasServiceTrigger(
+            hook_arguments=self.hook_arguments,
+            poll_interval=self.poll_interval,
+            deadline=self._deadline(context).isoformat(),
+            task=self.identity(context).origin,
+            service=name,
+            goal=self.goal.to_dict(),
+            undo=self._begun[1].to_dict() if self._begun else None,
+        )
+
+    def wait_here(self, context: Any, name: str) -> RemoteJob:
+        """Wait until the service is what it was to become."""
+        deadline, is_over = self._deadline(context), self.goal.is_over
+        return self._as_awaited(
+            self.hook.wait(name, poll_interval=self.poll_interval, deadline=deadline, until=is_over)
+        )
+
+    def outcome(self, context: Any, event: Mapping[str, Any]) -> RemoteJob:
+        """Return the service that is what it was to become.
+
+        :raises PaiTimeoutError: it is not, and the deadline has passed.
+        """
+        if "job" in event:
+            return self._as_awaited(RemoteJob(**event["job"]))
+        name = event["job_id"]
+        self.hook.get(name)  # what the trigger met, the worker meets too, as a typed error
+        if event.get("timed_out"):
+            wanted = f"not {self.goal.state}"
+            text = f"{self.hook.states.kind} {name} was {event['status']} when its deadline passed, {wanted}"
+            raise PaiTimeoutError(text)
+        raise PaiError(event["error"])
 
     @abstractmethod
     def finish(self, context: Any, service: RemoteJob) -> Json:
         """Turn what was waited for into the XCom: the one end of every path."""
 
-    def undo_of(self, context: Any, name: str) -> Undo | None:
-        """Return how to undo what this task has begun; by default nothing is."""
-        return None
+    def gives_up(self, context: Any, error: BaseException) -> bool:
+        """Tell whether nobody goes on: with what has failed, or was waited for in vain, no later try does either."""
+        return isinstance(error, PaiJobFailedError | PaiTimeoutError) or super().gives_up(context, error)
 
-    def wait(self, context: Any, name: str, goal: Until) -> Json:
-        """Wait until the service is what it was to become, here or in the triggerer, then finish."""
-        hook = self.hook
-        EasServiceLink.persist(context, hook.console_url(name))
-        undo = self.undo_of(context, name)
-        self._kill = (name, undo) if undo else None
-        service = hook.get(name)
-        if not goal.is_over(service):
-            deadline = self._deadline(context)
-            if self.deferrable:
-                self._defer(context, name, goal, undo, deadline)
-            try:
-                with self.leaving(context, name):
-                    service = hook.wait(name, poll_interval=self.poll_interval, deadline=deadline, until=goal.is_over)
-            except PaiTimeoutError as error:
-                self.give_up(context, name, error)
-        return self._end(context, goal, service)
+    def give_up(self, why: str) -> None:
+        """Undo what was begun."""
+        if self._resumed is not None:
+            self._begun = self.begun(self._resumed)
+        if self._begun is not None:
+            name, undo = self._begun
+            undo.carry_out(self.hook, name)
 
-    def execute_complete(self, context: Any, event: Mapping[str, Any], goal: Mapping[str, Any]) -> Json:
-        """Go on where the trigger left off."""
-        name = event["job_id"]
-        if "job" in event:
-            return self._end(context, Until(**goal), RemoteJob(**event["job"]))
-        self.hook.get(name)  # what the trigger met, the worker meets too, as a typed error
-        if event.get("timed_out"):
-            text = f"{self.hook.states.kind} {name} was {event['status']} when its deadline passed, not {goal['state']}"
-            self.give_up(context, name, PaiTimeoutError(text))
-        with self.leaving(context, name):
-            raise PaiError(event["error"])
+    def _as_awaited(self, service: RemoteJob) -> RemoteJob:
+        """Return the service.
 
-    def give_up(self, context: Any, name: str, error: PaiError) -> NoReturn:
-        """Undo what was begun and raise the error.
-
-        :raises PaiError: always.
+        :raises PaiJobFailedError: it has become something else, with the last lines of its logs.
         """
-        undo = self.undo_of(context, name)
-        if undo is not None:
-            undo.carry_out(self.hook, name)
-        raise error
-
-    @contextmanager
-    def leaving(self, context: Any, name: str) -> Iterator[None]:
-        """Let no failure leave a change that no later try goes on with."""
-        try:
-            yield
-        except Exception:
-            last = context["ti"].try_number > context["ti"].max_tries
-            if last and (undo := self.undo_of(context, name)):
-                undo.carry_out(self.hook, name)
-            raise
-
-    def on_kill(self) -> None:
-        """Undo what was begun; Airflow 3 gives five seconds."""
-        self._killed = True
-        if self._kill is not None:
-            name, undo = self._kill
-            self.hook.retry_seconds = 3
-            undo.carry_out(self.hook, name)
-
-    def _end(self, context: Any, goal: Until, service: RemoteJob) -> Json:
-        if goal.judge(service) is not Verdict.SUCCEEDED:
-            self.give_up(context, service.job_id, self.hook.failure(service))
-        return self.finish(context, service)
+        if self.goal.judge(service) is not Verdict.SUCCEEDED:
+            raise self.hook.failure(service)
+        return service
 
     def _deadline(self, context: Any) -> datetime:
         """Return when the wait ends: what `execution_timeout` and `wait_timeout` leave, both from the start."""
-        started = context["ti"].start_date or datetime.now(UTC)
-        own = started + timedelta(seconds=seconds("wait_timeout", self.wait_timeout))
+        started = context["ti"].start_date or self.clock.utc()
+        own: datetime = started + timedelta(seconds=seconds("wait_timeout", self.wait_timeout))
         framework = deadline_of(started, self.execution_timeout)
         return min(own, datetime.fromisoformat(framework)) if framework else own
-
-    def _defer(self, context: Any, name: str, goal: Until, undo: Undo | None, deadline: datetime) -> None:
-        self.log.info("Waiting in the triggerer until service %s is %s", name, goal.state)
-        trigger = EasServiceTrigger(
-            hook_arguments=self.hook_arguments,
-            poll_interval=self.poll_interval,
-            deadline=deadline.isoformat(),
-            task=self.identity(context).origin,
-            service=name,
-            goal=goal.to_dict(),
-            undo=undo.to_dict() if undo else None,
-        )
-        self.defer(trigger=trigger, method_name="execute_complete", kwargs={"goal": goal.to_dict()})

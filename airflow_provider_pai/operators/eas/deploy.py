@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import hashlib
 import json
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from airflow_provider_pai.exceptions import PaiConfigError, PaiConflictError, PaiError, PaiTransientError
+from airflow_provider_pai.exceptions import PaiConfigError, PaiConflictError, PaiTransientError
 from airflow_provider_pai.hooks.eas.goals import Undo, Until
 from airflow_provider_pai.identity import TaskIdentity
 from airflow_provider_pai.inputs import one_of, seconds
 from airflow_provider_pai.labels import Deployment, Key, ServedModel
 from airflow_provider_pai.ledger import Event, EventKind
+from airflow_provider_pai.operators.deferring import first_line
 from airflow_provider_pai.operators.eas.base import WaitingOperator
 from airflow_provider_pai.operators.eas.spec import ServiceOperator, artifact_labels, checked_name
 from airflow_provider_pai.remote import Json, RemoteJob
@@ -55,7 +55,6 @@ class EasDeployServiceOperator(WaitingOperator, ServiceOperator):
     template_fields: Sequence[str] = (
         "service_name",
         "group",
-        "wait_timeout",
     )
 
     def __init__(
@@ -66,19 +65,12 @@ class EasDeployServiceOperator(WaitingOperator, ServiceOperator):
         self.group = group
         self.on_failure = on_failure
 
-    def execute(self, context: Any) -> Json:
-        """Check everything, create or update, wait."""
-        identity = self.identity(context)
+    def change(self, context: Any) -> str:
+        """Check everything, create or update."""
         artifact = self.checked()
         config = self.service_json(self.service_name, self.group or None, artifact.uri if artifact else None)
-        with self.leaving(context, self.service_name):
-            self._bring_up(identity, config, artifact)
-            return self.wait(context, self.service_name, Until(state="ready"))
-
-    def resume_execution(self, next_method: str, next_kwargs: dict[str, Any] | None, context: Any) -> Any:
-        """Undo before a failure of the trigger itself fails the last try."""
-        with self.leaving(context, self.service_name):
-            return super().resume_execution(next_method, next_kwargs, context)
+        self._bring_up(self.identity(context), config, artifact)
+        return self.service_name
 
     def checked(self) -> ModelArtifact | None:
         """Refuse bad input; return the verified artifact.
@@ -94,22 +86,29 @@ class EasDeployServiceOperator(WaitingOperator, ServiceOperator):
         self.service_json(self.service_name, self.group or None, "oss://unknown/" if self.artifact else None)
         return self.verified_artifact() if self.artifact else None
 
-    def undo_of(self, context: Any, name: str) -> Undo | None:
-        """Return how to undo what this task has begun, as the service's labels tell."""
+    def begun(self, context: Any) -> tuple[str, Undo] | None:
+        """Return the service and the way back, as its labels tell; None where it is another task's, or is to stay."""
         if self.on_failure != "rollback":
             return None
-        return Undo.of(self.hook.get(name).tags, self.identity(context).owner)
+        tags = self.hook.get(self.service_name).tags
+        undo, deployment = Undo.of(tags, self.identity(context).owner), Deployment.of(tags)
+        # What has become ready, and was written down, stays.
+        return (self.service_name, undo) if undo and deployment and not deployment.config_version else None
 
-    def give_up(self, context: Any, name: str, error: PaiError) -> Any:
-        """Undo, and record it."""
-        identity, undo = self.identity(context), self.undo_of(context, name)
-        if undo is not None:
-            payload = {"service": name, "reason": str(error).partition("\n")[0], "service_version": undo.version}
-            self._record(identity, EventKind.ROLLED_BACK, self.hook.get(name).tags, payload)
-        super().give_up(context, name, error)
+    def leave(self, context: Any, error: BaseException) -> None:
+        """Record what is undone, then undo it."""
+        if (self._begun or self._resumed) and (begun := self.begun(context)):
+            name, undo = begun
+            payload = {"service": name, "reason": first_line(error), "service_version": undo.version}
+            self._record(self.identity(context), EventKind.ROLLED_BACK, self.hook.get(name).tags, payload)
+        super().leave(context, error)
 
     def finish(self, context: Any, service: RemoteJob) -> Json:
-        """Write down what serves now, and return it."""
+        """Write down what serves now, and return it; what could not be written down is undone, too."""
+        with self.leaving(context):
+            return self._written_down(context, service)
+
+    def _written_down(self, context: Any, service: RemoteJob) -> Json:
         hook, identity, name = self.hook, self.identity(context), service.job_id
         deployment = Deployment.of(service.tags) or Deployment()
         before, mine = deployment.before, Undo.of(service.tags, identity.owner) is not None
@@ -147,7 +146,8 @@ class EasDeployServiceOperator(WaitingOperator, ServiceOperator):
         earlier = Deployment.of(service.tags) or Deployment()
         asked = Deployment(config=_hash(config), before=earlier.served_before(version), latest=latest)
         labels = {**identity.labels(), **asked.labels()}
-        self._kill = (name, Undo(version=asked.before, owner=identity.owner.labels()))
+        if self.on_failure == "rollback":
+            self._begun = (name, Undo(version=asked.before, owner=identity.owner.labels()))
         if service.status == EAS_GONE:
             self._create(config, {**labels, **artifact_labels(artifact)})
         elif earlier.is_for(asked.config, version=version, latest=latest):
@@ -157,8 +157,7 @@ class EasDeployServiceOperator(WaitingOperator, ServiceOperator):
             self.log.info("Updating service %s, whose version %d serves", name, version)
             hook.label(name, {**service.tags, **labels})
             hook.update(name, config, replace=True)
-        if self._killed:
-            self.on_kill()
+        self.heed_kill()
         if hook.get(name).status in hook.states.resting:
             hook.start(name)
 
@@ -174,7 +173,7 @@ class EasDeployServiceOperator(WaitingOperator, ServiceOperator):
                 if attempt + 1 == _ATTEMPTS:
                     raise
                 self.log.warning("No answer to the creation, asking again: %s", error)
-                time.sleep(min(self.poll_interval, attempt + 1.0))
+                self.clock.sleep(min(self.poll_interval, attempt + 1.0))
             except PaiConflictError:
                 if hook.get(self.service_name).tags.get(Key.TASK) != labels[Key.TASK]:
                     raise

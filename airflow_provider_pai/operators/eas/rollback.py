@@ -79,33 +79,29 @@ class EasRollbackOperator(WaitingOperator):
         self.drain = drain
         self.lease_uri = lease_uri
 
-    def execute(self, context: Any) -> Json:
-        """Choose the version, bring its service up, move the traffic."""
+    def change(self, context: Any) -> str:
+        """Choose the version and bring its service up; return what serves where it has that version already."""
         self._check()
         hook, identity = self.hook, self.identity(context)
         with self._held(identity):
             group = hook.group(self.group)
             name = self._marked(group, identity) or self._choose(group, identity)
-            if name is None:
-                return self._unchanged(group)
-            self._kill = (name, undo) if (undo := self.undo_of(context, name)) else None
-            if hook.states.judge(hook.get(name).status) is Verdict.FAILED:
+            service = hook.get(name)
+            self._begun = _way_back(name, service.tags, identity)
+            if self._begun and hook.states.judge(service.status) is Verdict.FAILED:
                 self.log.info("Starting %s", name)
                 hook.start(name)
-        return self.wait(context, name, Until(state="ready"))
+        return name
 
-    def resume_execution(self, next_method: str, next_kwargs: dict[str, Any] | None, context: Any) -> Any:
-        """Stop what was started before a failure of the trigger itself fails the last try: its name is lost."""
-        if next_method == "__fail__" and (name := self._marked(self.hook.group(self.group), self.identity(context))):
-            with self.leaving(context, name):
-                return super().resume_execution(next_method, next_kwargs, context)
-        return super().resume_execution(next_method, next_kwargs, context)
+    def wait(self, context: Any, name: str) -> RemoteJob:
+        """Wait for the service that was chosen; what serves already is taken as it is."""
+        return super().wait(context, name) if self._begun else self.hook.get(name)
 
-    def undo_of(self, context: Any, name: str) -> Undo | None:
-        """Return how to stop what was started in vain."""
-        mark = Mark.of(self.hook.get(name).tags)
-        mine = mark is not None and mark.owner == self.identity(context).owner
-        return Undo(version=None, owner=mark.labels()) if mark and mine else None
+    def begun(self, context: Any) -> tuple[str, Undo] | None:
+        """Return the service that this task has chosen, and how to stop it if it was started in vain."""
+        identity = self.identity(context)
+        members = self.hook.group(self.group).members
+        return next(filter(None, (_way_back(each.name, each.labels, identity) for each in members)), None)
 
     def finish(self, context: Any, service: RemoteJob) -> Json:
         """Let the service that is ready take the traffic: the one end of every path.
@@ -115,16 +111,19 @@ class EasRollbackOperator(WaitingOperator):
         from airflow_provider_pai.rollouts.takeover import Takeover
 
         identity, name = self.identity(context), service.job_id
-        mark = Mark.of(service.tags)
-        replaced = mark.replaced if mark else ""
-        takeover = Takeover(hook=self.hook, group=self.group, service=name, replaced=replaced, log=self.log)
+        mark = _mark(service.tags, identity)
+        if mark is None:
+            self.log.info("Group %s serves %s already", self.group, ServedModel.of(service.tags).version)
+            return self._end_of("unchanged", name, service.tags, None)
+        takeover = Takeover(hook=self.hook, group=self.group, service=name, replaced=mark.replaced, log=self.log)
         try:
             with self._held(identity):
                 self._smoke(name)
                 takeover.move()
                 bad = takeover.settle(seconds("drain", self.drain, least=0))
         except PaiError as error:
-            self.give_up(context, name, error)
+            self.leave(context, error)
+            raise
         end = self._end_of("rolled_back", name, service.tags, bad)
         model = ServedModel.of(bad.labels) if bad else ServedModel()
         payload = {**end, "serving_version": end["version"]}
@@ -146,11 +145,10 @@ class EasRollbackOperator(WaitingOperator):
 
     def _marked(self, group: Group, identity: TaskIdentity) -> str | None:
         """Return the service that an earlier try has chosen."""
-        marks = [(member.name, Mark.of(member.labels)) for member in group.members]
-        return next((name for name, mark in marks if mark and mark.owner == identity.owner), None)
+        return next((member.name for member in group.members if _mark(member.labels, identity)), None)
 
-    def _choose(self, group: Group, identity: TaskIdentity) -> str | None:
-        """Return the service to go back to, marked as this task's choice; None where it serves already.
+    def _choose(self, group: Group, identity: TaskIdentity) -> str:
+        """Return the service to go back to, marked as this task's choice; unmarked where it serves already.
 
         :raises PaiConfigError: there is no such version.
         """
@@ -164,7 +162,7 @@ class EasRollbackOperator(WaitingOperator):
         if not version:
             raise PaiConfigError("to", self.to, f"a version; nothing tells what group {self.group} served before")
         if current is not None and version == version_of(current):
-            return None
+            return current.name
         self.log.info("Group %s goes from %s back to %s", self.group, version_of(current) or "nothing", version)
         mark = Mark(owner=identity.owner, replaced=current.name if current else "")
         member = next((member for member in group.members if version_of(member) == version), None)
@@ -219,12 +217,6 @@ class EasRollbackOperator(WaitingOperator):
         if self.probe and (wrong := make_probe(self.probe, self.oss).run(self.hook.endpoint(name))):
             raise RolloutStoppedError(f"{name} does not answer golden requests as expected: {wrong}")
 
-    def _unchanged(self, group: Group) -> Json:
-        current = serving_member(group)
-        assert current is not None
-        self.log.info("Group %s serves %s already", self.group, version_of(current))
-        return self._end_of("unchanged", current.name, current.labels, None)
-
     def _end_of(self, outcome: str, name: str, labels: Mapping[str, str], bad: Member | None) -> Json:
         model = ServedModel.of(labels)
         return {
@@ -266,3 +258,14 @@ class EasRollbackOperator(WaitingOperator):
 
     def _ledger(self) -> Ledger:
         return Ledger.open(self.ledger_conn_id or self.hook.connection.ledger_conn_id)
+
+
+def _mark(labels: Mapping[str, str], identity: TaskIdentity) -> Mark | None:
+    """Return the mark of a service that this task has chosen."""
+    mark = Mark.of(labels)
+    return mark if mark is not None and mark.owner == identity.owner else None
+
+
+def _way_back(name: str, labels: Mapping[str, str], identity: TaskIdentity) -> tuple[str, Undo] | None:
+    mark = _mark(labels, identity)
+    return (name, Undo(version=None, owner=mark.labels())) if mark else None

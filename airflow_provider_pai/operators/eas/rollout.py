@@ -6,15 +6,14 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any
 
-from airflow.providers.common.compat.sdk import Stats, conf
+from airflow.providers.common.compat.sdk import Stats
 from airflow.providers.common.compat.version_compat import AIRFLOW_V_3_1_PLUS
 
 from airflow_provider_pai.exceptions import (
     PaiApiError,
     PaiConfigError,
-    PaiError,
     RolloutRolledBackError,
     RolloutStoppedError,
     RolloutStuckError,
@@ -25,23 +24,19 @@ from airflow_provider_pai.labels import ServedModel
 from airflow_provider_pai.ledger import Event, EventKind
 from airflow_provider_pai.links import EasRolloutLink, EasServiceLink
 from airflow_provider_pai.operators.base import deadline_of
-from airflow_provider_pai.operators.eas.spec import ServiceOperator
+from airflow_provider_pai.operators.eas.driving import DrivingOperator
 from airflow_provider_pai.remote import Json
-from airflow_provider_pai.rollouts.approval import gate_of
-from airflow_provider_pai.rollouts.driver import Tick, drive
+from airflow_provider_pai.rollouts.driver import Tick
 from airflow_provider_pai.triggers.rollout import CanaryTrigger
 from airflow_provider_pai.uri import OssUri
 from airflow_provider_pai.versions import utc_text
 
 if TYPE_CHECKING:
     from airflow_provider_pai.canary.plan import RolloutPlan
-    from airflow_provider_pai.rollouts.rollout import RolloutDriver
     from airflow_provider_pai.rollouts.spec import RolloutSpec
 
-_KILL_SECONDS = 4.0
 
-
-class RolloutOperator(ServiceOperator):
+class RolloutOperator(DrivingOperator):
     """Base of the operators that bring an artifact into an EAS service group.
 
     See `ServiceOperator` for the arguments that describe the candidate.
@@ -62,7 +57,6 @@ class RolloutOperator(ServiceOperator):
         100 %; if it is skipped or fails, the candidate is rolled back. It is judged while it waits. Airflow 3.1+.
     :param lease_uri: prefix on OSS where rollouts of one group take turns; by default
         `oss://<artifact's bucket>/.pai/rollouts/<group>/`. (templated)
-    :param deferrable: wait in the triggerer.
     """
 
     operator_extra_links = (EasServiceLink(), EasRolloutLink())
@@ -96,7 +90,6 @@ class RolloutOperator(ServiceOperator):
         plan_only: bool | str = False,
         approval_task_id: str | None = None,
         lease_uri: str | None = None,
-        deferrable: bool = conf.getboolean("operators", "default_deferrable", fallback=False),
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -110,43 +103,54 @@ class RolloutOperator(ServiceOperator):
         self.plan_only = plan_only
         self.approval_task_id = approval_task_id
         self.lease_uri = lease_uri
-        self.deferrable = deferrable
-        self._driver: RolloutDriver | None = None
 
-    def execute(self, context: Any) -> Json:
-        """Check everything, then carry the rollout through, here or in the triggerer."""
+    def begin(self, context: Any) -> RolloutSpec:
+        """Check everything; nothing has been created yet."""
+        from airflow_provider_pai.rollouts.rollout import RolloutDriver
+
         spec = self.rollout(context)
         steps = ", ".join(map(str, spec.plan.steps))
         self.log.info("Rollout of %s to group %s in steps of %s %%", spec.goal.version, self.group, steps)
-        driver = self._drive(spec)
+        driver = RolloutDriver(spec, self.hook, self.log)
         if flag("plan_only", self.plan_only):
             self.log.info("Service JSON:\n%s", json.dumps(spec.config, indent=2))
             self.skip(f"plan only\n{driver.preview()}")
         EasServiceLink.persist(context, self.hook.console_url(spec.goal.service))
         EasRolloutLink.persist(context, self.oss.console_url(spec.lease_uri))
+        self._driver = driver
+        return spec
+
+    def look(self, spec: RolloutSpec) -> Json | None:
+        """Go on until there is something to wait for: what ends at once need not be deferred."""
+        assert self._driver is not None
+        tick = Tick()
+        while tick.end is None and not tick.pause:
+            tick = self._driver.tick()
+        return tick.end
+
+    def trigger(self, context: Any, spec: RolloutSpec) -> CanaryTrigger:
+        """Return what goes on with the rollout."""
+        task = self.identity(context).origin
+        return CanaryTrigger(hook_arguments=self.hook_arguments, rollout=spec.to_dict(), task=task)
+
+    def give_up(self, why: str) -> None:
+        """Take the candidate's traffic away."""
+        from airflow_provider_pai.rollouts.rollout import RolloutDriver
+
+        if self._resumed is not None and self._driver is None:
+            self._driver = RolloutDriver(self.rollout(self._resumed), self.hook, self.log)
+        super().give_up(why)
+
+    def leave(self, context: Any, error: BaseException) -> None:
+        """Take the candidate out, since no later try will go on with the rollout.
+
+        :raises RolloutStuckError: it could not be taken out.
+        """
         try:
-            end = self._until_pause(driver) if self.deferrable else drive(driver, self.log)
-        except Exception:
-            self._leave(context)
-            raise
-        if end is not None:
-            return self.finish(context, end)
-        return self._defer(context, spec)
-
-    def execute_complete(self, context: Any, event: Mapping[str, Any]) -> Json:
-        """Go on where the trigger left off."""
-        if "end" in event:
-            return self.finish(context, event["end"])
-        self._drive(self.rollout(context))
-        self._leave(context)
-        raise PaiError(event["error"])
-
-    def resume_execution(self, next_method: str, next_kwargs: dict[str, Any] | None, context: Any) -> Any:
-        """Take the candidate out before a failure of the trigger itself fails the last try."""
-        if next_method == "__fail__":
-            self._drive(self.rollout(context))
-            self._leave(context)
-        return super().resume_execution(next_method, next_kwargs, context)
+            super().leave(context, error)
+        except PaiApiError as stuck:
+            text = f"a candidate of group {self.group} may still have traffic, and nobody goes on with its rollout"
+            raise RolloutStuckError(f"{text}: {stuck}") from stuck
 
     def rollout(self, context: Any) -> RolloutSpec:
         """Return the checked rollout; nothing has been created yet.
@@ -219,12 +223,6 @@ class RolloutOperator(ServiceOperator):
         error = RolloutRolledBackError if end["outcome"] == "rolled_back" else RolloutStoppedError
         raise error(f"{end['version']} does not serve {end['group']}: {end['reason']}")
 
-    def on_kill(self) -> None:
-        """Take the candidate's traffic away; Airflow 3 gives five seconds."""
-        if self._driver is not None:
-            self.hook.retry_seconds = 2
-            self._driver.kill("the task was ended by hand", _KILL_SECONDS)
-
     def _unjudged(self) -> str:
         """Return why nobody is to judge the candidate; a template that renders to nothing is no reason."""
         given = self.skip_analysis
@@ -234,13 +232,6 @@ class RolloutOperator(ServiceOperator):
         if not isinstance(said, str) or said.lower() in ("true", "false"):
             raise PaiConfigError("skip_analysis", given, "the reason in words, or none")
         return said
-
-    def _drive(self, spec: RolloutSpec) -> RolloutDriver:
-        from airflow_provider_pai.rollouts.rollout import RolloutDriver
-
-        gate = gate_of(spec.holder.name._asdict(), spec.goal.approval)
-        self._driver = RolloutDriver(spec, self.hook, self.log, gate)
-        return self._driver
 
     def _approval(self, identity: TaskIdentity) -> str:
         given = self.approval_task_id
@@ -265,31 +256,6 @@ class RolloutOperator(ServiceOperator):
         if self._unjudged():
             plan = replace(plan, steps=(100,), bake=0.0)
         return check_group_name("group", self.group), plan
-
-    def _until_pause(self, driver: RolloutDriver) -> Json | None:
-        """Go on until there is something to wait for: what ends at once need not be deferred."""
-        tick = Tick()
-        while tick.end is None and not tick.pause:
-            tick = driver.tick()
-        return tick.end
-
-    def _defer(self, context: Any, spec: RolloutSpec) -> NoReturn:
-        task = self.identity(context).origin
-        trigger = CanaryTrigger(hook_arguments=self.hook_arguments, rollout=spec.to_dict(), task=task)
-        self.defer(trigger=trigger, method_name="execute_complete")
-
-    def _leave(self, context: Any) -> None:
-        """Take the candidate out if no later try will go on with the rollout.
-
-        :raises RolloutStuckError: it could not be taken out.
-        """
-        if context["ti"].try_number <= context["ti"].max_tries:
-            return
-        try:
-            self.on_kill()
-        except PaiApiError as error:
-            text = f"a candidate of group {self.group} may still have traffic, and nobody goes on with its rollout"
-            raise RolloutStuckError(f"{text}: {error}") from error
 
     def _record(self, context: Any, end: Json) -> None:
         """Write a row for each step and one for the end; both bear the task's cycle, so that a retry adds none."""

@@ -46,10 +46,10 @@ class EasStartServiceOperator(_ServiceOperator):
     Returns `{"service", "status", "instances"}`.
     """
 
-    def execute(self, context: Any) -> Json:
+    def change(self, context: Any) -> str:
         """Start the service."""
         self.hook.start(self.named())
-        return self.wait(context, self.service_name, Until(state="ready"))
+        return self.service_name
 
 
 class EasStopServiceOperator(_ServiceOperator):
@@ -59,10 +59,12 @@ class EasStopServiceOperator(_ServiceOperator):
     "status", "instances"}`.
     """
 
-    def execute(self, context: Any) -> Json:
+    awaited = "stopped"
+
+    def change(self, context: Any) -> str:
         """Stop the service."""
         self.hook.stop(self.named())
-        return self.wait(context, self.service_name, Until(state="stopped"))
+        return self.service_name
 
 
 class EasDeleteServiceOperator(_ServiceOperator):
@@ -72,10 +74,12 @@ class EasDeleteServiceOperator(_ServiceOperator):
     Returns `{"service", "status", "instances"}`.
     """
 
-    def execute(self, context: Any) -> Json:
+    awaited = "deleted"
+
+    def change(self, context: Any) -> str:
         """Delete the service."""
         self.hook.delete(self.named())
-        return self.wait(context, self.service_name, Until(state="deleted"))
+        return self.service_name
 
 
 class EasSetSafetyLockOperator(EasOperator):
@@ -129,7 +133,12 @@ class EasScaleServiceOperator(_ServiceOperator):
         self.autoscaler = autoscaler
         self.remove_autoscaler = remove_autoscaler
 
-    def execute(self, context: Any) -> Json:
+    @property
+    def goal(self) -> Until:
+        """Return what the service is to become."""
+        return Until(state="ready", instances=self._count())
+
+    def change(self, context: Any) -> str:
         """Set the number, or the autoscaler."""
         name, hook = self.named(), self.hook
         status = hook.describe(name)["Status"]
@@ -138,7 +147,7 @@ class EasScaleServiceOperator(_ServiceOperator):
         given = [self.instances is not None, self.autoscaler is not None]
         if all(given) or not (any(given) or self.remove_autoscaler):
             raise PaiConfigError("instances", self.instances, "either instances or autoscaler, not both")
-        count = None if self.instances is None else whole_number("instances", self.instances)
+        count = self._count()
         if self.autoscaler is not None:
             hook.set_autoscaler(name, check_autoscaler(self.autoscaler))
         elif self.remove_autoscaler:
@@ -148,7 +157,10 @@ class EasScaleServiceOperator(_ServiceOperator):
             raise PaiConfigError("instances", count, f"{name} has an autoscaler ({moved}); remove_autoscaler ends it")
         if count is not None:
             hook.update(name, {"metadata": {"instance": count}})
-        return self.wait(context, name, Until(state="ready", instances=count))
+        return name
+
+    def _count(self) -> int | None:
+        return None if self.instances is None else whole_number("instances", self.instances)
 
 
 __all__ = [

@@ -6,11 +6,10 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from airflow.providers.common.compat.sdk import conf
+from airflow.providers.common.compat.sdk import TaskDeferred
 
 from airflow_provider_pai.exceptions import (
     PaiConfigError,
-    PaiError,
     RolloutRolledBackError,
     RolloutStoppedError,
 )
@@ -19,20 +18,20 @@ from airflow_provider_pai.labels import ServedModel, Shadow
 from airflow_provider_pai.ledger import Event, EventKind
 from airflow_provider_pai.links import EasServiceLink
 from airflow_provider_pai.operators.base import deadline_of
-from airflow_provider_pai.operators.eas.spec import ServiceOperator, artifact_labels, checked_name
+from airflow_provider_pai.operators.eas.driving import DrivingOperator
+from airflow_provider_pai.operators.eas.spec import artifact_labels, checked_name
 from airflow_provider_pai.remote import Json
-from airflow_provider_pai.rollouts.driver import drive
 from airflow_provider_pai.rollouts.history import serving_member
 from airflow_provider_pai.triggers.rollout import ShadowTrigger
 
 if TYPE_CHECKING:
     from airflow_provider_pai.canary.plan import RolloutPlan
-    from airflow_provider_pai.rollouts.shadow import ShadowDriver, ShadowSpec
+    from airflow_provider_pai.rollouts.shadow import ShadowSpec
 
 ON_INCONCLUSIVE = ("fail", "pass")
 
 
-class EasShadowOperator(ServiceOperator):
+class EasShadowOperator(DrivingOperator):
     """Try a model on copies of production's requests, whose answers nobody gets, and compare it with production.
 
     The model gets a service of its own, outside any group. When every instance is ready and the golden requests, if
@@ -60,7 +59,6 @@ class EasShadowOperator(ServiceOperator):
     :param probe: golden requests, as `EasCanaryDeployOperator` has them. (templated)
     :param metrics: source of the counts, as `EasCanaryDeployOperator` has it. (templated)
     :param on_inconclusive: `fail` or `pass`: what too few requests mean. (templated)
-    :param deferrable: wait in the triggerer.
     """
 
     operator_extra_links = (EasServiceLink(),)
@@ -92,7 +90,6 @@ class EasShadowOperator(ServiceOperator):
         probe: Mapping[str, Any] | None = None,
         metrics: Mapping[str, Any] | None = None,
         on_inconclusive: str = "fail",
-        deferrable: bool = conf.getboolean("operators", "default_deferrable", fallback=False),
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -105,46 +102,35 @@ class EasShadowOperator(ServiceOperator):
         self.probe = probe
         self.metrics = metrics
         self.on_inconclusive = on_inconclusive
-        self.deferrable = deferrable
-        self._driver: ShadowDriver | None = None
 
-    def execute(self, context: Any) -> Json:
-        """Check everything, then carry the run through, here or in the triggerer."""
+    def begin(self, context: Any) -> ShadowSpec:
+        """Check everything; nothing has been created yet."""
+        from airflow_provider_pai.rollouts.shadow import ShadowDriver
+
         spec = self.shadow(context)
         self.log.info("%d %% of %s's requests to %s for %s s", spec.ratio, spec.source, spec.shadow, spec.duration)
         EasServiceLink.persist(context, self.hook.console_url(spec.shadow))
-        if self.deferrable:
-            task = self.identity(context).origin
-            trigger = ShadowTrigger(hook_arguments=self.hook_arguments, shadow=spec.to_dict(), task=task)
-            self.defer(trigger=trigger, method_name="execute_complete", kwargs={"shadow": spec.to_dict()})
-        driver = self._drive(spec)
-        try:
-            end = drive(driver, self.log)
-        except BaseException:
-            driver.kill()
-            raise
-        return self.finish(context, end)
+        self._driver = ShadowDriver(spec, self.hook, self.log, self.clock)
+        return spec
 
-    def execute_complete(self, context: Any, event: Mapping[str, Any], shadow: Json) -> Json:
-        """Go on where the trigger left off."""
-        from airflow_provider_pai.rollouts.shadow import ShadowSpec
+    def trigger(self, context: Any, spec: ShadowSpec) -> ShadowTrigger:
+        """Return what goes on with the run."""
+        task = self.identity(context).origin
+        return ShadowTrigger(hook_arguments=self.hook_arguments, shadow=spec.to_dict(), task=task)
 
-        if "end" in event:
-            return self.finish(context, event["end"])
-        self._drive(ShadowSpec(**shadow)).kill()
-        raise PaiError(event["error"])
+    def gives_up(self, context: Any, error: BaseException) -> bool:
+        """Tell that nobody goes on after any failure: production must not be copied any longer than it is watched."""
+        return not isinstance(error, TaskDeferred)
 
-    def resume_execution(self, next_method: str, next_kwargs: dict[str, Any] | None, context: Any) -> Any:
-        """Take the shadow down before a failure of the trigger itself fails the try."""
-        if next_method == "__fail__":
-            self._drive(self.shadow(context)).kill()
-        return super().resume_execution(next_method, next_kwargs, context)
+    def give_up(self, why: str) -> None:
+        """Take everything down; what another process has begun is found by its labels."""
+        from airflow_provider_pai.rollouts.shadows import EasShadowHook
 
-    def on_kill(self) -> None:
-        """Take everything down; Airflow 3 gives five seconds."""
-        if self._driver is not None:
-            self.hook.retry_seconds = 2
-            self._driver.kill()
+        super().give_up(why)
+        if self._resumed is not None:
+            hook = self.hook.sibling(EasShadowHook)
+            for shadow in hook.tagged(self.identity(self._resumed).owner.labels()):
+                hook.request_stop(shadow.job_id)
 
     def finish(self, context: Any, end: Json) -> Json:
         """Turn a run's end into the task's: the one end of every path.
@@ -221,9 +207,3 @@ class EasShadowOperator(ServiceOperator):
         if serving is None:
             raise PaiConfigError("group", self.group, "a group in which a service serves")
         return serving.name
-
-    def _drive(self, spec: ShadowSpec) -> ShadowDriver:
-        from airflow_provider_pai.rollouts.shadow import ShadowDriver
-
-        self._driver = ShadowDriver(spec, self.hook, self.log)
-        return self._driver

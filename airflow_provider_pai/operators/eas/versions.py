@@ -8,7 +8,6 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_pai.exceptions import PaiConfigError
-from airflow_provider_pai.hooks.eas.goals import Until
 from airflow_provider_pai.inputs import seconds
 from airflow_provider_pai.labels import Deployment, Mark, ServedModel
 from airflow_provider_pai.ledger import Event, EventKind
@@ -42,8 +41,8 @@ class EasRollbackServiceOperator(WaitingOperator):
         self.service_name = service_name
         self.to = to
 
-    def execute(self, context: Any) -> Json:
-        """Choose the version, go there, wait."""
+    def change(self, context: Any) -> str:
+        """Choose the version and go there."""
         name, hook = checked_name("service_name", self.service_name), self.hook
         seconds("wait_timeout", self.wait_timeout)
         hook.describe(name)
@@ -51,7 +50,7 @@ class EasRollbackServiceOperator(WaitingOperator):
         self._go(hook, service, self._marked(context, service))
         if hook.states.judge(hook.get(name).status) is Verdict.FAILED:
             hook.start(name)
-        return self.wait(context, name, Until(state="ready"))
+        return name
 
     def finish(self, context: Any, service: RemoteJob) -> Json:
         """Write down what serves again, and return it."""

@@ -4,7 +4,7 @@ import json
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from airflow.providers.common.compat.sdk import AirflowSkipException
+from airflow.providers.common.compat.sdk import AirflowSkipException, TaskDeferred
 
 from airflow_provider_pai.cli.jobs import TaskNow, find_orphans
 from airflow_provider_pai.exceptions import (
@@ -197,6 +197,20 @@ def test_a_candidate_that_cannot_be_taken_out_is_said_loudly(group, first, pai):
     with pytest.raises(RolloutStuckError, match=r"may still have traffic.*Forbidden.RAM"):
         task.run()
     pai.account.faults.clear()
+
+
+def test_a_killed_task_that_resumes_takes_its_candidate_out(group, first):
+    """Airflow 2.11 times it out before `execute_complete`."""
+    task = deploy(group, group.model(21), "resumes", deferrable=True)
+    with pytest.raises(TaskDeferred) as deferred:
+        task.make().execute(task.context())
+    again, context = task.make(), task.context()
+    context["ti"].next_method = "execute_complete"
+    again.pre_execute(context)
+    again.on_kill()
+    candidate = deferred.value.trigger.rollout["goal"]["service"]
+    assert group.state()[candidate][1:] == (0, False)
+    assert group.labels(candidate)["airflow_note"] == "the task was ended by hand"
 
 
 def test_the_candidate_bears_who_made_it(group):

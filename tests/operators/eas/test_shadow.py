@@ -172,12 +172,27 @@ def test_a_kill_in_the_triggerer_takes_it_down(group, production, monkeypatch):
     nothing_left(group, production)
 
 
+def lose_unseen(task, monkeypatch):
+    """Lose the worker while it watches, as SIGKILL does: nothing is taken down."""
+    with monkeypatch.context() as patch:
+        patch.setattr(Lookout, "compare", lost_now)
+        patch.setattr(ShadowDriver, "kill", lambda *_: None)
+        with pytest.raises(WorkerLostError):
+            task.run()
+
+
+def test_a_failed_trigger_takes_the_shadow_down_whatever_serves_by_then(group, production, monkeypatch):
+    task = shadow(group, group.model(21))
+    lose_unseen(task, monkeypatch)
+    monkeypatch.setattr(EasShadowOperator, "shadow", None)  # the run can't be described anew
+    with pytest.raises(Exception, match="boom"):
+        task.make().resume_execution("__fail__", {"error": "boom"}, task.context())
+    nothing_left(group, production)
+
+
 def test_a_shadow_whose_worker_was_lost_for_good_is_an_orphan(group, production, monkeypatch):
     task = shadow(group, group.model(21))
-    monkeypatch.setattr(Lookout, "compare", lost_now)
-    monkeypatch.setattr(ShadowDriver, "kill", lambda self: None)
-    with pytest.raises(WorkerLostError):
-        task.run()
+    lose_unseen(task, monkeypatch)
     mine = lambda now: [o for o in find_orphans([EasShadowHook()], lambda _name: now) if group.name in o.job.job_id]  # noqa: E731
     assert mine(TaskNow("running", task.max_tries)) == []
     (orphan,) = mine(TaskNow("failed", task.max_tries))

@@ -1,0 +1,145 @@
+"""Lifecycle of the operators that begin something on PAI and wait for it, in the worker or in the triggerer."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from airflow.providers.common.compat.sdk import conf
+
+from airflow_provider_pai.clock import SYSTEM_CLOCK, Clock
+from airflow_provider_pai.connected import HookT
+from airflow_provider_pai.operators.base import PaiOperator
+
+if TYPE_CHECKING:
+    from airflow_provider_pai.triggers.base import OwningTrigger
+
+# Airflow 3 ends a killed task after five seconds: so long a call of `on_kill` may be repeated.
+_KILL_SECONDS = 3.0
+_KILLED = "the task was ended by hand"
+
+
+class DeferringOperator(PaiOperator[HookT]):
+    """Base of the operators that begin something and wait for it.
+
+    A task begins, waits here or defers, and finishes, whatever way it takes. What it has begun never goes on without
+    it: it is given up when the task is killed, and when it fails with no later try to take the work over.
+
+    :param deferrable: wait in the triggerer.
+    """
+
+    clock: ClassVar[Clock] = SYSTEM_CLOCK
+
+    def __init__(
+        self,
+        *,
+        deferrable: bool = conf.getboolean("operators", "default_deferrable", fallback=False),
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.deferrable = deferrable
+        self._killed = False
+        # The context of a task that comes back from the triggerer: another process has begun the work.
+        self._resumed: Any = None
+
+    @abstractmethod
+    def begin(self, context: Any) -> Any:
+        """Check the input, then begin the work or go on with an earlier try's; return what is waited for."""
+
+    def look(self, work: Any) -> Any:
+        """Return the outcome of work that needs no trigger, None where there is something to wait for."""
+        return None
+
+    @abstractmethod
+    def trigger(self, context: Any, work: Any) -> OwningTrigger[Any]:
+        """Return what waits in the triggerer."""
+
+    @abstractmethod
+    def wait_here(self, context: Any, work: Any) -> Any:
+        """Wait in this process and return the outcome."""
+
+    @abstractmethod
+    def outcome(self, context: Any, event: Mapping[str, Any]) -> Any:
+        """Return the outcome that the trigger's event tells.
+
+        :raises PaiError: it tells of a failure.
+        """
+
+    @abstractmethod
+    def finish(self, context: Any, outcome: Any) -> Any:
+        """Turn the outcome into the task's result: the one end of every path."""
+
+    @abstractmethod
+    def give_up(self, why: str) -> None:
+        """End or undo what the task has begun, in this process or in the one before a deferral."""
+
+    def gives_up(self, context: Any, error: BaseException) -> bool:
+        """Tell whether nobody goes on after a failure: by default that of the last try."""
+        return isinstance(error, Exception) and context["ti"].try_number > context["ti"].max_tries
+
+    def leave(self, context: Any, error: BaseException) -> None:
+        """Give the work up for a failure after which nobody goes on."""
+        self.give_up(first_line(error))
+
+    def pre_execute(self, context: Any) -> None:
+        """Let `on_kill` know that the task resumes: 2.11 times it out before `execute_complete`."""
+        super().pre_execute(context)
+        if getattr(context["ti"], "next_method", None):
+            self._resumed = context
+
+    def execute(self, context: Any) -> Any:
+        """Begin, wait here or in the triggerer, finish."""
+        with self.leaving(context):
+            outcome = self.wait(context, self.begin(context))
+        return self.finish(context, outcome)
+
+    def wait(self, context: Any, work: Any) -> Any:
+        """Return the outcome, or hand the work over to the triggerer."""
+        if not self.deferrable:
+            return self.wait_here(context, work)
+        outcome = self.look(work)
+        if outcome is None:
+            self.defer(trigger=self.trigger(context, work), method_name="execute_complete")
+        return outcome
+
+    def resume_execution(self, next_method: str, next_kwargs: dict[str, Any] | None, context: Any) -> Any:
+        """Go on after a deferral; a failure of the trigger itself has lost its event."""
+        self._resumed = context
+        if next_method != "__fail__":
+            return super().resume_execution(next_method, next_kwargs, context)
+        with self.leaving(context):
+            return super().resume_execution(next_method, next_kwargs, context)
+
+    def execute_complete(self, context: Any, event: Mapping[str, Any]) -> Any:
+        """Go on where the trigger left off."""
+        with self.leaving(context):
+            outcome = self.outcome(context, event)
+        return self.finish(context, outcome)
+
+    def on_kill(self) -> None:
+        """Give up what was begun; the task goes on where it was interrupted until Airflow ends its process."""
+        self._killed = True
+        self.hook.retry_seconds = _KILL_SECONDS
+        self.give_up(_KILLED)
+
+    def heed_kill(self) -> None:
+        """Give up what was just begun if a kill came meanwhile, and found nothing yet."""
+        if self._killed:
+            self.give_up(_KILLED)
+
+    @contextmanager
+    def leaving(self, context: Any) -> Iterator[None]:
+        """Let no failure leave work behind that no later try takes over."""
+        try:
+            yield
+        except BaseException as error:
+            if self.gives_up(context, error):
+                self.leave(context, error)
+            raise
+
+
+def first_line(error: BaseException) -> str:
+    """Return what an error says, without the log that it may bring along."""
+    return str(error).partition("\n")[0]

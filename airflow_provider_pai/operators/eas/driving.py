@@ -1,0 +1,48 @@
+"""Base of the operators that carry something through step by step: a rollout, a shadow run."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from airflow_provider_pai.exceptions import PaiError
+from airflow_provider_pai.operators.deferring import DeferringOperator
+from airflow_provider_pai.operators.eas.spec import ServiceOperator
+from airflow_provider_pai.remote import Json
+from airflow_provider_pai.rollouts.driver import Driver, drive
+
+if TYPE_CHECKING:
+    from airflow_provider_pai.hooks.eas import EasHook  # noqa: F401 - in a text below
+
+# Airflow 3 ends a killed task after five seconds.
+_KILL_SECONDS = 4.0
+
+
+class DrivingOperator(DeferringOperator["EasHook"], ServiceOperator):
+    """Base of the operators whose work is a driver's, in the worker as in the triggerer."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self._driver: Driver | None = None
+
+    @abstractmethod
+    def begin(self, context: Any) -> Any:
+        """Check the input, make the driver, and return what tells the triggerer's driver the same."""
+
+    def wait_here(self, context: Any, spec: Any) -> Json:
+        """Go on until the end, and return it."""
+        assert self._driver is not None
+        return drive(self._driver, self.log, self.clock)
+
+    def outcome(self, context: Any, event: Mapping[str, Any]) -> Json:
+        """Return the end that the trigger's driver has come to."""
+        if "end" not in event:
+            raise PaiError(event["error"])
+        end: Json = event["end"]
+        return end
+
+    def give_up(self, why: str) -> None:
+        """End what was begun."""
+        if self._driver is not None:
+            self._driver.kill(why, _KILL_SECONDS)
