@@ -9,12 +9,15 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Iterable, Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
 from airflow_provider_pai.labels import Key, Owner, write_labels
 from airflow_provider_pai.states import States, Verdict
 from airflow_provider_pai.versions import make_version
+
+# The stop is asked for this much before the framework's own time-out, which runs none of our code.
+_MAX_MARGIN = timedelta(seconds=10)
 
 
 class TaskIdentity(NamedTuple):
@@ -68,6 +71,12 @@ class TaskIdentity(NamedTuple):
     def owner(self) -> Owner:
         """Return whose its work is, as labels tell it."""
         return Owner(task=self.task, cycle=self.cycle)
+
+    def deadline(self, timeout: timedelta | None) -> str | None:
+        """Return the absolute time at which a trigger must act for an `execution_timeout`, a little before it."""
+        if timeout is None:
+            return None
+        return (self.started + timeout - min(_MAX_MARGIN, timeout / 10)).isoformat()
 
     def labels(self) -> dict[str, str]:
         """Return the labels of what has no generations."""

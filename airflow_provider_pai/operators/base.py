@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime, timedelta
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -15,9 +14,6 @@ from airflow_provider_pai.ledger import Event, Ledger
 
 if TYPE_CHECKING:
     from airflow_provider_pai.hooks.oss import OssHook
-
-# The stop is asked for this much before the framework's own time-out, which runs none of our code.
-_MAX_MARGIN = timedelta(seconds=10)
 
 
 class PaiOperator(Connected[HookT]):
@@ -55,10 +51,3 @@ class PaiOperator(Connected[HookT]):
         """
         self.log.warning("Skipped: %s", reason)
         raise AirflowSkipException(reason)
-
-
-def deadline_of(started: datetime, timeout: timedelta | None) -> str | None:
-    """Return the absolute time at which a trigger must act for an `execution_timeout`, a little before it."""
-    if timeout is None:
-        return None
-    return (started + timeout - min(_MAX_MARGIN, timeout / 10)).isoformat()

@@ -13,7 +13,6 @@ from airflow_provider_pai.exceptions import PaiError, PaiNotFoundError, PaiTimeo
 from airflow_provider_pai.hooks.waiting import LogCopy
 from airflow_provider_pai.identity import Decision, TaggedJob, TaskIdentity, decide
 from airflow_provider_pai.links import PaiLink
-from airflow_provider_pai.operators.base import deadline_of
 from airflow_provider_pai.operators.deferring import DeferringOperator
 from airflow_provider_pai.remote import DEFAULT_POLL_INTERVAL, Json, RemoteJob
 from airflow_provider_pai.states import Verdict
@@ -96,7 +95,7 @@ class PaiJobOperator(DeferringOperator[JobHookT]):
             hook_arguments=self.hook_arguments,
             job_id=job_id,
             poll_interval=self.poll_interval,
-            deadline=deadline_of(identity.started, self.execution_timeout),
+            deadline=identity.deadline(self.execution_timeout),
             cancel_on_kill=self.cancel_on_kill,
             log_interval=self.log_interval,
             deferred_at=self.clock.utc().isoformat(),

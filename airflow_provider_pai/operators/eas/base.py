@@ -11,7 +11,7 @@ from airflow_provider_pai.exceptions import PaiError, PaiJobFailedError, PaiTime
 from airflow_provider_pai.hooks.eas.goals import Undo, Until
 from airflow_provider_pai.inputs import seconds
 from airflow_provider_pai.links import EasServiceLink
-from airflow_provider_pai.operators.base import PaiOperator, deadline_of
+from airflow_provider_pai.operators.base import PaiOperator
 from airflow_provider_pai.operators.deferring import DeferringOperator
 from airflow_provider_pai.remote import DEFAULT_POLL_INTERVAL, Json, RemoteJob
 from airflow_provider_pai.states import Verdict
@@ -146,7 +146,7 @@ class WaitingOperator(DeferringOperator["EasHook"], EasOperator):
 
     def _deadline(self, context: Any) -> datetime:
         """Return when the wait ends: what `execution_timeout` and `wait_timeout` leave, both from the start."""
-        started = context["ti"].start_date or self.clock.utc()
-        own: datetime = started + timedelta(seconds=seconds("wait_timeout", self.wait_timeout))
-        framework = deadline_of(started, self.execution_timeout)
+        identity = self.identity(context)
+        own = identity.started + timedelta(seconds=seconds("wait_timeout", self.wait_timeout))
+        framework = identity.deadline(self.execution_timeout)
         return min(own, datetime.fromisoformat(framework)) if framework else own

@@ -16,8 +16,9 @@ from airflow_provider_pai.labels import Deployment, Key, ServedModel
 from airflow_provider_pai.ledger import Event, EventKind
 from airflow_provider_pai.operators.deferring import first_line
 from airflow_provider_pai.operators.eas.base import WaitingOperator
-from airflow_provider_pai.operators.eas.spec import ServiceOperator, artifact_labels, checked_name
+from airflow_provider_pai.operators.eas.spec import ServiceOperator, checked_name
 from airflow_provider_pai.remote import Json, RemoteJob
+from airflow_provider_pai.rollouts.history import artifact_labels
 from airflow_provider_pai.states import EAS_GONE
 
 if TYPE_CHECKING:

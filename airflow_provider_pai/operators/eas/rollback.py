@@ -14,9 +14,15 @@ from airflow_provider_pai.inputs import parse_uri, required, seconds
 from airflow_provider_pai.labels import Mark, ServedModel
 from airflow_provider_pai.ledger import Event, EventKind, Ledger, Row
 from airflow_provider_pai.operators.eas.base import WaitingOperator
-from airflow_provider_pai.operators.eas.spec import artifact_labels, checked_name
+from airflow_provider_pai.operators.eas.spec import checked_name
 from airflow_provider_pai.remote import Json, RemoteJob
-from airflow_provider_pai.rollouts.history import artifact_uri, chosen_version, serving_member, version_of
+from airflow_provider_pai.rollouts.history import (
+    artifact_labels,
+    artifact_uri,
+    chosen_version,
+    serving_member,
+    version_of,
+)
 from airflow_provider_pai.states import EAS_GONE, Verdict
 from airflow_provider_pai.uri import OssUri
 

@@ -4,12 +4,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
-from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.sdk import Stats
-from airflow.providers.common.compat.version_compat import AIRFLOW_V_3_1_PLUS
 
 from airflow_provider_pai.exceptions import (
     PaiApiError,
@@ -18,21 +15,16 @@ from airflow_provider_pai.exceptions import (
     RolloutStoppedError,
     RolloutStuckError,
 )
-from airflow_provider_pai.identity import TaskIdentity
-from airflow_provider_pai.inputs import flag, mapping, parse_uri
+from airflow_provider_pai.inputs import flag
 from airflow_provider_pai.labels import ServedModel
 from airflow_provider_pai.ledger import Event, EventKind
 from airflow_provider_pai.links import EasRolloutLink, EasServiceLink
-from airflow_provider_pai.operators.base import deadline_of
 from airflow_provider_pai.operators.eas.driving import DrivingOperator
 from airflow_provider_pai.remote import Json
 from airflow_provider_pai.rollouts.driver import Tick
 from airflow_provider_pai.triggers.rollout import CanaryTrigger
-from airflow_provider_pai.uri import OssUri
-from airflow_provider_pai.versions import utc_text
 
 if TYPE_CHECKING:
-    from airflow_provider_pai.canary.plan import RolloutPlan
     from airflow_provider_pai.rollouts.spec import RolloutSpec
 
 
@@ -158,50 +150,11 @@ class RolloutOperator(DrivingOperator):
         :raises PaiConfigError: naming field, value and what is allowed.
         :raises PaiArtifactError: the artifact has no valid manifest, or is not the one that was meant.
         """
-        from airflow_provider_pai.canary.goal import Goal
-        from airflow_provider_pai.canary.group import service_name
-        from airflow_provider_pai.metrics.base import check_names, make_source
-        from airflow_provider_pai.metrics.probe import make_probe
-        from airflow_provider_pai.rollouts.lease import Holder
-        from airflow_provider_pai.rollouts.spec import RolloutSpec
+        from airflow_provider_pai.rollouts.request import RolloutRequest
 
-        identity = self.identity(context)
-        group, plan = self._input()
-        artifact = self.verified_artifact()
-        name = service_name(group, artifact.version)
-        goal = Goal(
-            group=group,
-            service=name,
-            version=artifact.version,
-            digest=artifact.digest,
-            interval_end=utc_text(artifact.interval_end),
-            task=identity.task,
-            cycle=identity.cycle,
-            backfill=_run_type(context) == "backfill",
-            allow_backfill=self.allow_backfill,
-            allow_older=self.allow_older,
-            smoke=bool(self.probe),
-            skip_analysis=self._unjudged(),
-            approval=self._approval(identity),
-            # A rollout's own labels leave room for these four only.
-            labels=identity.name.labels(),
-        )
-        metrics = self.metrics or {"kind": "cloudmonitor"}
-        check_names(make_source(metrics, self.hook), plan.checks)
-        if self.probe:
-            make_probe(self.probe, self.oss)
-        bucket = OssUri.parse(artifact.uri).bucket
-        lease_uri = self.lease_uri or f"oss://{bucket}/.pai/rollouts/{group}/"
-        return RolloutSpec(
-            plan=plan,
-            goal=goal,
-            config=self.service_json(name, group, artifact.uri),
-            metrics=metrics,
-            probe=self.probe,
-            lease_uri=str(parse_uri("lease_uri", lease_uri)),
-            holder=Holder.of(identity),
-            deadline=deadline_of(identity.started, _without_drain(self.execution_timeout, plan.drain)),
-        )
+        self.check()
+        backfill = _run_type(context) == "backfill"
+        return RolloutRequest.of(self).spec(self, self.identity(context), backfill=backfill)
 
     def finish(self, context: Any, end: Json) -> Json:
         """Turn a rollout's end into the task's: the one end of every path.
@@ -223,39 +176,8 @@ class RolloutOperator(DrivingOperator):
         error = RolloutRolledBackError if end["outcome"] == "rolled_back" else RolloutStoppedError
         raise error(f"{end['version']} does not serve {end['group']}: {end['reason']}")
 
-    def _unjudged(self) -> str:
-        """Return why nobody is to judge the candidate; a template that renders to nothing is no reason."""
-        given = self.skip_analysis
-        said = given.strip() if isinstance(given, str) else given
-        if said is None or said in ("", "None"):
-            return ""
-        if not isinstance(said, str) or said.lower() in ("true", "false"):
-            raise PaiConfigError("skip_analysis", given, "the reason in words, or none")
-        return said
-
-    def _approval(self, identity: TaskIdentity) -> str:
-        given = self.approval_task_id
-        if given and not AIRFLOW_V_3_1_PLUS:
-            raise PaiConfigError("approval_task_id", given, "none before Airflow 3.1: there nobody can be asked")
-        if given == identity.task_id:
-            raise PaiConfigError("approval_task_id", given, "another task of this run")
-        return given or ""
-
     def check(self) -> None:
         """Refuse what this kind of rollout does not take."""
-
-    def _input(self) -> tuple[str, RolloutPlan]:
-        from airflow_provider_pai.canary.group import check_group_name
-        from airflow_provider_pai.canary.plan import RolloutPlan
-
-        self.check()
-        fields = mapping("plan", self.plan)
-        if "steps" in fields:
-            raise PaiConfigError("plan", "steps", "a field of its own: steps")
-        plan = RolloutPlan.parse({**self.plan_defaults, **fields, "steps": self.steps})
-        if self._unjudged():
-            plan = replace(plan, steps=(100,), bake=0.0)
-        return check_group_name("group", self.group), plan
 
     def _record(self, context: Any, end: Json) -> None:
         """Write a row for each step and one for the end; both bear the task's cycle, so that a retry adds none."""
@@ -317,11 +239,6 @@ class EasBlueGreenDeployOperator(RolloutOperator):
         """Ask for golden requests: nothing else is checked before the switch."""
         if not self.probe:
             raise PaiConfigError("probe", self.probe, "golden requests: nothing else is checked before the switch")
-
-
-def _without_drain(timeout: timedelta | None, drain: float) -> timedelta | None:
-    """Return the time that a rollout has: the candidate must have drained before the task's own time is over."""
-    return None if timeout is None else timeout - min(timedelta(seconds=drain), timeout / 4)
 
 
 def _run_type(context: Any) -> str:

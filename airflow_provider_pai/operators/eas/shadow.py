@@ -3,32 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.sdk import TaskDeferred
 
 from airflow_provider_pai.exceptions import (
-    PaiConfigError,
     RolloutRolledBackError,
     RolloutStoppedError,
 )
-from airflow_provider_pai.inputs import mapping, one_of, seconds, whole_number
-from airflow_provider_pai.labels import ServedModel, Shadow
+from airflow_provider_pai.labels import ServedModel
 from airflow_provider_pai.ledger import Event, EventKind
 from airflow_provider_pai.links import EasServiceLink
-from airflow_provider_pai.operators.base import deadline_of
 from airflow_provider_pai.operators.eas.driving import DrivingOperator
-from airflow_provider_pai.operators.eas.spec import artifact_labels, checked_name
 from airflow_provider_pai.remote import Json
-from airflow_provider_pai.rollouts.history import serving_member
 from airflow_provider_pai.triggers.rollout import ShadowTrigger
 
 if TYPE_CHECKING:
-    from airflow_provider_pai.canary.plan import RolloutPlan
     from airflow_provider_pai.rollouts.shadow import ShadowSpec
-
-ON_INCONCLUSIVE = ("fail", "pass")
 
 
 class EasShadowOperator(DrivingOperator):
@@ -155,55 +146,6 @@ class EasShadowOperator(DrivingOperator):
         :raises PaiConfigError: naming field, value and what is allowed.
         :raises PaiArtifactError: the artifact has no valid manifest.
         """
-        from airflow_provider_pai.metrics.base import make_source
-        from airflow_provider_pai.metrics.probe import make_probe
-        from airflow_provider_pai.rollouts.shadow import ShadowSpec
-        from airflow_provider_pai.rollouts.shadows import NAME
+        from airflow_provider_pai.rollouts.request import ShadowRequest
 
-        identity, plan = self.identity(context), self._checked()
-        artifact = self.verified_artifact() if self.artifact else None
-        if self.probe:
-            make_probe(self.probe, self.oss)
-        metrics = self.metrics or {"kind": "cloudmonitor"}
-        make_source(metrics, self.hook)
-        source = self._source()
-        name = f"{source[:46]}{NAME}{identity.task[:8]}"
-        return ShadowSpec(
-            source=source,
-            shadow=name,
-            config=self.service_json(name, None, artifact.uri if artifact else None),
-            labels={**identity.tags(1), **artifact_labels(artifact), **Shadow(source=source).labels()},
-            owner=identity.owner.labels(),
-            ratio=whole_number("ratio", self.ratio),
-            duration=seconds("duration", self.duration),
-            plan=plan.to_dict(),
-            metrics=metrics,
-            probe=self.probe,
-            ready_by=(datetime.now(UTC) + timedelta(seconds=plan.ready_timeout)).isoformat(),
-            deadline=deadline_of(identity.started, self.execution_timeout),
-        )
-
-    def _checked(self) -> RolloutPlan:
-        from airflow_provider_pai.canary.plan import RolloutPlan
-
-        if self.requests_are_idempotent is not True:
-            raise PaiConfigError(
-                "requests_are_idempotent", self.requests_are_idempotent, "True: copies are worked on twice"
-            )
-        if bool(self.source) == bool(self.group):
-            raise PaiConfigError("source", self.source, "either a service or a group")
-        checked_name("source" if self.source else "group", self.source or self.group)
-        whole_number("ratio", self.ratio, least=1, most=100)
-        one_of("on_inconclusive", self.on_inconclusive, ON_INCONCLUSIVE)
-        seconds("duration", self.duration)
-        self.service_json("unknown", None, "oss://unknown/" if self.artifact else None)
-        return RolloutPlan.parse({**mapping("plan", self.plan), "steps": [100]})
-
-    def _source(self) -> str:
-        if self.source:
-            self.hook.describe(self.source)
-            return self.source
-        serving = serving_member(self.hook.group(str(self.group)))
-        if serving is None:
-            raise PaiConfigError("group", self.group, "a group in which a service serves")
-        return serving.name
+        return ShadowRequest.of(self).spec(self, self.identity(context), self.clock)

@@ -12,13 +12,11 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_provider_pai.exceptions import PaiArtifactError, PaiConfigError, PaiPermissionError
 from airflow_provider_pai.inputs import parse_uri
-from airflow_provider_pai.labels import ServedModel
 from airflow_provider_pai.operators.eas.base import EasOperator
 from airflow_provider_pai.operators.eas.service_json import laid_over, named_values, service_json, typed_json
 from airflow_provider_pai.operators.environment import mask_secrets
 from airflow_provider_pai.remote import Json
 from airflow_provider_pai.uri import OssUri
-from airflow_provider_pai.versions import utc_text
 
 if TYPE_CHECKING:
     from airflow_provider_pai.artifact import ModelArtifact
@@ -185,14 +183,6 @@ def read_given(value: Any) -> Any:
         return ast.literal_eval(value)
     except (ValueError, SyntaxError):
         raise PaiConfigError("artifact", value, "a ModelArtifact's dict, its JSON, or an oss:// address") from None
-
-
-def artifact_labels(artifact: ModelArtifact | None) -> dict[str, str]:
-    """Return the labels that tell which model a service serves, as rollouts write them."""
-    if artifact is None:
-        return {}
-    interval_end = utc_text(artifact.interval_end)
-    return ServedModel(version=artifact.version, digest=artifact.digest, interval_end=interval_end).labels()
 
 
 def checked_name(field: str, name: object) -> str:

@@ -12,8 +12,9 @@ from airflow_provider_pai.inputs import seconds
 from airflow_provider_pai.labels import Deployment, Mark, ServedModel
 from airflow_provider_pai.ledger import Event, EventKind
 from airflow_provider_pai.operators.eas.base import WaitingOperator
-from airflow_provider_pai.operators.eas.spec import artifact_labels, checked_name
+from airflow_provider_pai.operators.eas.spec import checked_name
 from airflow_provider_pai.remote import Json, RemoteJob
+from airflow_provider_pai.rollouts.history import artifact_labels
 from airflow_provider_pai.states import Verdict
 
 if TYPE_CHECKING:

@@ -1,0 +1,221 @@
+"""Requests of rollouts and shadow runs: the arguments of an operator, read and checked before anything is created."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, replace
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, Protocol, Self
+
+from airflow.providers.common.compat.version_compat import AIRFLOW_V_3_1_PLUS
+
+from airflow_provider_pai.artifact import ModelArtifact
+from airflow_provider_pai.canary.goal import Goal
+from airflow_provider_pai.canary.group import check_group_name, service_name
+from airflow_provider_pai.canary.plan import RolloutPlan
+from airflow_provider_pai.clock import Clock
+from airflow_provider_pai.exceptions import PaiConfigError
+from airflow_provider_pai.hooks.oss import OssHook
+from airflow_provider_pai.identity import TaskIdentity
+from airflow_provider_pai.inputs import mapping, one_of, parse_uri, seconds, whole_number
+from airflow_provider_pai.labels import Shadow
+from airflow_provider_pai.metrics.base import check_names, make_source
+from airflow_provider_pai.metrics.probe import make_probe
+from airflow_provider_pai.remote import Json
+from airflow_provider_pai.rollouts.history import artifact_labels, serving_member
+from airflow_provider_pai.rollouts.lease import Holder
+from airflow_provider_pai.rollouts.shadow import ShadowSpec
+from airflow_provider_pai.rollouts.shadows import NAME
+from airflow_provider_pai.rollouts.spec import RolloutSpec
+from airflow_provider_pai.uri import OssUri
+from airflow_provider_pai.versions import utc_text
+
+if TYPE_CHECKING:
+    from airflow_provider_pai.hooks.eas import EasHook
+
+ON_INCONCLUSIVE = ("fail", "pass")
+_DEFAULT_METRICS: Mapping[str, Any] = {"kind": "cloudmonitor"}
+
+
+class Operator(Protocol):
+    """What a request asks of the operator whose arguments it has."""
+
+    @property
+    def hook(self) -> EasHook:
+        """Return the hook."""
+        ...
+
+    def verified_artifact(self) -> ModelArtifact:
+        """Return the artifact as its manifest has it."""
+        ...
+
+    def service_json(self, name: str, group: str | None, artifact_uri: str | None) -> Json:
+        """Return the whole service JSON."""
+        ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class Request:
+    """Arguments of an operator, of the same names, as its templates were rendered."""
+
+    group: Any
+    plan: Any
+    probe: Any
+    metrics: Any
+    execution_timeout: timedelta | None
+
+    @classmethod
+    def of(cls, operator: Any) -> Self:
+        """Take the arguments of an operator."""
+        return cls(**{field.name: getattr(operator, field.name) for field in fields(cls)})
+
+    def checked_metrics(self, eas: EasHook, plan: RolloutPlan) -> Any:
+        """Return the declaration of the metrics source, which gives what the plan's checks ask for."""
+        metrics = self.metrics or _DEFAULT_METRICS
+        check_names(make_source(metrics, eas), plan.checks)
+        if self.probe:
+            make_probe(self.probe, eas.sibling(OssHook))
+        return metrics
+
+
+@dataclass(frozen=True, kw_only=True)
+class RolloutRequest(Request):
+    """What a rollout is asked for."""
+
+    steps: Any
+    plan_defaults: Mapping[str, Any]
+    lease_uri: Any
+    skip_analysis: Any
+    approval_task_id: str | None
+    allow_backfill: bool
+    allow_older: bool
+
+    def spec(self, operator: Operator, identity: TaskIdentity, *, backfill: bool) -> RolloutSpec:
+        """Return the rollout.
+
+        :raises PaiConfigError: naming field, value and what is allowed.
+        :raises PaiArtifactError: the artifact has no valid manifest, or is not the one that was meant.
+        """
+        plan, group = self.checked_plan(), check_group_name("group", self.group)
+        artifact = operator.verified_artifact()
+        name = service_name(group, artifact.version)
+        lease_uri = self.lease_uri or f"oss://{OssUri.parse(artifact.uri).bucket}/.pai/rollouts/{group}/"
+        goal = Goal(
+            group=group,
+            service=name,
+            version=artifact.version,
+            digest=artifact.digest,
+            interval_end=utc_text(artifact.interval_end),
+            task=identity.task,
+            cycle=identity.cycle,
+            backfill=backfill,
+            allow_backfill=self.allow_backfill,
+            allow_older=self.allow_older,
+            smoke=bool(self.probe),
+            skip_analysis=self.unjudged(),
+            approval=self.approval(identity),
+            # A rollout's own labels leave room for these four only.
+            labels=identity.name.labels(),
+        )
+        return RolloutSpec(
+            plan=plan,
+            goal=goal,
+            metrics=self.checked_metrics(operator.hook, plan),
+            config=operator.service_json(name, group, artifact.uri),
+            probe=self.probe,
+            lease_uri=str(parse_uri("lease_uri", lease_uri)),
+            holder=Holder.of(identity),
+            deadline=identity.deadline(_without_drain(self.execution_timeout, plan.drain)),
+        )
+
+    def checked_plan(self) -> RolloutPlan:
+        """Return the plan; that of a candidate that nobody judges has one step."""
+        given = mapping("plan", self.plan)
+        if "steps" in given:
+            raise PaiConfigError("plan", "steps", "a field of its own: steps")
+        plan = RolloutPlan.parse({**self.plan_defaults, **given, "steps": self.steps})
+        return replace(plan, steps=(100,), bake=0.0) if self.unjudged() else plan
+
+    def unjudged(self) -> str:
+        """Return why nobody is to judge the candidate; a template that renders to nothing is no reason."""
+        reason = self.skip_analysis.strip() if isinstance(self.skip_analysis, str) else self.skip_analysis
+        if reason is None or reason in ("", "None"):
+            return ""
+        if not isinstance(reason, str) or reason.lower() in ("true", "false"):
+            raise PaiConfigError("skip_analysis", self.skip_analysis, "the reason in words, or none")
+        return reason
+
+    def approval(self, identity: TaskIdentity) -> str:
+        """Return the task that lets the candidate rise to 100 %; empty: nobody is asked."""
+        task_id = self.approval_task_id
+        if task_id and not AIRFLOW_V_3_1_PLUS:
+            raise PaiConfigError("approval_task_id", task_id, "none before Airflow 3.1: there nobody can be asked")
+        if task_id == identity.task_id:
+            raise PaiConfigError("approval_task_id", task_id, "another task of this run")
+        return task_id or ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ShadowRequest(Request):
+    """What a shadow run is asked for."""
+
+    artifact: Any
+    source: Any
+    ratio: Any
+    duration: Any
+    requests_are_idempotent: bool
+    on_inconclusive: Any
+
+    def spec(self, operator: Operator, identity: TaskIdentity, clock: Clock) -> ShadowSpec:
+        """Return the run.
+
+        :raises PaiConfigError: naming field, value and what is allowed.
+        :raises PaiArtifactError: the artifact has no valid manifest.
+        """
+        self.check()
+        plan = RolloutPlan.parse({**mapping("plan", self.plan), "steps": [100]})
+        operator.service_json("unknown", None, "oss://unknown/" if self.artifact else None)
+        artifact = operator.verified_artifact() if self.artifact else None
+        metrics, source = self.checked_metrics(operator.hook, plan), self.copied_service(operator.hook)
+        name = f"{source[:46]}{NAME}{identity.task[:8]}"
+        return ShadowSpec(
+            source=source,
+            shadow=name,
+            config=operator.service_json(name, None, artifact.uri if artifact else None),
+            labels={**identity.tags(1), **artifact_labels(artifact), **Shadow(source=source).labels()},
+            owner=identity.owner.labels(),
+            ratio=whole_number("ratio", self.ratio),
+            duration=seconds("duration", self.duration),
+            plan=plan.to_dict(),
+            metrics=metrics,
+            probe=self.probe,
+            ready_by=(clock.utc() + timedelta(seconds=plan.ready_timeout)).isoformat(),
+            deadline=identity.deadline(self.execution_timeout),
+        )
+
+    def check(self) -> None:
+        """Refuse what needs no look at a service."""
+        if self.requests_are_idempotent is not True:
+            allowed = "True: copies are worked on twice"
+            raise PaiConfigError("requests_are_idempotent", self.requests_are_idempotent, allowed)
+        if bool(self.source) == bool(self.group):
+            raise PaiConfigError("source", self.source, "either a service or a group")
+        check_group_name("source" if self.source else "group", self.source or self.group)
+        whole_number("ratio", self.ratio, least=1, most=100)
+        one_of("on_inconclusive", self.on_inconclusive, ON_INCONCLUSIVE)
+        seconds("duration", self.duration)
+
+    def copied_service(self, eas: EasHook) -> str:
+        """Return the service whose requests are copied."""
+        if self.source:
+            eas.describe(self.source)
+            return str(self.source)
+        serving = serving_member(eas.group(str(self.group)))
+        if serving is None:
+            raise PaiConfigError("group", self.group, "a group in which a service serves")
+        return serving.name
+
+
+def _without_drain(timeout: timedelta | None, drain: float) -> timedelta | None:
+    """Return the time that a rollout has: the candidate must have drained before the task's own time is over."""
+    return None if timeout is None else timeout - min(timedelta(seconds=drain), timeout / 4)
