@@ -6,7 +6,7 @@ Follows "Parameters of model services" (help.aliyun.com/zh/pai/parameters-of-mod
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 from airflow_provider_pai.exceptions import PaiConfigError
 from airflow_provider_pai.inputs import mapping, required, whole_number
@@ -16,52 +16,65 @@ from airflow_provider_pai.remote import Json
 RESERVED_PORTS = (8080, 9090)
 DEFAULT_PORT = 8000
 
+# EAS's own word where ours differs.
+_METADATA = {"instances": "instance"}
 
-def typed_json(
-    *,
-    image: str | None = None,
-    command: str | None = None,
-    port: int | str | None = None,
-    instances: int | str | None = None,
-    instance_type: str | None = None,
-    cpu: int | str | None = None,
-    memory: int | str | None = None,
-    gpu: int | str | None = None,
-    resource_group: str | None = None,
-    env: Mapping[str, Any] | None = None,
-    health_check: str | Mapping[str, Any] | None = None,
-) -> Json:
-    """Return the service JSON that typed arguments stand for; what is None is left out.
 
-    :raises PaiConfigError: naming the argument, its value and what is allowed.
-    """
-    sized = {"cpu": cpu, "memory": memory, "gpu": gpu, "resource_group": resource_group}
-    if instance_type and (other := next((name for name, value in sized.items() if value is not None), None)):
-        raise PaiConfigError("instance_type", instance_type, f"either an instance type or {other}, not both")
-    check_environment(env or {}, ())
-    numbers = {
-        "instance": ("instances", instances, 1),
-        "cpu": ("cpu", cpu, 1),
-        "memory": ("memory", memory, 1),
-        "gpu": ("gpu", gpu, 0),
-    }
-    metadata: Json = {
-        key: whole_number(field, value, least=least)
-        for key, (field, value, least) in numbers.items()
-        if value is not None
-    }
-    if resource_group is not None:
-        metadata["resource"] = resource_group
-    container: Json = {"image": image, "command": command, "port": _port("port", port)}
-    container["env"] = [{"name": name, "value": str(value)} for name, value in (env or {}).items()]
-    container["health_check"] = _health_check(health_check, _port("port", port))
-    return _without_empty(
-        {
-            "metadata": metadata,
-            "cloud": {"computing": {"instance_type": instance_type}} if instance_type else None,
-            "containers": [said] if (said := _without_empty(container)) else None,
+class ServiceSpec(NamedTuple):
+    """Typed arguments that describe a service; what is None is left to the service JSON, or to EAS."""
+
+    image: str | None = None
+    command: str | None = None
+    port: int | str | None = None
+    instances: int | str | None = None
+    instance_type: str | None = None
+    cpu: int | str | None = None
+    memory: int | str | None = None
+    gpu: int | str | None = None
+    resource_group: str | None = None
+    env: Mapping[str, Any] | None = None
+    health_check: str | Mapping[str, Any] | None = None
+
+    @classmethod
+    def of(cls, operator: Any) -> ServiceSpec:
+        """Take the arguments of an operator, which has them under the same names."""
+        return cls(*(getattr(operator, name) for name in cls._fields))
+
+    def to_json(self) -> Json:
+        """Return the service JSON that the arguments stand for.
+
+        :raises PaiConfigError: naming the argument, its value and what is allowed.
+        """
+        sizes = ("cpu", "memory", "gpu", "resource_group")
+        if self.instance_type and (size := next((name for name in sizes if getattr(self, name) is not None), None)):
+            raise PaiConfigError("instance_type", self.instance_type, f"either an instance type or {size}, not both")
+        check_environment(self.env or {}, ())
+        port = _port("port", self.port)
+        container: Json = {
+            "image": self.image,
+            "command": self.command,
+            "port": port,
+            "env": [{"name": name, "value": str(value)} for name, value in (self.env or {}).items()],
+            "health_check": _health_check(self.health_check, port),
         }
-    )
+        container = _without_empty(container)
+        return _without_empty(
+            {
+                "metadata": self._metadata(),
+                "cloud": {"computing": {"instance_type": self.instance_type}} if self.instance_type else None,
+                "containers": [container] if container else None,
+            }
+        )
+
+    def _metadata(self) -> Json:
+        least = {"instances": 1, "cpu": 1, "memory": 1, "gpu": 0}
+        numbers = {name: getattr(self, name) for name in least}
+        read = {
+            _METADATA.get(name, name): whole_number(name, value, least=least[name])
+            for name, value in numbers.items()
+            if value is not None
+        }
+        return {**read, **({} if self.resource_group is None else {"resource": self.resource_group})}
 
 
 def laid_over(typed: Json, service: Mapping[str, Any] | str | None) -> Json:

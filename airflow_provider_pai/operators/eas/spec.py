@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from airflow_provider_pai.exceptions import PaiArtifactError, PaiConfigError, PaiPermissionError
 from airflow_provider_pai.inputs import parse_uri
 from airflow_provider_pai.operators.eas.base import EasOperator
-from airflow_provider_pai.operators.eas.service_json import laid_over, named_values, service_json, typed_json
+from airflow_provider_pai.operators.eas.service_json import ServiceSpec, laid_over, named_values, service_json
 from airflow_provider_pai.operators.environment import mask_secrets
 from airflow_provider_pai.remote import Json
 from airflow_provider_pai.uri import OssUri
@@ -22,19 +22,6 @@ if TYPE_CHECKING:
     from airflow_provider_pai.artifact import ModelArtifact
 
 _HOST_REGION = r"oss://[^./]+\.oss-([a-z0-9-]+?)(?:-internal)?\.aliyuncs\.com(?:/|$)"
-_TYPED = (
-    "image",
-    "command",
-    "port",
-    "instances",
-    "instance_type",
-    "cpu",
-    "memory",
-    "gpu",
-    "resource_group",
-    "env",
-    "health_check",
-)
 
 
 class ServiceOperator(EasOperator):
@@ -63,7 +50,7 @@ class ServiceOperator(EasOperator):
     :param role_arn: RAM role through which the service reads OSS. (templated)
     """
 
-    template_fields: Sequence[str] = ("artifact", "service", "role_arn", *_TYPED)
+    template_fields: Sequence[str] = ("artifact", "service", "role_arn", *ServiceSpec._fields)
     template_fields_renderers = {"artifact": "json", "service": "json", "env": "json", "health_check": "json"}
 
     def __init__(
@@ -118,7 +105,7 @@ class ServiceOperator(EasOperator):
 
         :raises PaiConfigError: naming the argument, its value and what is allowed.
         """
-        return laid_over(typed_json(**{name: getattr(self, name) for name in _TYPED}), self.service)
+        return laid_over(ServiceSpec.of(self).to_json(), self.service)
 
     def service_json(self, name: str, group: str | None, artifact_uri: str | None) -> Json:
         """Return the whole service JSON.

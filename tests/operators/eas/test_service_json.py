@@ -1,7 +1,7 @@
 import pytest
 
 from airflow_provider_pai.exceptions import PaiConfigError
-from airflow_provider_pai.operators.eas.service_json import laid_over, named_values, service_json, typed_json
+from airflow_provider_pai.operators.eas.service_json import ServiceSpec, laid_over, named_values, service_json
 
 CONTAINER = {"image": "i", "command": "serve {model}", "port": 8000}
 
@@ -11,7 +11,7 @@ def whole(given, **changes):
 
 
 def test_typed_arguments_become_the_json_that_eas_has_for_them():
-    assert typed_json(
+    spec = ServiceSpec(
         image="i",
         command="serve",
         port="8000",
@@ -21,7 +21,8 @@ def test_typed_arguments_become_the_json_that_eas_has_for_them():
         gpu=0,
         env={"A": 1},
         health_check="/ok",
-    ) == {
+    )
+    assert spec.to_json() == {
         "metadata": {"instance": 2, "cpu": 4, "memory": 8000, "gpu": 0},
         "containers": [
             {
@@ -36,7 +37,7 @@ def test_typed_arguments_become_the_json_that_eas_has_for_them():
 
 
 def test_what_is_not_given_is_left_to_eas():
-    assert typed_json() == {}
+    assert ServiceSpec().to_json() == {}
 
 
 @pytest.mark.parametrize(
@@ -52,11 +53,11 @@ def test_what_is_not_given_is_left_to_eas():
 )
 def test_typed_arguments_that_eas_would_not_take_are_refused(arguments, message):
     with pytest.raises(PaiConfigError, match=message):
-        typed_json(**arguments)
+        ServiceSpec(**arguments).to_json()
 
 
 def test_the_dags_json_is_laid_over_that_of_the_arguments():
-    typed = typed_json(image="i", port=8000, cpu=2, env={"A": "1", "B": "2"})
+    typed = ServiceSpec(image="i", port=8000, cpu=2, env={"A": "1", "B": "2"}).to_json()
     service = {
         "metadata": {"memory": 100},
         "containers": [{"port": 9000, "env": [{"name": "B", "value": "3"}]}, {"image": "sidecar", "command": "log"}],
