@@ -5,15 +5,15 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.sdk import conf
 
-from airflow_provider_pai.clock import SYSTEM_CLOCK, Clock
 from airflow_provider_pai.connected import HookT
 from airflow_provider_pai.operators.base import PaiOperator
 
 if TYPE_CHECKING:
+    from airflow_provider_pai.clock import Clock
     from airflow_provider_pai.triggers.base import OwningTrigger
 
 # Airflow 3 ends a killed task after five seconds: so long a call of `on_kill` may be repeated.
@@ -30,8 +30,6 @@ class DeferringOperator(PaiOperator[HookT]):
     :param deferrable: wait in the triggerer.
     """
 
-    clock: ClassVar[Clock] = SYSTEM_CLOCK
-
     def __init__(
         self,
         *,
@@ -43,6 +41,11 @@ class DeferringOperator(PaiOperator[HookT]):
         self._killed = False
         # The context of a task that comes back from the triggerer: another process has begun the work.
         self._resumed: Any = None
+
+    @property
+    def clock(self) -> Clock:
+        """Return the hook's clock."""
+        return self.hook.clock
 
     @abstractmethod
     def begin(self, context: Any) -> Any:
