@@ -111,8 +111,8 @@ class DswRunCommandOperator(WorkloadOperator["DswRunHook"]):
         if self.run_uri:
             parse_uri("run_uri", self.run_uri)
         if bool(self.ecs_spec) == bool(self.resource_id):
-            given = {"ecs_spec": self.ecs_spec, "resource_id": self.resource_id}
-            raise PaiConfigError("ecs_spec, resource_id", given, "exactly one of the two")
+            both = {"ecs_spec": self.ecs_spec, "resource_id": self.resource_id}
+            raise PaiConfigError("ecs_spec, resource_id", both, "exactly one of the two")
         one_of("after", self.after, AFTER_CHOICES)
 
     def build(self, context: Any, identity: TaskIdentity, generation: int) -> Json:

@@ -90,9 +90,9 @@ class ModelGateOperator(EasOperator):
         from airflow_provider_pai.canary.weights import carriers
         from airflow_provider_pai.manifests import served_artifact
 
-        hook = self.hook
-        found = [served_artifact(self.oss, hook.describe(member.name)) for member in carriers(hook.group(self.group))]
-        return [artifact for artifact in found if artifact and self.metric in artifact.metrics]
+        services = [self.hook.describe(member.name) for member in carriers(self.hook.group(self.group))]
+        artifacts = [served_artifact(self.oss, service) for service in services]
+        return [artifact for artifact in artifacts if artifact and self.metric in artifact.metrics]
 
 
 def _compared(serving: float | None, needed: float | None, group: str) -> str:

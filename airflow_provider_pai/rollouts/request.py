@@ -130,10 +130,10 @@ class RolloutRequest(Request):
 
     def checked_plan(self) -> RolloutPlan:
         """Return the plan; that of a candidate that nobody judges has one step."""
-        given = mapping("plan", self.plan)
-        if "steps" in given:
+        plan_fields = mapping("plan", self.plan)
+        if "steps" in plan_fields:
             raise PaiConfigError("plan", "steps", "a field of its own: steps")
-        plan = RolloutPlan.parse({**self.plan_defaults, **given, "steps": self.steps})
+        plan = RolloutPlan.parse({**self.plan_defaults, **plan_fields, "steps": self.steps})
         return replace(plan, steps=(100,), bake=0.0) if self.unjudged() else plan
 
     def unjudged(self) -> str:

@@ -90,6 +90,8 @@ class Hub:
     def _round(self, due: float) -> list[Question]:
         loop = asyncio.get_running_loop()
         due = max(due, loop.time())
+        # Never an earlier round: an answer is no older than its question. A round that starts a moment after this one
+        # is due takes it along; so what falls due within a window is one round, though each comes at its own moment.
         for start, questions in self._rounds.items():
             if due <= start <= due + WINDOW:
                 return questions
@@ -112,16 +114,16 @@ class Hub:
         ids = list(dict.fromkeys(job_id for job_id, _ in questions))
         loop = asyncio.get_running_loop()
         try:
-            found = await loop.run_in_executor(self._threads, self.hook.get_many, ids)
+            jobs = await loop.run_in_executor(self._threads, self.hook.get_many, ids)
         except Exception as error:  # noqa: BLE001 - belongs to whoever asked
             for _, answer in questions:
                 _fail(answer, error)
             return
         for job_id, answer in questions:
-            if job_id not in found:
+            if job_id not in jobs:
                 _fail(answer, PaiNotFoundError(self.hook.service, "get", f"there is no {job_id}"))
             elif not answer.done():
-                answer.set_result(found[job_id])
+                answer.set_result(jobs[job_id])
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         task = asyncio.get_running_loop().create_task(work)

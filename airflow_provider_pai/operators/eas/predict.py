@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
@@ -20,7 +19,7 @@ if TYPE_CHECKING:
 
 PART = 500
 """Requests whose answers are kept together: what a worker that dies has to ask again at most."""
-_TELL_EVERY = 10.0
+_LOG_EVERY = 10.0
 
 
 class EasPredictOperator(EasOperator):
@@ -136,11 +135,11 @@ class EasPredictOperator(EasOperator):
             answers = list(pool.map(asker.ask, asked))
         wrong = [answer for answer in answers if answer.wrong]
         self._judge(len(answers), len(wrong), wrong[0].wrong if wrong else "")
-        found = [answer.body for answer in answers]
-        size = len(json.dumps(found).encode())
+        bodies = [answer.body for answer in answers]
+        size = len(json.dumps(bodies).encode())
         if size > MAX_XCOM_BYTES:
             raise PaiError(f"The answers are {size} bytes, too many for an XCom ({MAX_XCOM_BYTES}): give output")
-        return found[0] if _is_one(self.requests) else found
+        return bodies[0] if _is_one(self.requests) else bodies
 
     def _listed(self) -> list[Any]:
         """Return the requests that the DAG lists itself.
@@ -158,24 +157,25 @@ class EasPredictOperator(EasOperator):
 
         output = parse_uri("output", self.output_uri).join(self.identity(context).version(1)).folder
         batch = Batch(oss=self.oss, source=self._source(output), output=output, part=PART)
-        total, began, wrong, told = batch.check(), time.monotonic(), [], 0.0
+        clock, total, wrong = self.hook.clock, batch.check(), []
+        began = last_line = clock.monotonic()
         self.log.info("%d requests, answers to %s", total, output)
 
-        def tell(answered: int, answers: list[Json]) -> None:
-            nonlocal told
+        def log_progress(answered: int, answers: list[Json]) -> None:
+            nonlocal last_line
             wrong.extend(wrong_ones(answers))
-            if answered == total or time.monotonic() - told > _TELL_EVERY:
-                told = time.monotonic()
+            if answered == total or clock.monotonic() - last_line > _LOG_EVERY:
+                last_line = clock.monotonic()
                 share = 100 * answered // total
                 self.log.info("%d of %d requests answered (%d %%), %d wrong", answered, total, share, len(wrong))
 
-        batch.run(self._asker(), tell)
+        batch.run(self._asker(), log_progress)
         end: Json = {
             "output": str(output),
             "requests": total,
             "wrong": len(wrong),
             "first_wrong": f"request {wrong[0]['number']}: {wrong[0]['wrong']}" if wrong else None,
-            "seconds": round(time.monotonic() - began, 1),
+            "seconds": round(clock.monotonic() - began, 1),
         }
         self.oss.put(output.join("_summary.json"), json.dumps(end))
         context["ti"].xcom_push(key="return_value", value=end)
@@ -186,9 +186,9 @@ class EasPredictOperator(EasOperator):
         """Return the file of requests; those that the DAG lists itself are put beside the answers."""
         if _is_address(self.requests):
             return parse_uri("requests", self.requests)
-        at = output.join("_requests.jsonl")
-        self.oss.put_once(at, "".join(f"{json.dumps(request)}\n" for request in self._listed()))
-        return at
+        file = output.join("_requests.jsonl")
+        self.oss.put_once(file, "".join(f"{json.dumps(request)}\n" for request in self._listed()))
+        return file
 
     def _judge(self, total: int, wrong: int, first: str) -> None:
         if wrong and 1 - wrong / total < share("min_correct", self.min_correct):

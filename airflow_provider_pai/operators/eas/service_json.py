@@ -133,9 +133,9 @@ def service_json(
 def _check_ours(given: Json, metadata: Json, ours: Mapping[str, str | None]) -> None:
     """Refuse a name or a group in the JSON that is not the operator's."""
     for key, value in ours.items():
-        said = metadata.get(key, given.get("name") if key == "name" else None)
-        if said is not None and said != value:
-            raise PaiConfigError(f"service['metadata'][{key!r}]", said, f"leave it out: the operator's is {value!r}")
+        other = metadata.get(key, given.get("name") if key == "name" else None)
+        if other is not None and other != value:
+            raise PaiConfigError(f"service['metadata'][{key!r}]", other, f"leave it out: the operator's is {value!r}")
 
 
 def _storage(given: Json, taken: str | None) -> list[Json]:

@@ -144,17 +144,17 @@ class EasScaleServiceOperator(_ServiceOperator):
         status = hook.describe(name)["Status"]
         if hook.states.judge(status) is Verdict.FAILED:
             raise PaiConfigError("service_name", name, f"a service that runs; it is {status}")
-        given = [self.instances is not None, self.autoscaler is not None]
-        if all(given) or not (any(given) or self.remove_autoscaler):
+        fixed, scaled = self.instances is not None, self.autoscaler is not None
+        if (fixed and scaled) or not (fixed or scaled or self.remove_autoscaler):
             raise PaiConfigError("instances", self.instances, "either instances or autoscaler, not both")
         count = self._count()
         if self.autoscaler is not None:
             hook.set_autoscaler(name, check_autoscaler(self.autoscaler))
         elif self.remove_autoscaler:
             hook.remove_autoscaler(name)
-        elif found := hook.autoscaler(name):
-            moved = f"{found['MinReplica']} to {found['MaxReplica']}"
-            raise PaiConfigError("instances", count, f"{name} has an autoscaler ({moved}); remove_autoscaler ends it")
+        elif scaler := hook.autoscaler(name):
+            limits = f"{scaler['MinReplica']} to {scaler['MaxReplica']}"
+            raise PaiConfigError("instances", count, f"{name} has an autoscaler ({limits}); remove_autoscaler ends it")
         if count is not None:
             hook.update(name, {"metadata": {"instance": count}})
         return name

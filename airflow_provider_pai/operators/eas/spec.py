@@ -130,20 +130,20 @@ class ServiceOperator(EasOperator):
         from airflow_provider_pai.artifact import ModelArtifact
         from airflow_provider_pai.manifests import read_artifact
 
-        given = read_given(self.artifact)
-        if not isinstance(given, Mapping):
-            self._check_region("artifact", given)
-            at = str(parse_uri("artifact", given).folder)
-            return replace(read_artifact(self.oss, at), uri=at)
+        artifact = read_given(self.artifact)
+        if not isinstance(artifact, Mapping):
+            self._check_region("artifact", artifact)
+            folder = str(parse_uri("artifact", artifact).folder)
+            return replace(read_artifact(self.oss, folder), uri=folder)
         try:
-            meant = ModelArtifact.from_dict(given)
+            meant = ModelArtifact.from_dict(artifact)
         except ValueError as error:
-            raise PaiConfigError("artifact", given, str(error)) from None
+            raise PaiConfigError("artifact", artifact, str(error)) from None
         self._check_region("artifact['uri']", meant.uri)
-        found = read_artifact(self.oss, str(parse_uri("artifact['uri']", meant.uri)))
-        if meant.digest and meant.digest != found.digest:
-            raise PaiArtifactError(f"{meant.uri} has digest {found.digest}, not {meant.digest}: it was changed")
-        return found
+        stored = read_artifact(self.oss, str(parse_uri("artifact['uri']", meant.uri)))
+        if meant.digest and meant.digest != stored.digest:
+            raise PaiArtifactError(f"{meant.uri} has digest {stored.digest}, not {meant.digest}: it was changed")
+        return stored
 
     def _check_region(self, field: str, uri: Any) -> None:
         """Refuse what a service can't mount: EAS reads OSS of its own region only."""

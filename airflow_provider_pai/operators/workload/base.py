@@ -160,13 +160,13 @@ class WorkloadOperator(PaiJobOperator[JobHookT]):
 
     def environment(self, output: OssUri | None) -> dict[str, str]:
         """Return the environment variables of the command."""
-        found = {f"PAI_INPUT_{name.upper()}_DIR": input_path(name) for name in self.inputs or {}}
+        ours = {f"PAI_INPUT_{name.upper()}_DIR": input_path(name) for name in self.inputs or {}}
         if output:
-            found["PAI_OUTPUT_DIR"] = OUTPUT_PATH
+            ours["PAI_OUTPUT_DIR"] = OUTPUT_PATH
         if self.source:
-            found["PAI_CODE_COMMIT"] = self.source.commit
-        found["PAI_PARAMS"] = json.dumps(self.parameters or {})
-        return {**found, **{name: str(value) for name, value in (self.env or {}).items()}}
+            ours["PAI_CODE_COMMIT"] = self.source.commit
+        ours["PAI_PARAMS"] = json.dumps(self.parameters or {})
+        return {**ours, **{name: str(value) for name, value in (self.env or {}).items()}}
 
     def artifact(
         self, context: Any, identity: TaskIdentity, output: OssUri, *, name: str, version: str, **facts: Any
