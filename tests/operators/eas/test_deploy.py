@@ -30,7 +30,9 @@ both = pytest.mark.parametrize("deferrable", [False, True])
 
 
 def typed(at, **changes):
-    """Return arguments of a service described by types alone, but for the server's own mount."""
+    """Return arguments of a service described by types alone, but for the server's mount and how soon it is seen."""
+    server = service(f"oss://{at.bucket}/code/")
+    startup_check = server["containers"][0]["startup_check"]
     given = {
         "task_id": "task",
         "service_name": f"{at.name}_one",
@@ -40,7 +42,7 @@ def typed(at, **changes):
         "cpu": 1,
         "memory": 1000,
         "health_check": "/",
-        "service": {"storage": service(f"oss://{at.bucket}/code/")["storage"]},
+        "service": {"storage": server["storage"], "containers": [{"startup_check": startup_check}]},
         "poll_interval": 0.05,
         "wait_timeout": 20,
     }

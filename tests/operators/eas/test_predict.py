@@ -6,7 +6,9 @@ import json
 
 import pytest
 
+from airflow_provider_pai.clock import SYSTEM_CLOCK
 from airflow_provider_pai.exceptions import PaiConfigError, PaiError, PaiNotFoundError, PaiTransientError
+from airflow_provider_pai.hooks.eas import EasHook
 from airflow_provider_pai.hooks.oss import client as oss_client
 from airflow_provider_pai.operators.eas import EasPredictOperator
 from airflow_provider_pai.operators.eas import predict as eas_predict
@@ -72,13 +74,16 @@ def test_a_wrong_answer_fails_the_task(name, request_, message):
     assert len(predict(name, [request_, {}], min_correct="0.5").run()) == 2
 
 
-def test_what_fails_is_asked_again(group, name, pai):
+def test_what_fails_is_asked_again(group, name, pai, monkeypatch):
+    pauses = []
+    monkeypatch.setattr(EasHook, "clock", SYSTEM_CLOCK._replace(sleep=pauses.append))
     pai.account.faults.add(match="eas POST", status=503, code="ServiceUnavailable", times=2)
     pai.account.faults.add(match="eas POST", drop="answer", times=1)
     assert predict(name, {"json": {}}, attempts=5).run()["answer"] == 42
     pai.account.faults.add(match="eas POST", status=503, code="ServiceUnavailable")
     with pytest.raises(PaiError, match="status 503, not 200"):
         predict(name, {"json": {}}).run()
+    assert pauses
 
 
 def file(group, count, **fields):
