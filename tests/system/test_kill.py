@@ -35,8 +35,9 @@ def test_every_way_out(run):
     )
     assert one.job_status("kept") == "Running"
     (kept,) = one.jobs("kept")
-    assert f"DLC job {kept['JobId']} (Running) of kill.kept in {one.run_id}: the task is finished (failed)" in one.cli(
-        "pai", "jobs", "orphans"
+    assert (
+        f"DLC job {kept['JobId']} (Running), made by kill.kept of run {one.run_id}: the task is finished (failed)"
+        in one.cli("pai", "jobs", "orphans")
     )
     assert one.job_status("kept") == "Running"
     assert "; stopped" in one.cli("pai", "jobs", "orphans", "--stop")
