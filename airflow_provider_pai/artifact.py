@@ -132,7 +132,7 @@ class ModelArtifact:
 
         :raises ValueError: when it is no artifact.
         """
-        missing = [name for name in ("name", "version", "uri") if not value.get(name)]
+        missing = [name for name in ("name", "version", "uri") if not isinstance(value.get(name) or None, str)]
         if missing:
             raise ValueError(f"artifact: {missing} missing; allowed is what a ModelArtifact's to_dict() returns")
         parts: dict[str, type[Any]] = {
@@ -141,9 +141,12 @@ class ModelArtifact:
             "data_interval": DataInterval,
             "produced_by": Producer,
         }
-        nested = {name: _from_dict(part, value[name]) for name, part in parts.items() if value.get(name)}
-        inputs = tuple(_from_dict(DatasetRef, item) for item in value.get("inputs") or ())
-        artifact: ModelArtifact = _from_dict(cls, {**value, **nested, "inputs": inputs})
+        try:
+            nested = {name: _from_dict(part, value[name]) for name, part in parts.items() if value.get(name)}
+            inputs = tuple(_from_dict(DatasetRef, item) for item in value.get("inputs") or ())
+            artifact: ModelArtifact = _from_dict(cls, {**value, **nested, "inputs": inputs})
+        except (AttributeError, TypeError) as error:
+            raise ValueError(f"artifact: {error}; allowed is what a ModelArtifact's to_dict() returns") from None
         return artifact
 
 

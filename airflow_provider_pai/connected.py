@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from airflow.providers.common.compat.sdk import BaseOperator
 
+from airflow_provider_pai.inputs import optional
 from airflow_provider_pai.remote import DEFAULT_CONN_ID, Json
 
 if TYPE_CHECKING:
@@ -67,7 +68,11 @@ class Connected(BaseOperator, Generic[HookT]):
     @property
     def hook_arguments(self) -> Json:
         """Return what builds the hook on this connection, here or in a trigger."""
-        return {"pai_conn_id": self.pai_conn_id, "region": self.region, "workspace_id": self.workspace_id}
+        return {
+            "pai_conn_id": self.pai_conn_id,
+            "region": optional("region", self.region, "a region"),
+            "workspace_id": optional("workspace_id", self.workspace_id, "the id of a workspace"),
+        }
 
     @cached_property
     def hook(self) -> HookT:

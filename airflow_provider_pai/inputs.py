@@ -177,6 +177,27 @@ def mapping(field: str, value: object, allowed: str = "an object of names to val
     return plain
 
 
+def text_mapping(field: str, value: object) -> dict[str, str]:
+    """Read an object of names to texts.
+
+    :raises PaiConfigError: it is none; None is no text.
+    """
+    return {name: text(f"{field}[{name!r}]", item) for name, item in mapping(field, value).items()}
+
+
+def artifact(field: str, value: object) -> dict[str, Any] | str | None:
+    """Read a ModelArtifact as a task's XCom gives it, or the `oss://` address of one; None or an empty text is none.
+
+    :raises PaiConfigError: it is neither.
+    """
+    if value is None or (isinstance(value, str) and not value):
+        return None
+    if isinstance(value, str) and value.startswith("oss:"):
+        parse_uri(field, value)
+        return value
+    return mapping(field, value, "a ModelArtifact's dict, its JSON, or its oss:// address")
+
+
 def json_list(field: str, value: object, allowed: str = "a list of objects") -> list[Any]:
     """Read a list as plain JSON: a list or its text; one object is a list of one.
 

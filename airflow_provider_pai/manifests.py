@@ -17,10 +17,11 @@ from airflow_provider_pai.artifact import (
     ModelArtifact,
     Producer,
 )
-from airflow_provider_pai.exceptions import PaiArtifactError, PaiConfigError, PaiNotFoundError
+from airflow_provider_pai.exceptions import PaiArtifactError, PaiNotFoundError
 from airflow_provider_pai.hooks.oss import OssHook
 from airflow_provider_pai.hooks.oss.objects import ObjectInfo
 from airflow_provider_pai.identity import TaskIdentity
+from airflow_provider_pai.inputs import moment
 from airflow_provider_pai.uri import OssUri
 from airflow_provider_pai.versions import utc_text
 
@@ -141,24 +142,12 @@ def check_awaited(artifact: ModelArtifact, digest: str = "", newer_than: str | N
     """
     if digest and artifact.digest != digest:
         raise PaiArtifactError(f"{artifact.uri}: {artifact.version} is there ({artifact.digest}), not yet {digest}")
-    if newer_than and artifact.interval_end <= _moment(newer_than):
+    if newer_than and artifact.interval_end <= moment("newer_than", newer_than):
         raise PaiArtifactError(
             f"{artifact.uri}: {artifact.version} is there, whose data ends {artifact.interval_end}; "
             f"it must be newer than {newer_than}"
         )
     return artifact
-
-
-def _moment(text: str) -> datetime:
-    """Read a time; one without a zone is UTC.
-
-    :raises PaiConfigError: it is none.
-    """
-    try:
-        moment = datetime.fromisoformat(text)
-    except ValueError:
-        raise PaiConfigError("newer_than", text, "a time in ISO 8601") from None
-    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
 def _heads(hook: OssHook, infos: list[ObjectInfo]) -> list[ObjectInfo]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from airflow_provider_pai.exceptions import PaiConfigError, PaiError
 from airflow_provider_pai.identity import TaskIdentity
-from airflow_provider_pai.inputs import merged, one_of, parse_uri, required
+from airflow_provider_pai.inputs import mapping, merged, one_of, optional, parse_uri, required, text_mapping
 from airflow_provider_pai.ledger import Event, EventKind
 from airflow_provider_pai.links import DswInstanceLink
 from airflow_provider_pai.operators.base import PaiOperator
@@ -102,8 +102,13 @@ class DswRunCommandOperator(WorkloadOperator["DswRunHook"]):
         return DswRunHook
 
     def check(self) -> None:
-        """Refuse bad input."""
+        """Read the fields; refuse bad input."""
         super().check()
+        self.run_uri = optional("run_uri", self.run_uri, "an oss:// prefix")
+        self.ecs_spec = optional("ecs_spec", self.ecs_spec, "an instance type")
+        self.resource_id = optional("resource_id", self.resource_id, "the id of a quota")
+        self.resource_config = text_mapping("resource_config", self.resource_config)
+        self.instance = mapping("instance", self.instance)
         if not self.run_uri and not self.output_uri:
             raise PaiConfigError(
                 "run_uri", self.run_uri, "an oss:// prefix, since there is no output beside which to put it"
@@ -236,6 +241,7 @@ class DswRunNotebookOperator(DswRunCommandOperator):
 
     def check(self) -> None:
         """Refuse bad input."""
+        self.notebook = required("notebook", self.notebook, "the path of an .ipynb file")
         super().check()
         if not self.notebook.endswith(".ipynb"):
             raise PaiConfigError("notebook", self.notebook, "the path of an .ipynb file")
@@ -297,7 +303,7 @@ class DswStartInstanceOperator(_InstanceOperator):
 
     def execute(self, context: Any) -> str:
         """Start the instance and return its status."""
-        required("instance_id", self.instance_id, "the id of a DSW instance")
+        self.instance_id = required("instance_id", self.instance_id, "the id of a DSW instance")
         self.hook.start(self.instance_id)
         return self.wait_for(Verdict.SUCCEEDED)
 
@@ -314,7 +320,7 @@ class DswStopInstanceOperator(_InstanceOperator):
 
     def execute(self, context: Any) -> str:
         """Stop the instance and return its status."""
-        required("instance_id", self.instance_id, "the id of a DSW instance")
+        self.instance_id = required("instance_id", self.instance_id, "the id of a DSW instance")
         self.hook.stop(self.instance_id, save_image=self.save_image)
         return self.wait_for(Verdict.FAILED)
 
@@ -324,7 +330,7 @@ class DswDeleteInstanceOperator(_InstanceOperator):
 
     def execute(self, context: Any) -> None:
         """Delete the instance."""
-        required("instance_id", self.instance_id, "the id of a DSW instance")
+        self.instance_id = required("instance_id", self.instance_id, "the id of a DSW instance")
         self.hook.delete(self.instance_id)
 
 

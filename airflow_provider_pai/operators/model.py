@@ -6,10 +6,10 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_pai.exceptions import PaiConfigError
-from airflow_provider_pai.inputs import number
+from airflow_provider_pai.inputs import mapping, number, required
 from airflow_provider_pai.ledger import Event, EventKind
 from airflow_provider_pai.operators.eas.base import EasOperator
-from airflow_provider_pai.operators.eas.spec import read_given
+from airflow_provider_pai.operators.eas.spec import declared_artifact
 from airflow_provider_pai.remote import Json
 
 if TYPE_CHECKING:
@@ -60,18 +60,19 @@ class ModelGateOperator(EasOperator):
 
         :raises AirflowSkipException: the model does not get through.
         """
-        from airflow_provider_pai.artifact import ModelArtifact
-
-        artifact = ModelArtifact.from_dict(read_given(self.artifact))
-        if self.metric not in artifact.metrics:
-            raise PaiConfigError(
-                "metric", self.metric, f"one of the artifact's: {', '.join(artifact.metrics) or 'none'}"
-            )
-        candidate = artifact.metrics[self.metric]
+        self.group = required("group", self.group, "a service group")
+        self.metric = required("metric", self.metric, "the name of a metric")
+        described = mapping("artifact", self.artifact, "a ModelArtifact's dict, or its JSON")
+        metrics = mapping("artifact['metrics']", described.get("metrics"))
+        artifact = declared_artifact("artifact", described)
+        if self.metric not in metrics:
+            raise PaiConfigError("metric", self.metric, f"one of the artifact's: {', '.join(metrics) or 'none'}")
+        candidate = number(f"artifact['metrics'][{self.metric!r}]", metrics[self.metric])
+        tolerance = number("tolerance", self.tolerance, least=0)
         serving = max((model.metrics[self.metric] for model in self._serving()), default=None)
         floors = [number("minimum", self.minimum)] if self.minimum is not None else []
         if serving is not None:
-            floors.append(serving - number("tolerance", self.tolerance, least=0))
+            floors.append(serving - tolerance)
         needed = max(floors, default=None)
         passed = needed is None or candidate >= needed
         result = {"metric": self.metric, "candidate": candidate, "serving": serving, "needed": needed, "passed": passed}

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields, replace
 from datetime import timedelta
+from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol, Self
 
 from airflow.providers.common.compat.version_compat import AIRFLOW_V_3_1_PLUS
@@ -17,7 +18,17 @@ from airflow_provider_pai.clock import Clock
 from airflow_provider_pai.exceptions import PaiConfigError
 from airflow_provider_pai.hooks.oss import OssHook
 from airflow_provider_pai.identity import TaskIdentity
-from airflow_provider_pai.inputs import mapping, one_of, parse_uri, seconds, whole_number
+from airflow_provider_pai.inputs import (
+    artifact,
+    json_list,
+    mapping,
+    one_of,
+    optional,
+    parse_uri,
+    seconds,
+    text,
+    whole_number,
+)
 from airflow_provider_pai.labels import Shadow
 from airflow_provider_pai.metrics.base import check_names, make_source
 from airflow_provider_pai.metrics.probe import make_probe
@@ -33,8 +44,16 @@ from airflow_provider_pai.versions import utc_text
 if TYPE_CHECKING:
     from airflow_provider_pai.hooks.eas import EasHook
 
+_READERS: Mapping[str, Callable[[str, Any], Any]] = {
+    "artifact": artifact,
+    "group": partial(optional, allowed="a service group"),
+    "lease_uri": partial(optional, allowed="an oss:// prefix"),
+    "metrics": lambda name, value: None if value is None else json_list(name, value, "a source, or a list of them"),
+    "probe": lambda name, value: mapping(name, value) or None,
+    "source": partial(optional, allowed="a service"),
+}
 ON_INCONCLUSIVE = ("fail", "pass")
-_DEFAULT_METRICS: Mapping[str, Any] = {"kind": "cloudmonitor"}
+_DEFAULT_METRICS: list[Json] = [{"kind": "cloudmonitor"}]
 
 
 class Operator(Protocol):
@@ -67,7 +86,10 @@ class Request:
     @classmethod
     def of(cls, operator: Any) -> Self:
         """Take the arguments of an operator."""
-        return cls(**{field.name: getattr(operator, field.name) for field in fields(cls)})
+        values = {field.name: getattr(operator, field.name) for field in fields(cls)}
+        return cls(
+            **{name: _READERS[name](name, value) if name in _READERS else value for name, value in values.items()}
+        )
 
     def checked_metrics(self, eas: EasHook, plan: RolloutPlan) -> Any:
         """Return the declaration of the metrics source, which gives what the plan's checks ask for."""
@@ -97,15 +119,15 @@ class RolloutRequest(Request):
         :raises PaiArtifactError: the artifact has no valid manifest, or is not the one that was meant.
         """
         plan, group = self.checked_plan(), check_group_name("group", self.group)
-        artifact = operator.verified_artifact()
-        name = service_name(group, artifact.version)
-        lease_uri = self.lease_uri or f"oss://{OssUri.parse(artifact.uri).bucket}/.pai/rollouts/{group}/"
+        model = operator.verified_artifact()
+        name = service_name(group, model.version)
+        lease_uri = self.lease_uri or f"oss://{OssUri.parse(model.uri).bucket}/.pai/rollouts/{group}/"
         goal = Goal(
             group=group,
             service=name,
-            version=artifact.version,
-            digest=artifact.digest,
-            interval_end=utc_text(artifact.interval_end),
+            version=model.version,
+            digest=model.digest,
+            interval_end=utc_text(model.interval_end),
             task=identity.task,
             cycle=identity.cycle,
             backfill=backfill,
@@ -121,7 +143,7 @@ class RolloutRequest(Request):
             plan=plan,
             goal=goal,
             metrics=self.checked_metrics(operator.hook, plan),
-            config=operator.service_json(name, group, artifact.uri),
+            config=operator.service_json(name, group, model.uri),
             probe=self.probe,
             lease_uri=str(parse_uri("lease_uri", lease_uri)),
             holder=Holder.of(identity),
@@ -138,12 +160,11 @@ class RolloutRequest(Request):
 
     def unjudged(self) -> str:
         """Return why nobody is to judge the candidate; a template that renders to nothing is no reason."""
-        reason = self.skip_analysis.strip() if isinstance(self.skip_analysis, str) else self.skip_analysis
-        if reason is None or reason in ("", "None"):
-            return ""
-        if not isinstance(reason, str) or reason.lower() in ("true", "false"):
-            raise PaiConfigError("skip_analysis", self.skip_analysis, "the reason in words, or none")
-        return reason
+        allowed = "the reason in words, or none"
+        reason = "" if self.skip_analysis is None else text("skip_analysis", self.skip_analysis, allowed).strip()
+        if reason.lower() in ("true", "false"):
+            raise PaiConfigError("skip_analysis", self.skip_analysis, allowed)
+        return "" if reason == "None" else reason
 
     def approval(self, identity: TaskIdentity) -> str:
         """Return the task that lets the candidate rise to 100 %; empty: nobody is asked."""
@@ -175,14 +196,14 @@ class ShadowRequest(Request):
         self.check()
         plan = RolloutPlan.parse({**mapping("plan", self.plan), "steps": [100]})
         operator.service_json("unknown", None, "oss://unknown/" if self.artifact else None)
-        artifact = operator.verified_artifact() if self.artifact else None
+        model = operator.verified_artifact() if self.artifact else None
         metrics, source = self.checked_metrics(operator.hook, plan), self.copied_service(operator.hook)
         name = f"{source[:46]}{NAME}{identity.task[:8]}"
         return ShadowSpec(
             source=source,
             shadow=name,
-            config=operator.service_json(name, None, artifact.uri if artifact else None),
-            labels={**identity.tags(1), **artifact_labels(artifact), **Shadow(source=source).labels()},
+            config=operator.service_json(name, None, model.uri if model else None),
+            labels={**identity.tags(1), **artifact_labels(model), **Shadow(source=source).labels()},
             owner=identity.owner.labels(),
             ratio=whole_number("ratio", self.ratio),
             duration=seconds("duration", self.duration),

@@ -8,7 +8,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_pai.exceptions import PaiArtifactError, PaiConfigError
-from airflow_provider_pai.inputs import parse_uri
+from airflow_provider_pai.inputs import artifact, moment, parse_uri, texts
 from airflow_provider_pai.ledger import Event, EventKind, Ledger
 from airflow_provider_pai.remote import Json
 from airflow_provider_pai.sensors.base import PaiSensor
@@ -20,6 +20,7 @@ from airflow_provider_pai.triggers.oss import (
 )
 from airflow_provider_pai.triggers.oss_listings import find_now
 from airflow_provider_pai.triggers.oss_quiet import Quiet
+from airflow_provider_pai.versions import utc_text
 
 if TYPE_CHECKING:
     from airflow_provider_pai.hooks.oss import OssHook
@@ -64,8 +65,7 @@ class OssKeySensor(_OssSensor):
 
         :raises PaiConfigError: one of them is not `oss://bucket/key`.
         """
-        given = [self.uri] if isinstance(self.uri, str) else list(self.uri)
-        parsed = [parse_uri("uri", uri) for uri in given]
+        parsed = [parse_uri("uri", uri) for uri in texts("uri", self.uri) or ()]
         if not parsed or any(not uri.key or uri.key.endswith("/") for uri in parsed):
             raise PaiConfigError("uri", self.uri, "at least one oss://bucket/key with a key, no prefix")
         return [str(uri) for uri in parsed]
@@ -186,20 +186,30 @@ class OssArtifactSensor(_OssSensor):
 
         :raises PaiConfigError: it is neither an artifact nor an address.
         """
-        given = self.artifact.get("uri") if isinstance(self.artifact, Mapping) else self.artifact
-        return str(parse_uri("artifact", given).folder)
+        described = artifact("artifact", self.artifact)
+        return str(parse_uri("artifact", described.get("uri") if isinstance(described, Mapping) else described).folder)
 
     @property
     def digest(self) -> str:
         """Return the digest that is waited for; empty: any."""
-        return str(self.artifact.get("digest") or "") if isinstance(self.artifact, Mapping) else ""
+        described = artifact("artifact", self.artifact)
+        return str(described.get("digest") or "") if isinstance(described, Mapping) else ""
+
+    @property
+    def newer(self) -> str | None:
+        """Return the time behind which the data must end, as text.
+
+        :raises PaiConfigError: it is none.
+        """
+        unset = self.newer_than is None or (isinstance(self.newer_than, str) and not self.newer_than)
+        return None if unset else utc_text(moment("newer_than", self.newer_than))
 
     def check(self) -> Json | None:
         """Read and verify the manifest."""
         from airflow_provider_pai.manifests import check_awaited, read_artifact
 
         try:
-            return check_awaited(read_artifact(self.hook, self.uri), self.digest, self.newer_than).to_dict()
+            return check_awaited(read_artifact(self.hook, self.uri), self.digest, self.newer).to_dict()
         except PaiArtifactError as error:
             self.log.info("Waiting: %s", error)
             return None
@@ -209,7 +219,7 @@ class OssArtifactSensor(_OssSensor):
         return OssArtifactTrigger(
             uri=self.uri,
             digest=self.digest,
-            newer_than=self.newer_than,
+            newer_than=self.newer,
             hook_arguments=self.hook_arguments,
             poll_interval=poll_interval,
             deadline=deadline,

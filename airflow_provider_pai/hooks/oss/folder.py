@@ -38,8 +38,8 @@ def upload_folder(
     folder: Path,
     prefix: OssUri,
     *,
-    include: Iterable[str] = (),
-    exclude: Iterable[str] = (),
+    include: Iterable[str] | str | None = None,
+    exclude: Iterable[str] | str | None = None,
     delete: bool = False,
     threads: int = THREADS,
 ) -> FolderReport:
@@ -49,7 +49,7 @@ def upload_folder(
 
     :raises PaiConfigError: it is no folder, or a name is not UTF-8.
     """
-    patterns = Patterns(tuple(include), tuple(exclude))
+    patterns = Patterns(include, exclude)
     files = dict(_files(folder, patterns))
     there = _objects(oss, prefix, patterns)
     progress = TransferProgress(
@@ -74,8 +74,8 @@ def download_folder(
     prefix: OssUri,
     folder: Path,
     *,
-    include: Iterable[str] = (),
-    exclude: Iterable[str] = (),
+    include: Iterable[str] | str | None = None,
+    exclude: Iterable[str] | str | None = None,
     delete: bool = False,
     threads: int = THREADS,
 ) -> FolderReport:
@@ -83,7 +83,7 @@ def download_folder(
 
     :raises PaiConfigError: a key would lead out of the folder, or can't be a path there; nothing is written then.
     """
-    patterns = Patterns(tuple(include), tuple(exclude))
+    patterns = Patterns(include, exclude)
     there = _objects(oss, prefix, patterns)
     paths = {name: local_path(folder, name) for name in there}
     _check_paths(prefix, there)
@@ -110,8 +110,8 @@ def copy_folder(
     source: OssUri,
     target: OssUri,
     *,
-    include: Iterable[str] = (),
-    exclude: Iterable[str] = (),
+    include: Iterable[str] | str | None = None,
+    exclude: Iterable[str] | str | None = None,
     delete: bool = False,
     threads: int = THREADS,
 ) -> FolderReport:
@@ -121,7 +121,7 @@ def copy_folder(
     """
     if source.bucket == target.bucket and (source.key.startswith(target.key) or target.key.startswith(source.key)):
         raise PaiConfigError("target", str(target), f"a prefix that has nothing to do with {source}")
-    patterns = Patterns(tuple(include), tuple(exclude))
+    patterns = Patterns(include, exclude)
     here, there = _objects(oss, source, patterns), _objects(oss, target, patterns)
 
     def move(name: str) -> int | None:

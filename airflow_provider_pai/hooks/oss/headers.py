@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from urllib.parse import urlencode
 
 from airflow_provider_pai.exceptions import PaiConfigError
-from airflow_provider_pai.inputs import mapping, one_of, text
+from airflow_provider_pai.inputs import one_of, text_mapping
 
 STORAGE_CLASSES = ("Standard", "IA", "Archive", "ColdArchive", "DeepColdArchive")
 FORBID_OVERWRITE = "x-oss-forbid-overwrite"
@@ -27,17 +27,17 @@ def write_headers(
         written[FORBID_OVERWRITE] = "true"
     if storage_class is not None:
         written["x-oss-storage-class"] = one_of("storage_class", storage_class, STORAGE_CLASSES)
-    if tags:
-        written["x-oss-tagging"] = urlencode(check_tags(tags))
+    if checked := check_tags(tags):
+        written["x-oss-tagging"] = urlencode(checked)
     return written
 
 
-def check_tags(tags: Mapping[str, str] | str) -> dict[str, str]:
+def check_tags(tags: Mapping[str, str] | str | None) -> dict[str, str]:
     """Return an object's tags.
 
     :raises PaiConfigError: more than ten, or a key or value that is too long.
     """
-    read = {key: text(f"tags[{key!r}]", value) for key, value in mapping("tags", tags).items()}
+    read = text_mapping("tags", tags)
     if len(read) > 10 or any(not 1 <= len(key) <= 128 or len(value) > 256 for key, value in read.items()):
         raise PaiConfigError("tags", read, "at most 10, keys of 1 to 128 and values of at most 256 characters")
     return read

@@ -96,13 +96,19 @@ class OssListings(OssCalls):
                 count += len(batch)
         return count
 
-    def delete_folder(self, uri: str | OssUri, *, include: Iterable[str] = (), exclude: Iterable[str] = ()) -> int:
+    def delete_folder(
+        self,
+        uri: str | OssUri,
+        *,
+        include: Iterable[str] | str | None = None,
+        exclude: Iterable[str] | str | None = None,
+    ) -> int:
         """Delete what lies below a prefix and return the number of objects.
 
         :raises PaiConfigError: the prefix is the whole bucket.
         """
         prefix = object_uri("uri", uri).folder
-        patterns = Patterns(tuple(include), tuple(exclude))
+        patterns = Patterns(include, exclude)
         uris = (info.uri for info in self.list_objects(prefix) if patterns.match(info.uri.key[len(prefix.key) :]))
         return self.delete_many(uris)
 

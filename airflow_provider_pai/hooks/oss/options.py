@@ -38,9 +38,9 @@ class TransferOptions(TypedDict, total=False):
 class FolderOptions(TypedDict, total=False):
     """Options of a whole folder's way up, down or across."""
 
-    include: Iterable[str]
-    """Patterns of the paths below the folder, e.g. `*.csv`; none: all."""
-    exclude: Iterable[str]
+    include: Iterable[str] | str | None
+    """Patterns of the paths below the folder, e.g. `*.csv`; None: all, an empty list: none."""
+    exclude: Iterable[str] | str | None
     delete: bool
     """Delete what fits the patterns at the target and is not at the source: a sync."""
     threads: int

@@ -7,23 +7,36 @@ from collections.abc import Iterable
 from fnmatch import translate
 from functools import cached_property
 
+from airflow_provider_pai.exceptions import PaiConfigError
+from airflow_provider_pai.inputs import texts
+
 _WILD = r"[*?\[]"
+# Keys are no longer; and a hostile pattern's translation takes the square of its length.
+_LONGEST = 1023
 
 
 class Patterns:
-    """Keys that fit one of `include` (none given: every key) and none of `exclude`."""
+    """Keys that fit one of `include` (None: every key; an empty list: no key) and none of `exclude`.
 
-    def __init__(self, include: tuple[str, ...] = (), exclude: tuple[str, ...] = ()) -> None:
-        self.include = include
-        self.exclude = exclude
+    :raises PaiConfigError: what is given is no pattern and no list of patterns.
+    """
+
+    def __init__(self, include: Iterable[str] | str | None = None, exclude: Iterable[str] | str | None = None) -> None:
+        patterns = texts("include", include)
+        self.include = ("*",) if patterns is None else patterns
+        self.exclude = texts("exclude", exclude) or ()
+        for pattern in (*self.include, *self.exclude):
+            if len(pattern) > _LONGEST:
+                raise PaiConfigError("include, exclude", pattern, f"patterns of at most {_LONGEST:,} characters")
 
     def match(self, key: str) -> bool:
         """Tell whether a key is meant."""
-        return bool(self._included.match(key)) and not (self.exclude and self._excluded.match(key))
+        included = self.include and self._included.match(key)
+        return bool(included) and not (self.exclude and self._excluded.match(key))
 
     @cached_property
     def _included(self) -> re.Pattern[str]:
-        return _any_of(self.include or ("*",))
+        return _any_of(self.include)
 
     @cached_property
     def _excluded(self) -> re.Pattern[str]:

@@ -11,7 +11,15 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_provider_pai.exceptions import PaiConfigError
 from airflow_provider_pai.identity import TaskIdentity
-from airflow_provider_pai.inputs import merged, required, whole_number
+from airflow_provider_pai.inputs import (
+    mapping,
+    merged,
+    optional,
+    required,
+    seconds,
+    text_mapping,
+    whole_number,
+)
 from airflow_provider_pai.ledger import Event, EventKind
 from airflow_provider_pai.links import DlcJobLink
 from airflow_provider_pai.operators.base import PaiOperator
@@ -65,7 +73,8 @@ class DlcSubmitJobOperator(WorkloadOperator["DlcHook"]):
     :param model_name: name of the artifact; by default the last part of `output`. (templated)
     :param job_name: display name; by default made of DAG and task. (templated)
     :param priority: 1 to 9.
-    :param max_running_time: after this the service itself ends the job; whole minutes.
+    :param max_running_time: after this the service itself ends the job: `12h`, a timedelta or seconds, of which the
+        service counts whole minutes.
     :param job: merged over the CreateJob body, in the API's field names. (templated)
     """
 
@@ -114,8 +123,8 @@ class DlcSubmitJobOperator(WorkloadOperator["DlcHook"]):
         settings: Mapping[str, Any] | None = None,
         model_name: str | None = None,
         job_name: str | None = None,
-        priority: int | None = None,
-        max_running_time: timedelta | None = None,
+        priority: int | str | None = None,
+        max_running_time: timedelta | float | str | None = None,
         job: Mapping[str, Any] | None = None,
         **kwargs: Any,
     ) -> None:
@@ -147,7 +156,8 @@ class DlcSubmitJobOperator(WorkloadOperator["DlcHook"]):
         return DlcHook
 
     def check(self) -> None:
-        """Refuse bad input."""
+        """Read the fields; refuse bad input."""
+        self._read()
         if self.entry_script and (self.command or not self.code):
             raise PaiConfigError("entry_script", self.entry_script, "it goes with code and without command")
         super().check()
@@ -158,10 +168,25 @@ class DlcSubmitJobOperator(WorkloadOperator["DlcHook"]):
         user_vpc(self.vpc)
         if self.job_name and (len(self.job_name) > 256 or re.search(_NOT_IN_NAMES, self.job_name)):
             raise PaiConfigError("job_name", self.job_name, "1 to 256 letters, digits, '_', '.' and '-'")
-        if self.priority is not None and not 1 <= self.priority <= 9:
-            raise PaiConfigError("priority", self.priority, "a whole number from 1 to 9")
-        if self.max_running_time is not None and self.max_running_time < timedelta(minutes=1):
-            raise PaiConfigError("max_running_time", self.max_running_time, "at least one minute")
+
+    def _read(self) -> None:
+        self.entry_script = optional("entry_script", self.entry_script, "a script's path")
+        self.ecs_spec = optional("ecs_spec", self.ecs_spec, "an instance type")
+        self.gpu_type = optional("gpu_type", self.gpu_type, "the name of a GPU")
+        self.resource_id = optional("resource_id", self.resource_id, "the id of a quota")
+        self.model_name = optional("model_name", self.model_name, "a name")
+        self.job_name = optional("job_name", self.job_name, "a name")
+        self.resource_config = text_mapping("resource_config", self.resource_config)
+        self.spot = mapping("spot", self.spot)
+        self.vpc = mapping("vpc", self.vpc)
+        self.settings = mapping("settings", self.settings)
+        self.job = mapping("job", self.job)
+        if self.priority is not None:
+            self.priority = whole_number("priority", self.priority, least=1, most=9)
+
+    def _minutes(self) -> int | None:
+        limit = self.max_running_time
+        return None if limit is None else int(seconds("max_running_time", limit, least=60) // 60)
 
     def script(self) -> str:
         """Return the command, made of `entry_script` where that is given."""
@@ -203,7 +228,7 @@ class DlcSubmitJobOperator(WorkloadOperator["DlcHook"]):
             "CredentialConfig": self._credential_config(),
             "ResourceId": self.resource_id,
             "Priority": self.priority,
-            "JobMaxRunningTimeMinutes": self.max_running_time and int(self.max_running_time.total_seconds() // 60),
+            "JobMaxRunningTimeMinutes": self._minutes(),
         }
         body = merged({name: value for name, value in body.items() if value}, self.job or {})
         self.hook.check_body(body)
@@ -315,7 +340,7 @@ class DlcStopJobOperator(PaiOperator["DlcHook"]):
 
     def execute(self, context: Any) -> str:
         """Stop the job and return its last status."""
-        required("job_id", self.job_id, "the id of a DLC job")
+        self.job_id = required("job_id", self.job_id, "the id of a DLC job")
         hook = self.hook
         hook.request_stop(self.job_id)
         if self.wait_for_completion:

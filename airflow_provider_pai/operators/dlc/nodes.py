@@ -91,7 +91,7 @@ def user_vpc(vpc: Mapping[str, Any] | None) -> Json | None:
     blocks = vpc.get("extended_cidrs") or []
     if vpc.get("switch_id") and not blocks:
         raise PaiConfigError("vpc['extended_cidrs']", blocks, "with switch_id, all CIDR blocks of the VPC")
-    if isinstance(blocks, str) or not all(_is_network(block) for block in blocks):
+    if not isinstance(blocks, list) or not all(_is_network(block) for block in blocks):
         raise PaiConfigError("vpc['extended_cidrs']", blocks, "a list of CIDR blocks, e.g. ['192.168.0.0/16']")
     if vpc.get("default_route") is not None:
         one_of("vpc['default_route']", vpc["default_route"], _ROUTES)

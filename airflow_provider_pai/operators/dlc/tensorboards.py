@@ -7,8 +7,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from airflow_provider_pai.exceptions import PaiConfigError
-from airflow_provider_pai.inputs import parse_uri, required
+from airflow_provider_pai.inputs import optional, parse_uri, required, seconds
 from airflow_provider_pai.links import TensorBoardLink
 from airflow_provider_pai.operators.base import PaiOperator
 from airflow_provider_pai.remote import Json
@@ -36,7 +35,8 @@ class DlcStartTensorBoardOperator(_TensorBoardOperator):
 
     :param log_uri: `oss://bucket/prefix` that a job writes its events to. (templated)
     :param job_id: the DLC job that it shows. (templated)
-    :param max_running_time: after this the service itself stops it; whole minutes.
+    :param max_running_time: after this the service itself stops it: `4h`, a timedelta or seconds, of which the service
+        counts whole minutes.
     """
 
     operator_extra_links = (TensorBoardLink(),)
@@ -47,7 +47,7 @@ class DlcStartTensorBoardOperator(_TensorBoardOperator):
         *,
         log_uri: str,
         job_id: str | None = None,
-        max_running_time: timedelta = timedelta(hours=4),
+        max_running_time: timedelta | float | str = timedelta(hours=4),
         poll_interval: float = 5,
         **kwargs: Any,
     ) -> None:
@@ -75,27 +75,26 @@ class DlcStartTensorBoardOperator(_TensorBoardOperator):
 
     def _started(self, logs: OssUri) -> str:
         """Return the id of the folder's TensorBoard, which is up or on its way."""
-        if self.max_running_time < timedelta(minutes=1):
-            raise PaiConfigError("max_running_time", self.max_running_time, "at least one minute")
+        body = self._body(logs)
         hook = self.hook
         name = "airflow-" + hashlib.sha256(f"{hook.connection.deployment}\0{logs}".encode()).hexdigest()[:24]
         known = hook.named(name)
         if known is None:
-            return hook.create(self._body(name, logs))
+            return hook.create({"DisplayName": name, **body})
         if hook.get(known).status in hook.states.resting:
             hook.start(known)
         self.log.info("Going on with TensorBoard %s of this folder", known)
         return known
 
-    def _body(self, name: str, logs: OssUri) -> Json:
+    def _body(self, logs: OssUri) -> Json:
+        job_id = optional("job_id", self.job_id, "the id of a DLC job")
         body: Json = {
-            "DisplayName": name,
             "DataSourceType": "OSS",
             "Uri": self.oss.mount_uri(logs),
             "SummaryRelativePath": "/",
-            "MaxRunningTimeMinutes": int(self.max_running_time.total_seconds() // 60),
+            "MaxRunningTimeMinutes": int(seconds("max_running_time", self.max_running_time, least=60) // 60),
         }
-        return {**body, "JobId": self.job_id, "SourceType": "job", "SourceId": self.job_id} if self.job_id else body
+        return {**body, "JobId": job_id, "SourceType": "job", "SourceId": job_id} if job_id else body
 
 
 class DlcStopTensorBoardOperator(_TensorBoardOperator):
@@ -112,5 +111,4 @@ class DlcStopTensorBoardOperator(_TensorBoardOperator):
 
     def execute(self, context: Any) -> None:
         """Stop it."""
-        required("tensorboard_id", self.tensorboard_id, "the id of a TensorBoard")
-        self.hook.stop(self.tensorboard_id)
+        self.hook.stop(required("tensorboard_id", self.tensorboard_id, "the id of a TensorBoard"))

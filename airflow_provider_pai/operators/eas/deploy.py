@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from airflow_provider_pai.exceptions import PaiConfigError, PaiConflictError, PaiTransientError
 from airflow_provider_pai.hooks.eas.goals import Undo, Until
 from airflow_provider_pai.identity import TaskIdentity
-from airflow_provider_pai.inputs import one_of, seconds
+from airflow_provider_pai.inputs import artifact, one_of, optional, seconds
 from airflow_provider_pai.labels import Deployment, Key, ServedModel
 from airflow_provider_pai.ledger import Event, EventKind
 from airflow_provider_pai.operators.deferring import first_line
@@ -80,6 +80,8 @@ class EasDeployServiceOperator(WaitingOperator, ServiceOperator):
         :raises PaiArtifactError: the artifact has no valid manifest.
         """
         checked_name("service_name", self.service_name)
+        self.artifact = artifact("artifact", self.artifact)
+        self.group = optional("group", self.group, "a service group")
         if self.group:
             checked_name("group", self.group)
         one_of("on_failure", self.on_failure, ON_FAILURE)

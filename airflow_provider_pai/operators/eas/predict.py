@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_pai.exceptions import PaiConfigError, PaiError
-from airflow_provider_pai.inputs import json_list, number, parse_uri, seconds, share, whole_number
+from airflow_provider_pai.inputs import json_list, number, optional, parse_uri, seconds, share, whole_number
 from airflow_provider_pai.links import EasServiceLink
 from airflow_provider_pai.operators.eas.base import EasOperator
 from airflow_provider_pai.remote import Json
@@ -96,6 +96,8 @@ class EasPredictOperator(EasOperator):
 
     def _check(self) -> None:
         """Refuse bad input before anything is sent."""
+        self.service_name = optional("service_name", self.service_name, "a service")
+        self.group = optional("group", self.group, "a service group")
         if bool(self.service_name) == bool(self.group):
             raise PaiConfigError("service_name", self.service_name, "either a service or a group")
         self._limits()

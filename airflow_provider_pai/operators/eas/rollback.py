@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from airflow_provider_pai.exceptions import PaiConfigError, PaiConflictError, PaiError, RolloutStoppedError
 from airflow_provider_pai.hooks.eas.goals import Undo, Until
 from airflow_provider_pai.identity import TaskIdentity
-from airflow_provider_pai.inputs import parse_uri, required, seconds
+from airflow_provider_pai.inputs import mapping, optional, parse_uri, required, seconds
 from airflow_provider_pai.labels import Mark, ServedModel
 from airflow_provider_pai.ledger import Event, EventKind, Ledger, Row
 from airflow_provider_pai.operators.eas.base import WaitingOperator
@@ -141,11 +141,14 @@ class EasRollbackOperator(WaitingOperator):
         from airflow_provider_pai.metrics.probe import make_probe
 
         checked_name("group", self.group)
-        required("to", self.to, "previous, promoted or a version")
+        self.to = required("to", self.to, "previous, promoted or a version")
         seconds("wait_timeout", self.wait_timeout)
         seconds("drain", self.drain, least=0)
+        self.artifact = optional("artifact", self.artifact, "an artifact's oss:// address")
+        self.lease_uri = optional("lease_uri", self.lease_uri, "an oss:// prefix")
         if self.artifact:
             parse_uri("artifact", self.artifact)
+        self.probe = mapping("probe", self.probe)
         if self.probe:
             make_probe(self.probe, self.oss)
 

@@ -15,7 +15,7 @@ from airflow_provider_pai.exceptions import (
     RolloutStoppedError,
     RolloutStuckError,
 )
-from airflow_provider_pai.inputs import flag
+from airflow_provider_pai.inputs import flag, mapping
 from airflow_provider_pai.labels import ServedModel
 from airflow_provider_pai.ledger import Event, EventKind
 from airflow_provider_pai.links import EasRolloutLink, EasServiceLink
@@ -237,7 +237,7 @@ class EasBlueGreenDeployOperator(RolloutOperator):
 
     def check(self) -> None:
         """Ask for golden requests: nothing else is checked before the switch."""
-        if not self.probe:
+        if not mapping("probe", self.probe):
             raise PaiConfigError("probe", self.probe, "golden requests: nothing else is checked before the switch")
 
 

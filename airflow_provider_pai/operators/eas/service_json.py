@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from airflow_provider_pai.exceptions import PaiConfigError
-from airflow_provider_pai.inputs import mapping, required, whole_number
+from airflow_provider_pai.inputs import mapping, optional, required, text, whole_number
 from airflow_provider_pai.operators.environment import check_environment
 from airflow_provider_pai.remote import Json
 
@@ -45,23 +45,24 @@ class ServiceSpec(NamedTuple):
 
         :raises PaiConfigError: naming the argument, its value and what is allowed.
         """
+        instance_type = optional("instance_type", self.instance_type, "an instance type")
         sizes = ("cpu", "memory", "gpu", "resource_group")
-        if self.instance_type and (size := next((name for name in sizes if getattr(self, name) is not None), None)):
+        if instance_type and (size := next((name for name in sizes if getattr(self, name) is not None), None)):
             raise PaiConfigError("instance_type", self.instance_type, f"either an instance type or {size}, not both")
-        check_environment(self.env or {}, ())
+        variables = check_environment(self.env, ())
         port = _port("port", self.port)
         container: Json = {
-            "image": self.image,
-            "command": self.command,
+            "image": optional("image", self.image, "a container image"),
+            "command": optional("command", self.command, "a shell command"),
             "port": port,
-            "env": [{"name": name, "value": str(value)} for name, value in (self.env or {}).items()],
+            "env": [{"name": name, "value": value} for name, value in variables.items()],
             "health_check": _health_check(self.health_check, port),
         }
         container = _without_empty(container)
         return _without_empty(
             {
                 "metadata": self._metadata(),
-                "cloud": {"computing": {"instance_type": self.instance_type}} if self.instance_type else None,
+                "cloud": {"computing": {"instance_type": instance_type}} if instance_type else None,
                 "containers": [container] if container else None,
             }
         )
@@ -74,7 +75,8 @@ class ServiceSpec(NamedTuple):
             for name, value in numbers.items()
             if value is not None
         }
-        return {**read, **({} if self.resource_group is None else {"resource": self.resource_group})}
+        resource_group = optional("resource_group", self.resource_group, "the id of a resource group")
+        return {**read, **({"resource": resource_group} if resource_group else {})}
 
 
 def laid_over(typed: Json, service: Mapping[str, Any] | str | None) -> Json:
@@ -109,7 +111,7 @@ def service_json(
 
     :raises PaiConfigError: naming the key, its value and what is allowed.
     """
-    if not model_path.startswith("/"):
+    if not text("model_path", model_path).startswith("/"):
         raise PaiConfigError("model_path", model_path, "an absolute path")
     filled: Json = _replace(given, model_path)
     metadata = _object(filled, "metadata")
@@ -125,7 +127,7 @@ def service_json(
         "metadata": {"instance": 1, **metadata, "name": name, **({"group": group} if group else {})},
         "containers": containers,
         "storage": [*_storage(filled, model_path if artifact_uri else None), *mounts],
-        "role_arn": role_arn or filled.get("role_arn"),
+        "role_arn": optional("role_arn", role_arn, "the ARN of a RAM role") or filled.get("role_arn"),
     }
     return _without_empty(whole)
 
@@ -174,10 +176,13 @@ def _port(field: str, port: Any) -> int | None:
 
 def _health_check(given: str | Mapping[str, Any] | None, port: int | None) -> Any:
     """Return the check that decides whether an instance takes requests; a path is asked for with GET."""
-    if given is None or isinstance(given, Mapping):
-        return given
-    if not given.startswith("/"):
-        raise PaiConfigError("health_check", given, "a path that begins with /, or EAS's own object")
+    if given is None:
+        return None
+    allowed = "a path that begins with /, or EAS's own object"
+    if not isinstance(given, str) or given.lstrip().startswith("{"):
+        return mapping("health_check", given, allowed)
+    if not text("health_check", given, allowed).startswith("/"):
+        raise PaiConfigError("health_check", given, allowed)
     return {"http_get": {"path": given, "port": port or DEFAULT_PORT}}
 
 

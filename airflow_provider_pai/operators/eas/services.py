@@ -37,7 +37,8 @@ class _ServiceOperator(WaitingOperator):
 
         :raises PaiConfigError: there is none.
         """
-        return required("service_name", self.service_name, "the name of an EAS service")
+        self.service_name = required("service_name", self.service_name, "the name of an EAS service")
+        return self.service_name
 
 
 class EasStartServiceOperator(_ServiceOperator):

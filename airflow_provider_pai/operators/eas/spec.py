@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import ast
-import json
 import re
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -11,7 +9,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_pai.exceptions import PaiArtifactError, PaiConfigError, PaiPermissionError
-from airflow_provider_pai.inputs import parse_uri
+from airflow_provider_pai.inputs import artifact, parse_uri
 from airflow_provider_pai.operators.eas.base import EasOperator
 from airflow_provider_pai.operators.eas.service_json import ServiceSpec, laid_over, named_values, service_json
 from airflow_provider_pai.operators.environment import mask_secrets
@@ -127,18 +125,14 @@ class ServiceOperator(EasOperator):
         :raises PaiArtifactError: it has no valid manifest, or is not the one that was meant.
         :raises PaiConfigError: it is none, or lies in another region.
         """
-        from airflow_provider_pai.artifact import ModelArtifact
         from airflow_provider_pai.manifests import read_artifact
 
-        artifact = read_given(self.artifact)
-        if not isinstance(artifact, Mapping):
-            self._check_region("artifact", artifact)
-            folder = str(parse_uri("artifact", artifact).folder)
+        described = artifact("artifact", self.artifact)
+        if not isinstance(described, Mapping):
+            self._check_region("artifact", described)
+            folder = str(parse_uri("artifact", described).folder)
             return replace(read_artifact(self.oss, folder), uri=folder)
-        try:
-            meant = ModelArtifact.from_dict(artifact)
-        except ValueError as error:
-            raise PaiConfigError("artifact", artifact, str(error)) from None
+        meant = declared_artifact("artifact", described)
         self._check_region("artifact['uri']", meant.uri)
         stored = read_artifact(self.oss, str(parse_uri("artifact['uri']", meant.uri)))
         if meant.digest and meant.digest != stored.digest:
@@ -158,18 +152,17 @@ class ServiceOperator(EasOperator):
             raise PaiConfigError(field, uri, f"a bucket in {self.hook.connection.region}; this one is in {region}")
 
 
-def read_given(value: Any) -> Any:
-    """Read what a template made of an XCom: a dict as it is, or its text as JSON or as Python writes it."""
-    if not isinstance(value, str) or not value.lstrip().startswith("{"):
-        return value
+def declared_artifact(field: str, value: Mapping[str, Any]) -> ModelArtifact:
+    """Return the artifact that a dict describes; whether it lies there is not looked up.
+
+    :raises PaiConfigError: it describes none.
+    """
+    from airflow_provider_pai.artifact import ModelArtifact
+
     try:
-        return json.loads(value)
-    except ValueError:
-        pass
-    try:
-        return ast.literal_eval(value)
-    except (ValueError, SyntaxError):
-        raise PaiConfigError("artifact", value, "a ModelArtifact's dict, its JSON, or an oss:// address") from None
+        return ModelArtifact.from_dict(value)
+    except ValueError as error:
+        raise PaiConfigError(field, value, str(error)) from None
 
 
 def checked_name(field: str, name: object) -> str:

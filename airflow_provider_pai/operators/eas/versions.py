@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_pai.exceptions import PaiConfigError
-from airflow_provider_pai.inputs import seconds
+from airflow_provider_pai.inputs import required, seconds
 from airflow_provider_pai.labels import Deployment, Mark, ServedModel
 from airflow_provider_pai.ledger import Event, EventKind
 from airflow_provider_pai.operators.eas.base import WaitingOperator
@@ -46,6 +47,7 @@ class EasRollbackServiceOperator(WaitingOperator):
         """Choose the version and go there."""
         name, hook = checked_name("service_name", self.service_name), self.hook
         seconds("wait_timeout", self.wait_timeout)
+        self.to = required("to", self.to, "previous, EAS's number of a version, or an artifact's version")
         hook.describe(name)
         service = hook.get(name)
         self._go(hook, service, self._marked(context, service))
@@ -99,7 +101,7 @@ class EasRollbackServiceOperator(WaitingOperator):
             deployment = Deployment.of(service.tags)
             known = deployment is not None and deployment.config_version == current
             target = deployment.before if deployment and known else current - 1
-        elif str(self.to).isdigit():
+        elif re.fullmatch("[0-9]{1,9}", str(self.to)):
             target = int(self.to)
         else:
             target = self._with_artifact(service.job_id, str(self.to))

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from airflow_provider_pai.exceptions import PaiConfigError
-from airflow_provider_pai.inputs import parse_uri
+from airflow_provider_pai.inputs import parse_uri, required
 from airflow_provider_pai.operators.oss.base import OssOperator
 from airflow_provider_pai.uri import OssUri
 
@@ -67,6 +67,7 @@ def _bucket(name: str) -> OssUri:
 
     :raises PaiConfigError: it is none.
     """
-    if "/" in name or "." in name:
+    read = required("bucket", name, "a bucket's name alone")
+    if "/" in read or "." in read:
         raise PaiConfigError("bucket", name, "a bucket's name alone")
-    return parse_uri("bucket", f"oss://{name}")
+    return parse_uri("bucket", f"oss://{read}")

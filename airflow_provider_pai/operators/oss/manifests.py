@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from airflow_provider_pai.inputs import object_uri
+from airflow_provider_pai.inputs import mapping, number, object_uri, optional, required
 from airflow_provider_pai.ledger import Event
 from airflow_provider_pai.operators.oss.base import OssOperator
 from airflow_provider_pai.remote import Json
@@ -56,16 +56,17 @@ class OssWriteManifestOperator(OssOperator):
         """
         from airflow_provider_pai.manifests import unfinished_artifact, write_artifact
 
+        metrics = mapping("metrics", self.metrics)
         identity = self.identity(context)
         unfinished = unfinished_artifact(
             context,
             identity,
-            name=self.name,
-            version=self.version or identity.version(1),
+            name=required("name", self.name, "the name of a model or data set"),
+            version=optional("version", self.version, "a version") or identity.version(1),
             uri=str(object_uri("uri", self.uri).folder),
             framework=self.framework,
-            metrics=dict(self.metrics or {}),
-            params=dict(self.parameters or {}),
+            metrics={name: number(f"metrics[{name!r}]", value) for name, value in metrics.items()},
+            params=mapping("parameters", self.parameters),
         )
         artifact = write_artifact(self.hook, unfinished)
         self.record(Event.produced(artifact))

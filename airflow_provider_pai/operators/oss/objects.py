@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_pai.exceptions import PaiConfigError
-from airflow_provider_pai.inputs import object_uri, parse_uri
+from airflow_provider_pai.inputs import object_uri, optional, parse_uri, required, texts
 from airflow_provider_pai.operators.oss.base import OssOperator
 from airflow_provider_pai.remote import Json
 from airflow_provider_pai.uri import OssUri
@@ -49,8 +49,8 @@ class OssUploadOperator(OssOperator):
         *,
         path: str,
         uri: str,
-        include: Sequence[str] = (),
-        exclude: Sequence[str] = (),
+        include: Sequence[str] | str | None = None,
+        exclude: Sequence[str] | str | None = None,
         delete: bool = False,
         overwrite: bool = True,
         storage_class: str | None = None,
@@ -71,7 +71,7 @@ class OssUploadOperator(OssOperator):
 
     def execute(self, context: Any) -> Json:
         """Upload."""
-        path, to = Path(self.path), parse_uri("uri", self.uri)
+        path, to = _path(self.path), parse_uri("uri", self.uri)
         if path.is_dir():
             report = self.hook.upload_folder(path, to, include=self.include, exclude=self.exclude, delete=self.delete)
             return _told(self, to.folder, report)
@@ -83,7 +83,7 @@ class OssUploadOperator(OssOperator):
             overwrite=self.overwrite,
             storage_class=self.storage_class,
             tags=self.tags,
-            checkpoint=Path(self.checkpoint) if self.checkpoint else None,
+            checkpoint=_checkpoint(self.checkpoint),
         )
         return {"uri": str(to), "size": path.stat().st_size}
 
@@ -117,8 +117,8 @@ class OssDownloadOperator(OssOperator):
         *,
         uri: str,
         path: str,
-        include: Sequence[str] = (),
-        exclude: Sequence[str] = (),
+        include: Sequence[str] | str | None = None,
+        exclude: Sequence[str] | str | None = None,
         delete: bool = False,
         version: str | None = None,
         checkpoint: str | None = None,
@@ -138,14 +138,16 @@ class OssDownloadOperator(OssOperator):
         at = parse_uri("uri", self.uri)
         if not at.key or at.key.endswith("/"):
             report = self.hook.download_folder(
-                at, self.path, include=self.include, exclude=self.exclude, delete=self.delete
+                at, _path(self.path), include=self.include, exclude=self.exclude, delete=self.delete
             )
-            return {**_told(self, at, report), "path": self.path}
-        path = Path(self.path)
-        if self.path.endswith("/") or path.is_dir():
+            return {**_told(self, at, report), "path": str(self.path)}
+        path = _path(self.path)
+        if str(self.path).endswith("/") or path.is_dir():
             path /= at.key.rpartition("/")[2]
-        checkpoint = Path(self.checkpoint) if self.checkpoint else None
-        size = self.hook.download(at, path, version=self.version, checkpoint=checkpoint)
+        checkpoint = _checkpoint(self.checkpoint)
+        size = self.hook.download(
+            at, path, version=optional("version", self.version, "the version of an object"), checkpoint=checkpoint
+        )
         return {"path": str(path), "size": size}
 
 
@@ -170,8 +172,8 @@ class OssCopyOperator(OssOperator):
         *,
         source: str,
         target: str,
-        include: Sequence[str] = (),
-        exclude: Sequence[str] = (),
+        include: Sequence[str] | str | None = None,
+        exclude: Sequence[str] | str | None = None,
         delete: bool = False,
         overwrite: bool = True,
         storage_class: str | None = None,
@@ -214,8 +216,8 @@ class OssDeleteOperator(OssOperator):
         self,
         *,
         uri: str | Sequence[str],
-        include: Sequence[str] = (),
-        exclude: Sequence[str] = (),
+        include: Sequence[str] | str | None = None,
+        exclude: Sequence[str] | str | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -225,8 +227,7 @@ class OssDeleteOperator(OssOperator):
 
     def execute(self, context: Any) -> int:
         """Delete."""
-        given = [self.uri] if isinstance(self.uri, str) else list(self.uri)
-        uris = [object_uri("uri", uri) for uri in given]
+        uris = [object_uri("uri", uri) for uri in texts("uri", self.uri) or ()]
         keys = [uri for uri in uris if not uri.key.endswith("/")]
         count: int = self.hook.delete_many(keys)
         for uri in uris:
@@ -251,8 +252,8 @@ class OssListOperator(OssOperator):
         self,
         *,
         uri: str,
-        include: Sequence[str] = (),
-        exclude: Sequence[str] = (),
+        include: Sequence[str] | str | None = None,
+        exclude: Sequence[str] | str | None = None,
         limit: int = 1000,
         **kwargs: Any,
     ) -> None:
@@ -270,7 +271,7 @@ class OssListOperator(OssOperator):
         from airflow_provider_pai.hooks.oss.patterns import Patterns, is_pattern
 
         at = parse_uri("uri", self.uri)
-        patterns = Patterns(tuple(self.include), tuple(self.exclude))
+        patterns = Patterns(self.include, self.exclude)
         infos = self.hook.find(at) if is_pattern(at.key) else self.hook.list_objects(at)
         skipped = 0 if is_pattern(at.key) else len(at.key)
         found: list[str] = []
@@ -280,6 +281,26 @@ class OssListOperator(OssOperator):
                     raise PaiConfigError("limit", self.limit, f"as many as there are objects at {at}, or a longer uri")
                 found.append(str(info.uri))
         return found
+
+
+def _path(value: object) -> Path:
+    """Read a path on the worker.
+
+    :raises PaiConfigError: it is none that its file system takes.
+    """
+    path = Path(required("path", value, "a path on the worker"))
+    try:
+        path.is_dir()
+    except OSError as error:
+        raise PaiConfigError("path", value, f"a path on the worker: {error.strerror}") from None
+    return path
+
+
+def _checkpoint(value: object) -> Path | None:
+    path = optional("checkpoint", value, "the path of a file on the worker")
+    if path is not None and (len(Path(path).name) > 200 or Path(path).is_dir()):
+        raise PaiConfigError("checkpoint", value, "the path of a file on the worker")
+    return Path(path) if path else None
 
 
 def _told(operator: OssOperator, uri: OssUri, report: FolderReport) -> Json:

@@ -10,7 +10,7 @@ from airflow.providers.common.compat.sdk import ObjectStoragePath
 
 from airflow_provider_pai.exceptions import PaiConfigError
 from airflow_provider_pai.hooks.oss.progress import TransferProgress
-from airflow_provider_pai.inputs import object_uri, parse_uri
+from airflow_provider_pai.inputs import object_uri, optional, parse_uri, required
 from airflow_provider_pai.operators.oss.base import OssOperator
 from airflow_provider_pai.remote import Json
 
@@ -111,14 +111,17 @@ class OssToObjectStorageOperator(OssOperator):
         return {"target": str(target), "size": size}
 
 
-def _path(field: str, text: str, conn_id: str | None) -> Any:
+def _path(field: str, value: str, conn_id: str | None) -> Any:
     """Return a path.
 
-    :raises PaiConfigError: nothing here knows its scheme.
+    :raises PaiConfigError: nothing here knows its scheme, or its storage takes no such name.
     """
+    written = required(field, value, "an ObjectStoragePath's text")
+    connection = optional(f"{field}_conn_id", conn_id, "a connection")
     try:
-        path = ObjectStoragePath(text, conn_id=conn_id)
+        path = ObjectStoragePath(written, conn_id=connection)
         path.fs  # noqa: B018 - Airflow 2.11 looks for the scheme only here
-    except (ValueError, ImportError) as error:
-        raise PaiConfigError(field, text, f"a path that ObjectStoragePath knows: {error}") from error
+        path.is_file()
+    except (ValueError, ImportError, OSError) as error:
+        raise PaiConfigError(field, value, f"a path that ObjectStoragePath knows: {error}") from error
     return path

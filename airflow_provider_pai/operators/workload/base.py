@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 from airflow_provider_pai.exceptions import PaiConfigError
 from airflow_provider_pai.identity import TaskIdentity
-from airflow_provider_pai.inputs import parse_uri, required
+from airflow_provider_pai.inputs import mapping, optional, parse_uri, required, text
 from airflow_provider_pai.operators.environment import check_environment, mask_secrets
 from airflow_provider_pai.operators.jobs import JobHookT, PaiJobOperator
 from airflow_provider_pai.operators.workload.code import GitCode, OssCode, Source, check_code, find_code
@@ -94,18 +94,22 @@ class WorkloadOperator(PaiJobOperator[JobHookT]):
 
         :raises PaiConfigError: naming field, value and what is allowed.
         """
-        required("image", self.image, "a container image")
+        self.image = required("image", self.image, "a container image")
+        self.command = text("command", "" if self.command is None else self.command, "a shell command")
         required("command", self.script(), "a shell command")
-        for name, uri in (self.inputs or {}).items():
+        self.role_arn = optional("role_arn", self.role_arn, "the ARN of a RAM role")
+        self.parameters = mapping("parameters", self.parameters)
+        self.inputs = mapping("inputs", self.inputs)
+        for name, uri in self.inputs.items():
             if not re.fullmatch(r"[A-Za-z][A-Za-z0-9_]*", name):
                 raise PaiConfigError("inputs", name, "names are a letter, then letters, digits and _")
             parse_uri(f"inputs[{name!r}]", uri)
         if self.output_uri is not None:
             parse_uri("output", self.output_uri)
         if self.code is not None:
-            check_code(self.code)
-        check_environment(self.env or {}, self.reserved_environment)
-        if secrets := mask_secrets(self.env or {}):
+            self.code = check_code(self.code)
+        self.env = check_environment(self.env, self.reserved_environment)
+        if secrets := mask_secrets(self.env):
             self.log.warning(
                 "env: %s look like secrets; everybody who may read the job reads them. Use role_arn for credentials",
                 ", ".join(secrets),
@@ -114,7 +118,7 @@ class WorkloadOperator(PaiJobOperator[JobHookT]):
     def _do_render_template_fields(self, parent: Any, *args: Any, **kwargs: Any) -> None:
         """Mask secrets as soon as they are known: Airflow stores rendered fields before it executes."""
         super()._do_render_template_fields(parent, *args, **kwargs)
-        if parent is self and isinstance(self.env, Mapping):
+        if parent is self:
             mask_secrets(self.env)
 
     def script(self) -> str:
@@ -166,7 +170,7 @@ class WorkloadOperator(PaiJobOperator[JobHookT]):
         if self.source:
             ours["PAI_CODE_COMMIT"] = self.source.commit
         ours["PAI_PARAMS"] = json.dumps(self.parameters or {})
-        return {**ours, **{name: str(value) for name, value in (self.env or {}).items()}}
+        return {**ours, **(self.env or {})}
 
     def artifact(
         self, context: Any, identity: TaskIdentity, output: OssUri, *, name: str, version: str, **facts: Any

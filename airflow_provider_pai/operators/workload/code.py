@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple, TypedDict
 
 from airflow_provider_pai.exceptions import PaiConfigError
-from airflow_provider_pai.inputs import parse_uri
+from airflow_provider_pai.inputs import mapping, optional, parse_uri, required
 from airflow_provider_pai.operators.workload.git import GitError, full_commit
 from airflow_provider_pai.uri import OssUri
 
@@ -67,21 +67,24 @@ class Source(NamedTuple):
 _KINDS: Mapping[str, type[Any]] = {"repo": GitCode, "uri": OssCode}
 
 
-def check_code(code: Mapping[str, Any]) -> None:
-    """Refuse what names no code; nothing is looked up.
+def check_code(declared: Mapping[str, Any] | str) -> Any:
+    """Return the code with its values read as texts; nothing is looked up.
 
     :raises PaiConfigError: naming the field.
     """
-    given = [kind for kind in _KINDS if code.get(kind)]
+    values = {name: optional(f"code[{name!r}]", value, "a text") for name, value in mapping("code", declared).items()}
+    code = {name: value for name, value in values.items() if value is not None}
+    given = [kind for kind in _KINDS if kind in code]
     if len(given) != 1:
-        raise PaiConfigError("code", dict(code), "exactly one of repo (with commit) and uri")
+        raise PaiConfigError("code", declared, "exactly one of repo (with commit) and uri")
     for name in code:
         if name not in (allowed := _KINDS[given[0]].__annotations__):
             raise PaiConfigError("code", name, f"with {given[0]} it has {', '.join(allowed)}")
     if given == ["uri"]:
         parse_uri("code['uri']", code["uri"])
-    elif not isinstance(code.get("commit"), str) or not code["commit"].strip():
-        raise PaiConfigError("code['commit']", code.get("commit"), "it must be a commit, branch or tag")
+    else:
+        required("code['commit']", code.get("commit"), "a commit, branch or tag")
+    return code
 
 
 def find_code(code: Mapping[str, Any], oss: OssHook) -> Source:

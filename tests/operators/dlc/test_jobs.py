@@ -282,7 +282,7 @@ def test_metrics_that_are_not_json_are_named(bucket):
         ({"code": {"uri": "/code"}}, r"code\['uri'\]: '/code' is not allowed; write oss://"),
         ({"entry_script": "train.py", "command": ""}, "entry_script: 'train.py' .* with code and without command"),
         ({"entry_script": "train.py", "code": {"uri": "oss://code/x"}}, "entry_script: .* without command"),
-        ({"max_running_time": timedelta(seconds=5)}, "max_running_time: .* at least one minute"),
+        ({"max_running_time": timedelta(seconds=5)}, "max_running_time: .* a span of at least 60 s"),
         ({"priority": 10}, "priority: 10"),
         ({"env": {"BIG": "x" * 70_000}}, "job: '7.* bytes' is not allowed"),
     ],

@@ -53,7 +53,7 @@ def test_one_that_is_gone_is_stopped():
     ("changes", "message"),
     [
         ({"log_uri": "/logs"}, "log_uri: '/logs' is not allowed; write oss://"),
-        ({"max_running_time": timedelta(seconds=1)}, "max_running_time: .* at least one minute"),
+        ({"max_running_time": timedelta(seconds=1)}, "max_running_time: .* a span of at least 60 s"),
     ],
 )
 def test_bad_input_is_refused(bucket, changes, message):

@@ -102,7 +102,11 @@ def test_lists_and_deletes(at, folder):
     with pytest.raises(PaiConfigError, match="limit"):
         run(OssListOperator, uri=at, limit=1)
     assert run(OssDeleteOperator, uri=[at + "a.csv", at + "none"]) == 2
+    assert run(OssListOperator, uri=at, include="*.json") == [at + "sub/b.json"]
+    assert run(OssListOperator, uri=at, include=[]) == []
     assert run(OssDeleteOperator, uri=at, exclude=["*.json"]) == 0
+    assert run(OssDeleteOperator, uri=at, include=[]) == 0, "no pattern, no key"
+    assert run(OssDeleteOperator, uri=at, include="*.tmp") == 0, "one pattern, not its letters"
     assert run(OssDeleteOperator, uri=at) == 1
     assert keys(at) == []
 
