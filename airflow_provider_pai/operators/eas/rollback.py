@@ -186,6 +186,7 @@ class EasRollbackOperator(WaitingOperator):
             return True
         self.log.info("%s; waiting until it rests", member)
         rested = self.hook.wait(member.name, poll_interval=self.poll_interval, until=Until(state="stopped").is_over)
+        # One that was being stopped can be started again; one that was being deleted is gone, and is made again.
         return self.hook.states.judge(rested.status) is Verdict.FAILED and rested.status != EAS_GONE
 
     def _redeploy(self, like: Member, version: str, rows: Sequence[Row], labels: Mapping[str, str]) -> str:
@@ -198,21 +199,21 @@ class EasRollbackOperator(WaitingOperator):
         if serving is None:
             raise PaiConfigError("to", version, f"a version whose service stands; {like.name} mounts no artifact")
         beside = OssUri.parse(serving.uri.rstrip("/")).parent.join(version).folder
-        at = OssUri.parse(self.artifact or artifact_uri(rows, version) or str(beside)).folder
-        artifact = read_artifact(self.oss, str(at))
+        folder = OssUri.parse(self.artifact or artifact_uri(rows, version) or str(beside)).folder
+        artifact = read_artifact(self.oss, str(folder))
         if artifact.version != version:
-            raise PaiConfigError("to", version, f"the version of {at}, which is {artifact.version}")
+            raise PaiConfigError("to", version, f"the version of {folder}, which is {artifact.version}")
         name = service_name(self.group, version)
         # Wherever the JSON speaks of the artifact that serves, it speaks of the other now.
-        text = described["ServiceConfig"].replace(serving.uri.rstrip("/"), str(at).rstrip("/"))
-        if str(at).rstrip("/") not in text:
+        text = described["ServiceConfig"].replace(serving.uri.rstrip("/"), str(folder).rstrip("/"))
+        if str(folder).rstrip("/") not in text:
             raise PaiConfigError(
-                "to", version, f"a version whose service stands; {like.name}'s JSON has no place for {at}"
+                "to", version, f"a version whose service stands; {like.name}'s JSON has no place for {folder}"
             )
         config = {key: value for key, value in json.loads(text).items() if key not in ("name", "token")}
         config["metadata"] = {**config["metadata"], "name": name}
         progress = Progress(phase=Phase.RETIRED, note="made again by a rollback")
-        self.log.info("Creating %s from %s", name, at)
+        self.log.info("Creating %s from %s", name, folder)
         try:
             self.hook.create(config, {**progress.labels(), **artifact_labels(artifact), **labels})
         except PaiConflictError:  # the answer to a creation was lost

@@ -113,12 +113,16 @@ class EasRollbackServiceOperator(WaitingOperator):
         return target
 
     def _with_artifact(self, name: str, version: str) -> int:
-        found = [
+        """Return the latest of EAS's versions that mounts an artifact's version; 0: none does.
+
+        A version is a folder on OSS: its name stands between slashes, or before the quote at the path's end.
+        """
+        numbers = [
             number
-            for number, one in enumerate(self.hook.versions(name), 1)
-            if f"/{version}/" in (one.get("ServiceConfig") or "").replace('"', "/")
+            for number, described in enumerate(self.hook.versions(name), 1)
+            if f"/{version}/" in (described.get("ServiceConfig") or "").replace('"', "/")
         ]
-        return found[-1] if found else 0
+        return max(numbers, default=0)
 
     def _go(self, hook: EasHook, service: RemoteJob, mark: Mark) -> None:
         """Ask for the version unless an earlier try has."""
