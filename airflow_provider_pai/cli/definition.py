@@ -23,6 +23,7 @@ def get_pai_commands() -> list[GroupCommand]:
         func=lazy_load_command("airflow_provider_pai.cli.jobs.orphans"),
         args=(
             Arg(("--conn-id",), help="connection of type pai", default="pai_default"),  # type: ignore[no-untyped-call]
+            Arg(("--since",), help="only jobs made since a time (ISO 8601), or so long ago (90m, 2d)"),  # type: ignore[no-untyped-call]
             Arg(("--stop",), help="stop them", action="store_true"),  # type: ignore[no-untyped-call]
         ),
     )

@@ -9,12 +9,17 @@ import argparse
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from typing import ClassVar, Protocol
 
+import pendulum
 from airflow.providers.common.compat.module_loading import import_string
+from airflow.providers.common.compat.sdk import conf
 
+from airflow_provider_pai.exceptions import PaiConfigError
 from airflow_provider_pai.hooks.connection import PaiConnection
 from airflow_provider_pai.identity import TaskName
+from airflow_provider_pai.inputs import moment, seconds
 from airflow_provider_pai.labels import Key, write_labels
 from airflow_provider_pai.remote import RemoteJob
 from airflow_provider_pai.services import SERVICES, path_of
@@ -89,9 +94,19 @@ class Orphan:
     """A long id is cut in it."""
     why: str
 
+    @property
+    def created(self) -> datetime | None:
+        """Return when the job was made; None: its service does not tell."""
+        return moment("created", self.job.created) if self.job.created else None
+
     def __str__(self) -> str:
-        """Return one line for people."""
-        return f"{self.hook.states.kind} {self.job.job_id} ({self.job.status}), made by {self.task}: {self.why}"
+        """Return one line for people; its time is in the zone of Airflow's configuration."""
+        line = f"{self.hook.states.kind} {self.job.job_id} ({self.job.status}), made by {self.task}: {self.why}"
+        if self.created is None:
+            return line
+        zone = conf.get("core", "default_timezone", fallback="utc")
+        created = pendulum.instance(self.created).in_timezone("UTC" if zone == "system" else zone)
+        return f"{line}; made {created.diff_for_humans()} ({created.format('YYYY-MM-DD HH:mm z')})"
 
 
 def find_orphans(hooks: Sequence[Jobs], tasks: Tasks) -> Iterator[Orphan]:
@@ -145,7 +160,8 @@ def orphans(args: argparse.Namespace) -> None:
     """Print the orphans, one a line, and stop them if asked to."""
     paths = [path for service in SERVICES.values() for path in service.orphans]
     hooks = [import_string(path_of(path))(args.conn_id) for path in paths]
-    without_task = list(find_orphans(hooks, task_in_database))
+    since = since_when(args.since) if args.since else None
+    without_task = [each for each in find_orphans(hooks, task_in_database) if is_since(each.created, since)]
     for orphan in without_task:
         if args.stop:
             orphan.hook.request_stop(orphan.job.job_id)
@@ -153,11 +169,32 @@ def orphans(args: argparse.Namespace) -> None:
     print(f"{len(without_task)} orphans", file=sys.stderr)  # noqa: T201
 
 
+def since_when(text: str) -> datetime:
+    """Read a time, or how long ago it was.
+
+    :raises PaiConfigError: it is neither.
+    """
+    try:
+        return moment("--since", text)
+    except PaiConfigError as error:
+        allowed = f"{error.allowed}, or a span as 90m or 2d"
+    try:
+        return datetime.now(UTC) - timedelta(seconds=seconds("--since", text))
+    except PaiConfigError:
+        raise PaiConfigError("--since", text, allowed) from None
+
+
+def is_since(created: datetime | None, since: datetime | None) -> bool:
+    """Tell whether a job is so young; one whose age nobody knows is listed."""
+    return created is None or since is None or created >= since
+
+
 def main() -> None:
     """Run the command without Airflow's own command line."""
     parser = argparse.ArgumentParser(prog="python -m airflow_provider_pai.cli.jobs", description=__doc__)
     command = parser.add_subparsers(required=True).add_parser("orphans", help=orphans.__doc__)
     command.add_argument("--conn-id", default="pai_default", help="connection of type pai")
+    command.add_argument("--since", help="only jobs made since a time (ISO 8601), or so long ago (90m, 2d)")
     command.add_argument("--stop", action="store_true", help="stop them")
     orphans(parser.parse_args())
 

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
+
 import pytest
 from airflow.models import import_all_models
 from airflow.models.taskinstance import TaskInstance
@@ -7,7 +9,17 @@ from sqlalchemy import create_engine
 from sqlalchemy.orm import Session
 
 from airflow_provider_pai.cli.definition import get_pai_commands
-from airflow_provider_pai.cli.jobs import Maker, TaskNow, find_orphans, reason, task_in_database
+from airflow_provider_pai.cli.jobs import (
+    Maker,
+    Orphan,
+    TaskNow,
+    find_orphans,
+    is_since,
+    reason,
+    since_when,
+    task_in_database,
+)
+from airflow_provider_pai.exceptions import PaiConfigError
 from airflow_provider_pai.get_provider_info import get_provider_info
 from airflow_provider_pai.hooks.dlc import DlcHook
 from airflow_provider_pai.hooks.dsw import DswRunHook
@@ -15,6 +27,7 @@ from airflow_provider_pai.identity import TaskName
 from airflow_provider_pai.labels import Key
 from airflow_provider_pai.operators.dlc import DlcSubmitJobOperator
 from airflow_provider_pai.operators.dsw import DswRunCommandOperator
+from airflow_provider_pai.remote import RemoteJob
 from tests.task import Task
 
 
@@ -136,3 +149,22 @@ def test_the_commands_are_discovered():
     (pai,) = get_pai_commands()
     (jobs,) = pai.subcommands
     assert (pai.name, jobs.name, [command.name for command in jobs.subcommands]) == ("pai", "jobs", ["orphans"])
+
+
+def test_since_is_a_time_or_how_long_ago():
+    assert since_when("2026-11-21") == datetime(2026, 11, 21, tzinfo=UTC)
+    assert abs(datetime.now(UTC) - timedelta(days=2) - since_when("2d")) < timedelta(seconds=10)
+    with pytest.raises(PaiConfigError, match=r"--since: 'soon' is not allowed; a time in ISO 8601.* or a span"):
+        since_when("soon")
+    assert is_since(None, since_when("2d"))
+    assert not is_since(datetime(2026, 11, 1, tzinfo=UTC), datetime(2026, 11, 2, tzinfo=UTC))
+
+
+def test_a_line_tells_when_the_job_was_made_in_airflows_zone(monkeypatch):
+    monkeypatch.setenv("AIRFLOW__CORE__DEFAULT_TIMEZONE", "Asia/Shanghai")
+    made = (datetime.now(UTC) - timedelta(hours=3, minutes=1)).strftime("%Y-%m-%dT%H:%M:%SZ")
+    job = RemoteJob(job_id="dlc1", status="Running", created=made)
+    task = TaskName(dag_id="d", run_id="r", task_id="t", map_index=-1)
+    line = str(Orphan(DlcHook(), job, task, "the task is gone"))
+    assert ": the task is gone; made 3 hours ago (" in line
+    assert line.endswith("Asia/Shanghai)")
