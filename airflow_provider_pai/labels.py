@@ -6,8 +6,8 @@ DLC calls them tags, DSW and EAS labels; keys and values are the same.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from enum import StrEnum
+from typing import NamedTuple
 
 MAX_LABELS = 20
 """Labels that one service can bear."""
@@ -76,8 +76,7 @@ def read_labels(labels: Mapping[str, str]) -> dict[str, str]:
     return {key: "" if value == _EMPTY else value for key, value in labels.items()}
 
 
-@dataclass(frozen=True, kw_only=True)
-class Owner:
+class Owner(NamedTuple):
     """The task that made something, in the cycle in which it did."""
 
     task: str
@@ -93,8 +92,7 @@ class Owner:
         return write_labels({Key.TASK: self.task, Key.CYCLE: self.cycle})
 
 
-@dataclass(frozen=True, kw_only=True)
-class ServedModel:
+class ServedModel(NamedTuple):
     """The model that a service serves; empty texts: unknown."""
 
     version: str = ""
@@ -117,8 +115,7 @@ class ServedModel:
         return write_labels({Key.VERSION: self.version, Key.DIGEST: self.digest, Key.INTERVAL_END: self.interval_end})
 
 
-@dataclass(frozen=True, kw_only=True)
-class Deployment:
+class Deployment(NamedTuple):
     """What a deployment in place has asked of a service. Versions are EAS's numbers, which begin at 1; 0: none."""
 
     config: str = ""
@@ -177,8 +174,7 @@ class Deployment:
         return self.before if self.pending else version
 
 
-@dataclass(frozen=True, kw_only=True)
-class Mark:
+class Mark(NamedTuple):
     """The choice of a service to go back to: whose it is, and what a retry needs to go on with it."""
 
     owner: Owner
@@ -214,8 +210,7 @@ class Mark:
         return write_labels({Key.MARK: " ".join(map(str, parts))})
 
 
-@dataclass(frozen=True, kw_only=True)
-class Shadow:
+class Shadow(NamedTuple):
     """A service that gets copies of another one's requests."""
 
     source: str

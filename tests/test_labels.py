@@ -81,10 +81,10 @@ ASKED = Deployment(config="mine", before=3, latest=4)
         (ASKED, 5, 5, True),
         (ASKED, 4, 4, False),  # asked for, and not carried out
         (ASKED, 4, 5, False),  # someone went back
-        (replace(ASKED, config="other"), 5, 5, False),
-        (replace(ASKED, config_version=5), 5, 7, True),
-        (replace(ASKED, config_version=5), 6, 6, False),
-        (replace(ASKED, config=""), 5, 5, False),
+        (ASKED._replace(config="other"), 5, 5, False),
+        (ASKED._replace(config_version=5), 5, 7, True),
+        (ASKED._replace(config_version=5), 6, 6, False),
+        (ASKED._replace(config=""), 5, 5, False),
         (Deployment(), 0, 0, False),
     ],
 )
@@ -94,7 +94,7 @@ def test_a_service_is_what_was_asked_for_unless_somebody_changed_it(deployment, 
 
 @pytest.mark.parametrize(
     ("deployment", "expected"),
-    [(ASKED, 3), (replace(ASKED, config_version=5), 9), (replace(ASKED, config=""), 9), (Deployment(), 9)],
+    [(ASKED, 3), (ASKED._replace(config_version=5), 9), (ASKED._replace(config=""), 9), (Deployment(), 9)],
 )
 def test_the_way_back_from_a_change_that_nobody_has_finished_is_to_what_served_before_it(deployment, expected):
     assert deployment.served_before(9) == expected

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
 from airflow_provider_pai.labels import Deployment, Owner
@@ -89,7 +88,7 @@ class Undo(NamedTuple):
             hook.log.warning("Service %s goes back to its version %d", name, self.version)
             hook.use_version(name, self.version)
             # Without its hash, a later try does not take what was undone for what it asked for.
-            hook.label(name, {**service.tags, **replace(deployment, config="").labels()})
+            hook.label(name, {**service.tags, **deployment._replace(config="").labels()})
 
     def to_dict(self) -> Json:
         """Return plain JSON; the constructor takes it back."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_pai.exceptions import PaiConfigError, PaiConflictError, PaiTransientError
@@ -116,7 +115,7 @@ class EasDeployServiceOperator(WaitingOperator, ServiceOperator):
         deployment = Deployment.of(service.tags) or Deployment()
         before, mine = deployment.before, Undo.of(service.tags, identity.owner) is not None
         outcome = ("updated" if before else "created") if mine else "unchanged"
-        deployment = replace(deployment, config_version=service.facts["version"])
+        deployment = deployment._replace(config_version=service.facts["version"])
         labels = {**service.tags, **deployment.labels()}
         if self.artifact:
             labels |= artifact_labels(self.verified_artifact())

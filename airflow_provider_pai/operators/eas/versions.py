@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_pai.exceptions import PaiConfigError
@@ -65,7 +64,7 @@ class EasRollbackServiceOperator(WaitingOperator):
         previous = mark.before if mark else 0
         deployment = Deployment.of(service.tags)
         # Without its hash, the next deployment of what was taken back makes a new version.
-        taken_back = replace(deployment, config="").labels() if deployment else {}
+        taken_back = deployment._replace(config="").labels() if deployment else {}
         hook.label(name, {**service.tags, **artifact_labels(artifact), **taken_back})
         end: Json = {
             "service": name,
