@@ -46,7 +46,8 @@ if TYPE_CHECKING:
 
 _READERS: Mapping[str, Callable[[str, Any], Any]] = {
     "artifact": artifact,
-    "group": partial(optional, allowed="a service group"),
+    # A text stays as it is: whether it names a group, and whether there must be one, is for the request to say.
+    "group": lambda name, value: value if isinstance(value, str) else optional(name, value, "a service group"),
     "lease_uri": partial(optional, allowed="an oss:// prefix"),
     "metrics": lambda name, value: None if value is None else json_list(name, value, "a source, or a list of them"),
     "probe": lambda name, value: mapping(name, value) or None,

@@ -46,7 +46,7 @@ class EasRollbackServiceOperator(WaitingOperator):
         """Choose the version and go there."""
         name, hook = checked_name("service_name", self.service_name), self.hook
         seconds("wait_timeout", self.wait_timeout)
-        self.to = required("to", self.to, "previous, EAS's number of a version, or an artifact's version")
+        required("to", self.to, "previous, EAS's number of a version, or an artifact's version")
         hook.describe(name)
         service = hook.get(name)
         self._go(hook, service, self._marked(context, service))
