@@ -22,11 +22,11 @@ from airflow_provider_pai.exceptions import PaiConflictError, PaiMetricsError, P
 from airflow_provider_pai.hooks.eas.traffic import Endpoint, Mirror
 from airflow_provider_pai.hooks.oss.objects import ObjectInfo
 from airflow_provider_pai.identity import TaskName
-from airflow_provider_pai.metrics.look import Lookout
-from airflow_provider_pai.metrics.probe import Answers
+from airflow_provider_pai.metrics.golden_requests import Answers
+from airflow_provider_pai.metrics.lookout import Lookout
 from airflow_provider_pai.remote import RemoteJob
 from airflow_provider_pai.rollouts.lease import Holder
-from airflow_provider_pai.rollouts.rollout import RolloutDriver
+from airflow_provider_pai.rollouts.rollout_driver import RolloutDriver
 from airflow_provider_pai.rollouts.spec import RolloutSpec
 from airflow_provider_pai.states import EAS_GONE, EAS_SERVICE
 from airflow_provider_pai.uri import OssUri

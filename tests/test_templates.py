@@ -1,4 +1,4 @@
-"""What templates may give, in every template field of every public operator and sensor: read, or refused by name."""
+"""Values that templates may give, in every template field of every public operator and sensor: read or refused."""
 
 from __future__ import annotations
 

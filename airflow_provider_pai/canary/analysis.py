@@ -7,8 +7,8 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import NamedTuple
 
-from airflow_provider_pai.canary.chance import binomial_tail, fisher_tail
 from airflow_provider_pai.canary.plan import CHECK_LIMITS, RolloutPlan
+from airflow_provider_pai.canary.significance import binomial_tail, fisher_tail
 
 
 @dataclass(frozen=True, kw_only=True)

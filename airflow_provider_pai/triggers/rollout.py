@@ -12,8 +12,8 @@ from airflow_provider_pai.triggers.eas import EasTrigger
 
 if TYPE_CHECKING:
     from airflow_provider_pai.hooks.eas import EasHook
-    from airflow_provider_pai.rollouts.rollout import RolloutDriver
-    from airflow_provider_pai.rollouts.shadow import ShadowDriver
+    from airflow_provider_pai.rollouts.rollout_driver import RolloutDriver
+    from airflow_provider_pai.rollouts.shadow_driver import ShadowDriver
 
 # A tick is a dozen calls: repeating one is cheaper than beginning the tick anew.
 _RETRY_SECONDS = 5.0
@@ -74,7 +74,7 @@ class CanaryTrigger(DriverTrigger):
     def make_driver(self, hook: EasHook) -> RolloutDriver:
         """Build the driver."""
         # Here, as in the operator: a DAG file that is parsed has no use for the canary floor.
-        from airflow_provider_pai.rollouts.rollout import RolloutDriver
+        from airflow_provider_pai.rollouts.rollout_driver import RolloutDriver
         from airflow_provider_pai.rollouts.spec import RolloutSpec
 
         return RolloutDriver(RolloutSpec.from_dict(self.rollout), hook, self.log)
@@ -96,6 +96,6 @@ class ShadowTrigger(DriverTrigger):
 
     def make_driver(self, hook: EasHook) -> ShadowDriver:
         """Build the driver."""
-        from airflow_provider_pai.rollouts.shadow import ShadowDriver, ShadowSpec
+        from airflow_provider_pai.rollouts.shadow_driver import ShadowDriver, ShadowSpec
 
         return ShadowDriver(ShadowSpec(**self.shadow), hook, self.log)

@@ -9,8 +9,8 @@ from dataclasses import replace
 import pytest
 
 from airflow_provider_pai.canary.analysis import Result, Sample, Window, judge
-from airflow_provider_pai.canary.chance import binomial_tail, fisher_tail
 from airflow_provider_pai.canary.plan import RolloutPlan
+from airflow_provider_pai.canary.significance import binomial_tail, fisher_tail
 
 PLAN = RolloutPlan(min_requests=20)
 

@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING
 from airflow_provider_pai.lazy import late_names
 
 if TYPE_CHECKING:
+    from airflow_provider_pai.operators.eas.blue_green import EasBlueGreenDeployOperator
+    from airflow_provider_pai.operators.eas.canary import EasCanaryDeployOperator
     from airflow_provider_pai.operators.eas.deploy import EasDeployServiceOperator
     from airflow_provider_pai.operators.eas.predict import EasPredictOperator
     from airflow_provider_pai.operators.eas.rollback import EasRollbackOperator
-    from airflow_provider_pai.operators.eas.rollout import EasBlueGreenDeployOperator, EasCanaryDeployOperator
     from airflow_provider_pai.operators.eas.services import (
         EasDeleteServiceOperator,
         EasScaleServiceOperator,
@@ -39,8 +40,8 @@ __all__ = [
 __getattr__ = late_names(
     __name__,
     {
-        "EasBlueGreenDeployOperator": "rollout",
-        "EasCanaryDeployOperator": "rollout",
+        "EasBlueGreenDeployOperator": "blue_green",
+        "EasCanaryDeployOperator": "canary",
         "EasDeleteServiceOperator": "services",
         "EasDeployServiceOperator": "deploy",
         "EasPredictOperator": "predict",

@@ -10,7 +10,7 @@ from itertools import islice
 from typing import TYPE_CHECKING
 
 from airflow_provider_pai.exceptions import PaiConfigError, PaiTransientError
-from airflow_provider_pai.hooks.eas.asking import Answer, Asker, GoldenRequest, golden_requests
+from airflow_provider_pai.hooks.eas.inference import Answer, Asker, GoldenRequest, golden_requests
 from airflow_provider_pai.remote import Json
 from airflow_provider_pai.uri import OssUri
 

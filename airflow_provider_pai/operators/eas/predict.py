@@ -15,7 +15,7 @@ from airflow_provider_pai.remote import Json
 from airflow_provider_pai.uri import OssUri
 
 if TYPE_CHECKING:
-    from airflow_provider_pai.hooks.eas.asking import Asker
+    from airflow_provider_pai.hooks.eas.inference import Asker
 
 PART = 500
 """Requests whose answers are kept together: what a worker that dies has to ask again at most."""
@@ -109,7 +109,7 @@ class EasPredictOperator(EasOperator):
 
     def _limits(self) -> Json:
         """Return how the service is asked."""
-        from airflow_provider_pai.hooks.eas.asking import service_path
+        from airflow_provider_pai.hooks.eas.inference import service_path
 
         return {
             "attempts": whole_number("attempts", self.attempts, least=1),
@@ -120,7 +120,7 @@ class EasPredictOperator(EasOperator):
         }
 
     def _asker(self) -> Asker:
-        from airflow_provider_pai.hooks.eas.asking import Asker
+        from airflow_provider_pai.hooks.eas.inference import Asker
 
         hook = self.hook
         endpoint = hook.endpoint(self.service_name) if self.service_name else hook.group_endpoint(str(self.group))
@@ -129,7 +129,7 @@ class EasPredictOperator(EasOperator):
     def _ask_few(self) -> Any:
         """Return the answers themselves."""
         from airflow_provider_pai.artifact import MAX_XCOM_BYTES
-        from airflow_provider_pai.hooks.eas.asking import golden_request
+        from airflow_provider_pai.hooks.eas.inference import golden_request
 
         asked = [golden_request(f"requests[{index}]", request) for index, request in enumerate(self._listed())]
         asker = self._asker()

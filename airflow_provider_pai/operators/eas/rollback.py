@@ -138,7 +138,7 @@ class EasRollbackOperator(WaitingOperator):
         return end
 
     def _check(self) -> None:
-        from airflow_provider_pai.metrics.probe import make_probe
+        from airflow_provider_pai.metrics.golden_requests import make_probe
 
         checked_name("group", self.group)
         self.to = required("to", self.to, "previous, promoted or a version")
@@ -222,7 +222,7 @@ class EasRollbackOperator(WaitingOperator):
         return name
 
     def _smoke(self, name: str) -> None:
-        from airflow_provider_pai.metrics.probe import make_probe
+        from airflow_provider_pai.metrics.golden_requests import make_probe
 
         if self.probe and (wrong := make_probe(self.probe, self.oss).run(self.hook.endpoint(name))):
             raise RolloutStoppedError(f"{name} does not answer golden requests as expected: {wrong}")

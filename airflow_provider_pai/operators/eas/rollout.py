@@ -1,4 +1,4 @@
-"""Operators that roll a model out under traffic, canary and blue-green: checked input, one driver, one finish."""
+"""Base of the operators that roll a model out under traffic: checked input, one driver, one finish."""
 
 from __future__ import annotations
 
@@ -10,12 +10,11 @@ from airflow.providers.common.compat.sdk import Stats
 
 from airflow_provider_pai.exceptions import (
     PaiApiError,
-    PaiConfigError,
     RolloutRolledBackError,
     RolloutStoppedError,
     RolloutStuckError,
 )
-from airflow_provider_pai.inputs import flag, mapping
+from airflow_provider_pai.inputs import flag
 from airflow_provider_pai.labels import ServedModel
 from airflow_provider_pai.ledger import Event, EventKind
 from airflow_provider_pai.links import EasRolloutLink, EasServiceLink
@@ -98,7 +97,7 @@ class RolloutOperator(DrivingOperator):
 
     def begin(self, context: Any) -> RolloutSpec:
         """Check everything; nothing has been created yet."""
-        from airflow_provider_pai.rollouts.rollout import RolloutDriver
+        from airflow_provider_pai.rollouts.rollout_driver import RolloutDriver
 
         spec = self.rollout(context)
         steps = ", ".join(map(str, spec.plan.steps))
@@ -127,7 +126,7 @@ class RolloutOperator(DrivingOperator):
 
     def give_up(self, why: str) -> None:
         """Take the candidate's traffic away."""
-        from airflow_provider_pai.rollouts.rollout import RolloutDriver
+        from airflow_provider_pai.rollouts.rollout_driver import RolloutDriver
 
         if self._resumed is not None and self._driver is None:
             self._driver = RolloutDriver(self.rollout(self._resumed), self.hook, self.log, clock=self.clock)
@@ -190,55 +189,6 @@ class RolloutOperator(DrivingOperator):
             payload = {**person, **step, "service": end["service"]}
             self.record(Event.of(EventKind.DEPLOYMENT_STEP, group, identity, model, payload, number=number))
         self.record(Event.of(EventKind(end["outcome"]), group, identity, model, {**person, **end}))
-
-
-class EasCanaryDeployOperator(RolloutOperator):
-    """Bring an artifact into an EAS service group by canary; roll back by itself when it is bad.
-
-    The artifact gets a service of its own in the group. It serves no request before every instance is ready and the
-    golden requests are answered as expected; then it gets a growing share of the group's traffic, judged at each step
-    against limits and against what production does in the same time. Production is not touched until the candidate
-    serves 100 %. Where nothing serves yet, it is deployed at once.
-
-    Returns `{"group", "service", "outcome", "reason", "version", "digest", "previous", "steps": [{"percent",
-    "requests", "errors", "p95_ms", "verdict", "reason"}, …], "verdicts"}`; outcome is deployed, promoted, rolled_back
-    or skipped, `verdicts` the address of every look's numbers. The same dict is pushed before the task fails
-    (rolled_back: `RolloutRolledBackError`, never retried automatically) or skips (a backfill run, or data older than
-    what serves).
-
-    API: CreateService, ReleaseService, UpdateGroup.
-
-    See the base class for the arguments that all rollouts have.
-
-    :param steps: percent of the group's traffic, strictly rising, the last one 100. (templated)
-    """
-
-    template_fields: Sequence[str] = ("steps",)
-
-    def __init__(self, *, steps: Sequence[int | str] | str = (10, 50, 100), **kwargs: Any) -> None:
-        super().__init__(**kwargs)
-        self.steps = steps
-
-
-class EasBlueGreenDeployOperator(RolloutOperator):
-    """Bring an artifact into an EAS service group by switching all its traffic at once, after the checks.
-
-    The new service (green) takes no request before every instance is ready and the golden requests, here required, are
-    answered as expected; then the group's whole traffic goes to it, while the old one (blue) stays up. It is judged at
-    100 % as a canary is at its last step, and for the plan's `bake` after that; where it is bad, or where
-    `max_duration` passes and nothing can be told, the traffic goes back at once.
-
-    Returns, fails and skips as `EasCanaryDeployOperator`. API: CreateService, ReleaseService, UpdateGroup.
-
-    See the base class for the arguments.
-    """
-
-    plan_defaults = {"on_inconclusive": "rollback"}
-
-    def check(self) -> None:
-        """Ask for golden requests: nothing else is checked before the switch."""
-        if not mapping("probe", self.probe):
-            raise PaiConfigError("probe", self.probe, "golden requests: nothing else is checked before the switch")
 
 
 def _run_type(context: Any) -> str:

@@ -19,7 +19,7 @@ from airflow_provider_pai.remote import Json
 from airflow_provider_pai.triggers.rollout import ShadowTrigger
 
 if TYPE_CHECKING:
-    from airflow_provider_pai.rollouts.shadow import ShadowSpec
+    from airflow_provider_pai.rollouts.shadow_driver import ShadowSpec
 
 
 class EasShadowOperator(DrivingOperator):
@@ -96,7 +96,7 @@ class EasShadowOperator(DrivingOperator):
 
     def begin(self, context: Any) -> ShadowSpec:
         """Check everything; nothing has been created yet."""
-        from airflow_provider_pai.rollouts.shadow import ShadowDriver
+        from airflow_provider_pai.rollouts.shadow_driver import ShadowDriver
 
         spec = self.shadow(context)
         self.log.info("%d %% of %s's requests to %s for %s s", spec.ratio, spec.source, spec.shadow, spec.duration)

@@ -15,7 +15,7 @@ from airflow_provider_pai.exceptions import (
     RolloutStuckError,
 )
 from airflow_provider_pai.ledger import Ledger
-from airflow_provider_pai.metrics.look import Lookout
+from airflow_provider_pai.metrics.lookout import Lookout
 from airflow_provider_pai.operators.eas import (
     EasBlueGreenDeployOperator,
     EasCanaryDeployOperator,

@@ -20,9 +20,9 @@ from airflow_provider_pai.exceptions import (
     RolloutStoppedError,
 )
 from airflow_provider_pai.ledger import Ledger
-from airflow_provider_pai.metrics.look import Lookout
+from airflow_provider_pai.metrics.lookout import Lookout
 from airflow_provider_pai.operators.eas import EasCanaryDeployOperator, EasShadowOperator
-from airflow_provider_pai.rollouts.shadow import ShadowDriver
+from airflow_provider_pai.rollouts.shadow_driver import ShadowDriver
 from airflow_provider_pai.rollouts.shadows import EasShadowHook
 from tests.group import METRICS, PLAN, PROBE, People, ServiceGroup, service
 from tests.task import Task, WorkerLostError, lost_now

@@ -10,7 +10,7 @@ import pytest
 
 from airflow_provider_pai.clock import Clock
 from airflow_provider_pai.exceptions import PaiConfigError
-from airflow_provider_pai.hooks.eas.asking import Asker, GoldenRequest, contains, golden_request, golden_requests
+from airflow_provider_pai.hooks.eas.inference import Asker, GoldenRequest, contains, golden_request, golden_requests
 from airflow_provider_pai.hooks.eas.traffic import Endpoint
 
 

@@ -18,7 +18,7 @@ from airflow_provider_pai.exceptions import (
     PaiTransientError,
 )
 from airflow_provider_pai.rollouts.driver import drive
-from airflow_provider_pai.rollouts.shadow import ShadowDriver, ShadowSpec
+from airflow_provider_pai.rollouts.shadow_driver import ShadowDriver, ShadowSpec
 from tests.fake import FakeEas, KilledError, goal
 
 FIRST = "20261121T1800Z-aaaaaaaa"

@@ -18,7 +18,7 @@ from airflow_provider_pai.clock import SYSTEM_CLOCK, Clock
 from airflow_provider_pai.exceptions import PaiApiError, PaiConflictError, PaiError, PaiMetricsError, PaiTransientError
 from airflow_provider_pai.hooks.eas.goals import Until
 from airflow_provider_pai.labels import ServedModel, Shadow
-from airflow_provider_pai.metrics.look import Lookout
+from airflow_provider_pai.metrics.lookout import Lookout
 from airflow_provider_pai.remote import Json, RemoteJob
 from airflow_provider_pai.rollouts.driver import Tick
 from airflow_provider_pai.rollouts.shadows import take_down

@@ -2,7 +2,7 @@ import math
 
 import pytest
 
-from airflow_provider_pai.canary.chance import binomial_tail, fisher_tail
+from airflow_provider_pai.canary.significance import binomial_tail, fisher_tail
 
 
 @pytest.mark.parametrize(

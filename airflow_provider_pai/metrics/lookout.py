@@ -13,7 +13,7 @@ from airflow_provider_pai.exceptions import PaiApiError, PaiMetricsError
 from airflow_provider_pai.hooks.eas import EasHook
 from airflow_provider_pai.hooks.oss import OssHook
 from airflow_provider_pai.metrics.base import Declaration, MetricsSource, make_source
-from airflow_provider_pai.metrics.probe import Answers, EndpointProbe, make_probe
+from airflow_provider_pai.metrics.golden_requests import Answers, EndpointProbe, make_probe
 
 
 @dataclass(frozen=True, kw_only=True)

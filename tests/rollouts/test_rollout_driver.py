@@ -18,7 +18,7 @@ from airflow_provider_pai.metrics.base import Several
 from airflow_provider_pai.metrics.sql import SqlMetrics
 from airflow_provider_pai.rollouts.driver import drive
 from airflow_provider_pai.rollouts.lease import Holder, Lease
-from airflow_provider_pai.rollouts.rollout import RolloutDriver
+from airflow_provider_pai.rollouts.rollout_driver import RolloutDriver
 from airflow_provider_pai.uri import OssUri
 from tests.fake import LEASE, PLAN, FakeEas, goal, spec_of
 

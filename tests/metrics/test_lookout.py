@@ -10,8 +10,8 @@ import pytest
 from airflow_provider_pai.canary.actions import Look
 from airflow_provider_pai.canary.analysis import NOTHING, Sample
 from airflow_provider_pai.exceptions import PaiMetricsError
-from airflow_provider_pai.metrics.look import Lookout
-from airflow_provider_pai.metrics.probe import Answers
+from airflow_provider_pai.metrics.golden_requests import Answers
+from airflow_provider_pai.metrics.lookout import Lookout
 
 WRONG, SILENT, RIGHT = Answers("41 instead of 42"), Answers("no answer", silent=True), Answers()
 

@@ -7,15 +7,15 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 
 from airflow_provider_pai.exceptions import PaiConfigError
-from airflow_provider_pai.hooks.eas import asking
+from airflow_provider_pai.hooks.eas import inference
 from airflow_provider_pai.hooks.eas.traffic import Endpoint
-from airflow_provider_pai.metrics.probe import make_probe
+from airflow_provider_pai.metrics.golden_requests import make_probe
 
 
 @pytest.fixture
 def server(monkeypatch):
     """A service that answers its path's number doubled, and 503 to the first requests for `/late`."""
-    monkeypatch.setattr(asking, "_FIRST_PAUSE", 0)
+    monkeypatch.setattr(inference, "_FIRST_PAUSE", 0)
     seen: list[tuple[str, str, dict[str, str], bytes]] = []
 
     class Handler(BaseHTTPRequestHandler):

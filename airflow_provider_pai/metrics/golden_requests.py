@@ -8,7 +8,7 @@ from functools import partial
 from typing import Any, NamedTuple
 
 from airflow_provider_pai.exceptions import PaiConfigError
-from airflow_provider_pai.hooks.eas.asking import (
+from airflow_provider_pai.hooks.eas.inference import (
     Answer,
     Asker,
     GoldenRequest,

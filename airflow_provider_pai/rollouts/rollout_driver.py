@@ -23,7 +23,7 @@ from airflow_provider_pai.canary.weights import carriers
 from airflow_provider_pai.clock import SYSTEM_CLOCK, Clock
 from airflow_provider_pai.exceptions import PaiApiError, PaiConflictError, PaiMetricsError
 from airflow_provider_pai.hooks.oss import OssHook
-from airflow_provider_pai.metrics.look import Lookout
+from airflow_provider_pai.metrics.lookout import Lookout
 from airflow_provider_pai.remote import Json
 from airflow_provider_pai.rollouts.approval import gate_of
 from airflow_provider_pai.rollouts.changes import Changes, withdraw_candidate

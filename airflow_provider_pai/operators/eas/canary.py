@@ -1,0 +1,36 @@
+"""Operator that rolls a model out by canary."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from airflow_provider_pai.operators.eas.rollout import RolloutOperator
+
+
+class EasCanaryDeployOperator(RolloutOperator):
+    """Bring an artifact into an EAS service group by canary; roll back by itself when it is bad.
+
+    The artifact gets a service of its own in the group. It serves no request before every instance is ready and the
+    golden requests are answered as expected; then it gets a growing share of the group's traffic, judged at each step
+    against limits and against what production does in the same time. Production is not touched until the candidate
+    serves 100 %. Where nothing serves yet, it is deployed at once.
+
+    Returns `{"group", "service", "outcome", "reason", "version", "digest", "previous", "steps": [{"percent",
+    "requests", "errors", "p95_ms", "verdict", "reason"}, …], "verdicts"}`; outcome is deployed, promoted, rolled_back
+    or skipped, `verdicts` the address of every look's numbers. The same dict is pushed before the task fails
+    (rolled_back: `RolloutRolledBackError`, never retried automatically) or skips (a backfill run, or data older than
+    what serves).
+
+    API: CreateService, ReleaseService, UpdateGroup.
+
+    See the base class for the arguments that all rollouts have.
+
+    :param steps: percent of the group's traffic, strictly rising, the last one 100. (templated)
+    """
+
+    template_fields: Sequence[str] = ("steps",)
+
+    def __init__(self, *, steps: Sequence[int | str] | str = (10, 50, 100), **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.steps = steps
