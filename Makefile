@@ -32,7 +32,7 @@ test: lint  ## lint, and all tests but those on a real Airflow
 	$(BIN)/python -m pytest -m "not system" -n 4 --dist worksteal
 
 test-fast: $(READY)  ## the tests that need no emulator, without lint: under a minute
-	$(BIN)/python -m pytest -m "not system and not emulator"
+	$(BIN)/python -m pytest -m "not system and not emulator" -n 2 --dist worksteal
 
 # One worker: each would start an Airflow of its own, four processes on the same cores.
 test-system: $(READY)  ## the tests on a real Airflow 3
