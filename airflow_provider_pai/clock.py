@@ -7,6 +7,8 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import NamedTuple
 
+from pendulum import duration
+
 
 class Clock(NamedTuple):
     """The time and a way to let it pass; all in seconds.
@@ -26,3 +28,8 @@ class Clock(NamedTuple):
 
 
 SYSTEM_CLOCK = Clock()
+
+
+def in_words(seconds: float) -> str:
+    """Return a span for people: `3 minutes 20 seconds`."""
+    return duration(seconds=round(seconds)).in_words() if seconds >= 1 else f"{seconds:.1f} seconds"

@@ -22,6 +22,9 @@ import pendulum
 from airflow_provider_pai.exceptions import PaiConfigError
 from airflow_provider_pai.uri import URI_FORM, OssUri
 
+Span = float | str | timedelta
+"""A span of time as `seconds` reads it."""
+
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
 _SPAN = r"(?:\d{1,9}(?:\.\d{1,9})?[smhdw]\s*)+"
 # Of ISO 8601's durations those whose length does not hang on the calendar; pendulum lets larger numbers overflow.

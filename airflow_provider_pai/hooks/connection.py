@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from airflow.providers.common.compat.sdk import conf
 
 from airflow_provider_pai.exceptions import PaiConfigError
+from airflow_provider_pai.inputs import one_of
 from airflow_provider_pai.services import SERVICES
 
 if TYPE_CHECKING:
@@ -174,12 +175,10 @@ class PaiConnection:
 
     def _check(self) -> None:
         own_endpoints = self.endpoint_url or self.endpoints
-        if not self.region or (self.region not in REGIONS and not own_endpoints):
-            raise PaiConfigError(self._name("region"), self.region, f"one of {', '.join(sorted(REGIONS))}")
-        if self.network not in NETWORKS:
-            raise PaiConfigError(self._name("network"), self.network, f"one of {', '.join(NETWORKS)}")
-        if self.auth not in AUTH_KINDS:
-            raise PaiConfigError(self._name("auth"), self.auth, f"one of {', '.join(AUTH_KINDS)}")
+        if not (self.region and own_endpoints):
+            one_of(self._name("region"), self.region, sorted(REGIONS))
+        one_of(self._name("network"), self.network, NETWORKS)
+        one_of(self._name("auth"), self.auth, AUTH_KINDS)
         required = {
             "access_key": ("access_key_id", "access_key_secret"),
             "sts": ("access_key_id", "access_key_secret", "security_token"),

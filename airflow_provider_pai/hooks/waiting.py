@@ -6,9 +6,7 @@ import hashlib
 from collections.abc import Sequence
 from typing import Any, ClassVar, Protocol
 
-from pendulum import duration
-
-from airflow_provider_pai.clock import Clock
+from airflow_provider_pai.clock import Clock, in_words
 from airflow_provider_pai.exceptions import PaiError, PaiTransientError
 from airflow_provider_pai.remote import RemoteJob
 from airflow_provider_pai.states import States, Verdict
@@ -68,11 +66,7 @@ class Watch:
         if job.status == self.status:
             return
         log, kind, now = self.hook.log, self.hook.states.kind, self.hook.clock.monotonic()
-        before = (
-            f", {self.status} until now for {duration(seconds=round(now - self._since, 1)).in_words()}"
-            if self.status
-            else ""
-        )
+        before = f", {self.status} until now for {in_words(now - self._since)}" if self.status else ""
         reason = f" ({job.reason_code}: {job.reason})" if job.reason_code else ""
         log.info("%s %s is %s%s%s", kind, job.job_id, job.status, reason, before)
         if self.hook.states.judge(job.status) is Verdict.UNKNOWN:

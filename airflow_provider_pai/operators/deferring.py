@@ -5,10 +5,12 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.sdk import conf
 
+from airflow_provider_pai.clock import in_words
 from airflow_provider_pai.connected import HookT
 from airflow_provider_pai.operators.base import PaiOperator
 
@@ -104,7 +106,8 @@ class DeferringOperator(PaiOperator[HookT]):
             return self.wait_here(context, work)
         outcome = self.look(work)
         if outcome is None:
-            self.defer(trigger=self.trigger(context, work), method_name="execute_complete")
+            trigger, since = self.trigger(context, work), self.clock.utc().isoformat()
+            self.defer(trigger=trigger, method_name="execute_complete", kwargs={"since": since})
         return outcome
 
     def resume_execution(self, next_method: str, next_kwargs: dict[str, Any] | None, context: Any) -> Any:
@@ -115,8 +118,14 @@ class DeferringOperator(PaiOperator[HookT]):
         with self.leaving(context):
             return super().resume_execution(next_method, next_kwargs, context)
 
-    def execute_complete(self, context: Any, event: Mapping[str, Any]) -> Any:
-        """Go on where the trigger left off."""
+    def execute_complete(self, context: Any, event: Mapping[str, Any], since: str | None = None) -> Any:
+        """Go on where the trigger left off.
+
+        :param since: ISO 8601, when the task was deferred.
+        """
+        if since is not None:
+            deferred = self.clock.utc() - datetime.fromisoformat(since)
+            self.log.info("Back in a worker, deferred for %s", in_words(deferred.total_seconds()))
         with self.leaving(context):
             outcome = self.outcome(context, event)
         return self.finish(context, outcome)

@@ -9,7 +9,17 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from airflow_provider_pai.exceptions import PaiConfigError, PaiError
 from airflow_provider_pai.identity import TaskIdentity
-from airflow_provider_pai.inputs import mapping, merged, one_of, optional, parse_uri, required, text_mapping
+from airflow_provider_pai.inputs import (
+    Span,
+    mapping,
+    merged,
+    one_of,
+    optional,
+    parse_uri,
+    required,
+    seconds,
+    text_mapping,
+)
 from airflow_provider_pai.ledger import Event, EventKind
 from airflow_provider_pai.links import DswInstanceLink
 from airflow_provider_pai.operators.base import PaiOperator
@@ -269,12 +279,12 @@ class _InstanceOperator(PaiOperator["DswHook"]):
     template_fields: Sequence[str] = ("instance_id",)
 
     def __init__(
-        self, *, instance_id: str, wait_for_completion: bool = True, poll_interval: float = 5, **kwargs: Any
+        self, *, instance_id: str, wait_for_completion: bool = True, poll_interval: Span = 5, **kwargs: Any
     ) -> None:
         super().__init__(**kwargs)
         self.instance_id = instance_id
         self.wait_for_completion = wait_for_completion
-        self.poll_interval = poll_interval
+        self.poll_interval = seconds("poll_interval", poll_interval)
 
     @property
     def hook_class(self) -> type[DswHook]:

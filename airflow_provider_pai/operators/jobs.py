@@ -12,6 +12,7 @@ from airflow.providers.common.compat.sdk import Stats
 from airflow_provider_pai.exceptions import PaiError, PaiNotFoundError, PaiTimeoutError, PaiTransientError
 from airflow_provider_pai.hooks.waiting import LogCopy
 from airflow_provider_pai.identity import Decision, TaggedJob, TaskIdentity, decide
+from airflow_provider_pai.inputs import Span, seconds
 from airflow_provider_pai.links import PaiLink
 from airflow_provider_pai.operators.deferring import DeferringOperator
 from airflow_provider_pai.remote import DEFAULT_POLL_INTERVAL, Json, RemoteJob
@@ -47,15 +48,15 @@ class PaiJobOperator(DeferringOperator[JobHookT]):
     def __init__(
         self,
         *,
-        poll_interval: float = DEFAULT_POLL_INTERVAL,
+        poll_interval: Span = DEFAULT_POLL_INTERVAL,
         cancel_on_kill: bool = True,
-        log_interval: float = 30.0,
+        log_interval: Span = 30.0,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        self.poll_interval = poll_interval
+        self.poll_interval = seconds("poll_interval", poll_interval)
         self.cancel_on_kill = cancel_on_kill
-        self.log_interval = log_interval
+        self.log_interval = seconds("log_interval", log_interval, least=0)
         self._job_id: str | None = None
         self._submitting: TaskIdentity | None = None
 

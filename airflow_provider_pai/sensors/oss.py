@@ -8,7 +8,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_pai.exceptions import PaiArtifactError, PaiConfigError
-from airflow_provider_pai.inputs import artifact, moment, parse_uri, texts
+from airflow_provider_pai.inputs import Span, artifact, moment, parse_uri, seconds, texts
 from airflow_provider_pai.ledger import Event, EventKind, Ledger
 from airflow_provider_pai.remote import Json
 from airflow_provider_pai.sensors.base import PaiSensor
@@ -116,10 +116,10 @@ class OssPrefixUnchangedSensor(_OssSensor):
 
     template_fields: Sequence[str] = ("uri",)
 
-    def __init__(self, *, uri: str, quiet_seconds: float = 300.0, min_objects: int = 1, **kwargs: Any) -> None:
+    def __init__(self, *, uri: str, quiet_seconds: Span = 300.0, min_objects: int = 1, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.uri = uri
-        self.quiet_seconds = quiet_seconds
+        self.quiet_seconds = seconds("quiet_seconds", quiet_seconds)
         self.min_objects = min_objects
 
     @property

@@ -11,7 +11,7 @@ from airflow.triggers import base
 from airflow.triggers.base import TriggerEvent
 
 from airflow_provider_pai.exceptions import PaiApiError, PaiConfigError
-from airflow_provider_pai.inputs import parse_uri
+from airflow_provider_pai.inputs import Span, parse_uri, seconds
 from airflow_provider_pai.remote import Json
 from airflow_provider_pai.triggers.oss import ListingTrigger
 
@@ -81,12 +81,12 @@ class OssObjectTrigger(ListingTrigger, _Base):  # type: ignore[misc]
         uri: str,
         pai_conn_id: str = "pai_default",
         region: str | None = None,
-        poll_interval: float = 60.0,
+        poll_interval: Span = 60.0,
         existing: bool = False,
         asset: str | None = None,
     ) -> None:
         arguments = {"pai_conn_id": pai_conn_id, "region": region}
-        super().__init__(hook_arguments=arguments, poll_interval=poll_interval)
+        super().__init__(hook_arguments=arguments, poll_interval=seconds("poll_interval", poll_interval))
         self.uri = str(parse_uri("uri", uri))
         self.existing = existing
         self.asset = asset

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from typing import Any
 
 import pytest
@@ -109,6 +110,13 @@ def test_every_way_ends_in_one_finish(calls):
         "deferred": "begin look trigger outcome finish",
         "ended before": "begin look finish",
     }
+
+
+def test_a_task_that_comes_back_says_how_long_it_was_deferred(calls, caplog, monkeypatch):
+    monkeypatch.setattr(Noting, "log", logging.getLogger("tests.noting"), raising=False)
+    caplog.set_level("INFO")
+    task(calls, deferrable=True).run()
+    assert "Back in a worker, deferred for 0." in caplog.text
 
 
 @pytest.mark.parametrize(

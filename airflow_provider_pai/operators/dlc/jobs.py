@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from airflow_provider_pai.exceptions import PaiConfigError
 from airflow_provider_pai.identity import TaskIdentity
 from airflow_provider_pai.inputs import (
+    Span,
     mapping,
     merged,
     optional,
@@ -324,12 +325,12 @@ class DlcStopJobOperator(PaiOperator["DlcHook"]):
     template_fields: Sequence[str] = ("job_id",)
 
     def __init__(
-        self, *, job_id: str, wait_for_completion: bool = True, poll_interval: float = 5, **kwargs: Any
+        self, *, job_id: str, wait_for_completion: bool = True, poll_interval: Span = 5, **kwargs: Any
     ) -> None:
         super().__init__(**kwargs)
         self.job_id = job_id
         self.wait_for_completion = wait_for_completion
-        self.poll_interval = poll_interval
+        self.poll_interval = seconds("poll_interval", poll_interval)
 
     @property
     def hook_class(self) -> type[DlcHook]:

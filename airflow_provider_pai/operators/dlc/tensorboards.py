@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from airflow_provider_pai.inputs import optional, parse_uri, required, seconds
+from airflow_provider_pai.inputs import Span, optional, parse_uri, required, seconds
 from airflow_provider_pai.links import TensorBoardLink
 from airflow_provider_pai.operators.base import PaiOperator
 from airflow_provider_pai.remote import Json
@@ -48,14 +48,14 @@ class DlcStartTensorBoardOperator(_TensorBoardOperator):
         log_uri: str,
         job_id: str | None = None,
         max_running_time: timedelta | float | str = timedelta(hours=4),
-        poll_interval: float = 5,
+        poll_interval: Span = 5,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
         self.log_uri = log_uri
         self.job_id = job_id
         self.max_running_time = max_running_time
-        self.poll_interval = poll_interval
+        self.poll_interval = seconds("poll_interval", poll_interval)
 
     def execute(self, context: Any) -> Json:
         """Start it and wait until it is up."""

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from airflow_provider_pai.exceptions import PaiError, PaiJobFailedError, PaiTimeoutError
 from airflow_provider_pai.hooks.eas.goals import Undo, Until
-from airflow_provider_pai.inputs import seconds
+from airflow_provider_pai.inputs import Span, seconds
 from airflow_provider_pai.links import EasServiceLink
 from airflow_provider_pai.operators.base import PaiOperator
 from airflow_provider_pai.operators.deferring import DeferringOperator
@@ -49,12 +49,12 @@ class WaitingOperator(DeferringOperator["EasHook"], EasOperator):
     def __init__(
         self,
         *,
-        poll_interval: float = DEFAULT_POLL_INTERVAL,
-        wait_timeout: float | str = 1800.0,
+        poll_interval: Span = DEFAULT_POLL_INTERVAL,
+        wait_timeout: Span = 1800.0,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        self.poll_interval = poll_interval
+        self.poll_interval = seconds("poll_interval", poll_interval)
         self.wait_timeout = wait_timeout
         self._begun: tuple[str, Undo] | None = None
 
