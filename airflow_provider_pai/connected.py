@@ -35,12 +35,16 @@ class Connected(BaseOperator, Generic[HookT]):
     def __init_subclass__(cls, **kwargs: Any) -> None:
         """Add the template fields of all its bases to a class's own: none can be forgotten."""
         super().__init_subclass__(**kwargs)
+        own, bases = vars(cls), [base for base in cls.__bases__ if issubclass(base, BaseOperator)]
+        if len(bases) == 1 and "template_fields" not in own and "template_fields_renderers" not in own:
+            return  # as its base: most leaves, and each costs every DAG file that is parsed
         fields: dict[str, None] = {}
         renderers: dict[str, str] = {}
-        for each in reversed(cls.__mro__):
-            fields |= dict.fromkeys(vars(each).get("template_fields", ()))
-            renderers |= vars(each).get("template_fields_renderers", {})
-        cls.template_fields, cls.template_fields_renderers = tuple(fields), renderers
+        for each in reversed(bases):
+            fields |= dict.fromkeys(each.template_fields)
+            renderers |= each.template_fields_renderers
+        cls.template_fields = tuple(fields | dict.fromkeys(own.get("template_fields", ())))
+        cls.template_fields_renderers = renderers | own.get("template_fields_renderers", {})
 
     def __init__(
         self,

@@ -197,7 +197,7 @@ def test_a_shadow_whose_worker_was_lost_for_good_is_an_orphan(group, production,
     assert mine(TaskNow("running", task.max_tries)) == []
     (orphan,) = mine(TaskNow("failed", task.max_tries))
     assert "EAS shadow" in str(orphan)
-    assert str(orphan).endswith(f"made by dag.task of run {task.run_id}: the task is finished (failed)")
+    assert f"made by dag.task of run {task.run_id}: the task is finished (failed); made " in str(orphan)
     orphan.hook.request_stop(orphan.job.job_id)
     nothing_left(group, production)
 
