@@ -1,7 +1,5 @@
 """Clock that can be handed to whatever waits or reads the time, so that tests run it in virtual time."""
 
-from __future__ import annotations
-
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime

@@ -4,13 +4,11 @@ No PAI API has a client token. So each job bears who made it: the task, the cycl
 task, constant over automatic retries) and the generation (1, 2, ... within a cycle).
 """
 
-from __future__ import annotations
-
 import hashlib
 import re
 from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 
 from airflow_provider_pai.labels import Key, Owner, write_labels
 from airflow_provider_pai.states import States, Verdict
@@ -18,6 +16,39 @@ from airflow_provider_pai.versions import make_version
 
 # The stop is asked for this much before the framework's own time-out, which runs none of our code.
 _MAX_MARGIN = timedelta(seconds=10)
+
+
+class TaskName(NamedTuple):
+    """A task instance as Airflow names it."""
+
+    dag_id: str
+    run_id: str
+    task_id: str
+    map_index: int
+
+    @classmethod
+    def of(cls, tags: Mapping[str, str]) -> Self | None:
+        """Read a job's tags; None where they are not ours."""
+        texts = [tags.get(key, "") for key in (Key.DAG_ID, Key.RUN_ID, Key.TASK_ID)]
+        index = tags.get(Key.MAP_INDEX, "")
+        if not all(texts) or not re.fullmatch(r"-?[0-9]+", index):
+            return None
+        return cls(dag_id=texts[0], run_id=texts[1], task_id=texts[2], map_index=int(index))
+
+    def labels(self) -> dict[str, str]:
+        """Return the labels that people read; a long id is cut there."""
+        keys = (Key.DAG_ID, Key.RUN_ID, Key.TASK_ID, Key.MAP_INDEX)
+        return write_labels(dict(zip(keys, self, strict=True)))
+
+    def hash(self, deployment: str) -> str:
+        """Return the hash that names this task instance in every deployment that shares the workspace."""
+        parts = (deployment, self.dag_id, self.run_id, self.task_id, str(self.map_index))
+        return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:32]
+
+    def __str__(self) -> str:
+        """Return the task instance in words."""
+        mapped = f"[{self.map_index}]" if self.map_index >= 0 else ""
+        return f"{self.dag_id}.{self.task_id}{mapped} of run {self.run_id}"
 
 
 class TaskIdentity(NamedTuple):
@@ -37,7 +68,7 @@ class TaskIdentity(NamedTuple):
     """End of the data interval, else run_after: what versions sort by."""
 
     @classmethod
-    def from_context(cls, context: Mapping[str, Any], deployment: str) -> TaskIdentity:
+    def from_context(cls, context: Mapping[str, Any], deployment: str) -> Self:
         """Read the identity in the worker; triggers do not see it and get what they need passed in."""
         ti, run = context["ti"], context["dag_run"]
         return cls(
@@ -95,39 +126,6 @@ class TaskIdentity(NamedTuple):
         return make_version(self.moment, self.key(generation))
 
 
-class TaskName(NamedTuple):
-    """A task instance as Airflow names it."""
-
-    dag_id: str
-    run_id: str
-    task_id: str
-    map_index: int
-
-    @classmethod
-    def of(cls, tags: Mapping[str, str]) -> TaskName | None:
-        """Read a job's tags; None where they are not ours."""
-        texts = [tags.get(key, "") for key in (Key.DAG_ID, Key.RUN_ID, Key.TASK_ID)]
-        index = tags.get(Key.MAP_INDEX, "")
-        if not all(texts) or not re.fullmatch(r"-?[0-9]+", index):
-            return None
-        return cls(dag_id=texts[0], run_id=texts[1], task_id=texts[2], map_index=int(index))
-
-    def labels(self) -> dict[str, str]:
-        """Return the labels that people read; a long id is cut there."""
-        keys = (Key.DAG_ID, Key.RUN_ID, Key.TASK_ID, Key.MAP_INDEX)
-        return write_labels(dict(zip(keys, self, strict=True)))
-
-    def hash(self, deployment: str) -> str:
-        """Return the hash that names this task instance in every deployment that shares the workspace."""
-        parts = (deployment, self.dag_id, self.run_id, self.task_id, str(self.map_index))
-        return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:32]
-
-    def __str__(self) -> str:
-        """Return the task instance in words."""
-        mapped = f"[{self.map_index}]" if self.map_index >= 0 else ""
-        return f"{self.dag_id}.{self.task_id}{mapped} of run {self.run_id}"
-
-
 class TaggedJob(NamedTuple):
     """A job as its tags describe it."""
 
@@ -138,7 +136,7 @@ class TaggedJob(NamedTuple):
     created: str
 
     @classmethod
-    def read(cls, job_id: str, status: str, tags: Mapping[str, str], created: str) -> TaggedJob | None:
+    def read(cls, job_id: str, status: str, tags: Mapping[str, str], created: str) -> Self | None:
         """Read a job's tags, or None where they are not ours."""
         cycle, generation = tags.get(Key.CYCLE, ""), tags.get(Key.GENERATION, "")
         if not (cycle.isdigit() and generation.isdigit()):

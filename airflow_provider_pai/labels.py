@@ -3,11 +3,8 @@
 DLC calls them tags, DSW and EAS labels; keys and values are the same.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
-from enum import StrEnum
-from typing import NamedTuple
+from typing import NamedTuple, Self
 
 MAX_LABELS = 20
 """Labels that one service can bear."""
@@ -18,7 +15,9 @@ MAX_CHARACTERS = 128
 _EMPTY = "-"
 
 
-class Key(StrEnum):
+# Plain texts, and in the modules of named tuples annotations that are evaluated: an enum, and each annotation that
+# typing has to compile from its text, costs every DAG file that is parsed.
+class Key:
     """Every key."""
 
     TASK = "airflow_task"
@@ -101,7 +100,7 @@ class ServedModel(NamedTuple):
     """ISO 8601."""
 
     @classmethod
-    def of(cls, labels: Mapping[str, str]) -> ServedModel:
+    def of(cls, labels: Mapping[str, str]) -> Self:
         """Read a service's labels."""
         text = read_labels(labels)
         return cls(
@@ -128,7 +127,7 @@ class Deployment(NamedTuple):
     """The version that became ready with the JSON; 0: not yet."""
 
     @classmethod
-    def of(cls, labels: Mapping[str, str]) -> Deployment | None:
+    def of(cls, labels: Mapping[str, str]) -> Self | None:
         """Read a service's labels; None where they tell of no deployment."""
         text = read_labels(labels)
         try:
@@ -188,7 +187,7 @@ class Mark(NamedTuple):
     """How many there were."""
 
     @classmethod
-    def of(cls, labels: Mapping[str, str]) -> Mark | None:
+    def of(cls, labels: Mapping[str, str]) -> Self | None:
         """Read a service's labels; None where nobody has chosen it."""
         try:
             owner, replaced, *numbers = labels.get(Key.MARK, "").split()
@@ -219,7 +218,7 @@ class Shadow(NamedTuple):
     """ISO 8601, when the copying began; empty: not yet."""
 
     @classmethod
-    def of(cls, labels: Mapping[str, str]) -> Shadow | None:
+    def of(cls, labels: Mapping[str, str]) -> Self | None:
         """Read a service's labels; None for one that is no shadow."""
         text = read_labels(labels)
         source = text.get(Key.SHADOW_OF)

@@ -1,7 +1,5 @@
 """Remote jobs as hooks, operators and triggers exchange them; cheap to import, since every DAG file does."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any, NamedTuple

@@ -1,7 +1,5 @@
 """Statuses of remote resources as data: one row a kind of resource, with what each status means to whoever waits."""
 
-from __future__ import annotations
-
 from enum import StrEnum
 from typing import NamedTuple
 

@@ -1,9 +1,7 @@
 """OSS addresses, `oss://bucket/key`; standard library only."""
 
-from __future__ import annotations
-
 import re
-from typing import NamedTuple
+from typing import NamedTuple, Self
 
 _BUCKET = r"[a-z0-9][a-z0-9-]{1,61}[a-z0-9]"
 
@@ -21,7 +19,7 @@ class OssUri(NamedTuple):
     key: str = ""
 
     @classmethod
-    def parse(cls, text: object, field: str = "uri") -> OssUri:
+    def parse(cls, text: object, field: str = "uri") -> Self:
         """Read an address; an endpoint behind the bucket (`oss://bucket.endpoint/key`) is cut.
 
         :raises ValueError: naming the field, the value and the form that is allowed.
@@ -35,16 +33,16 @@ class OssUri(NamedTuple):
         return cls(bucket, key)
 
     @property
-    def folder(self) -> OssUri:
+    def folder(self) -> Self:
         """Return this address as a prefix: it ends with `/` unless it is the whole bucket."""
         return self if not self.key or self.key.endswith("/") else self._replace(key=self.key + "/")
 
     @property
-    def parent(self) -> OssUri:
+    def parent(self) -> Self:
         """Return the prefix that an object lies below."""
         return self._replace(key=self.key[: self.key.rfind("/") + 1])
 
-    def join(self, *parts: str) -> OssUri:
+    def join(self, *parts: str) -> Self:
         """Return an address below this one."""
         return self._replace(key=self.folder.key + "/".join(part.strip("/") for part in parts))
 

@@ -3,8 +3,6 @@
 API: CreateJobRequest.job_type and JobSpec.type of alibabacloud_pai_dlc20201203.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from string import Template
 from types import MappingProxyType
