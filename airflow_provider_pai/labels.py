@@ -4,7 +4,12 @@ DLC calls them tags, DSW and EAS labels; keys and values are the same.
 """
 
 from collections.abc import Mapping
-from typing import NamedTuple, Self
+from typing import TYPE_CHECKING, NamedTuple, Self
+
+from airflow_provider_pai.versions import utc_text
+
+if TYPE_CHECKING:
+    from airflow_provider_pai.artifact import ModelArtifact
 
 MAX_LABELS = 20
 """Labels that one service can bear."""
@@ -112,6 +117,14 @@ class ServedModel(NamedTuple):
     def labels(self) -> dict[str, str]:
         """Return the labels."""
         return write_labels({Key.VERSION: self.version, Key.DIGEST: self.digest, Key.INTERVAL_END: self.interval_end})
+
+
+def artifact_labels(artifact: "ModelArtifact | None") -> dict[str, str]:
+    """Return the labels of a service that serves an artifact; none where it serves none."""
+    if artifact is None:
+        return {}
+    interval_end = utc_text(artifact.interval_end)
+    return ServedModel(version=artifact.version, digest=artifact.digest, interval_end=interval_end).labels()
 
 
 class Deployment(NamedTuple):

@@ -98,10 +98,10 @@ class Event(NamedTuple):
     @classmethod
     def of(
         cls,
-        kind: EventKind,
+        kind: str,
         subject: str,
         identity: TaskIdentity,
-        model: ServedModel | ModelArtifact,
+        model: ServedModel | ModelArtifact | None,
         payload: Mapping[str, Any],
         *,
         key: str | None = None,
@@ -114,10 +114,10 @@ class Event(NamedTuple):
         numbered = "" if number is None else f"/{number}"
         return cls(
             key=key or f"{kind}/{subject}/{identity.owner}{numbered}",
-            kind=kind,
+            kind=EventKind(kind),
             subject=subject,
-            version=model.version,
-            digest=model.digest,
+            version=model.version if model else "",
+            digest=model.digest if model else "",
             payload={**identity.origin, **payload},
         )
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -10,10 +10,12 @@ from airflow.providers.common.compat.sdk import AirflowSkipException
 
 from airflow_provider_pai.connected import Connected, HookT
 from airflow_provider_pai.identity import TaskIdentity
-from airflow_provider_pai.ledger import Event, Ledger
 
 if TYPE_CHECKING:
+    from airflow_provider_pai.artifact import ModelArtifact
     from airflow_provider_pai.hooks.oss import OssHook
+    from airflow_provider_pai.labels import ServedModel
+    from airflow_provider_pai.ledger import Ledger
 
 
 class PaiOperator(Connected[HookT]):
@@ -40,9 +42,38 @@ class PaiOperator(Connected[HookT]):
         """Return the key of this task instance's external work."""
         return TaskIdentity.from_context(context, self.hook.connection.deployment)
 
-    def record(self, event: Event) -> None:
-        """Write a ledger row; a retried task writes no second one."""
-        Ledger.open(self.ledger_conn_id or self.hook.connection.ledger_conn_id).record(event)
+    def ledger(self) -> Ledger:
+        """Return the audit ledger, imported here: a DAG file that is parsed has no use for it."""
+        from airflow_provider_pai.ledger import Ledger
+
+        return Ledger.open(self.ledger_conn_id or self.hook.connection.ledger_conn_id)
+
+    def record(
+        self,
+        kind: str,
+        subject: str,
+        identity: TaskIdentity,
+        model: ServedModel | ModelArtifact | None,
+        payload: Mapping[str, Any],
+        *,
+        key: str | None = None,
+        number: int | None = None,
+    ) -> None:
+        """Write a ledger row; a retried task writes no second one.
+
+        :param kind: an `EventKind`.
+        :param subject: the EAS group, or the model's name.
+        :param key: makes the row unique; by default the task's cycle does, and `number` which of several it is.
+        """
+        from airflow_provider_pai.ledger import Event
+
+        self.ledger().record(Event.of(kind, subject, identity, model, payload, key=key, number=number))
+
+    def record_artifact(self, artifact: ModelArtifact) -> None:
+        """Write the ledger row of an artifact that is there; whoever finds it again adds none."""
+        from airflow_provider_pai.ledger import Event
+
+        self.ledger().record(Event.produced(artifact))
 
     def skip(self, reason: str) -> NoReturn:
         """Skip this task and what stands behind it; the log says why in a line of its own.

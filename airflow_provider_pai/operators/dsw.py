@@ -20,7 +20,7 @@ from airflow_provider_pai.inputs import (
     seconds,
     text_mapping,
 )
-from airflow_provider_pai.ledger import Event, EventKind
+from airflow_provider_pai.labels import ServedModel
 from airflow_provider_pai.links import DswInstanceLink
 from airflow_provider_pai.operators.base import PaiOperator
 from airflow_provider_pai.operators.workload.base import CODE_PATH, MOUNT_ROOT, Mount, WorkloadOperator
@@ -176,14 +176,8 @@ class DswRunCommandOperator(WorkloadOperator["DswRunHook"]):
             "url": self.hook.console_url(job.job_id),
             **job.facts,
         }
-        event = Event(
-            key=f"run/{job.job_id}/{identity.key(generation)}",
-            kind=EventKind.RUN_FINISHED,
-            subject=identity.task_id,
-            version=identity.version(generation),
-            payload={**facts, **identity.origin},
-        )
-        self.record(event)
+        model, key = ServedModel(version=identity.version(generation)), f"run/{job.job_id}/{identity.key(generation)}"
+        self.record("run_finished", identity.task_id, identity, model, facts, key=key)
         return facts
 
     def _run_folder(self, identity: TaskIdentity, generation: int) -> OssUri:

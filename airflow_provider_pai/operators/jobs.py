@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 from airflow.providers.common.compat.sdk import Stats
 
 from airflow_provider_pai.exceptions import PaiError, PaiNotFoundError, PaiTimeoutError, PaiTransientError
-from airflow_provider_pai.hooks.waiting import LogCopy
 from airflow_provider_pai.identity import Decision, TaggedJob, TaskIdentity, decide
 from airflow_provider_pai.inputs import Span, seconds
 from airflow_provider_pai.links import PaiLink
@@ -83,6 +82,8 @@ class PaiJobOperator(DeferringOperator[JobHookT]):
         if not self.hook.states.is_final(job.status):
             self.log.info("%s %s is %s; waiting in the triggerer", self.hook.states.kind, job_id, job.status)
             return None
+        from airflow_provider_pai.hooks.waiting import LogCopy
+
         copy = LogCopy(self.hook, job_id, self.log_interval)
         if copy.due():
             copy.look()

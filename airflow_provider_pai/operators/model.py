@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_provider_pai.exceptions import PaiConfigError
 from airflow_provider_pai.inputs import mapping, number, required
-from airflow_provider_pai.ledger import Event, EventKind
 from airflow_provider_pai.operators.eas.base import EasOperator
 from airflow_provider_pai.operators.eas.spec import declared_artifact
 from airflow_provider_pai.remote import Json
@@ -76,9 +75,9 @@ class ModelGateOperator(EasOperator):
         needed = max(floors, default=None)
         passed = needed is None or candidate >= needed
         result = {"metric": self.metric, "candidate": candidate, "serving": serving, "needed": needed, "passed": passed}
-        identity, kind = self.identity(context), EventKind.GATE_PASSED if passed else EventKind.GATE_FAILED
+        identity, kind = self.identity(context), "gate_passed" if passed else "gate_failed"
         # One key for both kinds: a gate has one row a cycle.
-        self.record(Event.of(kind, self.group, identity, artifact, result, key=f"gate/{identity.owner}"))
+        self.record(kind, self.group, identity, artifact, result, key=f"gate/{identity.owner}")
         text = f"{self.metric} {candidate:.4f} of {artifact.version}: {_compared(serving, needed, self.group)}"
         if not passed:
             context["ti"].xcom_push(key="return_value", value=result)

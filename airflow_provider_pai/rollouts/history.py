@@ -8,10 +8,8 @@ from typing import TYPE_CHECKING
 
 from airflow_provider_pai.labels import ServedModel
 from airflow_provider_pai.ledger import EventKind, Row
-from airflow_provider_pai.versions import utc_text
 
 if TYPE_CHECKING:
-    from airflow_provider_pai.artifact import ModelArtifact
     from airflow_provider_pai.canary.group import Group, Member
 
 
@@ -81,14 +79,6 @@ def replaced_members(group: Group, current: Member | None) -> list[Member]:
 def version_of(member: Member | None) -> str:
     """Return the artifact's version that a service serves, as its labels tell; empty: unknown."""
     return ServedModel.of(member.labels).version if member is not None else ""
-
-
-def artifact_labels(artifact: ModelArtifact | None) -> dict[str, str]:
-    """Return the labels that tell which model a service serves, as rollouts write them."""
-    if artifact is None:
-        return {}
-    interval_end = utc_text(artifact.interval_end)
-    return ServedModel(version=artifact.version, digest=artifact.digest, interval_end=interval_end).labels()
 
 
 def _was_promoted(member: Member) -> bool:

@@ -29,11 +29,11 @@ from airflow_provider_pai.inputs import (
     text,
     whole_number,
 )
-from airflow_provider_pai.labels import Shadow
+from airflow_provider_pai.labels import Shadow, artifact_labels
 from airflow_provider_pai.metrics.base import check_names, make_source
 from airflow_provider_pai.metrics.golden_requests import make_probe
 from airflow_provider_pai.remote import Json
-from airflow_provider_pai.rollouts.history import artifact_labels, serving_member
+from airflow_provider_pai.rollouts.history import serving_member
 from airflow_provider_pai.rollouts.lease import Holder
 from airflow_provider_pai.rollouts.shadow_driver import ShadowSpec
 from airflow_provider_pai.rollouts.shadows import NAME

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_provider_pai.exceptions import PaiArtifactError, PaiConfigError
 from airflow_provider_pai.inputs import Span, artifact, moment, parse_uri, seconds, texts
-from airflow_provider_pai.ledger import Event, EventKind, Ledger
 from airflow_provider_pai.remote import Json
 from airflow_provider_pai.sensors.base import PaiSensor
 from airflow_provider_pai.triggers.oss import (
@@ -227,6 +226,8 @@ class OssArtifactSensor(_OssSensor):
 
     def result(self, context: Any, found: Any) -> Json:
         """Record that the artifact was verified."""
+        from airflow_provider_pai.ledger import Event, EventKind, Ledger
+
         artifact: Json = found
         self.log.info("Artifact %s %s is complete: %s", artifact["name"], artifact["version"], artifact["digest"])
         Ledger.open(self.ledger_conn_id or self.hook.connection.ledger_conn_id).record(

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_provider_pai.exceptions import PaiApiError
 from airflow_provider_pai.hooks.eas.goals import Undo, Until
-from airflow_provider_pai.hooks.waiting import Watch
 from airflow_provider_pai.remote import Json
 from airflow_provider_pai.triggers.base import OwningTrigger
 
 if TYPE_CHECKING:
     from airflow_provider_pai.hooks.eas import EasHook
+    from airflow_provider_pai.hooks.waiting import Watch
 
 
 class EasTrigger(OwningTrigger["EasHook"]):
@@ -53,6 +53,8 @@ class EasServiceTrigger(EasTrigger):
 
     async def poll(self, hook: EasHook) -> Json | None:
         """Look at the service once."""
+        from airflow_provider_pai.hooks.waiting import Watch
+
         service = await asyncio.to_thread(hook.get, self.service)
         self._watch = self._watch or Watch(hook, self.service)
         self._watch.note(service)

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, cast
 
 from airflow.providers.common.compat.module_loading import import_string
 
-from airflow_provider_pai.hooks.waiting import LogCopy, Watch
 from airflow_provider_pai.remote import Json, RemoteJob
 from airflow_provider_pai.triggers.base import OwningTrigger
 from airflow_provider_pai.triggers.hub import hub_of, next_tick
 
 if TYPE_CHECKING:
     from airflow_provider_pai.hooks.base import JobHook
+    from airflow_provider_pai.hooks.waiting import LogCopy, Watch
 
 # A triggerer takes up a new trigger within seconds.
 _TAKEN_OVER_AFTER = timedelta(minutes=1)
@@ -87,6 +87,8 @@ class PaiJobTrigger(OwningTrigger["JobHook"]):
 
     async def poll(self, hook: JobHook) -> Json | None:
         """Look at the hub's answer."""
+        from airflow_provider_pai.hooks.waiting import LogCopy, Watch
+
         job = self._answer.result()
         self._watch = self._watch or Watch(hook, self.job_id)
         self._watch.note(job)

@@ -7,11 +7,11 @@ from abc import abstractmethod
 from typing import TYPE_CHECKING
 
 from airflow_provider_pai.remote import Json
-from airflow_provider_pai.rollouts.driver import Driver
 from airflow_provider_pai.triggers.eas import EasTrigger
 
 if TYPE_CHECKING:
     from airflow_provider_pai.hooks.eas import EasHook
+    from airflow_provider_pai.rollouts.driver import Driver
     from airflow_provider_pai.rollouts.rollout_driver import RolloutDriver
     from airflow_provider_pai.rollouts.shadow_driver import ShadowDriver
 

@@ -21,7 +21,6 @@ from airflow_provider_pai.inputs import (
     text_mapping,
     whole_number,
 )
-from airflow_provider_pai.ledger import Event, EventKind
 from airflow_provider_pai.links import DlcJobLink
 from airflow_provider_pai.operators.base import PaiOperator
 from airflow_provider_pai.operators.dlc.frameworks import (
@@ -245,20 +244,14 @@ class DlcSubmitJobOperator(WorkloadOperator["DlcHook"]):
         url = self.hook.console_url(job.job_id)
         skeleton = (self.hook.describe(job.job_id).get("Envs") or {}).get(ARTIFACT_VARIABLE)
         if skeleton is None:
-            self.record(
-                Event(
-                    key=f"run/{job.job_id}",
-                    kind=EventKind.RUN_FINISHED,
-                    subject=identity.task_id,
-                    payload={"job_id": job.job_id, "url": url, **identity.origin},
-                )
-            )
-            return {"job_id": job.job_id, "status": job.status, "url": url}
+            facts = {"job_id": job.job_id, "url": url}
+            self.record("run_finished", identity.task_id, identity, None, facts, key=f"run/{job.job_id}")
+            return {**facts, "status": job.status}
         unfinished = ModelArtifact.from_dict(
             {**json.loads(skeleton), "job": vars(JobRef(service="dlc", id=job.job_id, url=url))}
         )
         artifact = write_artifact(self.oss, unfinished)
-        self.record(Event.produced(artifact))
+        self.record_artifact(artifact)
         self.log.info(
             "Artifact %s %s: %d files, %d bytes, metrics %s",
             artifact.name,

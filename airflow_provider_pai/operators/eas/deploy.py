@@ -11,13 +11,11 @@ from airflow_provider_pai.exceptions import PaiConfigError, PaiConflictError, Pa
 from airflow_provider_pai.hooks.eas.goals import Undo, Until
 from airflow_provider_pai.identity import TaskIdentity
 from airflow_provider_pai.inputs import artifact, one_of, optional, seconds
-from airflow_provider_pai.labels import Deployment, Key, ServedModel
-from airflow_provider_pai.ledger import Event, EventKind
+from airflow_provider_pai.labels import Deployment, Key, ServedModel, artifact_labels
 from airflow_provider_pai.operators.deferring import first_line
 from airflow_provider_pai.operators.eas.base import WaitingOperator
 from airflow_provider_pai.operators.eas.spec import ServiceOperator, checked_name
 from airflow_provider_pai.remote import Json, RemoteJob
-from airflow_provider_pai.rollouts.history import artifact_labels
 from airflow_provider_pai.states import EAS_GONE
 
 if TYPE_CHECKING:
@@ -102,7 +100,7 @@ class EasDeployServiceOperator(WaitingOperator, ServiceOperator):
         if (self._begun or self._resumed) and (begun := self.begun(context)):
             name, undo = begun
             payload = {"service": name, "reason": first_line(error), "service_version": undo.version}
-            self._record(self.identity(context), EventKind.ROLLED_BACK, self.hook.get(name).tags, payload)
+            self._record(self.identity(context), "rolled_back", self.hook.get(name).tags, payload)
         super().leave(context, error)
 
     def finish(self, context: Any, service: RemoteJob) -> Json:
@@ -133,7 +131,7 @@ class EasDeployServiceOperator(WaitingOperator, ServiceOperator):
             "endpoint": hook.endpoint(name).url,
         }
         if mine:
-            self._record(identity, EventKind.DEPLOYED, labels, end)
+            self._record(identity, "deployed", labels, end)
         self.log.info("%s: %s, %d instances ready", name, outcome, end["instances"])
         return end
 
@@ -193,11 +191,11 @@ class EasDeployServiceOperator(WaitingOperator, ServiceOperator):
         if group != (self.group or None):
             raise PaiConfigError("group", self.group, f"{group!r}: {service.job_id} is there, and can't move")
 
-    def _record(self, identity: TaskIdentity, kind: EventKind, labels: Mapping[str, str], payload: Json) -> None:
+    def _record(self, identity: TaskIdentity, kind: str, labels: Mapping[str, str], payload: Json) -> None:
         model, deployment = ServedModel.of(labels), Deployment.of(labels) or Deployment()
         # A group has other services, and this task may have begun anew: what served before tells the beginnings apart.
         key = f"{kind}/{self.service_name}/{identity.owner}/{deployment.before}"
-        self.record(Event.of(kind, self.group or self.service_name, identity, model, payload, key=key))
+        self.record(kind, self.group or self.service_name, identity, model, payload, key=key)
 
 
 def _hash(config: Json) -> str:

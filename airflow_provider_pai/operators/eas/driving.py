@@ -10,10 +10,10 @@ from airflow_provider_pai.exceptions import PaiError
 from airflow_provider_pai.operators.deferring import DeferringOperator
 from airflow_provider_pai.operators.eas.spec import ServiceOperator
 from airflow_provider_pai.remote import Json
-from airflow_provider_pai.rollouts.driver import Driver, drive
 
 if TYPE_CHECKING:
     from airflow_provider_pai.hooks.eas import EasHook  # noqa: F401 - in a text below
+    from airflow_provider_pai.rollouts.driver import Driver
 
 # Airflow 3 ends a killed task after five seconds.
 _KILL_SECONDS = 4.0
@@ -22,9 +22,7 @@ _KILL_SECONDS = 4.0
 class DrivingOperator(DeferringOperator["EasHook"], ServiceOperator):
     """Base of the operators whose work is a driver's, in the worker as in the triggerer."""
 
-    def __init__(self, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
-        self._driver: Driver | None = None
+    _driver: Driver | None = None
 
     @abstractmethod
     def begin(self, context: Any) -> Any:
@@ -32,6 +30,8 @@ class DrivingOperator(DeferringOperator["EasHook"], ServiceOperator):
 
     def wait_here(self, context: Any, spec: Any) -> Json:
         """Go on until the end, and return it."""
+        from airflow_provider_pai.rollouts.driver import drive
+
         assert self._driver is not None
         return drive(self._driver, self.log, self.clock)
 

@@ -11,23 +11,16 @@ from airflow_provider_pai.exceptions import PaiConfigError, PaiConflictError, Pa
 from airflow_provider_pai.hooks.eas.goals import Undo, Until
 from airflow_provider_pai.identity import TaskIdentity
 from airflow_provider_pai.inputs import mapping, optional, parse_uri, required, seconds
-from airflow_provider_pai.labels import Mark, ServedModel
-from airflow_provider_pai.ledger import Event, EventKind, Ledger, Row
+from airflow_provider_pai.labels import Mark, ServedModel, artifact_labels
 from airflow_provider_pai.operators.eas.base import WaitingOperator
 from airflow_provider_pai.operators.eas.spec import checked_name
 from airflow_provider_pai.remote import Json, RemoteJob
-from airflow_provider_pai.rollouts.history import (
-    artifact_labels,
-    artifact_uri,
-    chosen_version,
-    serving_member,
-    version_of,
-)
 from airflow_provider_pai.states import EAS_GONE, Verdict
 from airflow_provider_pai.uri import OssUri
 
 if TYPE_CHECKING:
     from airflow_provider_pai.canary.group import Group, Member
+    from airflow_provider_pai.ledger import Row
 
 
 class EasRollbackOperator(WaitingOperator):
@@ -133,7 +126,7 @@ class EasRollbackOperator(WaitingOperator):
         end = self._end_of("rolled_back", name, service.tags, bad)
         model = ServedModel.of(bad.labels) if bad else ServedModel()
         payload = {**end, "serving_version": end["version"]}
-        self.record(Event.of(EventKind.ROLLED_BACK, self.group, identity, model, payload))
+        self.record("rolled_back", self.group, identity, model, payload)
         self.log.info("Group %s serves %s again", self.group, end["version"] or name)
         return end
 
@@ -162,10 +155,11 @@ class EasRollbackOperator(WaitingOperator):
         :raises PaiConfigError: there is no such version.
         """
         from airflow_provider_pai.manifests import read_artifact
+        from airflow_provider_pai.rollouts.history import chosen_version, serving_member, version_of
 
         if not group.members:
             raise PaiConfigError("group", self.group, "a group with at least one service")
-        current, rows = serving_member(group), list(self._ledger().rows())
+        current, rows = serving_member(group), list(self.ledger().rows())
         version = read_artifact(self.oss, self.artifact).version if self.artifact else ""
         version = version or chosen_version(self.to, group, current, rows)
         if not version:
@@ -193,6 +187,7 @@ class EasRollbackOperator(WaitingOperator):
         """Make the version's service again, like the one that serves, without traffic."""
         from airflow_provider_pai.canary.group import Phase, Progress, service_name
         from airflow_provider_pai.manifests import read_artifact, served_artifact
+        from airflow_provider_pai.rollouts.history import artifact_uri
 
         described = self.hook.describe(like.name)
         serving = served_artifact(self.oss, described)
@@ -236,7 +231,7 @@ class EasRollbackOperator(WaitingOperator):
             "version": model.version or None,
             "digest": model.digest or None,
             "previous": bad.name if bad else None,
-            "previous_version": version_of(bad) or None,
+            "previous_version": (ServedModel.of(bad.labels).version or None) if bad else None,
         }
 
     @contextmanager
@@ -265,9 +260,6 @@ class EasRollbackOperator(WaitingOperator):
                 if path := (storage.get("oss") or {}).get("path"):
                     return f"oss://{OssUri.parse(path).bucket}/.pai/rollouts/{self.group}/"
         raise PaiConfigError("group", self.group, "a group with a service that mounts OSS, or give lease_uri")
-
-    def _ledger(self) -> Ledger:
-        return Ledger.open(self.ledger_conn_id or self.hook.connection.ledger_conn_id)
 
 
 def _mark(labels: Mapping[str, str], identity: TaskIdentity) -> Mark | None:

@@ -16,11 +16,9 @@ from airflow_provider_pai.exceptions import (
 )
 from airflow_provider_pai.inputs import flag
 from airflow_provider_pai.labels import ServedModel
-from airflow_provider_pai.ledger import Event, EventKind
 from airflow_provider_pai.links import EasRolloutLink, EasServiceLink
 from airflow_provider_pai.operators.eas.driving import DrivingOperator
 from airflow_provider_pai.remote import Json
-from airflow_provider_pai.rollouts.driver import Tick
 from airflow_provider_pai.triggers.rollout import CanaryTrigger
 
 if TYPE_CHECKING:
@@ -114,10 +112,10 @@ class RolloutOperator(DrivingOperator):
     def look(self, spec: RolloutSpec) -> Json | None:
         """Go on until there is something to wait for: what ends at once need not be deferred."""
         assert self._driver is not None
-        tick = Tick()
-        while tick.end is None and not tick.pause:
+        while True:
             tick = self._driver.tick()
-        return tick.end
+            if tick.end is not None or tick.pause:
+                return tick.end
 
     def trigger(self, context: Any, spec: RolloutSpec) -> CanaryTrigger:
         """Return what goes on with the rollout."""
@@ -187,8 +185,8 @@ class RolloutOperator(DrivingOperator):
         group, model = end["group"], ServedModel(version=end["version"], digest=end["digest"])
         for number, step in enumerate(end["steps"]):
             payload = {**person, **step, "service": end["service"]}
-            self.record(Event.of(EventKind.DEPLOYMENT_STEP, group, identity, model, payload, number=number))
-        self.record(Event.of(EventKind(end["outcome"]), group, identity, model, {**person, **end}))
+            self.record("deployment_step", group, identity, model, payload, number=number)
+        self.record(end["outcome"], group, identity, model, {**person, **end})
 
 
 def _run_type(context: Any) -> str:

@@ -12,7 +12,6 @@ from airflow_provider_pai.exceptions import (
     RolloutStoppedError,
 )
 from airflow_provider_pai.labels import ServedModel
-from airflow_provider_pai.ledger import Event, EventKind
 from airflow_provider_pai.links import EasServiceLink
 from airflow_provider_pai.operators.eas.driving import DrivingOperator
 from airflow_provider_pai.remote import Json
@@ -131,8 +130,8 @@ class EasShadowOperator(DrivingOperator):
         """
         identity = self.identity(context)
         model = ServedModel(version=end["version"] or "", digest=end["digest"] or "")
-        key = f"{EventKind.SHADOWED}/{end['source']}/{identity.owner}"
-        self.record(Event.of(EventKind.SHADOWED, self.group or end["source"], identity, model, end, key=key))
+        key = f"shadowed/{end['source']}/{identity.owner}"
+        self.record("shadowed", self.group or end["source"], identity, model, end, key=key)
         self.log.info("%s: %s (%s)", end["shadow"], end["outcome"], end["reason"])
         if end["outcome"] == "passed" or (end["outcome"] == "inconclusive" and self.on_inconclusive == "pass"):
             return end

@@ -9,12 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_provider_pai.exceptions import PaiConfigError
 from airflow_provider_pai.inputs import required, seconds
-from airflow_provider_pai.labels import Deployment, Mark, ServedModel
-from airflow_provider_pai.ledger import Event, EventKind
+from airflow_provider_pai.labels import Deployment, Mark, ServedModel, artifact_labels
 from airflow_provider_pai.operators.eas.base import WaitingOperator
 from airflow_provider_pai.operators.eas.spec import checked_name
 from airflow_provider_pai.remote import Json, RemoteJob
-from airflow_provider_pai.rollouts.history import artifact_labels
 from airflow_provider_pai.states import Verdict
 
 if TYPE_CHECKING:
@@ -75,7 +73,7 @@ class EasRollbackServiceOperator(WaitingOperator):
             "instances": service.facts["running"],
         }
         payload = {**end, "serving_version": end["version"]}
-        self.record(Event.of(EventKind.ROLLED_BACK, name, identity, bad, payload))
+        self.record("rolled_back", name, identity, bad, payload)
         self.log.info("%s is back from version %d to %d", name, previous, end["service_version"])
         return end
 

@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_pai.inputs import mapping, number, object_uri, optional, required
-from airflow_provider_pai.ledger import Event
 from airflow_provider_pai.operators.oss.base import OssOperator
 from airflow_provider_pai.remote import Json
 
@@ -69,5 +68,5 @@ class OssWriteManifestOperator(OssOperator):
             params=mapping("parameters", self.parameters),
         )
         artifact = write_artifact(self.hook, unfinished)
-        self.record(Event.produced(artifact))
+        self.record_artifact(artifact)
         return artifact.to_dict()
