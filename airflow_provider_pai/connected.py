@@ -35,15 +35,15 @@ class Connected(BaseOperator, Generic[HookT]):
     def __init_subclass__(cls, **kwargs: Any) -> None:
         """Add the template fields of all its bases to a class's own: none can be forgotten."""
         super().__init_subclass__(**kwargs)
-        own, bases = vars(cls), [base for base in cls.__bases__ if issubclass(base, BaseOperator)]
+        own = vars(cls)
+        bases: list[Any] = [base for base in cls.__bases__ if hasattr(base, "template_fields")]
         if len(bases) == 1 and "template_fields" not in own and "template_fields_renderers" not in own:
-            return  # as its base: most leaves, and each costs every DAG file that is parsed
-        fields: dict[str, None] = {}
+            return  # as its base; this is done for every DAG file that is parsed
+        fields = [name for base in reversed(bases) for name in base.template_fields]
+        cls.template_fields = tuple(dict.fromkeys([*fields, *own.get("template_fields", ())]))
         renderers: dict[str, str] = {}
-        for each in reversed(bases):
-            fields |= dict.fromkeys(each.template_fields)
-            renderers |= each.template_fields_renderers
-        cls.template_fields = tuple(fields | dict.fromkeys(own.get("template_fields", ())))
+        for base in reversed(bases):
+            renderers |= base.template_fields_renderers
         cls.template_fields_renderers = renderers | own.get("template_fields_renderers", {})
 
     def __init__(

@@ -1,7 +1,5 @@
 """Services of Alibaba Cloud as data: one row each, with all that shared places know of a service."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from types import MappingProxyType
 from typing import NamedTuple
