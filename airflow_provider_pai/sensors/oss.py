@@ -17,7 +17,6 @@ from airflow_provider_pai.triggers.oss import (
     OssPrefixUnchangedTrigger,
     sort_found,
 )
-from airflow_provider_pai.triggers.oss_listings import find_now
 from airflow_provider_pai.triggers.oss_quiet import Quiet
 from airflow_provider_pai.versions import utc_text
 
@@ -71,6 +70,8 @@ class OssKeySensor(_OssSensor):
 
     def check(self) -> list[str] | None:
         """Look for the objects."""
+        from airflow_provider_pai.triggers.oss_listings import find_now
+
         uris = self.uris
         found = find_now(self.hook, uris)
         complete, missing = sort_found({uri: found[uri] for uri in uris}, self.min_size)

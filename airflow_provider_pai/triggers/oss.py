@@ -9,12 +9,12 @@ from airflow_provider_pai.exceptions import PaiArtifactError
 from airflow_provider_pai.remote import Json
 from airflow_provider_pai.triggers.base import PollTrigger
 from airflow_provider_pai.triggers.hub import hub_for, next_tick
-from airflow_provider_pai.triggers.oss_listings import ListingHub
 from airflow_provider_pai.triggers.oss_quiet import Quiet
 
 if TYPE_CHECKING:
     from airflow_provider_pai.hooks.oss import OssHook
     from airflow_provider_pai.hooks.oss.objects import ObjectInfo
+    from airflow_provider_pai.triggers.oss_listings import ListingHub
 
 
 class _OssTrigger(PollTrigger["OssHook"]):
@@ -31,7 +31,12 @@ class ListingTrigger(_OssTrigger):
 
     async def connected(self) -> OssHook:
         """Return the hub's hook."""
-        return cast("OssHook", hub_for(ListingHub, await super().connected()).hook)
+        return cast("OssHook", self._hub(await super().connected()).hook)
+
+    def _hub(self, hook: OssHook) -> ListingHub:
+        from airflow_provider_pai.triggers.oss_listings import ListingHub
+
+        return hub_for(ListingHub, hook)
 
     async def rest(self, hook: OssHook, seconds: float) -> None:
         """Say when to look next; the hub waits for it."""
@@ -39,7 +44,7 @@ class ListingTrigger(_OssTrigger):
 
     async def find(self, hook: OssHook, uris: list[str]) -> list[list[ObjectInfo]]:
         """Return the objects that fit each address."""
-        hub = hub_for(ListingHub, hook)
+        hub = self._hub(hook)
         return list(await asyncio.gather(*(hub.find(uri, self._due) for uri in uris)))
 
 

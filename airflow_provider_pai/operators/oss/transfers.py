@@ -9,7 +9,6 @@ from typing import Any
 from airflow.providers.common.compat.sdk import ObjectStoragePath
 
 from airflow_provider_pai.exceptions import PaiConfigError
-from airflow_provider_pai.hooks.oss.progress import TransferProgress
 from airflow_provider_pai.inputs import object_uri, optional, parse_uri, required
 from airflow_provider_pai.operators.oss.base import OssOperator
 from airflow_provider_pai.remote import Json
@@ -49,6 +48,7 @@ class ObjectStorageToOssOperator(OssOperator):
     def execute(self, context: Any) -> Json:
         """Move it."""
         from airflow_provider_pai.hooks.oss.client import BLOCK
+        from airflow_provider_pai.hooks.oss.progress import TransferProgress
 
         source = _path("source", self.source, self.source_conn_id)
         to = parse_uri("uri", self.uri)
@@ -90,6 +90,8 @@ class OssToObjectStorageOperator(OssOperator):
 
     def execute(self, context: Any) -> Json:
         """Move it."""
+        from airflow_provider_pai.hooks.oss.progress import TransferProgress
+
         at = object_uri("uri", self.uri)
         target = _path("target", self.target, self.target_conn_id)
         if not self.overwrite and target.exists():

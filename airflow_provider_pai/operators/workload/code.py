@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypedDict
 
 from airflow_provider_pai.exceptions import PaiConfigError
 from airflow_provider_pai.inputs import mapping, optional, parse_uri, required
-from airflow_provider_pai.operators.workload.git import GitError, full_commit
 from airflow_provider_pai.uri import OssUri
 
 if TYPE_CHECKING:
@@ -96,6 +95,8 @@ def find_code(code: Mapping[str, Any], oss: OssHook) -> Source:
 
 
 def _in_git(code: Mapping[str, Any]) -> Source:
+    from airflow_provider_pai.operators.workload.git import GitError, full_commit
+
     repo, commit = code["repo"], code["commit"]
     try:
         found = full_commit(repo, commit)
