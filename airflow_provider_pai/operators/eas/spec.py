@@ -93,8 +93,7 @@ class ServiceOperator(EasOperator):
         super()._do_render_template_fields(parent, *args, **kwargs)
         if parent is not self:
             return
-        if isinstance(self.env, Mapping):
-            mask_secrets(self.env)
+        mask_secrets(self.env)
         with suppress(PaiConfigError):  # what is no service JSON is refused where the task runs
             mask_secrets(named_values(laid_over({}, self.service)))
 

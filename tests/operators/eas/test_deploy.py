@@ -292,10 +292,12 @@ def test_an_artifact_without_a_valid_manifest_is_refused(group):
     assert list(group.eas.list_services(filter=group.name)) == []
 
 
-def test_secrets_in_the_environment_are_masked(group, monkeypatch):
+@pytest.mark.parametrize("as_text", [False, True])
+def test_secrets_in_the_environment_are_masked(group, monkeypatch, as_text):
     seen = []
     monkeypatch.setattr("airflow_provider_pai.operators.environment.mask_secret", seen.append)
-    operator = EasDeployServiceOperator(**typed(group, env={"DB_PASSWORD": "tiger-and-lion"}))
+    env = {"DB_PASSWORD": "tiger-and-lion"}
+    operator = EasDeployServiceOperator(**typed(group, env=json.dumps(env) if as_text else env))
     operator.render_template_fields({})
     assert seen == ["tiger-and-lion"]
 
