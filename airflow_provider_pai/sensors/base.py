@@ -67,10 +67,14 @@ class PaiSensor(Connected[HookT], BaseSensorOperator):
         found = self.check()
         if found is not None:
             return self.result(context, found)
-        started = context["ti"].start_date or datetime.now(UTC)
-        deadline = (started + timedelta(seconds=self.timeout)).isoformat()
-        self.defer(trigger=self.make_trigger(float(self.poke_interval), deadline), method_name="execute_complete")
+        trigger = self.make_trigger(float(self.poke_interval), self._deadline(context))
+        self.defer(trigger=trigger, method_name="execute_complete")
         raise AssertionError("defer raises")
+
+    def _deadline(self, context: Any) -> str:
+        """Return when the sensor's time-out passes, ISO 8601; it counts from the task's first start."""
+        started: datetime = context["ti"].start_date or datetime.now(UTC)
+        return (started + timedelta(seconds=self.timeout)).isoformat()
 
     def execute_complete(self, context: Any, event: Mapping[str, Any]) -> Any:
         """Go on where the trigger left off."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -97,10 +96,9 @@ class OssKeySensor(_OssSensor):
     def execute_complete(self, context: Any, event: Mapping[str, Any]) -> Any:
         """Go on where the trigger left off; what `check_fn` does not take is waited for anew."""
         if "found" in event and self.check_fn is not None and self.check() is None:
-            started = context["ti"].start_date or datetime.now(UTC)
-            deadline = (started + timedelta(seconds=self.timeout)).isoformat()
             interval = float(self.poke_interval)
-            self.defer(trigger=self.make_trigger(interval, deadline, interval), method_name="execute_complete")
+            trigger = self.make_trigger(interval, self._deadline(context), interval)
+            self.defer(trigger=trigger, method_name="execute_complete")
         return super().execute_complete(context, event)
 
 

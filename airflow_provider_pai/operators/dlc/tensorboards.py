@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_pai.inputs import Span, optional, parse_uri, required, seconds
@@ -64,7 +64,7 @@ class DlcStartTensorBoardOperator(_TensorBoardOperator):
         board = hook.wait(
             tensorboard_id,
             poll_interval=self.poll_interval,
-            deadline=datetime.now(UTC) + _PATIENCE,
+            deadline=hook.clock.utc() + _PATIENCE,
             # One that was just started may be told as Stopped for a moment.
             until=lambda board: board.status in hook.states.succeeded | hook.states.broken,
         )
