@@ -12,6 +12,7 @@ from pathlib import Path
 
 from airflow_provider_pai.emulator.dlc.quotas import checked_limits
 from airflow_provider_pai.emulator.server import Emulator, StartError
+from airflow_provider_pai.emulator.world import World
 
 _BANNER = "PAI emulator on {host}. It runs the commands it is sent, as this user, without a sandbox.\n"
 
@@ -27,6 +28,12 @@ def main(arguments: list[str] | None = None) -> int:
         stream=sys.stderr,
         format="%(asctime)s %(name)s %(message)s",
     )
+    try:
+        world = World.of_facts(options.facts) if options.facts else World()
+        world = world.changed(dict(options.world))
+    except ValueError as error:
+        sys.stderr.write(f"{error}\n")
+        return 2
     ended = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: ended.set())
@@ -34,6 +41,7 @@ def main(arguments: list[str] | None = None) -> int:
         options.data,
         host=options.host,
         port=options.port,
+        world=world.to_dict(),
         dwell=options.dwell,
         list_lag=options.list_lag,
         region=options.region,
@@ -67,9 +75,23 @@ def _parser() -> argparse.ArgumentParser:
         metavar="ID:LIMIT=N,...",
         help="limit a resource quota of DLC, e.g. quota1:pods=2,gpu=8 (also cpu, memory in GiB); may be repeated",
     )
+    parser.add_argument(
+        "--world",
+        type=_position,
+        action="append",
+        default=[],
+        metavar="SWITCH=POSITION",
+        help="turn a switch of what no document tells of the cloud (docs/emulator.md); may be repeated",
+    )
+    parser.add_argument("--facts", type=Path, help="turn the switches as this file says, e.g. of check --smoke")
     parser.add_argument("--region", default="cn-hangzhou", help="the account's region (default: %(default)s)")
     parser.add_argument("--verbose", action="store_true", help="log each request to stderr")
     return parser
+
+
+def _position(text: str) -> tuple[str, str | int]:
+    switch, _, position = text.partition("=")
+    return switch, int(position) if position.isdecimal() else position
 
 
 def _quota(text: str) -> tuple[str, dict[str, float]]:

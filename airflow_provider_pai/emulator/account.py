@@ -14,6 +14,7 @@ from airflow_provider_pai.emulator.faults import Faults
 from airflow_provider_pai.emulator.nonces import Nonces
 from airflow_provider_pai.emulator.store import Store
 from airflow_provider_pai.emulator.times import now, timestamp
+from airflow_provider_pai.emulator.world import World
 
 MAX_SKEW = 15 * 60
 """Seconds by which a client's clock may differ; a signature is good for that long, before and after."""
@@ -57,12 +58,16 @@ class Credential:
 class Account:
     """One emulated account: built anew for each emulator, never a global.
 
+    :param world: what no document tells of the cloud; changed by `change_world`.
     :param now: the clock that times of documents and signatures are read from; files are dated by the machine.
     """
 
-    def __init__(self, data: Path, settings: Settings, now: Callable[[], datetime] = now) -> None:
+    def __init__(
+        self, data: Path, settings: Settings, now: Callable[[], datetime] = now, world: World | None = None
+    ) -> None:
         self.data = data
         self.settings = settings
+        self.world = world or World()
         self.now = now
         self.store = Store(data / "state.sqlite")
         self.faults = Faults()
@@ -98,6 +103,13 @@ class Account:
             elif isinstance(value, bool) or not isinstance(value, int | float) or value < 0:
                 raise ValueError(f"{name}: {value!r} is no number of seconds")
         self.settings = replace(self.settings, **changes)
+
+    def change_world(self, changes: Mapping[str, Any]) -> None:
+        """Turn switches from now on.
+
+        :raises ValueError: as `World.changed`.
+        """
+        self.world = self.world.changed(changes)
 
     def add_credential(self, credential: Credential) -> None:
         """Let requests signed with this credential in."""

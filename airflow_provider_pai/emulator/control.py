@@ -1,4 +1,4 @@
-"""Control endpoint: the emulator's faults, times and quotas, read and set while it runs; preempted pods.
+"""Control endpoint: the emulator's faults, times, switches and quotas, read and set while it runs; preempted pods.
 
 Unsigned, for this machine only, no part of any API.
 """
@@ -16,6 +16,7 @@ from starlette.routing import BaseRoute, Route
 from airflow_provider_pai.emulator.account import FLAGS, TIMES, Account
 from airflow_provider_pai.emulator.dlc.backend import DlcBackend
 from airflow_provider_pai.emulator.errors import ApiError
+from airflow_provider_pai.emulator.world import World
 
 _Handler = Callable[[Request], Awaitable[Any]]
 
@@ -26,6 +27,7 @@ def routes(account: Account, jobs: DlcBackend) -> list[BaseRoute]:
     return [
         Route("/_emulator/faults", _guarded(control.faults), methods=["GET", "POST", "DELETE"]),
         Route("/_emulator/settings", _guarded(control.settings), methods=["GET", "POST"]),
+        Route("/_emulator/world", _guarded(control.world), methods=["GET", "POST", "DELETE"]),
         Route("/_emulator/quotas", _guarded(control.quotas), methods=["GET", "POST", "DELETE"]),
         Route("/_emulator/preempt", _guarded(control.preempt), methods=["POST"]),
         Route("/_emulator/health", control.health, methods=["GET"]),
@@ -51,6 +53,13 @@ class _Control:
         if request.method == "POST":
             self.account.change_settings(await _object(request))
         return {name: getattr(self.account.settings, name) for name in (*TIMES, *FLAGS)}
+
+    async def world(self, request: Request) -> Any:
+        if request.method == "DELETE":
+            self.account.world = World()
+        elif request.method == "POST":
+            self.account.change_world(await _object(request))
+        return self.account.world.to_dict()
 
     async def quotas(self, request: Request) -> Any:
         quotas = self.jobs.quotas

@@ -7,7 +7,7 @@ import contextlib
 import sqlite3
 import tempfile
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -25,6 +25,7 @@ from airflow_provider_pai.emulator.listeners import RequestLog, Server, address_
 from airflow_provider_pai.emulator.services import LISTENERS, Services
 from airflow_provider_pai.emulator.types import App
 from airflow_provider_pai.emulator.wire import broken, not_found
+from airflow_provider_pai.emulator.world import World
 
 __all__ = ["Emulator", "Endpoints", "StartError"]
 
@@ -56,13 +57,23 @@ class Emulator:
 
     :param data: folder that holds objects and state; a temporary one, deleted at stop, when not given.
     :param port: port of the PAI APIs, 0 for a free one; OSS and the EAS gateway take free ones.
+    :param world: positions of switches of `World`, where they are not the default.
     :param settings: fields of `Settings`, e.g. `dwell`, `region`.
     """
 
-    def __init__(self, data: Path | None = None, *, host: str = "127.0.0.1", port: int = 0, **settings: Any) -> None:
+    def __init__(
+        self,
+        data: Path | None = None,
+        *,
+        host: str = "127.0.0.1",
+        port: int = 0,
+        world: Mapping[str, Any] | None = None,
+        **settings: Any,
+    ) -> None:
         self.host = host
         self.port = port
         self.settings = Settings(**settings)
+        self.world = World().changed(world or {})
         self.data: Path
         self.account: Account
         self.services: Services
@@ -149,7 +160,7 @@ class Emulator:
     def _open(self) -> None:
         """Read the account and its services from the data folder."""
         try:
-            self.account = Account(self.data, self.settings)
+            self.account = Account(self.data, self.settings, world=self.world)
             self.account.endpoints = dict(zip(LISTENERS, map(address_of, self._sockets), strict=True))
             self.services = Services(self.account)
         except (OSError, sqlite3.Error) as error:
