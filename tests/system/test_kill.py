@@ -2,8 +2,24 @@
 
 from __future__ import annotations
 
+import time
+
 DEFERRED = ("deferred", "kept", "called_done", "late")
 IN_WORKER = ("in_worker", "called_done_in_worker", "cleared_in_worker", "late_in_worker")
+
+
+def triggerer_of(run, task_id="deferred"):
+    return (run.task(task_id)["triggerer_job"] or {}).get("id")
+
+
+def until_watched(run, task_id):
+    """Return when a triggerer runs the task's trigger: before that nothing of ours can notice that it is ended.
+
+    The scheduler, too, needs a moment: a task that is cleared before its worker's end was noticed fails in Airflow 3.
+    """
+    run.until(f"{task_id} is deferred", lambda: run.task(task_id)["state"] == "deferred")
+    run.until(f"a triggerer has {task_id}", lambda: triggerer_of(run, task_id) is not None)
+    time.sleep(3)
 
 
 def test_every_way_out(run):
@@ -13,7 +29,7 @@ def test_every_way_out(run):
     for task_id in (*DEFERRED, *IN_WORKER):
         one.until(f"{task_id} has a job", lambda task_id=task_id: one.job_status(task_id) != "none", timeout=60)
     for task_id in ("deferred", "kept", "called_done"):
-        one.until(f"{task_id} is deferred", lambda task_id=task_id: one.task(task_id)["state"] == "deferred")
+        until_watched(one, task_id)
     for task_id in ("kept", "deferred", "in_worker"):
         one.mark(task_id, "failed")
     for task_id in ("called_done", "called_done_in_worker"):
@@ -46,21 +62,16 @@ def test_every_way_out(run):
 
 def test_a_clear_of_a_deferred_task_leaves_one_job(run):
     one = run("wait")
-    one.until("deferred", lambda: one.task("deferred")["state"] == "deferred")
+    until_watched(one, "deferred")
     one.clear("deferred")
     one.until("a second job runs", lambda: len(one.jobs("deferred")) == 2 and one.job_status("deferred") == "Running")
     assert one.jobs("deferred")[1]["JobId"] not in one.cli("pai", "jobs", "orphans")
     one.until("the first is stopped", lambda: one.jobs("deferred")[0]["Status"] == "Stopped")
 
 
-def triggerer_of(run):
-    return (run.task("deferred")["triggerer_job"] or {}).get("id")
-
-
 def test_a_triggerer_that_restarts_stops_nothing(run, stack):
     one = run("wait")
-    one.until("deferred", lambda: one.task("deferred")["state"] == "deferred")
-    one.until("a triggerer holds it", lambda: triggerer_of(one) is not None)
+    until_watched(one, "deferred")
     first = triggerer_of(one)
     stack.stop("triggerer")
     stack.start("triggerer")
