@@ -60,7 +60,6 @@ from tests.task import Task, fire  # noqa: E402
 Json = dict[str, Any]
 
 BUCKET = "canaries"
-STEPS = [20, 50, 100]
 PLAN = {
     "interval": 1,
     "min_duration": 3,
@@ -109,6 +108,7 @@ class Scenario:
     rate: float = 80
     kills: int = 0
     plan: Json = field(default_factory=dict)
+    steps: tuple[int, ...] = (20, 50, 100)
     auto: bool = False
     """Its group follows instance counts when the rollout begins, as one made by hand does."""
 
@@ -169,7 +169,7 @@ class Stage:
             task_id="task",
             artifact=artifact,
             group=self.group,
-            steps=STEPS,
+            steps=list(self.scenario.steps),
             metrics=METRICS,
             deferrable=deferrable,
             plan={**PLAN, **self.scenario.plan, **plan},
@@ -184,6 +184,15 @@ class Stage:
     @property
     def _golden(self) -> list[Any]:
         return self._material["questions"][:5]
+
+    def until_served(self) -> None:
+        """Return when the group's endpoint answers: the gateway knows of a new service, or a weight, late."""
+        endpoint, [pixels, _] = self.eas.group_endpoint(self.group), self._material["questions"][0]
+        for _ in range(600):
+            sent = {"json": {"pixels": pixels}, "headers": {"Authorization": endpoint.token}, "timeout": 5}
+            if requests.post(f"{endpoint.url}/predict", **sent).ok:
+                return
+            time.sleep(0.1)
 
     @contextmanager
     def load(self) -> Iterator[Json]:
@@ -223,6 +232,7 @@ def play(material: Json, scenario: Scenario) -> Json:
             stage.eas.release(stable, weight=0, grouping=True)
             time.sleep(1)
         candidate = stage.model(21, scenario.fault)
+        stage.until_served()
         with stage.load() as load:
             time.sleep(1.5)
             started = time.time()

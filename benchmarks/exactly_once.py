@@ -44,6 +44,7 @@ from airflow.providers.common.compat.module_loading import import_string  # noqa
 from airflow.providers.common.compat.sdk import BaseOperator, ResumableJobMixin, TaskDeferred  # noqa: E402
 
 from airflow_provider_pai.hooks.dlc import DlcHook  # noqa: E402
+from airflow_provider_pai.hooks.dsw import DswHook  # noqa: E402
 from airflow_provider_pai.identity import TaskIdentity  # noqa: E402
 from airflow_provider_pai.operators.dlc import DlcSubmitJobOperator  # noqa: E402
 from tests.task import Task, fire  # noqa: E402
@@ -124,14 +125,17 @@ class FileStore(dict[str, Any]):
 
 def die_once_accepted() -> None:
     """Let this process be killed when the service has the job and nobody here knows its id."""
-    submit = DlcHook.submit
+    for hook_class in (DlcHook, DswHook):
+        hook_class.submit = submit_and_die(hook_class.submit)
 
-    def submit_and_die(self: DlcHook, body: Any) -> str:
+
+def submit_and_die(submit: Callable[[Any, Any], str]) -> Callable[[Any, Any], str]:
+    def submit_and_die(self: Any, body: Any) -> str:
         submit(self, body)
         os.kill(os.getpid(), signal.SIGKILL)
         raise AssertionError("unreachable")
 
-    DlcHook.submit = submit_and_die
+    return submit_and_die
 
 
 def step(task: Task, deferral: FileStore) -> int:
