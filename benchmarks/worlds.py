@@ -212,6 +212,16 @@ def inside(name: str) -> None:
         print(json.dumps({"crashed": f"{type(error).__name__}: {error}"}))
 
 
+def play(only: list[str], at_once: int) -> Json:
+    """Carry the campaigns of these worlds and return what is printed."""
+    wanted = [case for case in cases() if case.name.startswith(tuple(only))]
+    with ThreadPoolExecutor(at_once) as pool:
+        each = {case.name: found for case, found in zip(wanted, pool.map(in_its_world, wanted), strict=True)}
+    reasons = {case.name: reason for case in wanted if (reason := wrong(case, each[case.name]))}
+    total = {name: sum(found.get(name, 0) for found in each.values()) for name in COUNTS}
+    return {"worlds": len(each), "wrong": reasons, "total": total, "each": each}
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--only", nargs="*", default=[""], help="these worlds, by the beginnings of their names")
@@ -219,13 +229,9 @@ def main() -> None:
     parser.add_argument("--inside", help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.inside:
-        return inside(options.inside)
-    wanted = [case for case in cases() if case.name.startswith(tuple(options.only))]
-    with ThreadPoolExecutor(options.at_once) as pool:
-        each = {case.name: found for case, found in zip(wanted, pool.map(in_its_world, wanted), strict=True)}
-    reasons = {case.name: reason for case in wanted if (reason := wrong(case, each[case.name]))}
-    total = {name: sum(found.get(name, 0) for found in each.values()) for name in COUNTS}
-    print(json.dumps({"worlds": len(each), "wrong": reasons, "total": total, "each": each}))
+        inside(options.inside)
+    else:
+        print(json.dumps(play(options.only, options.at_once)))
 
 
 if __name__ == "__main__":
