@@ -72,6 +72,9 @@ class World:
     cms_statistics: str = _switch(
         "Average", "Value", "Maximum", says="The statistic that a point of CloudMonitor's bears."
     )
+    cms_refusal: str = _switch(
+        "status", "body", says="Where CloudMonitor puts a refusal: the HTTP status, or Success=false in a 200."
+    )
 
     def changed(self, changes: Mapping[str, Any]) -> World:
         """Return this world with other positions of some switches.

@@ -1,15 +1,27 @@
-"""Hook of CloudMonitor 2019-01-01: points of a metric."""
+"""Hook of CloudMonitor 2019-01-01: metrics and their points."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
+from typing import Any, NamedTuple
 
 from airflow_provider_pai.exceptions import PaiNotFoundError
 from airflow_provider_pai.hooks.base import PaiHook
-from airflow_provider_pai.hooks.paging import chained_pages
+from airflow_provider_pai.hooks.errors import kind_of
+from airflow_provider_pai.hooks.paging import all_pages, chained_pages
 from airflow_provider_pai.remote import Json
+
+
+class Metric(NamedTuple):
+    """What CloudMonitor tells of a metric: periods in seconds, all else in its own words."""
+
+    name: str
+    unit: str
+    dimensions: tuple[str, ...]
+    periods: tuple[int, ...]
+    statistics: tuple[str, ...]
 
 
 class CloudMonitorHook(PaiHook):
@@ -25,6 +37,20 @@ class CloudMonitorHook(PaiHook):
         now = self.clock.now()
         with suppress(PaiNotFoundError):
             next(self.points("acs_ecs_dashboard", "CPUUtilization", [], period=60, start=now - 60, end=now), None)
+
+    def metrics(self, namespace: str) -> list[Metric]:
+        """Return the metrics of a namespace; none where there is no such namespace. API: DescribeMetricMetaList."""
+        from alibabacloud_cms20190101.models import DescribeMetricMetaListRequest
+
+        def page(number: int) -> tuple[list[Metric], int]:
+            request = DescribeMetricMetaListRequest(namespace=namespace, page_number=number, page_size=100)
+            body = self._ask("DescribeMetricMetaList", lambda: self.client.describe_metric_meta_list(request))
+            resources = body.resources.resource if body.resources else None
+            return [_metric(resource) for resource in resources or ()], int(body.total_count or 0)
+
+        with suppress(PaiNotFoundError):
+            return list(all_pages(page))
+        return []
 
     def points(
         self,
@@ -54,7 +80,32 @@ class CloudMonitorHook(PaiHook):
                 length="1440",
                 next_token=token,
             )
-            body = self.call("DescribeMetricList", lambda: self.client.describe_metric_list(request)).body
+            body = self._ask("DescribeMetricList", lambda: self.client.describe_metric_list(request))
             return json.loads(body.datapoints or "[]"), body.next_token
 
         return chained_pages(page)
+
+    def _ask(self, action: str, function: Callable[[], Any]) -> Any:
+        """Call, and return the answer's body.
+
+        A refusal may come with HTTP status 200: then `Success` is false and `Code` not 200 (the SDK's response models).
+        """
+
+        def once() -> Any:
+            body = function().body
+            code = str(body.code or "200")
+            if body.success is False or code != "200":
+                status = int(code) if code.isdigit() else None
+                raise kind_of(code, status)(self.service, action, str(body.message), code, status, body.request_id)
+            return body
+
+        return self.call(action, once)
+
+
+def _metric(resource: Any) -> Metric:
+    dimensions, periods, statistics = (
+        tuple(part.strip() for part in (text or "").split(",") if part.strip())
+        for text in (resource.dimensions, resource.periods, resource.statistics)
+    )
+    numbers = tuple(int(period) for period in periods if period.isdigit())
+    return Metric(str(resource.metric_name), str(resource.unit or ""), dimensions, numbers, statistics)

@@ -1,8 +1,8 @@
 """Metrics of EAS services, as CloudMonitor 2019-01-01 publishes them.
 
-Namespace `acs_learn`, its metric names, its dimensions (`userId`, `serviceName`) and `rt` in microseconds
-stand in an old public page; whether they still hold is UNCONFIRMED. So are the ids of the percentiles (`rt_tp50`
-...; today's alert page names TP5 to TP100 without ids) and that a point bears the start of its period.
+The metrics' names, their dimensions (`userId`, `serviceName`) and `rt` in microseconds stand in an old public page;
+whether they still hold is UNCONFIRMED. So are the ids of the percentiles (today's alert page has TP5, TP80, TP90, TP95,
+TP99 and TP100, without ids) and that a point bears the start of its period. Namespace and statistic: `World`.
 """
 
 from __future__ import annotations
@@ -18,11 +18,10 @@ from airflow_provider_pai.emulator.eas.series import KEPT_SECONDS, Counts, Serie
 from airflow_provider_pai.emulator.errors import InvalidParameterError, NotFoundError
 from airflow_provider_pai.emulator.types import Json
 
-NAMESPACE = "acs_learn"
 SHORT_PERIODS = (1, 5, 15)
 """Periods below a minute; the cloud has 15 only, and multiples of 60 above."""
 LONGEST_PAGE = 1440
-PERCENTILES = (5, 10, 50, 75, 90, 95, 99, 100)
+PERCENTILES = (5, 80, 90, 95, 99, 100)
 
 
 @dataclass(frozen=True)
@@ -92,8 +91,8 @@ class CloudMonitorBackend:
         :raises InvalidParameterError: naming the parameter and what is allowed.
         """
         namespace, name = parameters.get("Namespace"), parameters.get("MetricName")
-        if namespace != NAMESPACE:
-            raise NotFoundError(f"Namespace {namespace!r} is not {NAMESPACE}.", "ResourceNotFound")
+        if namespace != self.account.world.cms_namespace:
+            raise NotFoundError(f"Namespace {namespace!r} does not exist.", "ResourceNotFound")
         metric = METRICS.get(name or "")
         if metric is None:
             raise NotFoundError(f"MetricName {name!r} is none of {sorted(METRICS)}.", "ResourceNotFound")
@@ -116,9 +115,28 @@ class CloudMonitorBackend:
                         "timestamp": start * 1000,
                         "userId": self.account.settings.account_id,
                         "serviceName": service,
-                        "Average": value,
-                        "Value": value,
+                        self.account.world.cms_statistics: value,
                     }
+
+    def metrics(self, namespace: str | None, name: str | None) -> list[Json]:
+        """Return the items of DescribeMetricMetaList; of a namespace that is not there none (INFERRED)."""
+        world = self.account.world
+        if namespace not in (None, "", world.cms_namespace):
+            return []
+        return [
+            {
+                "Namespace": world.cms_namespace,
+                "MetricName": metric_name,
+                "Description": metric.description,
+                "Unit": metric.unit,
+                "Dimensions": "userId,serviceName",
+                "Periods": ",".join(map(str, (*SHORT_PERIODS, 60, 300))),
+                "Statistics": world.cms_statistics,
+                "Labels": "[]",
+            }
+            for metric_name, metric in METRICS.items()
+            if name in (None, "", metric_name)
+        ]
 
     def _services(self, parameters: dict[str, str]) -> list[str]:
         """Return the services that the dimensions name; without dimensions all."""
@@ -129,25 +147,6 @@ class CloudMonitorBackend:
             for name in self._eas.services
             if not wanted or any(item.items() <= {"userId": user_id, "serviceName": name}.items() for item in wanted)
         ]
-
-
-def describe_metrics(name: str | None) -> list[Json]:
-    """Return the items of DescribeMetricMetaList."""
-    periods = ",".join(map(str, (*SHORT_PERIODS, 60, 300)))
-    return [
-        {
-            "Namespace": NAMESPACE,
-            "MetricName": metric_name,
-            "Description": metric.description,
-            "Unit": metric.unit,
-            "Dimensions": "userId,serviceName",
-            "Periods": periods,
-            "Statistics": "Average,Value",
-            "Labels": "[]",
-        }
-        for metric_name, metric in METRICS.items()
-        if name in (None, "", metric_name)
-    ]
 
 
 def _periods(series: Series, query: Query) -> Iterator[int]:

@@ -9,8 +9,8 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
 from airflow_provider_pai.emulator.account import Account
-from airflow_provider_pai.emulator.cloudmonitor.backend import LONGEST_PAGE, CloudMonitorBackend, describe_metrics
-from airflow_provider_pai.emulator.errors import InvalidParameterError
+from airflow_provider_pai.emulator.cloudmonitor.backend import LONGEST_PAGE, CloudMonitorBackend
+from airflow_provider_pai.emulator.errors import ApiError, InvalidParameterError
 from airflow_provider_pai.emulator.types import Json
 from airflow_provider_pai.emulator.wire import Action, Call, api_route, not_found
 
@@ -43,17 +43,26 @@ class _Calls:
         self.backend = backend
 
     def last(self, call: Call) -> Json:
-        query = self.backend.query(call.query)
-        newest = {point["serviceName"]: point for point in self.backend.points(query)}
-        return _answer(call, list(newest.values()), query.period)
+        return self._points(call, newest_only=True)
 
     def list(self, call: Call) -> Json:
-        query = self.backend.query(call.query)
-        return _answer(call, list(self.backend.points(query)), query.period)
+        return self._points(call)
+
+    def _points(self, call: Call, *, newest_only: bool = False) -> Json:
+        try:
+            query = self.backend.query(call.query)
+        except ApiError as error:
+            if self.backend.account.world.cms_refusal == "status":
+                raise
+            return {"Code": str(error.status), "Success": False, "Message": error.message}
+        points = list(self.backend.points(query))
+        if newest_only:
+            points = list({point["serviceName"]: point for point in points}.values())
+        return _answer(call, points, query.period)
 
     def meta(self, call: Call) -> Json:
         number, size = call.paging(30)
-        metrics = describe_metrics(call.query.get("MetricName"))
+        metrics = self.backend.metrics(call.query.get("Namespace"), call.query.get("MetricName"))
         page = metrics[(number - 1) * size : number * size]
         return {**_SUCCESS, "Resources": {"Resource": page}, "TotalCount": str(len(metrics))}
 

@@ -25,7 +25,7 @@ def monitor(pai):
 
 
 def query(kind, metric, service, **fields):
-    fields = {"namespace": "acs_learn", "period": "1", **fields}
+    fields = {"namespace": "acs_pai_eas", "period": "1", **fields}
     return kind(metric_name=metric, dimensions=json.dumps([{"serviceName": service}]), **fields)
 
 
@@ -111,7 +111,7 @@ def test_wrong_queries_are_refused(monitor, fields, status):
 
 
 def test_the_metrics_are_listed_with_units_and_dimensions(monitor):
-    request = models.DescribeMetricMetaListRequest(namespace="acs_learn", page_size=100)
+    request = models.DescribeMetricMetaListRequest(namespace="acs_pai_eas", page_size=100)
     body = monitor.describe_metric_meta_list(request).body
     metas = {meta.metric_name: meta for meta in body.resources.resource}
     assert body.total_count == str(len(metas))

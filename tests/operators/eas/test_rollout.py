@@ -84,7 +84,7 @@ def test_three_nights_and_a_backfill_under_traffic(group, deferrable, percents, 
     assert {step["reason"] for step in night_2["steps"]} == {"within all limits"}
     record = [json.loads(line) for line in group.oss.get(night_2["verdicts"]).splitlines()]
     assert [line["percent"] for line in record] == sorted(line["percent"] for line in record)
-    assert {"requests", "errors", "p95_ms", "p50_ms"} <= set(record[-1]["candidate"])
+    assert {"requests", "errors", "p95_ms", "p80_ms"} <= set(record[-1]["candidate"])
     assert (people.lost, {status for _, status in people.counts}) == ([], {200})
     assert group.serving() == models[1]["version"]
     assert group.state()[night_2["previous"]][0] in ("Stopping", "Stopped")
