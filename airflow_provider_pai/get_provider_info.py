@@ -97,5 +97,4 @@ _CONNECTION_FIELDS = {
         f"{service.name}_endpoint": _endpoint(service.title, service.host.format(region="cn-hangzhou"))
         for service in SERVICES.values()
     },
-    "sts_endpoint": _endpoint("STS", "sts.cn-hangzhou.aliyuncs.com"),
 }

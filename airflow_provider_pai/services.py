@@ -13,11 +13,11 @@ class Service(NamedTuple):
 
     :param name: in hooks, in errors, and in the connection's `<name>_endpoint`.
     :param title: for people.
-    :param host: public host; `{region}` stands for the region.
+    :param host: public host; `{region}` stands for the region, where there is one for each.
     :param vpc_host: the same within a VPC.
     :param sdk: Python package of its SDK; the distribution has hyphens for underscores.
     :param hook: class of its hook; the connection's Test button calls `ping`.
-    :param permission: RAM action that `ping` needs.
+    :param permission: RAM action that `ping` needs; none where it needs none.
     :param modules: `operators`, `sensors`, `triggers`: modules that Airflow lists under the service's name.
     :param links: classes of `links`.
     :param orphans: classes of hooks that find their deployment's jobs by tags (`airflow pai jobs orphans`).
@@ -29,7 +29,7 @@ class Service(NamedTuple):
     vpc_host: str
     sdk: str
     hook: str
-    permission: str
+    permission: str = ""
     modules: Mapping[str, tuple[str, ...]] = _NONE
     links: tuple[str, ...] = ()
     orphans: tuple[str, ...] = ()
@@ -114,6 +114,23 @@ SERVICES: Mapping[str, Service] = {
             sdk="alibabacloud_cms20190101",
             hook="hooks.cloudmonitor.CloudMonitorHook",
             permission="cms:QueryMetricList",  # the action still bears an older name of DescribeMetricList
+        ),
+        Service(
+            name="sts",
+            title="STS",
+            host="sts.{region}.aliyuncs.com",
+            vpc_host="sts-vpc.{region}.aliyuncs.com",
+            sdk="alibabacloud_tea_openapi",
+            hook="hooks.identity.StsHook",
+        ),
+        Service(
+            name="ram",
+            title="RAM",
+            host="ram.aliyuncs.com",
+            vpc_host="ram.vpc-proxy.aliyuncs.com",
+            sdk="alibabacloud_tea_openapi",
+            hook="hooks.identity.RamHook",
+            permission="ram:GetRole",
         ),
     )
 }

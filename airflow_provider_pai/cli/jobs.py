@@ -1,7 +1,4 @@
-"""`airflow pai jobs …`: jobs on PAI, compared with the tasks that made them.
-
-Airflow 2.11 has no commands of providers: `python -m airflow_provider_pai.cli.jobs orphans` is the same there.
-"""
+"""`airflow pai jobs …`: jobs on PAI, compared with the tasks that made them."""
 
 from __future__ import annotations
 
@@ -187,17 +184,3 @@ def since_when(text: str) -> datetime:
 def is_since(created: datetime | None, since: datetime | None) -> bool:
     """Tell whether a job is so young; one whose age nobody knows is listed."""
     return created is None or since is None or created >= since
-
-
-def main() -> None:
-    """Run the command without Airflow's own command line."""
-    parser = argparse.ArgumentParser(prog="python -m airflow_provider_pai.cli.jobs", description=__doc__)
-    command = parser.add_subparsers(required=True).add_parser("orphans", help=orphans.__doc__)
-    command.add_argument("--conn-id", default="pai_default", help="connection of type pai")
-    command.add_argument("--since", help="only jobs made since a time (ISO 8601), or so long ago (90m, 2d)")
-    command.add_argument("--stop", action="store_true", help="stop them")
-    orphans(parser.parse_args())
-
-
-if __name__ == "__main__":
-    main()

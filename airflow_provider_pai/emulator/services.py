@@ -22,6 +22,8 @@ from airflow_provider_pai.emulator.dsw.routes import routes as dsw_routes
 from airflow_provider_pai.emulator.eas.backend import EasBackend
 from airflow_provider_pai.emulator.eas.gateway import routes as gateway_routes
 from airflow_provider_pai.emulator.eas.routes import routes as eas_routes
+from airflow_provider_pai.emulator.identity.backend import IdentityBackend
+from airflow_provider_pai.emulator.identity.routes import routes as identity_routes
 from airflow_provider_pai.emulator.oss.backend import OssBackend
 from airflow_provider_pai.emulator.oss.routes import routes as oss_routes
 
@@ -46,6 +48,7 @@ class Services:
         self.dsw = self._serve("api", DswBackend(account, self.workspaces, self.oss), dsw_routes)
         self.eas = self._serve("api", EasBackend(account, self.oss), eas_routes)
         self.cloudmonitor = self._serve("api", CloudMonitorBackend(account, self.eas), cloudmonitor_routes)
+        self.identity = self._serve("api", IdentityBackend(account), identity_routes)
         self._serve("eas", self.eas, gateway_routes)
         self._serve("api", self.dlc, control.routes)
 

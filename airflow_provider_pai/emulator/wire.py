@@ -15,12 +15,12 @@ from typing import Any, NamedTuple
 
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
-from starlette.routing import Route
+from starlette.routing import Match, Route
 
-from airflow_provider_pai.emulator.account import Account
+from airflow_provider_pai.emulator.account import Account, Credential
 from airflow_provider_pai.emulator.auth import SignedRequest, text, verify_acs3
 from airflow_provider_pai.emulator.errors import ApiError, InvalidParameterError
-from airflow_provider_pai.emulator.types import Json
+from airflow_provider_pai.emulator.types import Json, Scope
 
 
 @dataclass(frozen=True)
@@ -29,6 +29,7 @@ class Call:
 
     path: dict[str, str]
     query: dict[str, str]
+    caller: Credential
     body: Json = field(default_factory=dict)
 
     def integer(self, name: str, default: int) -> int:
@@ -87,7 +88,17 @@ def api_route(account: Account, version: str, action: Action, models: str = "") 
             return Response(status_code=400)  # nobody reads it
         return JSONResponse({"RequestId": request_id, **answer}, headers={"x-acs-request-id": request_id})
 
-    return Route(action.path, endpoint, methods=[action.method], name=action.name)
+    kind = _RpcRoute if action.path == "/" else Route
+    return kind(action.path, endpoint, methods=[action.method], name=action.name)
+
+
+class _RpcRoute(Route):
+    """Route of an API in RPC style: one path for all of them, the action in a header."""
+
+    def matches(self, scope: Scope) -> tuple[Match, Scope]:
+        match, child = super().matches(scope)
+        named = dict(scope.get("headers", ())).get(b"x-acs-action", b"").decode("latin-1") == self.name
+        return (match, child) if named else (Match.NONE, {})
 
 
 async def not_found(request: Request) -> Response:
@@ -104,13 +115,13 @@ def broken(error: Exception) -> Response:
 
 async def _read(account: Account, request: Request, action: Action, version: str, models: str) -> Call:
     signed = SignedRequest.from_scope(request.scope, await request.body())
-    verify_acs3(account, signed)
+    caller = verify_acs3(account, signed)
     _check_action(signed.headers, action.name, version)
     body = _json_object(text(signed.body) or "{}", "body")
     if action.strict:
         # The first request of a service imports its SDK, which takes a second: not on the event loop.
         await asyncio.to_thread(_refuse_unknown_fields, f"{models}:{action.name}Request", body)
-    return Call(dict(request.path_params), dict(request.query_params), body)
+    return Call(dict(request.path_params), dict(request.query_params), caller, body)
 
 
 def _check_action(headers: Mapping[str, str], action: str, version: str) -> None:

@@ -173,10 +173,27 @@ class PaiHook(BaseHook):
     ) -> Json:
         """Make a call in the API's own field names, past the SDK's methods and models, and return the answer's body.
 
+        :param path: `/` for APIs in RPC style.
         :param query: what stands in the address.
         :param repeatable: as of `call`.
         :raises PaiApiError: as `call`.
         """
+        answer = self.exchange(action, version, method, path, query=query, body=body, repeatable=repeatable)
+        returned: Json = answer["body"]
+        return returned
+
+    def exchange(
+        self,
+        action: str,
+        version: str,
+        method: str,
+        path: str,
+        *,
+        query: Any = None,
+        body: Any = None,
+        repeatable: bool = True,
+    ) -> Json:
+        """Make a call as `request`, and return `body` and `headers` of the answer."""
         from alibabacloud_tea_openapi.utils import Utils
         from alibabacloud_tea_openapi.utils_models import OpenApiRequest, Params
         from darabonba.runtime import RuntimeOptions
@@ -187,17 +204,16 @@ class PaiHook(BaseHook):
             protocol="HTTPS",
             method=method,
             auth_type="AK",
-            style="ROA",
+            style="RPC" if path == "/" else "ROA",
             pathname=path,
             req_body_type="json",
             body_type="json",
         )
         request = OpenApiRequest(query=Utils.query(query or {}), body=body)
-        answer = self.call(
+        answer: Json = self.call(
             action, lambda: self.client.call_api(params, request, RuntimeOptions()), repeatable=repeatable
         )
-        returned: Json = answer["body"]
-        return returned
+        return answer
 
 
 class WatchedHook(PaiHook):

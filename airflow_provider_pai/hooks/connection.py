@@ -43,7 +43,6 @@ _TEXTS = (
     "role_name",
     "oidc_provider_arn",
     "oidc_token_file",
-    "sts_endpoint",
     "network",
     "endpoint_url",
     "ledger_conn_id",
@@ -83,7 +82,6 @@ class PaiConnection:
     role_name: str | None = None
     oidc_provider_arn: str | None = None
     oidc_token_file: str | None = None
-    sts_endpoint: str | None = None
     network: str = "public"
     endpoint_url: str | None = None
     """One address for every service but OSS; the emulator's."""
@@ -169,7 +167,7 @@ class PaiConnection:
                 role_name=self.role_name,
                 oidc_provider_arn=self.oidc_provider_arn,
                 oidc_token_file_path=self.oidc_token_file,
-                sts_endpoint=self.sts_endpoint,
+                sts_endpoint=self.endpoints.get("sts"),
             )
         )
 

@@ -8,6 +8,7 @@ from airflow.models.taskinstance import TaskInstance
 from sqlalchemy import create_engine
 from sqlalchemy.orm import Session
 
+from airflow_provider_pai.cli.__main__ import main
 from airflow_provider_pai.cli.definition import get_pai_commands
 from airflow_provider_pai.cli.jobs import (
     Maker,
@@ -149,6 +150,15 @@ def test_the_commands_are_discovered():
     (pai,) = get_pai_commands()
     (jobs,) = pai.subcommands
     assert (pai.name, jobs.name, [command.name for command in jobs.subcommands]) == ("pai", "jobs", ["orphans"])
+
+
+def test_the_commands_are_a_program_of_their_own_too(connection, capsys, monkeypatch):
+    monkeypatch.setattr("airflow_provider_pai.cli.jobs.find_orphans", lambda *_: [])
+    with pytest.raises(SystemExit):
+        main(["jobs", "orphans", "--since"])
+    assert "python -m airflow_provider_pai.cli jobs orphans" in capsys.readouterr().err
+    main(["jobs", "orphans", "--since", "2000-01-01"])
+    assert "0 orphans" in capsys.readouterr().err
 
 
 def test_since_is_a_time_or_how_long_ago():

@@ -89,7 +89,10 @@ def test_a_code_source_is_made_once_and_found_again():
 
 
 def test_the_test_button_names_what_answered():
-    assert PaiConnectionHook().test_connection() == (True, "answered: OSS, DLC, DSW, EAS, AIWorkspace, CloudMonitor")
+    assert PaiConnectionHook().test_connection() == (
+        True,
+        "answered: OSS, DLC, DSW, EAS, AIWorkspace, CloudMonitor, STS, RAM",
+    )
 
 
 def test_the_test_button_names_the_missing_permission(pai):
@@ -97,7 +100,7 @@ def test_the_test_button_names_the_missing_permission(pai):
     works, text = PaiConnectionHook().test_connection()
     assert not works
     assert text.startswith(
-        "answered: OSS, DLC, EAS, AIWorkspace, CloudMonitor; refused: DSW (needs paidsw:ListInstances)"
+        "answered: OSS, DLC, EAS, AIWorkspace, CloudMonitor, STS, RAM; refused: DSW (needs paidsw:ListInstances)"
     )
 
 

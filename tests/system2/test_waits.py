@@ -103,7 +103,7 @@ def triggerer_of(run, task_id):
 
 def orphans(run):
     """Return what the shell says of jobs that run for nobody."""
-    return run.airflow.command("python", "-m", "airflow_provider_pai.cli.jobs", "orphans")
+    return run.airflow.command("python", "-m", "airflow_provider_pai.cli", "jobs", "orphans")
 
 
 def test_a_task_marked_while_its_worker_waits_stops_its_job(start):

@@ -1,39 +1,30 @@
-"""Routes of CloudMonitor 2019-01-01, an API in RPC style: one path, the action in a header."""
+"""Routes of CloudMonitor 2019-01-01, an API in RPC style."""
 
 from __future__ import annotations
 
 import json
 
-from starlette.requests import Request
-from starlette.responses import Response
-from starlette.routing import BaseRoute, Route
+from starlette.routing import BaseRoute
 
 from airflow_provider_pai.emulator.account import Account
 from airflow_provider_pai.emulator.cloudmonitor.backend import LONGEST_PAGE, CloudMonitorBackend
 from airflow_provider_pai.emulator.errors import ApiError, InvalidParameterError
 from airflow_provider_pai.emulator.types import Json
-from airflow_provider_pai.emulator.wire import Action, Call, api_route, not_found
+from airflow_provider_pai.emulator.wire import Action, Call, api_route
 
 VERSION = "2019-01-01"
 _SUCCESS = {"Code": "200", "Success": True}
 
 
 def routes(account: Account, backend: CloudMonitorBackend) -> list[BaseRoute]:
-    """Return the one route; it dispatches by `x-acs-action`."""
+    """Return the route of each action."""
     calls = _Calls(backend)
     actions = [
         Action("POST", "/", "DescribeMetricLast", calls.last),
         Action("POST", "/", "DescribeMetricList", calls.list),
         Action("POST", "/", "DescribeMetricMetaList", calls.meta),
     ]
-    handlers = {action.name: api_route(account, VERSION, action).endpoint for action in actions}
-
-    async def dispatch(request: Request) -> Response:
-        handler = handlers.get(request.headers.get("x-acs-action", ""), not_found)
-        answer: Response = await handler(request)
-        return answer
-
-    return [Route("/", dispatch, methods=["GET", "POST"], name="CloudMonitor")]
+    return [api_route(account, VERSION, action) for action in actions]
 
 
 class _Calls:

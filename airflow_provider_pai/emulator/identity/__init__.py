@@ -1,0 +1,1 @@
+"""STS 2015-04-01 and RAM 2015-05-01: who calls, and which roles there are."""

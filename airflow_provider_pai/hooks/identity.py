@@ -1,0 +1,57 @@
+"""Hooks of STS 2015-04-01 and RAM 2015-05-01: who a connection's credentials are, and which roles there are."""
+
+from __future__ import annotations
+
+from email.utils import parsedate_to_datetime
+from typing import NamedTuple
+
+from airflow_provider_pai.hooks.base import PaiHook
+from airflow_provider_pai.remote import Json
+
+
+class Caller(NamedTuple):
+    """Who calls.
+
+    :param kind: `Account`, `RAMUser` or `AssumedRoleUser`.
+    :param at: Unix time at which the service answered, by its own clock; None where it does not tell.
+    """
+
+    account_id: str
+    kind: str
+    arn: str
+    at: float | None
+
+
+class StsHook(PaiHook):
+    """The caller. API: STS 2015-04-01 GetCallerIdentity, which needs no permission."""
+
+    service = "sts"
+
+    def ping(self) -> None:
+        """Ask who calls."""
+        self.caller()
+
+    def caller(self) -> Caller:
+        """Return who calls."""
+        answer = self.exchange("GetCallerIdentity", "2015-04-01", "POST", "/")
+        body, date = answer["body"], answer["headers"].get("date")
+        at = parsedate_to_datetime(date).timestamp() if date else None
+        return Caller(str(body["AccountId"]), str(body["IdentityType"]), str(body["Arn"]), at)
+
+
+class RamHook(PaiHook):
+    """Roles. API: RAM 2015-05-01 GetRole."""
+
+    service = "ram"
+
+    def ping(self) -> None:
+        """Ask for the role by which EAS reads OSS."""
+        self.role("AliyunServiceRoleForPaiEas")
+
+    def role(self, name: str) -> Json:
+        """Return a role.
+
+        :raises PaiNotFoundError: there is none.
+        """
+        role: Json = self.request("GetRole", "2015-05-01", "POST", "/", query={"RoleName": name})["Role"]
+        return role
