@@ -19,9 +19,7 @@ from fsspec.spec import AbstractBufferedFile
 
 from airflow_provider_pai.exceptions import PaiNotFoundError
 from airflow_provider_pai.hooks.oss import OssHook
-from airflow_provider_pai.hooks.oss.headers import write_headers
 from airflow_provider_pai.hooks.oss.objects import ObjectInfo
-from airflow_provider_pai.hooks.oss.stream import ObjectWriter
 from airflow_provider_pai.inputs import parse_uri
 from airflow_provider_pai.remote import Json
 from airflow_provider_pai.uri import OssUri
@@ -217,7 +215,7 @@ class OssFile(io.RawIOBase):
 
     def __init__(self, fs: OssFileSystem, uri: OssUri, *, overwrite: bool) -> None:
         super().__init__()
-        self._writer = ObjectWriter(fs.hook, uri, write_headers(overwrite))
+        self._writer = fs.hook.writer(uri, overwrite=overwrite)
         self._at = 0
 
     def writable(self) -> bool:

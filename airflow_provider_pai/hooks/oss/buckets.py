@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from airflow_provider_pai.exceptions import PaiNotFoundError
 from airflow_provider_pai.hooks.oss.calls import OssCalls
 from airflow_provider_pai.hooks.oss.client import sdk
@@ -45,7 +47,7 @@ class OssBuckets(OssCalls):
         :raises PaiPermissionError: it is somebody else's.
         """
         try:
-            self.call_for("GetBucketInfo", OssUri(name), lambda: self.bucket(name).get_bucket_info())
+            self._info(name)
         except PaiNotFoundError:
             return False
         return True
@@ -55,5 +57,14 @@ class OssBuckets(OssCalls):
 
         :raises PaiNotFoundError: there is no such bucket.
         """
-        info = self.call("GetBucketInfo", lambda: self.bucket(name).get_bucket_info())
-        return str(info.location).removeprefix("oss-")
+        return str(self._info(name).location).removeprefix("oss-")
+
+    def bucket_versioning(self, name: str) -> str:
+        """Return `Enabled`, `Suspended`, or nothing for a bucket that never had versioning.
+
+        :raises PaiNotFoundError: there is no such bucket.
+        """
+        return self._info(name).versioning_status or ""
+
+    def _info(self, name: str) -> Any:
+        return self.call_for("GetBucketInfo", OssUri(name), lambda: self.bucket(name).get_bucket_info())

@@ -9,14 +9,20 @@ from pathlib import Path
 from typing import Unpack
 from urllib.parse import quote
 
-from airflow_provider_pai.exceptions import PaiConfigError, PaiConflictError, PaiTransferError
+from airflow_provider_pai.exceptions import PaiConfigError, PaiConflictError, PaiPermissionError, PaiTransferError
 from airflow_provider_pai.hooks.oss.buckets import OssBuckets
 from airflow_provider_pai.hooks.oss.client import blocks, sdk
 from airflow_provider_pai.hooks.oss.copy import copy_object, pinned
 from airflow_provider_pai.hooks.oss.crc import crc_of
 from airflow_provider_pai.hooks.oss.download import download_file
 from airflow_provider_pai.hooks.oss.folder import FolderReport, copy_folder, download_folder, upload_folder
-from airflow_provider_pai.hooks.oss.headers import STORAGE_CLASSES, check_tags, version_parameters, write_headers
+from airflow_provider_pai.hooks.oss.headers import (
+    FORBID_OVERWRITE,
+    STORAGE_CLASSES,
+    check_tags,
+    version_parameters,
+    write_headers,
+)
 from airflow_provider_pai.hooks.oss.listings import OssListings, prefix_uri
 from airflow_provider_pai.hooks.oss.options import FolderOptions, TransferOptions, WriteOptions
 from airflow_provider_pai.hooks.oss.stream import ObjectWriter, read_blocks
@@ -33,13 +39,20 @@ class OssHook(OssBuckets, OssListings):
 
         :raises PaiConflictError: it exists and must not be overwritten.
         """
-        body = data.encode() if isinstance(data, str) else data
-        return self.put_bytes(object_uri("uri", uri), body, write_headers(**options))
+        to, body = object_uri("uri", uri), data.encode() if isinstance(data, str) else data
+        return self.put_bytes(to, body, self._headers(to, **options))
 
     def put_once(self, uri: str | OssUri, data: bytes | str) -> bool:
-        """Write an object unless it exists; tell whether it was written."""
+        """Write an object unless it exists, in any bucket; tell whether it was written.
+
+        :param data: at least one byte.
+        """
+        to, body = object_uri("uri", uri), data.encode() if isinstance(data, str) else data
+        # Buckets with versions ignore x-oss-forbid-overwrite. In every bucket "you can create a new Appendable version
+        # only if the object does not exist or the latest version is a delete marker" (page AppendObject).
+        send = partial(self.bucket(to.bucket).append_object, to.key, 0, body)
         try:
-            self.put(uri, data, overwrite=False)
+            self.verified("AppendObject", to, send, lambda: crc_of(body), repeatable=False)
         except PaiConflictError:
             return False
         return True
@@ -118,7 +131,8 @@ class OssHook(OssBuckets, OssListings):
 
     def writer(self, uri: str | OssUri, **options: Unpack[WriteOptions]) -> ObjectWriter:
         """Return a writer for an object whose length is not known; it is there when the writer is closed."""
-        return ObjectWriter(self, object_uri("uri", uri), write_headers(**options))
+        to = object_uri("uri", uri)
+        return ObjectWriter(self, to, self._headers(to, **options))
 
     def upload(
         self,
@@ -135,8 +149,9 @@ class OssHook(OssBuckets, OssListings):
 
         :raises PaiTransferError: the file changed meanwhile.
         """
-        written = write_headers(overwrite, storage_class, tags, headers)
-        return upload_file(self, Path(path), object_uri("uri", uri), headers=written, **options)
+        to = object_uri("uri", uri)
+        written = self._headers(to, overwrite=overwrite, storage_class=storage_class, tags=tags, headers=headers)
+        return upload_file(self, Path(path), to, headers=written, **options)
 
     def download(
         self,
@@ -177,7 +192,7 @@ class OssHook(OssBuckets, OssListings):
         :raises PaiTransferError: the source was replaced meanwhile, or the copy differs.
         """
         here, there = object_uri("source", source), object_uri("target", target)
-        headers = write_headers(overwrite, storage_class)
+        headers = self._headers(there, overwrite=overwrite, storage_class=storage_class)
         return copy_object(self, here, there, version=version, headers=headers)
 
     def set_tags(self, uri: str | OssUri, tags: Mapping[str, str], *, version: str | None = None) -> None:
@@ -231,3 +246,28 @@ class OssHook(OssBuckets, OssListings):
         """
         address = prefix_uri(uri).folder
         return f"oss://{address.bucket}.oss-{self.connection.region}-internal.aliyuncs.com/{address.key}"
+
+    def _headers(self, to: OssUri, **options: Unpack[WriteOptions]) -> dict[str, str]:
+        """Return the headers of a write.
+
+        :raises PaiConfigError: it must not overwrite, and OSS would not heed that in the bucket.
+        """
+        headers = write_headers(**options)
+        if FORBID_OVERWRITE in headers:
+            self._check_heeded(to)
+        return headers
+
+    def _check_heeded(self, to: OssUri) -> None:
+        """Refuse a bucket in which x-oss-forbid-overwrite has no effect (page PutObject).
+
+        :raises PaiConflictError: whether it has is not to be told, and the object exists.
+        """
+        try:
+            status = self.bucket_versioning(to.bucket)
+        except PaiPermissionError:
+            if self.head(to) is not None:
+                raise PaiConflictError("oss", f"HeadObject {to}", "it exists", "FileAlreadyExists", 409) from None
+            return
+        if status:
+            allowed = f"True in bucket {to.bucket}: its versioning is {status}, where OSS overwrites all the same"
+            raise PaiConfigError("overwrite", False, f"{allowed} and what was there stays as a version")

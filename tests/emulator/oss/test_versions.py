@@ -55,6 +55,35 @@ def test_every_version_can_be_read_until_it_is_deleted(versioned: oss2.Bucket) -
     versioned.delete_bucket()
 
 
+@pytest.mark.parametrize("status", ["Enabled", "Suspended"])
+def test_forbid_overwrite_has_no_effect(versioned: oss2.Bucket, status: str) -> None:
+    set_versioning(versioned, status)
+    forbid = {"x-oss-forbid-overwrite": "true"}
+    versioned.put_object("k", b"1", headers=forbid)
+    versioned.put_object("k", b"2", headers=forbid)
+    assert versioned.get_object("k").read() == b"2"
+    versioned.put_object("source", b"3")
+    versioned.copy_object(versioned.bucket_name, "source", "k", headers=forbid)
+    assert versioned.get_object("k").read() == b"3"
+    upload = versioned.init_multipart_upload("k").upload_id
+    part = oss2.models.PartInfo(1, versioned.upload_part("k", upload, 1, b"4").etag)
+    versioned.complete_multipart_upload("k", upload, [part], headers=forbid)
+    assert versioned.get_object("k").read() == b"4"
+
+
+@pytest.mark.parametrize("status", ["Enabled", "Suspended"])
+def test_an_append_at_0_makes_an_object_only_where_none_is(versioned: oss2.Bucket, status: str) -> None:
+    set_versioning(versioned, status)
+    versioned.append_object("k", 0, b"1")
+    with pytest.raises(oss2.exceptions.PositionNotEqualToLength):
+        versioned.append_object("k", 0, b"2")
+    versioned.put_object("k", b"3")
+    with pytest.raises(oss2.exceptions.ObjectNotAppendable):
+        versioned.append_object("k", 0, b"4")
+    versioned.delete_object("k")
+    assert versioned.append_object("k", 0, b"5").next_position == 1
+
+
 def test_a_delete_marker_hides_and_goes(versioned: oss2.Bucket) -> None:
     first = versioned.put_object("k", b"1").versionid
     marker = versioned.delete_object("k")

@@ -4,6 +4,7 @@ import json
 import logging
 import time
 import uuid
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -54,6 +55,67 @@ def test_an_object_is_written_once(hook, at):
     assert hook.get(at + "once") == b"first"
     with pytest.raises(PaiConflictError):
         hook.put(at + "once", "third", overwrite=False)
+
+
+@pytest.fixture(params=["Enabled", "Suspended"])
+def versioned(hook, at, bucket, request):
+    """A bucket in which x-oss-forbid-overwrite has no effect; its status."""
+    bucket.put_bucket_versioning(BucketVersioningConfig("Enabled"))
+    bucket.put_bucket_versioning(BucketVersioningConfig(request.param))
+    return request.param
+
+
+def test_an_object_is_written_once_where_versions_are_kept(hook, at, versioned):
+    assert hook.put_once(at + "once", "first")
+    assert not hook.put_once(at + "once", "second")
+    hook.put(at + "once", "renewed")
+    assert not hook.put_once(at + "once", "third")
+    assert hook.get(at + "once") == b"renewed"
+    hook.delete(at + "once")
+    assert hook.put_once(at + "once", "fourth")
+
+
+def test_only_one_of_many_writes_an_object_once(hook, at, versioned):
+    with ThreadPoolExecutor(8) as threads:
+        written = list(threads.map(lambda number: hook.put_once(at + "once", str(number)), range(24)))
+    assert written.count(True) == 1
+    assert hook.get(at + "once") == str(written.index(True)).encode()
+
+
+def _upload(hook, uri, tmp_path):
+    (tmp_path / "file").write_bytes(b"x")
+    hook.upload(tmp_path / "file", uri, overwrite=False)
+
+
+def _write(hook, uri, tmp_path):
+    with hook.writer(uri, overwrite=False) as writer:
+        writer.write(b"x")
+
+
+def _copy(hook, uri, tmp_path):
+    hook.put(uri + "-source", "x")
+    hook.copy(uri + "-source", uri, overwrite=False)
+
+
+WRITES = [lambda hook, uri, tmp_path: hook.put(uri, "x", overwrite=False), _upload, _write, _copy]
+
+
+@pytest.mark.parametrize("write", WRITES)
+def test_a_bucket_that_would_overwrite_all_the_same_is_refused_by_name(hook, at, bucket, versioned, write, tmp_path):
+    hook.put(at + "a", "before")
+    with pytest.raises(PaiConfigError, match=f"overwrite: False .*{bucket.bucket_name}.*{versioned}"):
+        write(hook, at + "a", tmp_path)
+    assert hook.get(at + "a") == b"before"
+
+
+@pytest.mark.parametrize("write", WRITES)
+def test_what_is_there_stays_where_nobody_may_ask_for_versioning(pai, hook, at, versioned, write, tmp_path):
+    hook.put(at + "a", "before")
+    pai.account.faults.add(match=r"oss GET /[^/]+/$", status=403, code="AccessDenied")
+    with pytest.raises(PaiConflictError, match="FileAlreadyExists"):
+        write(hook, at + "a", tmp_path)
+    write(hook, at + "b", tmp_path)
+    assert (hook.get(at + "a"), hook.get(at + "b")) == (b"before", b"x")
 
 
 def test_lists_page_by_page_in_key_order(hook, at, bucket):

@@ -64,8 +64,12 @@ class OssCall:
 
     @property
     def overwrite(self) -> bool:
-        """Tell whether an object that is there may be overwritten."""
-        return self.headers.get("x-oss-forbid-overwrite", "").lower() != "true"
+        """Tell whether an object that is there may be overwritten.
+
+        Page PutObject: x-oss-forbid-overwrite has no effect where versioning of the bucket is enabled or suspended.
+        """
+        forbidden = self.headers.get("x-oss-forbid-overwrite", "").lower() == "true"
+        return not forbidden or bool(self.oss.versions.status(self.bucket))
 
     def thaw_of(self, stored: StoredObject) -> Thaw:
         """Return the progress of an object's restore."""
