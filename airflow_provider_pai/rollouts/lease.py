@@ -1,13 +1,14 @@
 """Lease of a group on OSS, with a fencing number, since neither EAS nor its labels can compare and set.
 
-The lease is the object with the highest number below a prefix. To take it is to write the next number with
-x-oss-forbid-overwrite, which only one succeeds in. Its holder writes it anew from time to time; one that is not
-renewed for `ttl` seconds, by OSS's own clock, is free.
+The lease is the object with the highest number below a prefix. To take it is to write the next number where none is,
+which only one succeeds in, whether the bucket keeps versions or not. Its holder writes it anew from time to time; one
+that is not renewed for `ttl` seconds, by OSS's own clock, is free, and so is what nobody can read.
 """
 
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -19,6 +20,8 @@ from airflow_provider_pai.identity import TaskIdentity, TaskName
 from airflow_provider_pai.uri import OssUri
 
 DEFAULT_TTL = 300.0
+
+_NAME = re.compile(r"([0-9]{8,})\.json")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,11 +85,14 @@ class Lease:
         other = self._holder_of(newest) if newest else None
         if other is not None and other.key != self._holder.key:
             return other
-        if not self._hook.put_once(self._object(newest + 1), self._content()):
-            return self._holder_of(newest + 1) or self._holder
-        self.number, self._renewed = newest + 1, self._clock.monotonic()
-        for number in range(max(1, newest - 5), newest + 1):
-            self._hook.delete(self._object(number))
+        number = newest + 1
+        written = self._hook.put_once(self._object(number), self._content())
+        # Somebody may have had this number, and deleted it for a higher one, since we have looked.
+        if not written or (number := self._newest()) != newest + 1:
+            return self._holder_of(number) or self._holder
+        self.number, self._renewed = number, self._clock.monotonic()
+        for old in range(max(1, newest - 5), number):
+            self._hook.delete(self._object(old))
         return None
 
     def check(self) -> None:
@@ -109,23 +115,25 @@ class Lease:
         self.number = 0
 
     def _newest(self) -> int:
-        names = (info.uri.key.rpartition("/")[2] for info in self._hook.list_objects(self._prefix))
-        return max((int(name[:-5]) for name in names if name[:-5].isdigit()), default=0)
+        names = (info.uri.key.removeprefix(self._prefix.key) for info in self._hook.list_objects(self._prefix))
+        return max((int(name[1]) for name in map(_NAME.fullmatch, names) if name), default=0)
 
     def _holder_of(self, number: int) -> Holder | None:
-        """Return who holds a number, or None where it was given back or not renewed in time."""
+        """Return who holds a number, or None where it was given back, not renewed in time, or is no lease."""
         at = self._object(number)
         try:
             content = json.loads(self._hook.get(at))
+            holder, ttl, released = Holder.from_dict(content["holder"]), float(content["ttl"]), content["released"]
         except PaiNotFoundError:
             return None
+        except (ValueError, TypeError, LookupError) as error:
+            self._hook.log.warning("%s is no lease that can be read, so nobody holds it: %s", at, error)
+            return None
         info = self._hook.head(at)
-        if info is None or content.get("released"):
+        if info is None or released:
             return None
         age = 0.0 if info.server_time is None else (info.server_time - info.last_modified).total_seconds()
-        if age > content.get("ttl", self._ttl):
-            return None
-        return Holder.from_dict(content["holder"])
+        return None if age > ttl else holder
 
     def _object(self, number: int) -> OssUri:
         return self._prefix.join(f"{number:08d}.json")

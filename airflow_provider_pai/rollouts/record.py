@@ -36,24 +36,35 @@ class Record:
             "reason": judgement.reason,
         }
         try:
-            text = "".join(json.dumps(item, separators=(",", ":")) + "\n" for item in [*self._lines(), line])
-            self._oss.put(self.uri, text)
+            lines = [*self._lines(), json.dumps(line, separators=(",", ":")).encode()]
+            self._oss.put(self.uri, b"".join(each + b"\n" for each in lines))
         except PaiApiError as error:
             self._oss.log.warning("A verdict is not on record: %s", error)
 
     def steps(self, progress: Progress) -> list[Json]:
         """Return how each step ended, with its reason as it stands here."""
-        try:
-            lines = self._lines() if progress.steps else []
-        except PaiApiError as error:
-            self._oss.log.warning("The record of verdicts can't be read: %s", error)
-            lines = []
-        reasons = {(line["percent"], line["verdict"]): line["reason"] for line in lines}
+        reasons = self._reasons() if progress.steps else {}
         return [{**asdict(step), "reason": reasons.get((step.percent, step.verdict), "")} for step in progress.steps]
 
-    def _lines(self) -> list[Json]:
+    def _reasons(self) -> dict[tuple[int, str], str]:
+        """Return the last reason of each percentage and verdict; what is no line of ours is left out."""
+        reasons: dict[tuple[int, str], str] = {}
         try:
-            return [json.loads(line) for line in self._oss.get(self.uri).splitlines()]
+            lines = self._lines()
+        except PaiApiError as error:
+            self._oss.log.warning("The record of verdicts can't be read: %s", error)
+            return reasons
+        for line in lines:
+            try:
+                look = json.loads(line)
+                reasons[int(look["percent"]), str(look["verdict"])] = str(look["reason"])
+            except (ValueError, TypeError, LookupError) as error:
+                self._oss.log.warning("%s has a line that is no look: %s", self.uri, error)
+        return reasons
+
+    def _lines(self) -> list[bytes]:
+        try:
+            return self._oss.get(self.uri).splitlines()
         except PaiNotFoundError:
             return []
 

@@ -4,12 +4,16 @@ import threading
 from datetime import timedelta
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from oss2.models import BucketVersioningConfig
 
 from airflow_provider_pai.hooks.oss import OssHook
 from airflow_provider_pai.identity import TaskName
 from airflow_provider_pai.rollouts.lease import Holder, Lease, LeaseLostError
 from airflow_provider_pai.uri import OssUri
 from tests.clock import VirtualClock
+from tests.fake import FakeOss
 
 pytestmark = pytest.mark.usefixtures("connection")
 
@@ -74,7 +78,7 @@ def test_a_held_lease_is_renewed(make, monkeypatch):
     lease = make(ONE, ttl=30, clock=time.clock)
     lease.take()
     written = []
-    monkeypatch.setattr(OssHook, "put", lambda self, uri, data, **_: written.append(str(uri)))
+    monkeypatch.setattr(OssHook, "put", lambda self, uri, data: written.append(str(uri)))
     lease.check()
     assert written == []
     time.sleep(11)
@@ -83,7 +87,11 @@ def test_a_held_lease_is_renewed(make, monkeypatch):
     assert len(written) == 1
 
 
-def test_only_one_of_many_gets_it(make):
+@pytest.mark.parametrize("versioning", ["", "Enabled", "Suspended"])
+def test_only_one_of_many_gets_it(make, bucket, versioning):
+    if versioning:
+        bucket.put_bucket_versioning(BucketVersioningConfig("Enabled"))
+        bucket.put_bucket_versioning(BucketVersioningConfig(versioning))
     leases = [make(Holder(key=str(number), name=ONE.name)) for number in range(8)]
     results: list[Holder | None] = []
     threads = [threading.Thread(target=lambda lease=lease: results.append(lease.take())) for lease in leases]
@@ -92,3 +100,68 @@ def test_only_one_of_many_gets_it(make):
     for thread in threads:
         thread.join()
     assert results.count(None) == 1
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b"", b"{", b"\xff", b"[]", b"null", b'{"holder": 1}', b'{"holder": {"key": "k"}, "ttl": 9, "released": false}'],
+)
+def test_what_is_no_lease_is_named_and_held_by_nobody(content, caplog):
+    oss = FakeOss(VirtualClock())
+    prefix = OssUri.parse("oss://models/.pai/rollouts/digits/")
+    oss.put(prefix.join("00000007.json"), content)
+    for foreign in ("x.json", "²²²²²²²².json", "9.json", "00000009.json/deeper", "digits_v1.jsonl"):
+        oss.put(prefix.join(foreign), content)
+    lease = Lease(oss, prefix, ONE)
+    assert lease.take() is None
+    assert lease.number == 8
+    assert f"{prefix}00000007.json is no lease that can be read" in caplog.text
+
+
+class SlowOss(FakeOss):
+    """Lets others have their turn between a look and the write that follows it."""
+
+    before_write = staticmethod(lambda: None)
+
+    def put_once(self, uri, data):
+        self.before_write()
+        return super().put_once(uri, data)
+
+
+@given(st.lists(st.tuples(st.sampled_from("take release lost".split()), st.integers(0, 2)), max_size=12), st.booleans())
+def test_whoever_was_told_that_it_is_his_holds_it(turns, released):
+    """One looks, others take the lease and give it back or are lost, then the one writes: numbers it saw are old."""
+    time = VirtualClock()
+    slow = SlowOss(time)
+    prefix = OssUri.parse("oss://models/.pai/rollouts/digits/")
+    make = lambda key, oss=slow: Lease(oss, prefix, Holder(key=key, name=ONE.name), clock=time.clock)  # noqa: E731
+    first, one, others = make("first"), make("one"), [make(f"other {number}") for number in range(3)]
+    assert first.take() is None
+    if released:
+        first.release()
+    else:
+        time.sleep(301)
+
+    def meanwhile():
+        slow.before_write = lambda: None
+        for turn, number in turns:
+            if turn == "take" and not others[number].number:
+                others[number].take()
+            elif turn == "release":
+                others[number].release()
+            else:
+                time.sleep(301)
+
+    slow.before_write = meanwhile
+    if one.take() is None:
+        one.check()
+    holding = [lease for lease in [one, *others] if lease.number and holds(lease)]
+    assert len(holding) <= 1
+
+
+def holds(lease):
+    try:
+        lease.check()
+    except LeaseLostError:
+        return False
+    return True

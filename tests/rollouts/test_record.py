@@ -73,3 +73,13 @@ def test_what_cannot_be_written_or_read_is_a_warning(oss, monkeypatch, caplog):
         "A verdict is not on record",
         "The record of verdicts can't be read",
     ]
+
+
+@pytest.mark.parametrize("foreign", [b"\xff\xfe", b"[1]\n", b'{"percent": "x"}', b"null\n{}", b'{"percent": 10, "verd'])
+def test_what_is_no_look_is_named_and_stays(oss, caplog, foreign):
+    oss.put(URI, foreign)
+    record = Record(oss, URI)
+    steps = (look(record, 10, Result.PASS, "fine", 1),)
+    assert record.steps(Progress(phase=Phase.PROMOTED, steps=steps))[0]["reason"] == "fine"
+    assert foreign.splitlines()[0] in oss.get(URI)
+    assert f"{URI} has a line that is no look" in caplog.text
