@@ -8,7 +8,7 @@ import shutil
 import subprocess
 import tempfile
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -53,6 +53,14 @@ def no_faults_left(request: pytest.FixtureRequest) -> Iterator[None]:
     yield
     if "pai" in request.fixturenames:
         request.getfixturevalue("pai").account.faults.clear()
+
+
+@pytest.fixture
+def world(pai: Emulator) -> Iterator[Callable[..., None]]:
+    """Turns switches of the emulated cloud, and turns them back afterwards."""
+    before = pai.account.world
+    yield lambda **switches: pai.account.change_world(switches)
+    pai.account.change_world(before.to_dict())
 
 
 @pytest.fixture

@@ -26,7 +26,14 @@ _PERMISSION_CODES = (
     "InvalidTimeStamp",
     "RequestTimeTooSkewed",
 )
-_TRANSIENT_CODES = ("Throttling", "ServiceUnavailable", "InternalError", "SystemBusy", "SignatureNonceUsed")
+# These say "come again" with whatever status: throttling comes as 400, 403, 429 or 503.
+_TRANSIENT_CODES = ("Throttling", "ServiceUnavailable", "SystemBusy", "SignatureNonceUsed")
+_BY_STATUS = {
+    401: PaiPermissionError,
+    403: PaiPermissionError,
+    404: PaiNotFoundError,
+    409: PaiConflictError,
+}
 
 
 @contextmanager
@@ -65,16 +72,22 @@ def _from_oss(service: str, action: str, error: Any) -> PaiApiError:
 
 
 def kind_of(code: str | None, status: int | None) -> type[PaiApiError]:
-    """Return the error class for a code and an HTTP status; neither means that no answer came."""
+    """Return the error class for a code and an HTTP status; neither means that no answer came.
+
+    The status decides, and the code refines it: of DSW `InternalError` is every refusal but that of a parameter, with
+    400 or 404 [help: pai-dsw StartInstance, DeleteInstance].
+    """
     code = code or ""
-    if status is None and not code:
+    if code.startswith(_TRANSIENT_CODES) or status == 429 or (status or 0) >= 500:
         return PaiTransientError
-    if status == 429 or (status or 0) >= 500 or code.startswith(_TRANSIENT_CODES):
+    if not status and (not code or code.startswith("InternalError")):
         return PaiTransientError
-    if status in (401, 403) or code.startswith(_PERMISSION_CODES):
+    if code.startswith(_PERMISSION_CODES):
         return PaiPermissionError
-    if status == 404 or "NotFound" in code or "NotExist" in code or code.startswith("NoSuch"):
+    if status in _BY_STATUS:
+        return _BY_STATUS[status]
+    if "NotFound" in code or "NotExist" in code or code.startswith("NoSuch"):
         return PaiNotFoundError
-    if status == 409 or "AlreadyExist" in code or "Conflict" in code:
+    if "AlreadyExist" in code or "Conflict" in code:
         return PaiConflictError
     return PaiApiError

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from airflow_provider_pai.exceptions import (
     PaiApiError,
@@ -17,25 +19,51 @@ from tests.conftest import airflow_connection
 pytestmark = pytest.mark.usefixtures("connection")
 
 
-@pytest.mark.parametrize(
-    ("code", "status", "kind"),
-    [
-        (None, None, PaiTransientError),
-        (None, 502, PaiTransientError),
-        ("InternalError", 500, PaiTransientError),
-        ("Throttling.User", 400, PaiTransientError),
-        ("Whatever", 429, PaiTransientError),
-        ("InvalidAccessKeyId.NotFound", 404, PaiPermissionError),
-        ("Forbidden.RAM", 403, PaiPermissionError),
-        ("NotFound", 404, PaiNotFoundError),
-        ("NoSuchKey", 404, PaiNotFoundError),
-        ("FileAlreadyExists", 409, PaiConflictError),
-        ("InvalidParameter", 400, PaiApiError),
-        ("BadRequest", 400, PaiApiError),
-    ],
-)
-def test_kind_of(code, status, kind):
-    assert kind_of(code, status) is kind
+STATUSES = (None, 0, 200, 304, 400, 401, 403, 404, 405, 409, 412, 429, 500, 502, 503)
+REFUSED = [status or 0 for status in STATUSES if (status or 0) < 500 and status != 429]
+CODES = {
+    # DSW's one code for all but validation; EAS, DLC, AIWorkspace and OSS have it with 500 alone
+    "InternalError": {0: PaiTransientError},
+    "InternalError.System": {0: PaiTransientError},
+    "": {0: PaiTransientError},
+    "ValidationError": {},
+    "InvalidParameter": {},
+    "BadRequest": {},
+    "Throttling.User": dict.fromkeys((0, *STATUSES), PaiTransientError),
+    "SignatureNonceUsed": dict.fromkeys((0, *STATUSES), PaiTransientError),
+    "InvalidService.NotFound": dict.fromkeys((0, 200, 304, 400, 405, 412), PaiNotFoundError),
+    "NoSuchKey": dict.fromkeys((0, 200, 304, 400, 405, 412), PaiNotFoundError),
+    "FileAlreadyExists": dict.fromkeys((0, 200, 304, 400, 405, 412), PaiConflictError),
+    "Forbidden.RAM": dict.fromkeys(REFUSED, PaiPermissionError),
+    "InvalidAccessKeyId.NotFound": dict.fromkeys(REFUSED, PaiPermissionError),
+    "SignatureDoesNotMatch": dict.fromkeys(REFUSED, PaiPermissionError),
+}
+BY_STATUS = {
+    401: PaiPermissionError,
+    403: PaiPermissionError,
+    404: PaiNotFoundError,
+    409: PaiConflictError,
+    429: PaiTransientError,
+    500: PaiTransientError,
+    502: PaiTransientError,
+    503: PaiTransientError,
+}
+
+
+@pytest.mark.parametrize("status", STATUSES)
+@pytest.mark.parametrize("code", CODES)
+def test_the_status_decides_what_an_error_is_and_the_code_refines_it(code, status):
+    special = CODES[code].get(status or 0)
+    assert kind_of(code or None, status) is (special or BY_STATUS.get(status, PaiApiError))
+
+
+@given(code=st.text(max_size=40), status=st.integers(400, 599))
+def test_no_code_that_nobody_knows_overrules_the_status(code, status):
+    found = kind_of(f"X{code}", status)
+    if status in BY_STATUS or status >= 500:
+        assert found is BY_STATUS.get(status, PaiTransientError)
+    else:
+        assert not issubclass(found, PaiTransientError | PaiPermissionError)
 
 
 def test_an_error_keeps_code_status_and_request_id():

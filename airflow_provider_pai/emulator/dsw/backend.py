@@ -18,6 +18,9 @@ from airflow_provider_pai.emulator.runtime.mounts import FolderSource
 from airflow_provider_pai.emulator.types import Json
 
 MAX_LABELS = 4
+OTHER_ERROR = "InternalError"
+"""Code of every error but ValidationError, with the status 400 or 404 [help: StartInstance, DeleteInstance]."""
+
 SORT_KEYS: dict[str, Callable[[Instance], object]] = {
     "GmtCreateTime": lambda instance: instance.document["CreatedAt"],
     "GmtModifiedTime": lambda instance: instance.document["GmtModifiedTime"],
@@ -108,7 +111,7 @@ class DswBackend:
         instance = self._instance(instance_id)
         ending = instance.resting or instance.status in ("Stopping", "Saving", "Saved", "Deleting")
         if ending or (save_image and instance.status != "Running"):
-            raise ApiError(400, "ValidationError", f"Instance {instance_id} is {instance.status}: not stoppable.")
+            raise ApiError(400, OTHER_ERROR, f"Instance {instance_id} is {instance.status}: not stoppable.")
         self._lives[instance_id].stop(save_image)
         return {"InstanceId": instance_id}
 
@@ -167,15 +170,14 @@ class DswBackend:
 
     def _instance(self, instance_id: str) -> Instance:
         if instance_id not in self._instances:
-            # The two documented codes are InternalError and ValidationError; 404 is documented as a status.
-            raise NotFoundError(f"Instance {instance_id} does not exist.", "ValidationError")
+            raise NotFoundError(f"Instance {instance_id} does not exist.", OTHER_ERROR)
         return self._instances[instance_id]
 
     def _resting(self, instance_id: str, verb: str) -> Instance:
         instance = self._instance(instance_id)
         if not instance.resting:
             message = f"Instance {instance_id} is {instance.status}; only a stopped one can be {verb}."
-            raise ApiError(400, "ValidationError", message)
+            raise ApiError(400, OTHER_ERROR, message)
         return instance
 
     def _forget(self, instance: Instance) -> None:

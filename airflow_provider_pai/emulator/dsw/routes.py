@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from starlette.routing import BaseRoute
 
 from airflow_provider_pai.emulator.account import Account
@@ -24,19 +26,19 @@ _LABELS = f"{_INSTANCE}/labels"
 
 def routes(account: Account, backend: DswBackend) -> list[BaseRoute]:
     """Return the route of each action."""
-    calls = _Calls(account, backend)
+    calls, enveloped = _Calls(account, backend), partial(_enveloped, account)
     actions = [
-        Action("POST", _INSTANCES, "CreateInstance", _enveloped(calls.create), strict=True),
-        Action("GET", _INSTANCES, "ListInstances", _enveloped(calls.list)),
-        Action("GET", _INSTANCE, "GetInstance", _enveloped(calls.get)),
-        Action("PUT", _INSTANCE, "UpdateInstance", _enveloped(calls.update), strict=True),
-        Action("DELETE", _INSTANCE, "DeleteInstance", _enveloped(calls.delete)),
-        Action("PUT", f"{_INSTANCE}/start", "StartInstance", _enveloped(calls.start)),
-        Action("PUT", f"{_INSTANCE}/stop", "StopInstance", _enveloped(calls.stop)),
-        Action("GET", f"{_INSTANCE}/events", "GetInstanceEvents", _enveloped(calls.events)),
-        Action("PUT", _LABELS, "UpdateInstanceLabels", _enveloped(calls.label), strict=True),
-        Action("DELETE", _LABELS, "DeleteInstanceLabels", _enveloped(calls.unlabel)),
-        Action("GET", "/api/v2/ecsspecs", "ListEcsSpecs", _enveloped(calls.ecs_specs)),
+        Action("POST", _INSTANCES, "CreateInstance", enveloped(calls.create), strict=True),
+        Action("GET", _INSTANCES, "ListInstances", enveloped(calls.list)),
+        Action("GET", _INSTANCE, "GetInstance", enveloped(calls.get)),
+        Action("PUT", _INSTANCE, "UpdateInstance", enveloped(calls.update), strict=True),
+        Action("DELETE", _INSTANCE, "DeleteInstance", enveloped(calls.delete)),
+        Action("PUT", f"{_INSTANCE}/start", "StartInstance", enveloped(calls.start)),
+        Action("PUT", f"{_INSTANCE}/stop", "StopInstance", enveloped(calls.stop)),
+        Action("GET", f"{_INSTANCE}/events", "GetInstanceEvents", enveloped(calls.events)),
+        Action("PUT", _LABELS, "UpdateInstanceLabels", enveloped(calls.label), strict=True),
+        Action("DELETE", _LABELS, "DeleteInstanceLabels", enveloped(calls.unlabel)),
+        Action("GET", "/api/v2/ecsspecs", "ListEcsSpecs", enveloped(calls.ecs_specs)),
     ]
     return [api_route(account, VERSION, action, MODELS) for action in actions]
 
@@ -83,11 +85,14 @@ class _Calls:
         return self.backend.ecs_specs(call.query, *call.paging(PAGE_SIZE))
 
 
-def _enveloped(handler: PlainHandler) -> PlainHandler:
+def _enveloped(account: Account, handler: PlainHandler) -> PlainHandler:
     def answer(call: Call) -> Json:
         try:
             return {"Success": True, "HttpStatusCode": 200, **handler(call)}
-        except InvalidParameterError as error:
-            raise ApiError(error.status, "ValidationError", error.message) from error
+        except ApiError as error:
+            code = "ValidationError" if isinstance(error, InvalidParameterError) else error.code
+            if account.world.dsw_refusal == "status":
+                raise ApiError(error.status, code, error.message) from error
+            return {"Success": False, "HttpStatusCode": error.status, "Code": code, "Message": error.message}
 
     return answer

@@ -130,6 +130,44 @@ def test_a_deleted_instance_is_gone(dsw):
     until(gone, lambda found: found == 404)
 
 
+def refusals(dsw):
+    """Do what DSW refuses: status and code of each refusal."""
+    running = run_instance(dsw).instance_id
+    calls = {
+        "none": lambda: dsw.get_instance("dsw-none", models.GetInstanceRequest()),
+        "wrong state": lambda: dsw.start_instance(running),
+        "not at rest": lambda: dsw.delete_instance(running),
+        "not valid": lambda: dsw.create_instance(instance_request(InstanceName="with-dash")),
+    }
+    found = {}
+    for name, call in calls.items():
+        try:
+            body = call().body
+            found[name] = (body.success, body.http_status_code, body.code)
+        except ClientException as error:
+            found[name] = (error.status_code, error.code)
+    return found
+
+
+def test_all_but_validation_is_an_internal_error_and_the_status_tells_which(dsw):
+    assert refusals(dsw) == {
+        "none": (404, "InternalError"),
+        "wrong state": (400, "InternalError"),
+        "not at rest": (400, "InternalError"),
+        "not valid": (400, "ValidationError"),
+    }
+
+
+def test_a_refusal_may_stand_in_the_body_alone(pai, dsw, world):
+    world(dsw_refusal="body")
+    assert refusals(dsw) == {
+        "none": (False, 404, "InternalError"),
+        "wrong state": (False, 400, "InternalError"),
+        "not at rest": (False, 400, "InternalError"),
+        "not valid": (False, 400, "ValidationError"),
+    }
+
+
 def test_an_unknown_bucket_fails_the_start(dsw):
     failed = run_instance(dsw, Datasets=[{"Uri": "oss://no-such-bucket-here/x/", "MountPath": "/mnt/x"}])
     assert (failed.status, failed.reason_code) == ("Failed", "DatasetMountFailed")

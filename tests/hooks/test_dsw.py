@@ -1,0 +1,72 @@
+"""DSW's hooks: what a refusal is, wherever it stands."""
+
+from __future__ import annotations
+
+import uuid
+
+import pytest
+
+from airflow_provider_pai.exceptions import PaiApiError, PaiNotFoundError
+from airflow_provider_pai.hooks.dsw import DswHook, DswRunHook
+from airflow_provider_pai.states import DSW_INSTANCE, Verdict
+
+pytestmark = pytest.mark.usefixtures("connection")
+
+
+@pytest.fixture(params=["status", "body"])
+def refusal(request, world):
+    world(dsw_refusal=request.param)
+
+
+def instance():
+    """Make an instance and return its id once it runs."""
+    body = {"InstanceName": f"n_{uuid.uuid4().hex[:8]}", "EcsSpec": "ecs.g6.large", "ImageId": "cpu"}
+    hook = DswHook()
+    instance_id = hook.submit(body)
+    hook.wait(instance_id, poll_interval=0.02)
+    return instance_id
+
+
+def rest(instance_id):
+    hook = DswHook()
+    hook.stop(instance_id)
+    hook.wait(instance_id, poll_interval=0.02, until=lambda job: DSW_INSTANCE.judge(job.status) is Verdict.FAILED)
+
+
+@pytest.mark.usefixtures("refusal")
+@pytest.mark.parametrize("hook_class", [DswHook, DswRunHook])
+def test_a_wait_for_an_instance_that_is_gone_ends_at_once(hook_class):
+    with pytest.raises(PaiNotFoundError, match="dsw-none does not exist"):
+        hook_class().wait("dsw-none", poll_interval=3600)
+
+
+@pytest.mark.usefixtures("refusal")
+def test_stop_and_delete_of_an_instance_that_is_gone_are_no_errors():
+    DswHook().request_stop("dsw-none")
+    DswHook().delete("dsw-none")
+
+
+@pytest.mark.usefixtures("refusal")
+def test_a_step_that_does_not_fit_the_state_is_refused_once_and_for_all(monkeypatch):
+    running = instance()
+    calls = []
+    real = DswHook._checked
+
+    def checked(self, action, function, **options):
+        def counted():
+            calls.append(action)
+            return function()
+
+        return real(self, action, counted, **options)
+
+    monkeypatch.setattr(DswHook, "_checked", checked)
+    for refused in (DswHook().start, DswHook().delete):
+        with pytest.raises(PaiApiError, match="only a stopped one") as caught:
+            refused(running)
+        assert type(caught.value) is PaiApiError
+        assert caught.value.status == 400
+    assert calls == ["StartInstance", "DeleteInstance", "GetInstance"]
+    rest(running)
+    calls.clear()
+    DswHook().request_stop(running)
+    assert calls == ["StopInstance", "GetInstance"]
