@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import secrets
+from collections import defaultdict
 from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
@@ -12,6 +13,7 @@ from typing import Any
 
 from airflow_provider_pai.emulator.faults import Faults
 from airflow_provider_pai.emulator.nonces import Nonces
+from airflow_provider_pai.emulator.ram import Denial, Policy
 from airflow_provider_pai.emulator.store import Store
 from airflow_provider_pai.emulator.times import now, timestamp
 from airflow_provider_pai.emulator.world import World
@@ -55,6 +57,10 @@ class Credential:
     security_token: str | None = field(default=None, repr=False)
 
 
+def _new_credential() -> Credential:
+    return Credential(f"LTAI5t{secrets.token_hex(9)}", secrets.token_urlsafe(24))
+
+
 class Account:
     """One emulated account: built anew for each emulator, never a global.
 
@@ -74,18 +80,20 @@ class Account:
         self.nonces = Nonces(lifetime=2 * MAX_SKEW)
         self.endpoints: dict[str, str] = {}
         """`api`, `oss` and `eas` as `host:port`, set once the sockets are bound."""
+        self.policies: dict[str, Policy | None] = {}
+        """By access key; None: it may do everything, as the account itself."""
+        self.asked: defaultdict[str, set[str]] = defaultdict(set)
+        """The RAM actions that each access key has asked for, allowed or not."""
         self._credentials: dict[str, Credential] = {}
         self._expired: set[str] = set()
         self._tasks: set[asyncio.Task[None]] = set()
         self.credential = self._root_credential()
 
     def _root_credential(self) -> Credential:
-        saved = self.store.get("account", "root") or {
-            "id": f"LTAI5t{secrets.token_hex(9)}",
-            "secret": secrets.token_urlsafe(24),
-        }
-        self.store.put("account", "root", saved)
-        credential = Credential(saved["id"], saved["secret"])
+        saved = self.store.get("account", "root")
+        credential = Credential(saved["id"], saved["secret"]) if saved else _new_credential()
+        secret = credential.access_key_secret
+        self.store.put("account", "root", {"id": credential.access_key_id, "secret": secret})
         self.add_credential(credential)
         return credential
 
@@ -111,14 +119,40 @@ class Account:
         """
         self.world = self.world.changed(changes)
 
-    def add_credential(self, credential: Credential) -> None:
-        """Let requests signed with this credential in."""
+    def add_credential(self, credential: Credential, policy: Any = None) -> None:
+        """Let requests signed with this credential in.
+
+        :param policy: RAM policy document that says what they may do; None: everything, as the account itself.
+        :raises ValueError: as `Policy`.
+        """
+        read = None if policy is None else Policy(policy)
         self._credentials[credential.access_key_id] = credential
+        self.policies[credential.access_key_id] = read
         self._expired.discard(credential.access_key_id)
+
+    def add_user(self, policy: Any = None) -> Credential:
+        """Make an access key, which is known until the emulator stops.
+
+        :param policy: as of `add_credential`.
+        :raises ValueError: as `Policy`.
+        """
+        credential = _new_credential()
+        self.add_credential(credential, policy)
+        return credential
+
+    def denial(self, access_key_id: str, action: str, resource: str = "*") -> Denial | None:
+        """Return why RAM refuses an action to an access key, None where it is allowed.
+
+        :param resource: its ARN; `*` for what can be allowed for all resources alone.
+        """
+        self.asked[access_key_id].add(action)
+        policy = self.policies.get(access_key_id)
+        return policy.denial(action, resource) if policy else None
 
     def remove_credential(self, access_key_id: str) -> None:
         """Refuse this access key from now on: a temporary one as expired, a permanent one as unknown."""
         credential = self._credentials.pop(access_key_id, None)
+        self.policies.pop(access_key_id, None)
         if credential is not None and credential.security_token:
             self._expired.add(access_key_id)
 

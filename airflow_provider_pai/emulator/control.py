@@ -1,4 +1,4 @@
-"""Control endpoint: the emulator's faults, times, switches and quotas, read and set while it runs; preempted pods.
+"""Control endpoint: the emulator's faults, times, switches, quotas and access keys, read and set; preempted pods.
 
 Unsigned, for this machine only, no part of any API.
 """
@@ -29,6 +29,7 @@ def routes(account: Account, jobs: DlcBackend) -> list[BaseRoute]:
         Route("/_emulator/settings", _guarded(control.settings), methods=["GET", "POST"]),
         Route("/_emulator/world", _guarded(control.world), methods=["GET", "POST", "DELETE"]),
         Route("/_emulator/quotas", _guarded(control.quotas), methods=["GET", "POST", "DELETE"]),
+        Route("/_emulator/users", _guarded(control.users), methods=["GET", "POST"]),
         Route("/_emulator/preempt", _guarded(control.preempt), methods=["POST"]),
         Route("/_emulator/health", control.health, methods=["GET"]),
     ]
@@ -68,6 +69,16 @@ class _Control:
         elif request.method == "POST":
             quotas.set(await _object(request))
         return quotas.describe()
+
+    async def users(self, request: Request) -> Any:
+        account = self.account
+        if request.method == "POST":
+            user = account.add_user((await _object(request)).get("policy", {}))
+            return {"access_key_id": user.access_key_id, "access_key_secret": user.access_key_secret}
+        return {
+            key: {"policy": policy.document if policy else None, "asked": sorted(account.asked[key])}
+            for key, policy in account.policies.items()
+        }
 
     async def preempt(self, request: Request) -> Any:
         body = await _object(request)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 
 class ApiError(Exception):
     """A refusal with the HTTP status, the error code and the message that the cloud would answer."""
@@ -32,3 +34,11 @@ class ConflictError(ApiError):
 
     def __init__(self, message: str, code: str = "Conflict") -> None:
         super().__init__(409, code, message)
+
+
+class NotAllowedError(ApiError):
+    """403: no RAM policy allows the call, or one forbids it; `detail` is the `AccessDeniedDetail`."""
+
+    def __init__(self, message: str, detail: Mapping[str, str]) -> None:
+        super().__init__(403, "Forbidden.RAM", message)
+        self.detail = dict(detail)

@@ -19,7 +19,8 @@ from starlette.routing import Match, Route
 
 from airflow_provider_pai.emulator.account import Account, Credential
 from airflow_provider_pai.emulator.auth import SignedRequest, text, verify_acs3
-from airflow_provider_pai.emulator.errors import ApiError, InvalidParameterError
+from airflow_provider_pai.emulator.errors import ApiError, InvalidParameterError, NotAllowedError
+from airflow_provider_pai.emulator.permissions import ACTIONS
 from airflow_provider_pai.emulator.types import Json, Scope
 
 
@@ -73,12 +74,18 @@ def api_route(account: Account, version: str, action: Action, models: str = "") 
 
     :param version: the API's, sent as `x-acs-version`.
     :param models: the SDK's module of request models.
+    :raises KeyError: the table of RAM actions has no row for it.
     """
+    permission = ACTIONS[version, action.name]
 
     async def endpoint(request: Request) -> Response:
         request_id = _request_id()
         try:
-            call = await _read(account, request, action, version, models)
+            signed = SignedRequest.from_scope(request.scope, await request.body())
+            caller = verify_acs3(account, signed)
+            _check_action(signed.headers, action.name, version)
+            _check_allowed(account, caller, permission)
+            call = await _read(request, signed, caller, action, models)
             answer = action.handler(call)
             if inspect.isawaitable(answer):
                 answer = await answer
@@ -113,10 +120,7 @@ def broken(error: Exception) -> Response:
     return _refusal(ApiError(500, "InternalError", message), _request_id())
 
 
-async def _read(account: Account, request: Request, action: Action, version: str, models: str) -> Call:
-    signed = SignedRequest.from_scope(request.scope, await request.body())
-    caller = verify_acs3(account, signed)
-    _check_action(signed.headers, action.name, version)
+async def _read(request: Request, signed: SignedRequest, caller: Credential, action: Action, models: str) -> Call:
     body = _json_object(text(signed.body) or "{}", "body")
     if action.strict:
         # The first request of a service imports its SDK, which takes a second: not on the event loop.
@@ -129,6 +133,15 @@ def _check_action(headers: Mapping[str, str], action: str, version: str) -> None
         raise ApiError(400, "InvalidVersion", f"Specified parameter Version is not valid: {action} has {version}.")
     if headers.get("x-acs-action") != action:
         raise ApiError(404, "InvalidAction.NotFound", f"Specified api is not found: this path is {action}.")
+
+
+def _check_allowed(account: Account, caller: Credential, permission: str) -> None:
+    denial = account.denial(caller.access_key_id, permission) if permission else None
+    if denial is None:
+        return
+    message = "User not authorized to operate on the specified resource, or this API doesn't support RAM."
+    detail = denial.detail(account.settings.account_id, caller.access_key_id)
+    raise NotAllowedError(message, detail if account.world.ram_refusal == "detailed" else {})
 
 
 def _refuse_unknown_fields(model: str, body: Json) -> None:
@@ -183,8 +196,11 @@ def _request_id() -> str:
 
 
 def _refusal(error: ApiError, request_id: str) -> Response:
+    body: Json = {"RequestId": request_id, "HostId": "emulator", "Code": error.code, "Message": error.message}
+    if isinstance(error, NotAllowedError) and error.detail:
+        body["AccessDeniedDetail"] = error.detail
     return JSONResponse(
-        {"RequestId": request_id, "HostId": "emulator", "Code": error.code, "Message": error.message},
+        body,
         status_code=error.status,
         headers={"x-acs-request-id": request_id},
     )

@@ -76,6 +76,10 @@ class World:
         "status", "body", says="Where CloudMonitor puts a refusal: the HTTP status, or Success=false in a 200."
     )
 
+    ram_refusal: str = _switch(
+        "detailed", "bare", says="Whether a PAI API names the RAM action that is missing, in AccessDeniedDetail."
+    )
+
     def changed(self, changes: Mapping[str, Any]) -> World:
         """Return this world with other positions of some switches.
 

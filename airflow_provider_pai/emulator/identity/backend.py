@@ -19,12 +19,14 @@ class IdentityBackend:
         self.roles = {EAS_ROLE}
 
     def caller(self, credential: Credential) -> Json:
-        """Return the answer of GetCallerIdentity: the account itself, or a session of a role where there is a token."""
+        """Return the answer of GetCallerIdentity: a role has a token, a user a policy, the account neither."""
         account_id = self.account.settings.account_id
         common = {"AccountId": account_id, "PrincipalId": account_id}
         if credential.security_token:
             arn = f"acs:ram::{account_id}:assumed-role/{SESSION}"
             return {**common, "IdentityType": "AssumedRoleUser", "Arn": arn, "RoleId": "300000000000000001"}
+        if self.account.policies.get(user := credential.access_key_id):
+            return {**common, "IdentityType": "RAMUser", "Arn": f"acs:ram::{account_id}:user/{user}", "UserId": user}
         return {**common, "IdentityType": "Account", "Arn": f"acs:ram::{account_id}:root", "UserId": account_id}
 
     def role(self, name: str | None) -> Json:

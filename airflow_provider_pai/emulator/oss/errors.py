@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 from airflow_provider_pai.emulator.errors import ApiError
 
@@ -28,7 +29,7 @@ class OssError(ApiError):
         *,
         ec: str = "",
         headers: Mapping[str, str] | None = None,
-        details: Mapping[str, str] | None = None,
+        details: Mapping[str, Any] | None = None,
     ) -> None:
         super().__init__(status, code, message)
         self.ec = ec or _EC.get(code, "")
@@ -39,6 +40,18 @@ class OssError(ApiError):
 def no_such_bucket() -> OssError:
     """Return the refusal for a bucket that does not exist."""
     return OssError(404, "NoSuchBucket", "The specified bucket does not exist.")
+
+
+def not_allowed(detail: Mapping[str, str]) -> OssError:
+    """Return the refusal of what no RAM policy allows (EC 0003-00000202), or one forbids (0003-00000201)."""
+    explicit = detail["NoPermissionType"] == "ExplicitDeny"
+    return OssError(
+        403,
+        "AccessDenied",
+        "Access denied by bucket policy." if explicit else "You have no right to access this object.",
+        ec="0003-00000201" if explicit else "0003-00000202",
+        details={"AccessDeniedDetail": list(detail.items())},
+    )
 
 
 def another_region(region: str) -> OssError:

@@ -44,6 +44,16 @@ def test_a_temporary_key_is_a_session_of_a_role(pai):
     assert ":assumed-role/" in caller["Arn"]
 
 
+def test_a_key_with_a_policy_is_a_user_and_needs_no_permission_to_hear_it(pai):
+    user = pai.account.add_user({"Version": "1", "Statement": [{"Effect": "Deny", "Action": "*", "Resource": "*"}]})
+    key = {"access_key_id": user.access_key_id, "access_key_secret": user.access_key_secret}
+    caller = call(pai, "GetCallerIdentity", "2015-04-01", sdk_config(pai, **key))
+    assert (caller["IdentityType"], caller["UserId"]) == ("RAMUser", user.access_key_id)
+    with pytest.raises(ClientException) as caught:
+        call(pai, "GetRole", "2015-05-01", sdk_config(pai, **key), RoleName="AliyunServiceRoleForPaiEas")
+    assert caught.value.access_denied_detail["AuthAction"] == "ram:GetRole"
+
+
 def test_a_role_is_there_or_is_not(pai):
     role = call(pai, "GetRole", "2015-05-01", RoleName="AliyunServiceRoleForPaiEas")["Role"]
     assert role["IsServiceLinkedRole"] is True

@@ -19,19 +19,20 @@ from airflow_provider_pai.emulator.oss.backend import OssBackend
 from airflow_provider_pai.emulator.oss.errors import not_implemented
 from airflow_provider_pai.emulator.oss.names import check_bucket
 from airflow_provider_pai.emulator.oss.routes import buckets, objects, properties, uploads
-from airflow_provider_pai.emulator.oss.routes.access import check_anonymous
+from airflow_provider_pai.emulator.oss.routes.access import check_allowed, check_anonymous
 from airflow_provider_pai.emulator.oss.routes.call import OssCall, refusal
 from airflow_provider_pai.emulator.oss.routes.configs import CONFIG_ROUTES
+from airflow_provider_pai.emulator.permissions import OSS_BUCKET, OSS_OBJECT, OSS_SERVICE
 
 _Handler = Callable[[OssCall], Awaitable[Response]]
 _Operations = Mapping[tuple[str, str], _Handler]
 
-_SERVICE: _Operations = {
+SERVICE: _Operations = {
     ("GET", ""): buckets.list_buckets,
     ("GET", "regionList"): buckets.list_buckets,
 }
 
-_BUCKET: _Operations = {
+BUCKET: _Operations = {
     ("PUT", ""): buckets.put_bucket,
     ("GET", ""): buckets.list_objects,
     ("HEAD", ""): buckets.head_bucket,
@@ -46,7 +47,7 @@ _BUCKET: _Operations = {
     **CONFIG_ROUTES,
 }
 
-_OBJECT: _Operations = {
+OBJECT: _Operations = {
     ("PUT", ""): objects.put_object,
     ("GET", ""): objects.get_object,
     ("HEAD", ""): objects.head_object,
@@ -99,8 +100,9 @@ def routes(account: Account, backend: OssBackend) -> list[BaseRoute]:
         bucket, _, key = path.partition("/")
         call = OssCall(backend, request, bucket, key, dict(signed.query), signed.headers)
         try:
-            signer = verify_oss(account, signed)
-            response = await _handler(call, anonymous=signer is None)(call)
+            if signer := verify_oss(account, signed):
+                call = replace(call, signer=signer.access_key_id)
+            response = await _handler(call)(call)
         except ClientDisconnect:
             response = Response(status_code=400)  # nobody reads it
         except ApiError as error:
@@ -125,8 +127,8 @@ def _has_unread_body(request: Request) -> bool:
     return request.method in ("GET", "HEAD") and request.headers.get("content-length", "0") != "0"
 
 
-def _handler(call: OssCall, *, anonymous: bool) -> _Handler:
-    """Return the operation that a request asks for, its names checked.
+def _handler(call: OssCall) -> _Handler:
+    """Return the operation that a request asks for, its names and its signer's permission checked.
 
     :raises OssError: InvalidBucketName, NoSuchBucket, InvalidObjectName, AccessDenied, NotImplemented.
     """
@@ -134,11 +136,16 @@ def _handler(call: OssCall, *, anonymous: bool) -> _Handler:
         call.oss.check_names(call.bucket, call.key)
     elif call.bucket:
         check_bucket(call.bucket)
-    operations = _OBJECT if call.key else _BUCKET if call.bucket else _SERVICE
+    operations, permissions = (
+        (OBJECT, OSS_OBJECT) if call.key else (BUCKET, OSS_BUCKET) if call.bucket else (SERVICE, OSS_SERVICE)
+    )
     selected = [name for name in call.query if name in _SELECTORS]
-    if anonymous:
+    if call.signer is None:
         check_anonymous(call, selected)
-    handler = operations.get((call.request.method, selected[0] if selected else ""))
+    asked = call.request.method, selected[0] if selected else ""
+    handler = operations.get(asked)
     if handler is None or len(selected) > 1:
         raise not_implemented(f"{call.request.method} {'?' + '&'.join(selected) if selected else 'here'}")
+    if call.signer and asked in permissions:
+        check_allowed(call, permissions[asked])
     return handler

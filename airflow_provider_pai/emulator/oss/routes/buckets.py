@@ -16,6 +16,7 @@ from airflow_provider_pai.emulator.oss.configs import encryption_of, encryption_
 from airflow_provider_pai.emulator.oss.errors import invalid_argument
 from airflow_provider_pai.emulator.oss.listing import Cursor, Page
 from airflow_provider_pai.emulator.oss.names import check_key
+from airflow_provider_pai.emulator.oss.routes.access import check_action
 from airflow_provider_pai.emulator.oss.routes.call import OssCall, empty, owner, text_xml, xml
 from airflow_provider_pai.emulator.oss.routes.configs import checked_acl
 from airflow_provider_pai.emulator.oss.routes.headers import iso_date, quoted
@@ -201,6 +202,8 @@ async def delete_objects(call: OssCall) -> Response:
     wanted = [(check_key(child_text(each, "Key")), each.findtext("VersionId")) for each in root.findall("Object")]
     if not 1 <= len(wanted) <= _MAX_DELETED:
         raise malformed()
+    for key, version in wanted:
+        check_action(call, "oss:DeleteObjectVersion" if version else "oss:DeleteObject", call.bucket, key)
     delete = call.oss.versions.delete
     results = [await asyncio.to_thread(delete, call.bucket, key, version) for key, version in wanted]
     if root.findtext("Quiet") == "true":

@@ -31,7 +31,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class OssCall:
-    """One request: its address, decoded query, lower-case headers, and the backend it is for."""
+    """One request: its address, decoded query, lower-case headers, signer, and the backend it is for."""
 
     oss: OssBackend
     request: Request
@@ -39,6 +39,8 @@ class OssCall:
     key: str
     query: Mapping[str, str]
     headers: Mapping[str, str]
+    signer: str | None = None
+    """Access key of whoever signed it; None: nobody did."""
     request_id: str = field(default_factory=lambda: secrets.token_hex(12).upper())
 
     def integer(self, name: str, default: int, least: int, most: int) -> int:

@@ -14,9 +14,10 @@ from urllib.parse import unquote
 from starlette.responses import Response, StreamingResponse
 
 from airflow_provider_pai.emulator.oss.configs import encryption_of
-from airflow_provider_pai.emulator.oss.errors import OssError, invalid_argument
+from airflow_provider_pai.emulator.oss.errors import OssError
 from airflow_provider_pai.emulator.oss.index import Attributes
 from airflow_provider_pai.emulator.oss.restore import check_readable
+from airflow_provider_pai.emulator.oss.routes.access import source_of
 from airflow_provider_pai.emulator.oss.routes.call import OssCall, empty, xml
 from airflow_provider_pai.emulator.oss.routes.callback import call_back, read_callback
 from airflow_provider_pai.emulator.oss.routes.headers import (
@@ -135,18 +136,6 @@ async def open_source(call: OssCall) -> tuple[StoredObject, BinaryIO]:
         file.close()
         raise
     return stored, file
-
-
-def source_of(call: OssCall) -> tuple[str, str, str | None]:
-    """Return bucket, key and version of the object that a copy reads.
-
-    :raises OssError: InvalidArgument.
-    """
-    path, separator, version = call.headers["x-oss-copy-source"].partition("?versionId=")
-    bucket, _, key = unquote(path).removeprefix("/").partition("/")
-    if not bucket or not key or (separator and not version):
-        raise invalid_argument("Copy Source must mention the source bucket and key: /sourcebucket/sourcekey.")
-    return bucket, key, version or None
 
 
 def upload_attributes(call: OssCall, kind: str = "Normal") -> Attributes:
