@@ -18,6 +18,7 @@ class Service(NamedTuple):
     :param sdk: Python package of its SDK; the distribution has hyphens for underscores.
     :param hook: class of its hook; the connection's Test button calls `ping`.
     :param permission: RAM action that `ping` needs; none where it needs none.
+    :param actions: RAM actions of calls that have another than their own name behind `permission`'s code.
     :param modules: `operators`, `sensors`, `triggers`: modules that Airflow lists under the service's name.
     :param links: classes of `links`.
     :param orphans: classes of hooks that find their deployment's jobs by tags (`airflow pai jobs orphans`).
@@ -30,9 +31,14 @@ class Service(NamedTuple):
     sdk: str
     hook: str
     permission: str = ""
+    actions: Mapping[str, str] = MappingProxyType({})
     modules: Mapping[str, tuple[str, ...]] = _NONE
     links: tuple[str, ...] = ()
     orphans: tuple[str, ...] = ()
+
+    def ram_action(self, call: str) -> str:
+        """Return the RAM action that an API call has to be allowed; pages: "RAM authorization" of each service."""
+        return self.actions.get(call, f"{self.permission.partition(':')[0]}:{call}")
 
 
 def path_of(name: str) -> str:
@@ -51,6 +57,17 @@ SERVICES: Mapping[str, Service] = {
             sdk="oss2",
             hook="hooks.oss.OssHook",
             permission="oss:ListBuckets",
+            actions={
+                "AppendObject": "oss:PutObject",
+                "CompleteMultipartUpload": "oss:PutObject",
+                "CopyObject": "oss:PutObject",
+                "DeleteMultipleObjects": "oss:DeleteObject",
+                "HeadObject": "oss:GetObject",
+                "InitiateMultipartUpload": "oss:PutObject",
+                "ListObjectsV2": "oss:ListObjects",
+                "UploadPart": "oss:PutObject",
+                "UploadPartCopy": "oss:PutObject",
+            },
             modules={
                 "operators": ("operators.oss",),
                 "sensors": ("sensors.oss",),
@@ -77,6 +94,10 @@ SERVICES: Mapping[str, Service] = {
             sdk="alibabacloud_pai_dsw20220101",
             hook="hooks.dsw.DswHook",
             permission="paidsw:ListInstances",
+            actions={
+                "DeleteInstance": "paidsw:DeletePostPaidInstance",
+                "UpdateInstance": "paidsw:UpdatePostPaidInstance",
+            },
             modules={"operators": ("operators.dsw",)},
             links=("DswInstanceLink",),
             orphans=("hooks.dsw.DswRunHook",),
@@ -105,6 +126,7 @@ SERVICES: Mapping[str, Service] = {
             sdk="alibabacloud_aiworkspace20210204",
             hook="hooks.aiworkspace.AIWorkspaceHook",
             permission="paicodesource:ListCodeSources",
+            actions={"GetWorkspace": "paiworkspace:GetWorkspace"},
         ),
         Service(
             name="cms",
@@ -113,7 +135,8 @@ SERVICES: Mapping[str, Service] = {
             vpc_host="metrics-vpc.{region}.aliyuncs.com",
             sdk="alibabacloud_cms20190101",
             hook="hooks.cloudmonitor.CloudMonitorHook",
-            permission="cms:QueryMetricList",  # the action still bears an older name of DescribeMetricList
+            permission="cms:QueryMetricList",
+            actions={"DescribeMetricList": "cms:QueryMetricList", "DescribeMetricMetaList": "cms:QueryMetricMeta"},
         ),
         Service(
             name="sts",

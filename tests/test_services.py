@@ -10,6 +10,7 @@ import pytest
 from airflow.providers.common.compat.module_loading import import_string
 
 from airflow_provider_pai import links
+from airflow_provider_pai.emulator.permissions import ACTIONS, OSS_BUCKET, OSS_OBJECT, OSS_SERVICE
 from airflow_provider_pai.hooks.base import PaiHook
 from airflow_provider_pai.services import SERVICES, path_of
 
@@ -42,6 +43,32 @@ def test_hosts_are_the_regions(service):
     assert ("{region}" in service.host) is not everywhere_alike
     assert ("{region}" in service.vpc_host) is not everywhere_alike
     assert service.host != service.vpc_host
+
+
+VERSIONS = {
+    "2020-12-03": "dlc",
+    "2022-01-01": "dsw",
+    "2021-07-01": "eas",
+    "2021-02-04": "aiworkspace",
+    "2019-01-01": "cms",
+    "2015-04-01": "sts",
+    "2015-05-01": "ram",
+}
+# Calls of the emulator that the provider never makes.
+UNUSED = {"DescribeMetricLast", "ListWorkspaces", "GetCallerIdentity"}
+
+
+@pytest.mark.parametrize(("version", "call"), [key for key in ACTIONS if key[1] not in UNUSED])
+def test_the_ram_action_of_a_call_is_that_which_the_emulator_asks_for(version, call):
+    assert SERVICES[VERSIONS[version]].ram_action(call) == ACTIONS[version, call]
+
+
+def test_each_call_on_oss_has_a_ram_action_that_the_emulator_knows():
+    known = {*OSS_SERVICE.values(), *OSS_BUCKET.values(), *OSS_OBJECT.values()}
+    source = "".join(path.read_text() for path in (ROOT / "airflow_provider_pai/hooks/oss").glob("*.py"))
+    calls = set(re.findall(r"(?:call|call_for|verified)\(\s*f?\"([A-Z]\w+)", source))
+    assert "PutObject" in calls
+    assert {SERVICES["oss"].ram_action(call) for call in calls} <= known
 
 
 @each_service

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import base64
+import re
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -13,6 +15,7 @@ from airflow_provider_pai.exceptions import (
     PaiPermissionError,
     PaiTransientError,
 )
+from airflow_provider_pai.services import SERVICES
 
 _PERMISSION_CODES = (
     "Forbidden",
@@ -53,9 +56,9 @@ def translated(service: str, action: str) -> Iterator[None]:
 def _from_tea(service: str, action: str, error: Any) -> PaiApiError:
     code = None if error.code in (None, "None", "") else str(error.code)
     status = getattr(error, "status_code", None) or getattr(error, "statusCode", None)
-    made = kind_of(code, status)(
-        service, action, str(error.message or error), code, status, getattr(error, "request_id", None)
-    )
+    detail = getattr(error, "access_denied_detail", None) or {}
+    message = _with_permission(str(error.message or error), service, action, code, detail)
+    made = kind_of(code, status)(service, action, message, code, status, getattr(error, "request_id", None))
     if isinstance(made, PaiTransientError) and getattr(error, "retry_after", None):
         made.retry_after = error.retry_after / 1000
     return made
@@ -68,7 +71,28 @@ def _from_oss(service: str, action: str, error: Any) -> PaiApiError:
     message = error.message or str(error.details or error.body or error)
     if endpoint := (error.details or {}).get("Endpoint"):
         message = f"{message} The bucket's endpoint is {endpoint}."
+    else:
+        message = _with_permission(message, service, action, code, _detail_of_oss(error))
     return kind_of(code, status)(service, action, message, code, status, error.request_id or None)
+
+
+def _with_permission(message: str, service: str, call: str, code: str | None, detail: Mapping[str, Any]) -> str:
+    """Say first which RAM action is missing: the service tells it, or else our own table does."""
+    if action := detail.get("AuthAction"):
+        if detail.get("NoPermissionType") == "ExplicitDeny":
+            return f"a Deny statement of RAM forbids {action} to this access key. {message}"
+        return f"no RAM policy allows {action} to this access key: add it, see docs/permissions.md. {message}"
+    if code in ("AccessDenied", "Forbidden") or (code or "").startswith(("Forbidden.RAM", "NoPermission")):
+        action = SERVICES[service].ram_action(call.partition(" ")[0])
+        return f"this access key may lack RAM action {action}, see docs/permissions.md. {message}"
+    return message
+
+
+def _detail_of_oss(error: Any) -> dict[str, str]:
+    """Return `AccessDeniedDetail`, which oss2 leaves in the document; an answer to HEAD has that in `x-oss-err`."""
+    body = error.body or base64.b64decode(error.headers.get("x-oss-err", ""))
+    text = body if isinstance(body, str) else body.decode(errors="replace")
+    return dict(re.findall(r"<(AuthAction|NoPermissionType)>([^<]*)<", text))
 
 
 def kind_of(code: str | None, status: int | None) -> type[PaiApiError]:

@@ -1,9 +1,12 @@
 from __future__ import annotations
 
+import json
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from airflow_provider_pai.emulator.world import World
 from airflow_provider_pai.exceptions import (
     PaiApiError,
     PaiConflictError,
@@ -11,7 +14,10 @@ from airflow_provider_pai.exceptions import (
     PaiPermissionError,
     PaiTransientError,
 )
+from airflow_provider_pai.hooks.aiworkspace import AIWorkspaceHook
 from airflow_provider_pai.hooks.dlc import DlcHook
+from airflow_provider_pai.hooks.dsw import DswHook
+from airflow_provider_pai.hooks.eas import EasHook
 from airflow_provider_pai.hooks.errors import kind_of
 from airflow_provider_pai.hooks.oss import OssHook
 from tests.conftest import airflow_connection
@@ -82,8 +88,6 @@ def test_oss_errors_too(bucket):
 
 
 def test_a_wrong_secret_is_a_missing_permission(pai, monkeypatch):
-    import json
-
     wrong = {**airflow_connection(pai), "password": "wrong"}
     monkeypatch.setenv("AIRFLOW_CONN_PAI_DEFAULT", json.dumps(wrong))
     for look in (lambda: next(DlcHook().list_jobs()), lambda: OssHook().bucket_names()):
@@ -92,8 +96,6 @@ def test_a_wrong_secret_is_a_missing_permission(pai, monkeypatch):
 
 
 def test_nobody_there_is_transient(monkeypatch, pai):
-    import json
-
     nowhere = airflow_connection(pai, endpoint_url="http://127.0.0.1:9", oss_endpoint="http://127.0.0.1:9")
     monkeypatch.setenv("AIRFLOW_CONN_PAI_DEFAULT", json.dumps(nowhere))
     monkeypatch.setattr(DlcHook, "retry_seconds", 0)
@@ -118,3 +120,57 @@ def test_reads_are_repeated_and_creations_are_not(pai):
     with pytest.raises(PaiTransientError):
         DlcHook().submit({"DisplayName": "x"})
     assert fault.times == 1
+
+
+@pytest.fixture
+def user(pai, monkeypatch):
+    """Ask with an access key that has a policy."""
+
+    def ask_as(*statements):
+        key = pai.account.add_user({"Version": "1", "Statement": [*statements]})
+        asking = {**airflow_connection(pai), "login": key.access_key_id, "password": key.access_key_secret}
+        monkeypatch.setenv("AIRFLOW_CONN_PAI_DEFAULT", json.dumps(asking))
+
+    yield ask_as
+    pai.account.world = World()
+
+
+CALLS = {
+    "paidlc:ListJobs": lambda: next(DlcHook().list_jobs()),
+    "paidsw:StopInstance": lambda: DswHook().stop("dsw-none"),
+    "eas:DescribeService": lambda: EasHook().describe("none"),
+    "paicodesource:ListCodeSources": lambda: AIWorkspaceHook().ping(),
+    "oss:ListBuckets": lambda: OssHook().bucket_names(),
+}
+
+
+@pytest.mark.parametrize("action", CALLS)
+def test_a_refusal_names_the_action_first_and_what_to_do(user, action):
+    user({"Effect": "Allow", "Action": "other:*", "Resource": "*"})
+    with pytest.raises(PaiPermissionError, match=f": no RAM policy allows {action} to this access key: add it, see"):
+        CALLS[action]()
+
+
+def test_a_deny_statement_is_named_as_what_it_is(user):
+    user(
+        {"Effect": "Allow", "Action": "*", "Resource": "*"},
+        {"Effect": "Deny", "Action": "paidlc:List*", "Resource": "*"},
+    )
+    with pytest.raises(PaiPermissionError, match=r"a Deny statement of RAM forbids paidlc:ListJobs to this access key"):
+        CALLS["paidlc:ListJobs"]()
+
+
+@pytest.mark.parametrize("action", CALLS.keys() - {"oss:ListBuckets"})
+def test_where_the_service_does_not_name_the_action_our_own_table_does(pai, user, action):
+    pai.account.change_world({"ram_refusal": "bare"})
+    user({"Effect": "Allow", "Action": "other:*", "Resource": "*"})
+    with pytest.raises(PaiPermissionError, match=f"this access key may lack RAM action {action}, see docs/permi"):
+        CALLS[action]()
+
+
+def test_a_head_names_its_action_too(user, bucket):
+    uri = f"oss://{bucket.bucket_name}/k"
+    OssHook().put(uri, "x")
+    user({"Effect": "Allow", "Action": "oss:PutObject", "Resource": "*"})
+    with pytest.raises(PaiPermissionError, match="no RAM policy allows oss:GetObject to this access key"):
+        OssHook().head(uri)
