@@ -63,6 +63,8 @@ class Key:
     MARK = "airflow_mark"
     SHADOW_OF = "airflow_shadow_of"
     """The service whose requests a shadow gets."""
+    SMOKE = "airflow_smoke"
+    """Hash of the deployment whose smoke round made it."""
 
 
 def legal(text: str) -> str:

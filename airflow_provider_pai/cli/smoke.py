@@ -1,0 +1,95 @@
+"""Smoke round of `airflow pai check`: asks the person who pays, plays the round, writes what it has learned."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import signal
+import sys
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from airflow_provider_pai import __version__
+from airflow_provider_pai.exceptions import PaiConfigError
+from airflow_provider_pai.hooks.pai import PaiConnectionHook
+from airflow_provider_pai.inputs import parse_uri, required
+from airflow_provider_pai.smoke.probes import PROBES
+from airflow_provider_pai.smoke.round import Choice, Round, clear, run
+
+
+def smoke(arguments: argparse.Namespace) -> int:
+    """Play a smoke round.
+
+    :returns: 0; 1 if something broke off or is left; 2 if it was not wanted.
+    """
+    hook = PaiConnectionHook(arguments.conn_id)
+    one = Round(hook, _choice(arguments), say)
+    say(_plan(one))
+    if not _agreed(yes=arguments.yes):
+        say("Nothing was made.")
+        return 2
+    with _interruptible():
+        clear(one, PROBES)
+        try:
+            run(one, PROBES)
+        finally:
+            one.facts.write(Path(arguments.facts), _about(hook))
+    for line in one.facts.lines():
+        print(line)  # noqa: T201 - that is what a command does
+    say(f"{len(one.facts.facts)} facts are in {arguments.facts}; the emulator takes them: --facts {arguments.facts}")
+    for text in (*one.failed, *(f"left: {what}; the next round clears it, or you in the console" for what in one.left)):
+        say(text)
+    return 1 if one.failed or one.left else 0
+
+
+def say(text: str) -> None:
+    """Print a line of progress, beside what the command prints."""
+    print(text, file=sys.stderr, flush=True)  # noqa: T201
+
+
+def _choice(arguments: argparse.Namespace) -> Choice:
+    home = parse_uri("--bucket", required("--bucket", arguments.bucket, "oss://bucket or a prefix in it"))
+    image = required("--image", arguments.image, "the address of an image with Python 3 and a shell")
+    given: dict[str, Any] = {"instance_type": arguments.instance_type, "service_type": arguments.service_type}
+    return Choice(home=home, image=image, **{name: value for name, value in given.items() if value})
+
+
+def _plan(one: Round) -> str:
+    where = one.hook.connection
+    lines = [f"The round makes, in {where.region}, workspace {where.workspace_id}, with the image {one.choice.image}:"]
+    lines += [f"  {probe.title}: {probe.needs.format(choice=one.choice)}" for probe in PROBES]
+    return "\n".join(
+        [*lines, "All of it costs money, and all of it is taken away at the end: a quarter of an hour or so."]
+    )
+
+
+def _agreed(*, yes: bool) -> bool:
+    """Ask a person; a script has to say so itself.
+
+    :raises PaiConfigError: there is nobody to ask.
+    """
+    if yes:
+        return True
+    if not sys.stdin.isatty():
+        raise PaiConfigError("--yes", None, "given where nobody can be asked: the round costs money")
+    return input("Go on? [y/N] ").strip().lower() in ("y", "yes")
+
+
+@contextlib.contextmanager
+def _interruptible() -> Iterator[None]:
+    """Let SIGTERM end the block as Ctrl-C does, so that what was made is taken away."""
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _about(hook: PaiConnectionHook) -> dict[str, str]:
+    return {
+        "seen_at": datetime.now(UTC).isoformat(timespec="seconds"),
+        "region": hook.connection.region,
+        "provider": __version__,
+    }

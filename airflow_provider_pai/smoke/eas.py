@@ -1,0 +1,253 @@
+"""Probe of EAS: a service in a fresh group, a second one at ten percent, and what weights, versions and labels do."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager
+from functools import partial
+from typing import Any
+
+from airflow_provider_pai.exceptions import PaiApiError, PaiError, PaiNotFoundError
+from airflow_provider_pai.hooks.eas import EasHook
+from airflow_provider_pai.hooks.eas.calls import labels_of
+from airflow_provider_pai.hooks.eas.inference import Asker, GoldenRequest
+from airflow_provider_pai.remote import Json
+from airflow_provider_pai.smoke.round import Leftover, Round
+from airflow_provider_pai.states import EAS_SERVICE
+
+PREFIX = "airflow_smoke_"
+GROUP_KEYS = ("metadata.group", "metadata.service_group")
+DUPLICATE_CODES = (
+    "409 ResourceAlreadyExist",
+    "400 InvalidParameter.ServiceName",
+    "403 Forbidden.PrivilegeCheckFailed",
+)
+_REQUESTS = 300
+_SURGE = "max_surge"
+
+# Answers with its own name, so that a share can be counted.
+_SCRIPT = """python3 -c 'import os
+from http.server import BaseHTTPRequestHandler, HTTPServer
+class Handler(BaseHTTPRequestHandler):
+    def do_GET(self):
+        body = os.environ["WHO"].encode()
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+HTTPServer(("0.0.0.0", 8000), Handler).serve_forever()'"""
+
+
+def probe(one: Round) -> None:
+    """Deploy two services into a fresh group and read the facts that they show."""
+    hook = one.sibling(EasHook)
+    first, second, group = (f"{PREFIX}{one.key}_{part}" for part in ("a", "b", "g"))
+    with _kept(one, hook, first):
+        key = _group_key(one, hook, first, group)
+        _duplicate(one, hook, first)
+        _labels(one, hook, first)
+        _answers(one, hook, first)
+        if key is not None:
+            with _kept(one, hook, second):
+                _create(hook, _config(one, second, key, group), one.labels)
+                _member_traffic(one, hook, second)
+                _answers(one, hook, second)
+                _weights(one, hook, first, second, group)
+        _versions(one, hook, first, key, group)
+    _image_only(one, hook, f"{PREFIX}{one.key}_c")
+
+
+def _create(hook: EasHook, config: Json, labels: Mapping[str, str]) -> None:
+    """Create a service as it is, without the checks that a deployment makes; API: CreateService."""
+    from alibabacloud_eas20210701.models import CreateServiceRequest
+
+    request = CreateServiceRequest(
+        body=json.dumps(config), labels=dict(labels), workspace_id=hook.connection.workspace_id
+    )
+    hook.call("CreateService", lambda: hook.client.create_service(request), repeatable=False)
+
+
+def _config(one: Round, name: str, key: str | None, group: str, **container: Any) -> Json:
+    metadata: Json = {"name": name, "instance": 1, "rolling_strategy": {_SURGE: 1}}
+    if key is not None:
+        metadata[key.removeprefix("metadata.")] = group
+    return {
+        "metadata": metadata,
+        "cloud": {"computing": {"instances": [{"type": one.choice.service_type}]}},
+        "containers": [
+            container
+            or {
+                "image": one.choice.image,
+                "port": 8000,
+                "script": _SCRIPT,
+                "env": [{"name": "WHO", "value": name}],
+            }
+        ],
+    }
+
+
+def _kept(one: Round, hook: EasHook, name: str) -> AbstractContextManager[None]:
+    return one.made(f"EAS service {name}", partial(take_away, one, hook, name))
+
+
+def take_away(one: Round, hook: EasHook, name: str) -> None:
+    """Delete a service and see it gone."""
+    hook.delete(name)
+    one.wait(f"the end of EAS service {name}", lambda: _is_gone(hook, name))
+
+
+def _is_gone(hook: EasHook, name: str) -> bool | None:
+    try:
+        hook.describe(name)
+    except PaiNotFoundError:
+        return True
+    return None
+
+
+def _group_key(one: Round, hook: EasHook, name: str, group: str) -> str | None:
+    """Create the first service; return the key that put it into the group, None where no known one did."""
+    for key in GROUP_KEYS:
+        refused = ""
+        try:
+            _create(hook, {**_config(one, name, key, group), "options": {"enable_ram_role": True}}, one.labels)
+        except PaiApiError as error:
+            refused = str(error)
+        if refused:
+            one.facts.seen["eas_ram_role"] = f"refused with options.enable_ram_role: {refused}"
+            _create(hook, _config(one, name, key, group), one.labels)
+        described = hook.describe(name)
+        if not refused:
+            role = described.get("Role")
+            one.facts.learn("eas_ram_role", "taken" if role else "ignored", f"Role is {role or 'not told'}")
+        if described.get("ServiceGroup") == group:
+            one.facts.learn("eas_group_key", key, f"{key} put the service into the group")
+            return key
+        if key != GROUP_KEYS[-1]:
+            take_away(one, hook, name)
+    one.facts.learn("eas_group_key", "ignored", f"neither {' nor '.join(GROUP_KEYS)} put the service into the group")
+    return None
+
+
+def _duplicate(one: Round, hook: EasHook, name: str) -> None:
+    """Create a service whose name is taken."""
+    code = one.answer(lambda: _create(hook, _config(one, name, None, ""), one.labels))
+    one.facts.learn("eas_duplicate_code", code if code in DUPLICATE_CODES else None, code or "taken twice")
+
+
+def _labels(one: Round, hook: EasHook, name: str) -> None:
+    """Set a label that the tag rule forbids; API: UpdateServiceLabel."""
+    key, value = "airflow_smoke_url", "http://airflow.example"
+    refused = one.answer(lambda: hook.label(name, {key: value}))
+    kept = None if refused else labels_of(hook.describe(name)).get(key)
+    position = "refused" if refused else ("free" if kept == value else "cut")
+    one.facts.learn("label_values", position, f"a label with http://: {refused or f'kept as {kept!r}'}")
+
+
+def _answers(one: Round, hook: EasHook, name: str) -> None:
+    """Wait until a service runs, and until its gateway answers."""
+    one.wait(f"EAS service {name}", lambda: _runs(hook, name))
+    endpoint = hook.endpoint(name)
+    began = hook.clock.monotonic()
+    asker = Asker(endpoint=endpoint, attempts=1, timeout=10, tolerance=0, path="/", clock=hook.clock)
+    with asker.session:
+        one.wait("the gateway", lambda: asker.ask(GoldenRequest(method="GET")).status == 200 or None)
+    one.facts.learn("eas_warm_up", None, f"the gateway answered {hook.clock.monotonic() - began:.1f} s after Running")
+
+
+def _runs(hook: EasHook, name: str) -> bool | None:
+    job = hook.get(name)
+    if job.status in EAS_SERVICE.broken:
+        raise PaiError(f"EAS service {name} is {job.status}: {job.reason}\n{hook.last_words(job)}")
+    return job.status in EAS_SERVICE.succeeded or None
+
+
+def _member_traffic(one: Round, hook: EasHook, name: str) -> None:
+    """Read the traffic state of a member that nobody has released."""
+    state = hook.describe(name).get("TrafficState")
+    known = state if state in ("standalone", "grouping") else None
+    one.facts.learn("eas_member_traffic", known, f"a new member is {state}")
+
+
+def _weights(one: Round, hook: EasHook, first: str, second: str, group: str) -> None:
+    """Give the second a tenth, then weight 0, then take it out; API: ReleaseService, UpdateGroup."""
+    hook.set_traffic_mode(group, "customized")
+    hook.release(first, weight=90, grouping=True)
+    hook.release(second, weight=10, grouping=True)
+    shares = {10: _share(one, hook, group, second)}
+    one.facts.learn("eas_share", None, f"weight 10 of 100 got {shares[10]} of {_REQUESTS} requests")
+    hook.release(second, weight=0, grouping=True)
+    one.hook.clock.sleep(one.choice.pause)
+    none = _share(one, hook, group, second)
+    one.facts.learn("eas_weight_zero", "little" if none else "nothing", f"weight 0 got {none} of {_REQUESTS} requests")
+    hook.release(second, weight=10, grouping=True)
+    _release_alone(hook, second)
+    weight = hook.describe(second).get("Weight")
+    one.facts.learn("eas_weight_standalone", "kept" if weight == 10 else "lost", f"standalone, its weight is {weight}")
+
+
+def _release_alone(hook: EasHook, name: str) -> None:
+    """Take a member out without a word on its weight."""
+    from alibabacloud_eas20210701.models import ReleaseServiceRequest
+
+    request = ReleaseServiceRequest(traffic_state="standalone")
+    hook.call("ReleaseService", lambda: hook.client.release_service(hook.connection.region, name, request))
+
+
+def _share(one: Round, hook: EasHook, group: str, name: str) -> int:
+    """Count the answers of one member among those of its group."""
+    endpoint = hook.group_endpoint(group)
+    asker = Asker(endpoint=endpoint, attempts=10, timeout=10, tolerance=0, path="/", clock=hook.clock)
+    with asker.session:
+        answers = [asker.ask(GoldenRequest(method="GET")).body for _ in range(_REQUESTS)]
+    return sum(name in str(answer) for answer in answers)
+
+
+def _versions(one: Round, hook: EasHook, name: str, key: str | None, group: str) -> None:
+    """Scale, and lay a JSON without a nested key over the service's; API: UpdateService, ListServiceVersions."""
+    before = hook.describe(name).get("LatestVersion") or 0
+    _update(one, hook, name, {"metadata": {**_config(one, name, key, group)["metadata"], "instance": 2}})
+    scaled = hook.describe(name).get("LatestVersion") or 0
+    position = "new_version" if scaled > before else "in_place"
+    one.facts.learn("eas_scaling", position, f"latest version {before}, after scaling {scaled}")
+    config = _config(one, name, key, group)
+    del config["metadata"]["rolling_strategy"]
+    config["containers"][0]["env"].append({"name": "ROUND", "value": one.key})
+    _update(one, hook, name, config)
+    metadata = json.loads(hook.describe(name).get("ServiceConfig") or "{}").get("metadata") or {}
+    depth = "deep" if "rolling_strategy" in metadata else "top"
+    one.facts.learn("eas_merge", depth, f"metadata after a merge without rolling_strategy: {', '.join(metadata)}")
+    times = [str(version.get("BuildTime") or "") for version in _listed(hook, name)]
+    order = None if len(set(times)) < 2 else ("newest_first" if times[0] > times[-1] else "oldest_first")
+    one.facts.learn("eas_versions", order, f"built at {', '.join(times)}")
+
+
+def _update(one: Round, hook: EasHook, name: str, config: Json) -> None:
+    hook.update(name, config)
+    one.wait(f"EAS service {name}", lambda: _runs(hook, name))
+
+
+def _listed(hook: EasHook, name: str) -> list[Json]:
+    """Return versions in the order of the answer."""
+    from alibabacloud_eas20210701.models import ListServiceVersionsRequest
+
+    request = ListServiceVersionsRequest(page_number=1, page_size=50)
+    call: Callable[[], Any] = lambda: hook.client.list_service_versions(hook.connection.region, name, request)  # noqa: E731
+    return [version.to_map() for version in hook.call("ListServiceVersions", call).body.versions or []]
+
+
+def _image_only(one: Round, hook: EasHook, name: str) -> None:
+    """Create a service of which only the image is known."""
+    config = _config(one, name, None, "", image=one.choice.image, port=8000)
+    with _kept(one, hook, name):
+        refused = one.answer(lambda: _create(hook, config, one.labels))
+    one.facts.learn("eas_image_only", "refused" if refused else "accepted", refused or "taken")
+
+
+def leftovers(one: Round) -> Iterator[Leftover]:
+    """Yield what an earlier round has left: by name and label, so that nothing of others is touched."""
+    hook = one.sibling(EasHook)
+    for service in hook.list_services(service_name=PREFIX):
+        name = str(service["ServiceName"])
+        if name.startswith(PREFIX) and one.labels.items() <= labels_of(service).items():
+            yield f"EAS service {name}", partial(take_away, one, hook, name)
