@@ -13,6 +13,7 @@ from airflow_provider_pai.hooks.eas import EasHook
 from airflow_provider_pai.hooks.eas.calls import labels_of
 from airflow_provider_pai.hooks.eas.inference import Asker, GoldenRequest
 from airflow_provider_pai.remote import Json
+from airflow_provider_pai.smoke import cloudmonitor
 from airflow_provider_pai.smoke.round import Leftover, Round
 from airflow_provider_pai.states import EAS_SERVICE
 
@@ -54,6 +55,7 @@ def probe(one: Round) -> None:
                 _member_traffic(one, hook, second)
                 _answers(one, hook, second)
                 _weights(one, hook, first, second, group)
+        cloudmonitor.probe(one, first)
         _versions(one, hook, first, key, group)
     _image_only(one, hook, f"{PREFIX}{one.key}_c")
 
