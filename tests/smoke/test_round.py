@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import json
-from dataclasses import fields
 from datetime import timedelta
 
 import pytest
 
 from airflow_provider_pai.emulator import Emulator
-from airflow_provider_pai.emulator.world import World
 from airflow_provider_pai.exceptions import PaiError
 from airflow_provider_pai.hooks.dlc import DlcHook
 from airflow_provider_pai.hooks.dsw import DswHook
@@ -20,8 +18,6 @@ from airflow_provider_pai.smoke.probes import PROBES
 from airflow_provider_pai.smoke.round import Choice, Probe, Round, clear, run
 from airflow_provider_pai.uri import OssUri
 from tests.conftest import airflow_connection
-
-TOGETHER = {each.name: each.metadata["allowed"][-1] for each in fields(World)}
 
 
 @pytest.fixture
@@ -51,19 +47,6 @@ def what_is_left():
         *(service["ServiceName"] for service in EasHook().list_services()),
         *(str(found.uri) for found in OssHook().list_objects("oss://smoke/")),
     ]
-
-
-@pytest.mark.parametrize("account", [{}, TOGETHER], ids=["likeliest", "together"], indirect=True)
-def test_a_world_is_told_as_it_is(account):
-    one, _ = make_round()
-    run(one, PROBES)
-    assert (one.failed, one.left) == ([], [])
-    expected = account.account.world.to_dict()
-    if expected["eas_group_key"] == "ignored":  # then nobody can see what members do
-        for name in ("eas_member_traffic", "eas_weight_zero", "eas_weight_standalone"):
-            del expected[name]
-    assert one.facts.facts == expected
-    assert what_is_left() == []
 
 
 def broken(one):
