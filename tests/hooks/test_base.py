@@ -8,7 +8,7 @@ from time import monotonic
 import pytest
 from Tea import exceptions as sdk_exceptions
 
-from airflow_provider_pai.exceptions import PaiTimeoutError, PaiTransientError
+from airflow_provider_pai.exceptions import PaiConfigError, PaiTimeoutError, PaiTransientError
 from airflow_provider_pai.hooks.aiworkspace import AIWorkspaceHook
 from airflow_provider_pai.hooks.base import JobHook, PaiHook
 from airflow_provider_pai.hooks.dlc import DlcHook
@@ -86,6 +86,15 @@ def test_a_code_source_is_made_once_and_found_again():
     first = hook.code_source("https://example.com/a.git", None, "/mnt/pai/code")
     assert hook.code_source("https://example.com/a.git", None, "/mnt/pai/code") == first
     assert hook.code_source("https://example.com/a.git", "dev", "/mnt/pai/code") != first
+
+
+def test_a_code_source_needs_a_workspace_and_nothing_is_asked_without(pai, monkeypatch):
+    monkeypatch.setenv("AIRFLOW_CONN_PAI_DEFAULT", json.dumps(airflow_connection(pai, workspace_id="")))
+    asked = pai.account.faults.add(match="api .*CodeSource", status=500, times=1)
+    for ask in (AIWorkspaceHook().ping, lambda: AIWorkspaceHook().code_source("https://e.com/a.git", None, "/mnt/c")):
+        with pytest.raises(PaiConfigError, match=r"workspace_id: None .* give the connection its id"):
+            ask()
+    assert asked.times == 1
 
 
 def test_the_test_button_names_what_answered():

@@ -4,9 +4,11 @@ import json
 
 import pytest
 
+from airflow_provider_pai.emulator import Emulator
 from airflow_provider_pai.exceptions import PaiApiError, PaiConfigError, PaiJobFailedError
 from airflow_provider_pai.hooks.dsw import DswHook, DswRunHook
 from airflow_provider_pai.hooks.oss import OssHook
+from airflow_provider_pai.operators import jobs
 from airflow_provider_pai.operators.dsw import (
     DswDeleteInstanceOperator,
     DswRunCommandOperator,
@@ -15,6 +17,7 @@ from airflow_provider_pai.operators.dsw import (
     DswStopInstanceOperator,
 )
 from airflow_provider_pai.states import DSW_INSTANCE, Verdict
+from tests.conftest import airflow_connection, oss_bucket
 from tests.task import Task
 
 pytestmark = pytest.mark.usefixtures("connection")
@@ -136,6 +139,17 @@ def test_on_kill_stops_the_instance(bucket):
     one.hook.wait(job_id, poll_interval=0.02, until=lambda job: job.status == "Running")
     one.on_kill()
     assert rest(job_id) == "Stopped"
+
+
+def test_a_lost_answer_makes_one_instance_though_lists_are_behind(monkeypatch):
+    monkeypatch.setattr(jobs, "SETTLE_SECONDS", 2.0)
+    with Emulator(dwell=0.01, list_lag=1.0) as pai:
+        monkeypatch.setenv("AIRFLOW_CONN_PAI_DEFAULT", json.dumps(airflow_connection(pai)))
+        OssHook().create_bucket("behind")
+        pai.account.faults.add(match="api CreateInstance", drop="answer", times=1)
+        run = task(oss_bucket(pai, "behind"), "behind", command="true")
+        instance_id = run.run()["instance_id"]
+        assert list(pai.call(lambda: pai.services.dsw._instances)) == [instance_id]
 
 
 def test_a_notebook_is_executed_and_kept(bucket):

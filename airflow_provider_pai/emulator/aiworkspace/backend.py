@@ -74,14 +74,15 @@ class AIWorkspaceBackend:
 
     def list_code_sources(self, query: dict[str, str], number: int, size: int) -> Json:
         """List code sources by part of their name, sorted, one page."""
+        if not query.get("WorkspaceId"):
+            raise InvalidParameterError("WorkspaceId is required.")
         sort_by = query.get("SortBy") or "GmtCreateTime"
         if sort_by not in SORT_FIELDS:
             raise InvalidParameterError(f"SortBy must be one of {', '.join(SORT_FIELDS)}, not {sort_by!r}.")
         sources = [
             source
             for source in self.account.store.all(KIND)
-            if fuzzy(query.get("DisplayName"), source["DisplayName"])
-            and query.get("WorkspaceId") in (None, "", source["WorkspaceId"])
+            if fuzzy(query.get("DisplayName"), source["DisplayName"]) and query["WorkspaceId"] == source["WorkspaceId"]
         ]
         sources.sort(key=lambda source: str(source[sort_by]), reverse=(query.get("Order") or "ASC").upper() == "DESC")
         return {"CodeSources": page(sources, number, size), "TotalCount": len(sources)}

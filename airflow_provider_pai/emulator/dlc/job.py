@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import secrets
-from collections import deque
 from datetime import datetime
 from typing import Any
 
 from airflow_provider_pai.emulator.account import Account
 from airflow_provider_pai.emulator.dlc.pods import plan
 from airflow_provider_pai.emulator.ecs import is_lingjun, requested
+from airflow_provider_pai.emulator.past import Past
 from airflow_provider_pai.emulator.times import timestamp
 from airflow_provider_pai.emulator.types import Json
 
@@ -56,7 +55,7 @@ class Job:
     def __init__(self, account: Account, document: Json) -> None:
         self._account = account
         self.document = document
-        self._past: deque[tuple[float, str]] = deque()
+        self._past = Past()
 
     @classmethod
     def create(cls, account: Account, request: Json) -> Job:
@@ -120,19 +119,14 @@ class Job:
         moment = self._account.now()
         self.document["Times"]["GmtModifiedTime"] = timestamp(moment)
         text = self._account.store.put(KIND, self.id, self.document)
-        self._past.append((moment.timestamp(), text))
-        horizon = moment.timestamp() - self._account.settings.list_lag
-        while len(self._past) > 1 and self._past[1][0] <= horizon:
-            self._past.popleft()
+        self._past.add(moment.timestamp(), text, self._account.settings.list_lag)
 
     def as_of(self, moment: float) -> Job | None:
         """Return the job as lists show it that are up to date with a moment; None if it did not exist then."""
         if self.document["CreatedAt"] > moment:
             return None
-        if not self._past or self._past[-1][0] <= moment:
-            return self
-        older = [text for since, text in self._past if since <= moment] or [self._past[0][1]]
-        return Job(self._account, json.loads(older[-1]))
+        then = self._past.as_of(moment)
+        return Job(self._account, then) if then else self
 
     def move(self, status: str, code: str = "", message: str = "") -> None:
         """Go into a status and record when and why."""

@@ -92,7 +92,9 @@ class DswBackend:
         if len(labels) > MAX_LABELS:
             raise InvalidParameterError(f"Labels may have {MAX_LABELS} entries, not {len(labels)}.")
         key = SORT_KEYS[choice(query, "SortBy", "GmtCreateTime", tuple(SORT_KEYS))]
-        instances = [instance for instance in self._instances.values() if _matches(instance, query, labels)]
+        moment = self.account.now().timestamp() - self.account.settings.list_lag
+        known = filter(None, (instance.as_of(moment) for instance in self._instances.values()))
+        instances = [instance for instance in known if _matches(instance, query, labels)]
         instances.sort(key=key, reverse=choice(query, "Order", "DESC", ("ASC", "DESC")) == "DESC")  # type: ignore[arg-type]
         items = [instance.describe() for instance in page(instances, number, size)]
         return {"Instances": items, "TotalCount": len(instances)}

@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import Any
 
 from airflow_provider_pai.emulator.account import Account
+from airflow_provider_pai.emulator.past import Past
 from airflow_provider_pai.emulator.times import timestamp
 from airflow_provider_pai.emulator.types import Json
 
@@ -44,6 +45,7 @@ class Instance:
     def __init__(self, account: Account, document: Json) -> None:
         self._account = account
         self.document = document
+        self._past = Past()
 
     @classmethod
     def create(cls, account: Account, request: Json) -> Instance:
@@ -86,8 +88,17 @@ class Instance:
 
     def save(self) -> None:
         """Store the document."""
-        self.document["GmtModifiedTime"] = self._account.timestamp()
-        self._account.store.put(KIND, self.id, self.document)
+        moment = self._account.now()
+        self.document["GmtModifiedTime"] = timestamp(moment)
+        text = self._account.store.put(KIND, self.id, self.document)
+        self._past.add(moment.timestamp(), text, self._account.settings.list_lag)
+
+    def as_of(self, moment: float) -> Instance | None:
+        """Return the instance as lists show it that are up to date with a moment; None if it did not exist then."""
+        if self.document["CreatedAt"] > moment:
+            return None
+        then = self._past.as_of(moment)
+        return Instance(self._account, then) if then else self
 
     def move(self, status: str, code: str = "", message: str = "") -> None:
         """Go into a status."""

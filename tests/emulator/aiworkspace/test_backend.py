@@ -43,7 +43,13 @@ def test_a_code_source_is_kept_found_and_deleted(pai, workspace):
 def test_lists_in_pages(pai, workspace):
     for index in range(3):
         workspace.create_code_source(source(pai, display_name=f"paged-{index}"))
-    query = models.ListCodeSourcesRequest(display_name="paged", page_size=2, page_number=2, sort_by="DisplayName")
+    query = models.ListCodeSourcesRequest(
+        display_name="paged",
+        page_size=2,
+        page_number=2,
+        sort_by="DisplayName",
+        workspace_id=pai.endpoints.workspace_id,
+    )
     page = workspace.list_code_sources(query).body
     assert ([item.display_name for item in page.code_sources], page.total_count) == (["paged-2"], 3)
 
@@ -60,6 +66,11 @@ def test_lists_in_pages(pai, workspace):
 def test_refuses_bad_code_sources(pai, workspace, fields, message):
     with pytest.raises(ClientException, match=message):
         workspace.create_code_source(source(pai, **fields))
+
+
+def test_refuses_to_list_code_sources_of_no_workspace(workspace):
+    with pytest.raises(ClientException, match="WorkspaceId is required"):
+        workspace.list_code_sources(models.ListCodeSourcesRequest())
 
 
 def test_knows_its_workspace(pai, workspace):

@@ -201,6 +201,18 @@ def test_lists_by_name_status_labels_and_resource(dsw):
         names(dsw, labels={str(index): "x" for index in range(5)})
 
 
+def test_lists_may_be_behind(tmp_path):
+    with Emulator(tmp_path, dwell=0.01, list_lag=0.5) as pai:
+        dsw = client(pai, "dsw")
+        instance_id = run_instance(dsw, InstanceName="young").instance_id
+        assert names(dsw) == []
+        until(lambda: names(dsw), lambda found: found == ["young"])
+        until(lambda: names(dsw, status="Running"), lambda found: found == ["young"])
+        stop_instance(dsw, instance_id)
+        assert names(dsw, status="Running") == ["young"]
+        until(lambda: names(dsw, status="Stopped"), lambda found: found == ["young"])
+
+
 def test_labels_and_settings_can_be_changed(dsw):
     instance_id = run_instance(dsw, Labels=[{"Key": "a", "Value": "1"}]).instance_id
     dsw.update_instance_labels(
