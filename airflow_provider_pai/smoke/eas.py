@@ -247,9 +247,9 @@ def _image_only(one: Round, hook: EasHook, name: str) -> None:
 
 
 def leftovers(one: Round) -> Iterator[Leftover]:
-    """Yield what an earlier round has left: by name and label, so that nothing of others is touched."""
+    """Yield what an earlier round has left: by label and name, so that nothing of others is touched."""
     hook = one.sibling(EasHook)
-    for service in hook.list_services(service_name=PREFIX):
+    for service in hook.list_services(label=one.labels):
         name = str(service["ServiceName"])
-        if name.startswith(PREFIX) and one.labels.items() <= labels_of(service).items():
+        if name.startswith(PREFIX):
             yield f"EAS service {name}", partial(take_away, one, hook, name)

@@ -82,7 +82,7 @@ def test_the_next_round_clears_what_a_killed_one_left(account):
     one, said = make_round()
     clear(one, PROBES)
     assert f"taking away DLC job {job_id}" in said
-    assert what_is_left() == [somebodys]
+    assert what_is_left() == [somebodys], said
 
 
 def test_what_can_not_be_taken_away_is_named(account):
