@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple, Self
 
-from airflow_provider_pai.labels import Key, Owner, write_labels
+from airflow_provider_pai.labels import Key, Owner, legal_name, write_labels
 from airflow_provider_pai.states import States, Verdict
 from airflow_provider_pai.versions import make_version
 
@@ -36,9 +36,9 @@ class TaskName(NamedTuple):
         return cls(dag_id=texts[0], run_id=texts[1], task_id=texts[2], map_index=int(index))
 
     def labels(self) -> dict[str, str]:
-        """Return the labels that people read; a long id is cut there."""
+        """Return the labels that people read; an id that is no legal label is changed there."""
         keys = (Key.DAG_ID, Key.RUN_ID, Key.TASK_ID, Key.MAP_INDEX)
-        return write_labels(dict(zip(keys, self, strict=True)))
+        return {key: legal_name(str(value)) for key, value in zip(keys, self, strict=True)}
 
     def hash(self, deployment: str) -> str:
         """Return the hash that names this task instance in every deployment that shares the workspace."""
@@ -111,7 +111,7 @@ class TaskIdentity(NamedTuple):
 
     def labels(self) -> dict[str, str]:
         """Return the labels of what has no generations."""
-        return {**self.owner.labels(), **write_labels({Key.DEPLOYMENT: self.deployment}), **self.name.labels()}
+        return {**self.owner.labels(), Key.DEPLOYMENT: legal_name(self.deployment), **self.name.labels()}
 
     def tags(self, generation: int) -> dict[str, str]:
         """Return the tags of one generation; the readable ones serve people and the search for orphans."""

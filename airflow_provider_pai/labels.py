@@ -1,23 +1,37 @@
 """Labels on services and tags on jobs: keys, legal values, and the records that are kept in them.
 
-DLC calls them tags, DSW and EAS labels; keys and values are the same.
+DLC calls them tags, DSW and EAS labels; keys and values are the same. What is legal is Alibaba Cloud's rule for tags:
+that of DSW ("ALIYUN::PaiDswApi::Instance" of ROS), of EAS, whose labels are tags, and maybe of DLC.
 """
 
-from collections.abc import Mapping
+import hashlib
+import re
+from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING, NamedTuple, Self
 
+from airflow_provider_pai.exceptions import PaiConfigError
+from airflow_provider_pai.inputs import text_mapping
 from airflow_provider_pai.versions import utc_text
 
 if TYPE_CHECKING:
     from airflow_provider_pai.artifact import ModelArtifact
 
 MAX_LABELS = 20
-"""Labels that one service can bear."""
+"""Labels that one resource can bear."""
 
 MAX_CHARACTERS = 128
 """Of a key, and of a value."""
 
 _EMPTY = "-"
+_OURS = "airflow_"
+
+_RESERVED = re.compile("aliyun|acs:", re.IGNORECASE)
+_SCHEME = re.compile(r"\A(?:https?:/{2,})+|(https?:/)/+", re.IGNORECASE)
+_CHANGED = re.compile(r"-[0-9a-f]{8}\Z")
+_ALLOWED = (
+    f"a key of 1 and a value of 0 to {MAX_CHARACTERS} characters, neither beginning with aliyun or acs: nor holding "
+    "http:// or https://"
+)
 
 
 # Plain texts, and in the modules of named tuples annotations that are evaluated: an enum, and each annotation that
@@ -67,9 +81,57 @@ class Key:
     """Hash of the deployment whose smoke round made it."""
 
 
+_DISPENSABLE = (Key.DEPLOYMENT, Key.MAP_INDEX, Key.TASK_ID, Key.RUN_ID, Key.DAG_ID, Key.NOTE)
+"""What nobody reads but people and the search for orphans, least needed first."""
+
+
 def legal(text: str) -> str:
-    """Return a text as a label's value can have it; what is hashed is the text itself."""
-    return text[:MAX_CHARACTERS] or _EMPTY
+    """Return a text as a label's value can have it; a legal text stays as it is."""
+    fitting = _SCHEME.sub(r"\1", text)
+    if _RESERVED.match(fitting):
+        fitting = f"/{fitting}"  # what no id of Airflow's begins with
+    return fitting[:MAX_CHARACTERS] or _EMPTY
+
+
+def legal_name(text: str) -> str:
+    """Return what names something as a label's value; one that has to be changed ends in a hash of what it was.
+
+    So no two names look alike, whoever compares them.
+    """
+    value = legal(text)
+    if value == text or not text:
+        return value
+    mark = f"-{hashlib.sha256(text.encode(errors='replace')).hexdigest()[:8]}"
+    return value[: MAX_CHARACTERS - len(mark)] + mark
+
+
+def beginning(value: str) -> str:
+    """Return what an id begins with whose legal name this is."""
+    return _CHANGED.sub("", value).removeprefix("/")
+
+
+def checked_labels(field: str, given: object, own: Collection[str]) -> dict[str, str]:
+    """Return the labels that a user gives to a resource beside the provider's.
+
+    :param own: keys of all that the provider writes there.
+    :raises PaiConfigError: one is not legal or the provider's, or there is no room for them.
+    """
+    labels = text_mapping(field, given)
+    for key, value in labels.items():
+        if key.startswith(_OURS):
+            raise PaiConfigError(f"{field}[{key!r}]", value, f"keys that begin with {_OURS} are the provider's own")
+        if not key or legal(key) != key or (value and legal(value) != value):
+            raise PaiConfigError(f"{field}[{key!r}]", value, _ALLOWED)
+    if len(labels) > (room := MAX_LABELS - len(own)):
+        allowed = f"{room} labels: a resource bears {MAX_LABELS}, and {len(own)} are the provider's"
+        raise PaiConfigError(field, sorted(labels), allowed)
+    return labels
+
+
+def fitted(labels: Mapping[str, str]) -> dict[str, str]:
+    """Return labels that are too many for a resource without as many as need be of those that only people read."""
+    spare = [key for key in _DISPENSABLE if key in labels][: max(0, len(labels) - MAX_LABELS)]
+    return {key: value for key, value in labels.items() if key not in spare}
 
 
 def write_labels(values: Mapping[str, object]) -> dict[str, str]:

@@ -22,6 +22,7 @@ import pytest
 from alibabacloud_tea_openapi.models import Config
 
 from airflow_provider_pai.emulator import Emulator
+from airflow_provider_pai.emulator.world import World
 from tests.group import ServiceGroup
 from tests.service import delete_all
 
@@ -49,10 +50,12 @@ def pai() -> Iterator[Emulator]:
 
 @pytest.fixture(autouse=True)
 def no_faults_left(request: pytest.FixtureRequest) -> Iterator[None]:
-    """Lift the faults that a test has set."""
+    """Lift the faults that a test has set, and turn its world back."""
     yield
     if "pai" in request.fixturenames:
-        request.getfixturevalue("pai").account.faults.clear()
+        account = request.getfixturevalue("pai").account
+        account.faults.clear()
+        account.world = World()
 
 
 @pytest.fixture

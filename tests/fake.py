@@ -22,6 +22,7 @@ from airflow_provider_pai.exceptions import PaiConflictError, PaiMetricsError, P
 from airflow_provider_pai.hooks.eas.traffic import Endpoint, Mirror
 from airflow_provider_pai.hooks.oss.objects import ObjectInfo
 from airflow_provider_pai.identity import TaskName
+from airflow_provider_pai.labels import legal
 from airflow_provider_pai.metrics.golden_requests import Answers
 from airflow_provider_pai.metrics.lookout import Lookout
 from airflow_provider_pai.remote import RemoteJob
@@ -305,7 +306,7 @@ class FakeEas:
 def _checked(labels: Mapping[str, str]) -> dict[str, str]:
     """Return labels that EAS takes."""
     assert len(labels) <= 20
-    assert all(0 < len(value) <= 128 for value in labels.values())
+    assert all(value == legal(value) for value in labels.values())
     return dict(labels)
 
 

@@ -1,13 +1,18 @@
 from __future__ import annotations
 
+import hashlib
+import re
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 import airflow_provider_pai
-from airflow_provider_pai.canary.group import Phase, Progress, StepResult
+from airflow_provider_pai.canary.group import Phase, Progress, StepResult, most_labels
 from airflow_provider_pai.canary.plan import MAX_STEPS
+from airflow_provider_pai.exceptions import PaiConfigError
 from airflow_provider_pai.identity import TaskName
 from airflow_provider_pai.labels import (
     MAX_CHARACTERS,
@@ -18,20 +23,116 @@ from airflow_provider_pai.labels import (
     Owner,
     ServedModel,
     Shadow,
+    beginning,
+    checked_labels,
+    fitted,
     legal,
+    legal_name,
     read_labels,
     write_labels,
 )
+
+
+def sha(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:8]
+
 
 OWNER = Owner(task="3f2a9c1b" * 4, cycle=12)
 MODEL = ServedModel(version="20261121T1800Z-3f2a9c1b", digest="sha256:" + "a" * 64, interval_end="2026-11-21T18:00:00Z")
 
 
 @pytest.mark.parametrize(
-    ("text", "value"), [("", "-"), ("x", "x"), ("x" * 128, "x" * 128), ("x" * 129, "x" * 128), ("模" * 200, "模" * 128)]
+    ("text", "value"),
+    [
+        ("", "-"),
+        ("x", "x"),
+        ("x" * 128, "x" * 128),
+        ("x" * 129, "x" * 128),
+        ("模" * 200, "模" * 128),
+        ("https://airflow:8080/a", "airflow:8080/a"),
+        ("see HTTP://x", "see HTTP:/x"),
+        ("aliyun_etl", "/aliyun_etl"),
+        ("on aliyun", "on aliyun"),
+    ],
 )
 def test_any_text_becomes_a_legal_value(text, value):
     assert legal(text) == value
+
+
+PARTS = ["http:", "HTTPS:", "//", "/", "aliyun", "acs:", "x" * 60, "a", "-", "模"]
+TEXTS = st.lists(st.sampled_from(PARTS)).map("".join)
+
+
+@pytest.mark.parametrize("rule", [legal, legal_name])
+@given(text=TEXTS)
+def test_what_is_legal_keeps_the_rule_and_stays_as_it_is(rule, text):
+    value = rule(text)
+    assert 0 < len(value) <= MAX_CHARACTERS
+    assert not re.search("https?://", value, re.IGNORECASE)
+    assert not value.lower().startswith(("aliyun", "acs:"))
+    assert rule(value) == value
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("x" * 129, f"{'x' * 119}-{sha('x' * 129)}"),
+        ("https://airflow.test", f"airflow.test-{sha('https://airflow.test')}"),
+        ("http://airflow.test", f"airflow.test-{sha('http://airflow.test')}"),
+        ("airflow.test", "airflow.test"),
+        ("aliyun_etl", f"/aliyun_etl-{sha('aliyun_etl')}"),
+    ],
+)
+def test_a_name_that_is_changed_ends_in_a_hash(text, value):
+    assert legal_name(text) == value
+
+
+@given(TEXTS, TEXTS)
+def test_two_names_never_become_one(one, other):
+    # But for one that spells out what the other has become.
+    assert one == other or legal_name(one) != legal_name(other) or legal_name(one) in (one, other)
+
+
+@given(st.text("alyun_-.abc0123456789", min_size=1, max_size=300))
+def test_an_id_begins_with_what_its_value_tells(text):
+    assert text.startswith(beginning(legal_name(text)))
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"owner": "http://me"}, r"labels\['owner'\]: 'http://me' is not allowed; a key of 1 and a value of 0 to 128 "),
+        ({"acs:owner": "me"}, r"labels\['acs:owner'\]: 'me' is not allowed"),
+        ({"owner": "Aliyun"}, r"neither beginning with aliyun or acs: nor holding http://"),
+        ({"owner": "x" * 129}, "characters"),
+        ({"": "x"}, "a key of 1"),
+        ({"airflow_phase": "x"}, "keys that begin with airflow_ are the provider's own"),
+        ({f"k{number}": "x" for number in range(19)}, "18 labels: a resource bears 20, and 2 are the provider's"),
+        ({"owner": None}, "labels"),
+        ("owner", "labels"),
+    ],
+)
+def test_labels_of_the_users_that_a_service_would_refuse(given, message):
+    with pytest.raises(PaiConfigError, match=message):
+        checked_labels("labels", given, OWNER.labels())
+
+
+def test_labels_of_the_users_that_a_service_takes():
+    given = {f"k{number}": "" for number in range(17)} | {"n": 1}
+    assert checked_labels("labels", given, OWNER.labels()) == {**given, "n": "1"}
+    assert checked_labels("labels", None, OWNER.labels()) == {}
+
+
+def test_where_others_have_taken_the_room_what_only_people_read_goes_first():
+    name = TaskName(dag_id="d", run_id="r", task_id="t", map_index=-1)
+    ours = {**Progress(phase=Phase.STEP, note="n").labels(), **name.labels()}
+    theirs = {f"k{number}": "x" for number in range(9)}
+    assert fitted(ours) == ours
+    assert ours.keys() - fitted({**ours, **dict.fromkeys("abcde", "x")}).keys() == {Key.MAP_INDEX}
+    left = fitted({**theirs, **ours})
+    assert len(left) == MAX_LABELS
+    assert left.keys() >= theirs.keys()
+    assert replace(Progress.of(left), note="n") == Progress.of(ours)
 
 
 def test_an_empty_value_is_written_so_that_it_clears():
@@ -123,7 +224,8 @@ def test_a_service_has_room_for_every_label_of_a_rollout_and_a_mark():
     labels = {**progress.labels(), **name.labels(), **mark.labels()}
     assert len(labels) <= MAX_LABELS
     assert all(len(text) <= MAX_CHARACTERS for item in labels.items() for text in item)
-    assert Progress.of(labels) == replace(progress, note="n" * MAX_CHARACTERS)
+    assert Progress.of(labels) == replace(progress, note=legal(progress.note))
+    assert labels.keys() - mark.labels().keys() == {*most_labels(MAX_STEPS), *name.labels()}
 
 
 def test_results_too_long_for_a_label_cost_a_result_and_no_rollout():

@@ -17,7 +17,7 @@ from airflow_provider_pai.exceptions import PaiConfigError
 from airflow_provider_pai.hooks.connection import PaiConnection
 from airflow_provider_pai.identity import TaskName
 from airflow_provider_pai.inputs import moment, seconds
-from airflow_provider_pai.labels import Key, write_labels
+from airflow_provider_pai.labels import Key, beginning, legal_name
 from airflow_provider_pai.remote import RemoteJob
 from airflow_provider_pai.services import SERVICES, path_of
 from airflow_provider_pai.states import States, Verdict
@@ -54,7 +54,7 @@ class TaskNow:
 class Maker:
     """The task instance that made a job, as the job's tags have it.
 
-    :param name: where an id is long, it is cut.
+    :param name: an id that is no legal label is changed in it.
     :param task: hash of the whole ids.
     :param ours: the tags name this deployment.
     """
@@ -70,7 +70,7 @@ class Maker:
         name, task = TaskName.of(tags), tags.get(Key.TASK)
         if name is None or task is None:
             return None
-        ours = tags.get(Key.DEPLOYMENT) == deployment or name.hash(deployment) == task
+        ours = tags.get(Key.DEPLOYMENT) == legal_name(deployment) or name.hash(deployment) == task
         return cls(name=name, task=task, deployment=deployment, ours=ours)
 
     def is_named(self, name: TaskName) -> bool:
@@ -88,7 +88,7 @@ class Orphan:
     hook: Jobs
     job: RemoteJob
     task: TaskName
-    """A long id is cut in it."""
+    """An id that is no legal label is changed in it."""
     why: str
 
     @property
@@ -110,14 +110,14 @@ def find_orphans(hooks: Sequence[Jobs], tasks: Tasks) -> Iterator[Orphan]:
     """Yield the running jobs of these hooks' deployment whose task is finished, gone or in a later cycle."""
     for hook in hooks:
         deployment = hook.connection.deployment
-        for job in hook.tagged(write_labels({Key.DEPLOYMENT: deployment})):
+        for job in hook.tagged({Key.DEPLOYMENT: legal_name(deployment)}):
             maker = Maker.of(job.tags, deployment)
             running = hook.states.judge(job.status) in (Verdict.ACTIVE, Verdict.UNKNOWN)
             if maker is None or not running or job.status in hook.states.stopping or job.tagged is None:
                 continue
             now = tasks(maker)
             why = reason(now, job.tagged.cycle)
-            # A task that this deployment does not know may be another one's, where tags are cut or tell of none.
+            # A task that this deployment does not know may be another one's, where tags are changed or tell of none.
             if why and (maker.ours or now is not None):
                 yield Orphan(hook, job, maker.name, why)
 
@@ -133,7 +133,7 @@ def reason(now: TaskNow | None, cycle: int) -> str:
 
 
 def task_in_database(maker: Maker) -> TaskNow | None:
-    """Look a task instance up in Airflow's metadata database: by its ids, and where they are cut by its hash."""
+    """Look a task instance up in Airflow's metadata database: by its ids, and where they are changed by its hash."""
     from airflow.models.taskinstance import TaskInstance
     from airflow.utils.session import create_session
     from sqlalchemy import select
@@ -145,7 +145,7 @@ def task_in_database(maker: Maker) -> TaskNow | None:
         query = query.where(one.dag_id == name.dag_id, one.run_id == name.run_id, one.task_id == name.task_id)
     else:  # any run's: its id may hold what a tag can't, from the beginning on
         for column, start in ((one.dag_id, name.dag_id), (one.task_id, name.task_id)):
-            query = query.where(column.startswith(start, autoescape=True))
+            query = query.where(column.startswith(beginning(start), autoescape=True))
     with create_session() as session:
         for dag_id, run_id, task_id, map_index, state, max_tries in session.execute(query):
             if maker.is_named(TaskName(dag_id=dag_id, run_id=run_id, task_id=task_id, map_index=map_index)):

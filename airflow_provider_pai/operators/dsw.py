@@ -11,6 +11,7 @@ from airflow_provider_pai.exceptions import PaiConfigError, PaiError
 from airflow_provider_pai.identity import TaskIdentity
 from airflow_provider_pai.inputs import (
     Span,
+    json_list,
     mapping,
     merged,
     one_of,
@@ -20,7 +21,7 @@ from airflow_provider_pai.inputs import (
     seconds,
     text_mapping,
 )
-from airflow_provider_pai.labels import ServedModel
+from airflow_provider_pai.labels import ServedModel, checked_labels
 from airflow_provider_pai.links import DswInstanceLink
 from airflow_provider_pai.operators.base import PaiOperator
 from airflow_provider_pai.operators.workload.base import CODE_PATH, MOUNT_ROOT, Mount, WorkloadOperator
@@ -152,11 +153,11 @@ class DswRunCommandOperator(WorkloadOperator["DswRunHook"]):
             ],
             "EnvironmentVariables": environment,
             "UserCommand": {"OnStart": {"Content": self._on_start()}},
-            "Labels": [{"Key": name, "Value": value} for name, value in identity.tags(generation).items()],
             "CredentialConfig": self._credential_config(),
             "Accessibility": "PRIVATE",
         }
-        return merged({name: value for name, value in body.items() if value}, self.instance or {})
+        body = merged({name: value for name, value in body.items() if value}, self.instance or {})
+        return {**body, "Labels": _labels(body.get("Labels") or [], identity.tags(generation))}
 
     def finish(self, context: Any, job: RemoteJob) -> Any:
         """End the instance, whatever the command came to, and return the run."""
@@ -343,6 +344,14 @@ def wait_for_rest(hook: DswHook, instance_id: str, poll_interval: float) -> Remo
     return hook.wait(
         instance_id, poll_interval=poll_interval, until=lambda job: DSW_INSTANCE.judge(job.status) is Verdict.FAILED
     )
+
+
+def _labels(given: Any, own: Mapping[str, str]) -> list[Json]:
+    """Return the labels that `instance` gives, and the run's own."""
+    field, allowed = "instance['Labels']", "a list of objects with Key and Value"
+    pairs = [mapping(field, label, allowed) for label in json_list(field, given, allowed)]
+    labels = checked_labels(field, {str(pair.get("Key") or ""): pair.get("Value") for pair in pairs}, own)
+    return [{"Key": key, "Value": value} for key, value in {**labels, **own}.items()]
 
 
 def _dataset(uri: str, mount: Mount) -> Json:

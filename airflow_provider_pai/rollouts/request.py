@@ -12,7 +12,7 @@ from airflow.providers.common.compat.version_compat import AIRFLOW_V_3_1_PLUS
 
 from airflow_provider_pai.artifact import ModelArtifact
 from airflow_provider_pai.canary.goal import Goal
-from airflow_provider_pai.canary.group import check_group_name, service_name
+from airflow_provider_pai.canary.group import check_group_name, most_labels, service_name
 from airflow_provider_pai.canary.plan import RolloutPlan
 from airflow_provider_pai.clock import Clock
 from airflow_provider_pai.exceptions import PaiConfigError
@@ -29,7 +29,7 @@ from airflow_provider_pai.inputs import (
     text,
     whole_number,
 )
-from airflow_provider_pai.labels import Shadow, artifact_labels
+from airflow_provider_pai.labels import Shadow, artifact_labels, checked_labels
 from airflow_provider_pai.metrics.base import check_names, make_source
 from airflow_provider_pai.metrics.golden_requests import make_probe
 from airflow_provider_pai.remote import Json
@@ -122,6 +122,9 @@ class RolloutRequest(Request):
         plan, group = self.checked_plan(), check_group_name("group", self.group)
         model = operator.verified_artifact()
         name = service_name(group, model.version)
+        config = operator.service_json(name, group, model.uri)
+        own = {**most_labels(len(plan.steps)), **identity.name.labels()}
+        checked_labels("service['labels']", config.get("labels"), own)
         lease_uri = self.lease_uri or f"oss://{OssUri.parse(model.uri).bucket}/.pai/rollouts/{group}/"
         goal = Goal(
             group=group,
@@ -137,14 +140,14 @@ class RolloutRequest(Request):
             smoke=bool(self.probe),
             skip_analysis=self.unjudged(),
             approval=self.approval(identity),
-            # A rollout's own labels leave room for these four only.
+            # A rollout's own labels leave room for little more than these four.
             labels=identity.name.labels(),
         )
         return RolloutSpec(
             plan=plan,
             goal=goal,
             metrics=self.checked_metrics(operator.hook, plan),
-            config=operator.service_json(name, group, model.uri),
+            config=config,
             probe=self.probe,
             lease_uri=str(parse_uri("lease_uri", lease_uri)),
             holder=Holder.of(identity),
@@ -196,15 +199,17 @@ class ShadowRequest(Request):
         """
         self.check()
         plan = RolloutPlan.parse({**mapping("plan", self.plan), "steps": [100]})
-        operator.service_json("unknown", None, "oss://unknown/" if self.artifact else None)
+        given = operator.service_json("unknown", None, "oss://unknown/" if self.artifact else None)
         model = operator.verified_artifact() if self.artifact else None
+        own = {**identity.tags(1), **artifact_labels(model), **Shadow(source="").labels()}
+        checked_labels("service['labels']", given.get("labels"), own)
         metrics, source = self.checked_metrics(operator.hook, plan), self.copied_service(operator.hook)
         name = f"{source[:46]}{NAME}{identity.task[:8]}"
         return ShadowSpec(
             source=source,
             shadow=name,
             config=operator.service_json(name, None, model.uri if model else None),
-            labels={**identity.tags(1), **artifact_labels(model), **Shadow(source=source).labels()},
+            labels={**own, **Shadow(source=source).labels()},
             owner=identity.owner.labels(),
             ratio=whole_number("ratio", self.ratio),
             duration=seconds("duration", self.duration),

@@ -45,6 +45,11 @@ def test_the_longest_progress_leaves_room_for_what_people_read():
     assert Progress.of(longest.labels()).note == "x" * 128
 
 
+def test_a_note_that_quotes_an_address_becomes_one_that_a_label_can_have():
+    answered = Progress(phase=Phase.WITHDRAWN, note='GET http://a/b: {"see": "HTTPS://c"}')
+    assert Progress.of(answered.labels()).note == 'GET http:/a/b: {"see": "HTTPS:/c"}'
+
+
 def test_a_service_without_a_phase_is_not_ours():
     assert Progress.of({}) is None
     assert Progress.of({"airflow_phase": "resting"}) is None

@@ -178,3 +178,27 @@ def test_a_line_tells_when_the_job_was_made_in_airflows_zone(monkeypatch):
     line = str(Orphan(DlcHook(), job, task, "the task is gone"))
     assert ": the task is gone; made 3 hours ago (" in line
     assert line.endswith("Asia/Shanghai)")
+
+
+def test_a_task_whose_dag_has_a_name_that_no_label_can_have_is_found_by_its_hash(database):
+    names = {"dag_id": "aliyun_etl", "run_id": "r" * 200, "task_id": "acs:load"}
+    assert maker(**names).name.dag_id.startswith("/aliyun_etl-")
+    assert task_in_database(maker(**names)) is None
+    database("running", **names)
+    assert task_in_database(maker(**names)) == TaskNow("running", 1)
+
+
+@pytest.mark.parametrize("world", ["refused", "cut"])
+def test_orphans_of_a_deployment_with_a_scheme_are_told_from_another_one_s(pai, bucket, connection, world, monkeypatch):
+    pai.account.change_world({"label_values": world})
+    arguments = {"task_id": "task", "ecs_spec": "ecs.g6.large", "image": "i", "command": "sleep 60"}
+    make = lambda: DswRunCommandOperator(run_uri=f"oss://{bucket.bucket_name}/runs", **arguments)  # noqa: E731
+    # A name that is cut, so that its hash alone does not tell whose it is.
+    mine = submit(make, bucket.bucket_name + "r" * 150)
+    theirs = submit(make, bucket.bucket_name + "r" * 151, deployment="http://airflow.test")
+    try:
+        found = {orphan.job.job_id for orphan in find_orphans([DswRunHook()], lambda maker: None)}
+        assert found & {mine, theirs} == {mine}
+    finally:
+        for instance in (mine, theirs):
+            DswRunHook().request_stop(instance)

@@ -8,6 +8,7 @@ from airflow_provider_pai.emulator import Emulator
 from airflow_provider_pai.exceptions import PaiApiError, PaiConfigError, PaiJobFailedError
 from airflow_provider_pai.hooks.dsw import DswHook, DswRunHook
 from airflow_provider_pai.hooks.oss import OssHook
+from airflow_provider_pai.labels import Key
 from airflow_provider_pai.operators import jobs
 from airflow_provider_pai.operators.dsw import (
     DswDeleteInstanceOperator,
@@ -125,6 +126,14 @@ def test_an_instance_that_goes_between_refusal_and_look_is_no_error(monkeypatch,
     getattr(hook, name)("dsw-gone")
 
 
+def test_labels_that_an_instance_is_given_stand_beside_its_own(bucket):
+    given = {"Labels": [{"Key": "team", "Value": "a"}]}
+    instance_id = task(bucket, "labels", command="true", instance=given).run()["instance_id"]
+    tags = DswRunHook().get(instance_id).tags
+    assert tags["team"] == "a"
+    assert tags[Key.DEPLOYMENT].startswith("airflow.test-")
+
+
 def test_a_run_that_has_ended_may_be_stopped_again(bucket):
     instance_id = task(bucket, "ended", command="true").run()["instance_id"]
     assert rest(instance_id) == "Stopped"
@@ -179,6 +188,8 @@ def test_a_notebook_is_executed_and_kept(bucket):
         ({"after": "explode"}, "after: 'explode' is not allowed; one of stop, delete, keep"),
         ({"kind": DswRunNotebookOperator, "notebook": "a.py"}, "notebook: 'a.py'"),
         ({"run_uri": "/tmp"}, "run_uri: '/tmp'"),
+        ({"instance": {"Labels": [{"Key": "a", "Value": "http://x"}]}}, r"instance\['Labels'\]\['a'\]: 'http://x'"),
+        ({"instance": {"Labels": "a"}}, r"instance\['Labels'\]: 'a' is not allowed; a list of objects with Key"),
     ],
 )
 def test_bad_input_is_refused_before_anything_is_created(bucket, changes, message):

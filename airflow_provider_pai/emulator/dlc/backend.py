@@ -16,6 +16,7 @@ from airflow_provider_pai.emulator.dlc.quotas import Quotas
 from airflow_provider_pai.emulator.dlc.rules import check_choice, check_create, check_number
 from airflow_provider_pai.emulator.ecs import describe_spec, filter_specs
 from airflow_provider_pai.emulator.errors import ApiError, NotFoundError
+from airflow_provider_pai.emulator.labels import check as check_labels
 from airflow_provider_pai.emulator.queries import page
 from airflow_provider_pai.emulator.runtime.logs import read_log
 from airflow_provider_pai.emulator.runtime.mounts import FolderSource, check_mounts
@@ -54,6 +55,8 @@ class DlcBackend:
     def create(self, request: Json) -> Json:
         """Create a job and start its life."""
         check_create(request)
+        if self.account.world.dlc_tags == "ruled":
+            check_labels((request.get("Settings") or {}).get("Tags") or {}, "Settings.Tags")
         workspace_id = self._workspaces.check_workspace(request.get("WorkspaceId"))
         checkout = self._workspaces.checkout(request["CodeSource"]) if request.get("CodeSource") else None
         paths = [source["MountPath"] for source in request.get("DataSources") or []]

@@ -13,6 +13,7 @@ from airflow_provider_pai.emulator.dsw.life import Life, erase
 from airflow_provider_pai.emulator.dsw.rules import check_instance, check_labels
 from airflow_provider_pai.emulator.ecs import EcsSpec, check_ecs_spec, filter_specs
 from airflow_provider_pai.emulator.errors import ApiError, InvalidParameterError, NotFoundError
+from airflow_provider_pai.emulator.labels import kept
 from airflow_provider_pai.emulator.queries import choice, fuzzy, page
 from airflow_provider_pai.emulator.runtime.mounts import FolderSource
 from airflow_provider_pai.emulator.types import Json
@@ -76,8 +77,9 @@ class DswBackend:
         if request.get("EcsSpec"):
             check_ecs_spec("EcsSpec", request["EcsSpec"])
         workspace_id = self._workspaces.check_workspace(request.get("WorkspaceId"))
+        labels = self._kept(request.get("Labels") or [])
         defaults = {"Accessibility": "PRIVATE", "Priority": 1}
-        instance = Instance.create(self.account, {**defaults, **request, "WorkspaceId": workspace_id})
+        instance = Instance.create(self.account, {**defaults, **request, "WorkspaceId": workspace_id, "Labels": labels})
         self._instances[instance.id] = instance
         self._lives[instance.id] = self._life(instance)
         self._lives[instance.id].start()
@@ -141,9 +143,7 @@ class DswBackend:
         """Set labels; those not named stay."""
         check_labels(labels)
         instance = self._instance(instance_id)
-        both = [*(instance.request.get("Labels") or []), *labels]
-        merged = {label["Key"]: label["Value"] for label in both}
-        instance.request["Labels"] = [{"Key": key, "Value": value} for key, value in merged.items()]
+        instance.request["Labels"] = self._kept([*(instance.request.get("Labels") or []), *labels])
         instance.save()
         return {}
 
@@ -163,6 +163,11 @@ class DswBackend:
         """List instance types, one page."""
         specs = filter_specs(query)
         return {"EcsSpecs": [_describe_spec(spec) for spec in page(specs, number, size)], "TotalCount": len(specs)}
+
+    def _kept(self, labels: Sequence[Json]) -> Sequence[Json]:
+        """Return labels as an instance keeps them; of those with the same key the last."""
+        merged = {label["Key"]: label["Value"] for label in labels}
+        return [{"Key": key, "Value": value} for key, value in kept(merged, self.account.world).items()]
 
     def _life(self, instance: Instance) -> Life:
         return Life(self.account, instance, self._folder(instance), self._oss)

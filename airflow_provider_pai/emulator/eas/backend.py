@@ -22,6 +22,7 @@ from airflow_provider_pai.emulator.eas.records import (
 )
 from airflow_provider_pai.emulator.eas.service import Service
 from airflow_provider_pai.emulator.errors import ApiError, ConflictError, InvalidParameterError, NotFoundError
+from airflow_provider_pai.emulator.labels import kept
 from airflow_provider_pai.emulator.runtime.mounts import FolderSource
 from airflow_provider_pai.emulator.runtime.root import Root
 from airflow_provider_pai.emulator.types import Json
@@ -62,6 +63,7 @@ class EasBackend:
         spec = service_json.parse(config)
         if spec.name in self.services or (spec.group is None and spec.name in self.groups.records):
             raise ConflictError(f"Service {spec.name} already exists.", "InvalidService.AlreadyExists")
+        labels = kept({**_texts(config.get("labels")), **labels}, self.account.world)
         if spec.group is not None:
             self.groups.join(spec.group, workspace_id)
         created = self.account.timestamp()
@@ -70,7 +72,7 @@ class EasBackend:
             group=spec.group,
             token=spec.token or new_token(),
             workspace_id=workspace_id,
-            labels={**_texts(config.get("labels")), **labels},
+            labels=labels,
             versions=[ServiceVersion(config=config, built=created)],
             created=created,
         )
@@ -148,8 +150,8 @@ class EasBackend:
     def label(self, name: str, labels: dict[str, str], remove: list[str] | None = None) -> Service:
         """Add, change and remove labels; those not named stay."""
         service = self.free(name, "label")
-        kept = {key: value for key, value in service.record.labels.items() if key not in (remove or [])}
-        service.record.labels = {**kept, **_texts(labels)}
+        staying = {key: value for key, value in service.record.labels.items() if key not in (remove or [])}
+        service.record.labels = kept({**staying, **_texts(labels)}, self.account.world)
         service.save()
         return service
 

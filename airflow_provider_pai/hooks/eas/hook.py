@@ -7,9 +7,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from airflow_provider_pai.exceptions import PaiApiError, PaiConflictError, PaiNotFoundError
-from airflow_provider_pai.hooks.eas.calls import PAGE_SIZE, without_token
+from airflow_provider_pai.hooks.eas.calls import PAGE_SIZE, labels_of, without_token
 from airflow_provider_pai.hooks.eas.traffic import EasTraffic
 from airflow_provider_pai.hooks.paging import all_pages
+from airflow_provider_pai.labels import fitted
 from airflow_provider_pai.remote import Json
 from airflow_provider_pai.states import EAS_GONE, EAS_SERVICE
 
@@ -25,8 +26,10 @@ class EasHook(EasTraffic):
         """
         from alibabacloud_eas20210701.models import CreateServiceRequest
 
+        theirs = config.get("labels") or {}
+        own = {key: value for key, value in fitted({**theirs, **(labels or {})}).items() if key not in theirs}
         request = CreateServiceRequest(
-            body=json.dumps(config), labels=dict(labels or {}) or None, workspace_id=self.connection.workspace_id
+            body=json.dumps(config), labels=own or None, workspace_id=self.connection.workspace_id
         )
         answer = self.call("CreateService", lambda: self.client.create_service(request), repeatable=False)
         return str(answer.body.service_name)
@@ -103,11 +106,18 @@ class EasHook(EasTraffic):
                 raise
 
     def label(self, name: str, labels: Mapping[str, str]) -> None:
-        """Set labels. API: UpdateServiceLabel, which may replace all others: give every label that is to stay."""
-        from alibabacloud_eas20210701.models import UpdateServiceLabelRequest
+        """Set labels; give all that are to stay. Where there are too many, those go that only people read.
 
-        request = UpdateServiceLabelRequest(labels=dict(labels))
-        self._do("UpdateServiceLabel", "update_service_label", name, request)
+        API: UpdateServiceLabel, DeleteServiceLabel.
+        """
+        from alibabacloud_eas20210701.models import DeleteServiceLabelRequest, UpdateServiceLabelRequest
+
+        kept = fitted(labels)
+        if spare := labels.keys() - kept.keys():
+            self.log.warning("No room on service %s for the labels %s", name, ", ".join(sorted(spare)))
+            if standing := sorted(spare & labels_of(self.describe(name)).keys()):
+                self._do("DeleteServiceLabel", "delete_service_label", name, DeleteServiceLabelRequest(keys=standing))
+        self._do("UpdateServiceLabel", "update_service_label", name, UpdateServiceLabelRequest(labels=kept))
 
     def set_safety_lock(self, name: str, lock: str) -> None:
         """Forbid everything (`all`), stop and delete (`dangerous`) or nothing (`none`).

@@ -21,6 +21,7 @@ from airflow_provider_pai.inputs import (
     text_mapping,
     whole_number,
 )
+from airflow_provider_pai.labels import checked_labels
 from airflow_provider_pai.links import DlcJobLink
 from airflow_provider_pai.operators.base import PaiOperator
 from airflow_provider_pai.operators.dlc.frameworks import (
@@ -222,7 +223,7 @@ class DlcSubmitJobOperator(WorkloadOperator["DlcHook"]):
             "SuccessPolicy": self.success_policy,
             "Envs": environment,
             "DataSources": self._data_sources(output),
-            "Settings": merged(self.settings or {}, {"Tags": identity.tags(generation)}),
+            "Settings": merged(self.settings or {}, {"Tags": self._tags(identity, generation)}),
             "UserVpc": user_vpc(self.vpc),
             "CodeSource": self._code_source(),
             "CredentialConfig": self._credential_config(),
@@ -261,6 +262,12 @@ class DlcSubmitJobOperator(WorkloadOperator["DlcHook"]):
             dict(artifact.metrics),
         )
         return artifact.to_dict()
+
+    def _tags(self, identity: TaskIdentity, generation: int) -> dict[str, str]:
+        """Return the job's own tags and those that `settings` and `job` give it."""
+        own, over = identity.tags(generation), mapping("job['Settings']", (self.job or {}).get("Settings"))
+        given = [mapping("Settings['Tags']", each.get("Tags")) for each in (self.settings or {}, over)]
+        return {**checked_labels("Settings['Tags']", {**given[0], **given[1]}, own), **own}
 
     def _job_specs(self) -> list[Json]:
         counts = replicas(self.framework, self.workers, self.roles)

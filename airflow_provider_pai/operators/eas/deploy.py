@@ -11,7 +11,7 @@ from airflow_provider_pai.exceptions import PaiConfigError, PaiConflictError, Pa
 from airflow_provider_pai.hooks.eas.goals import Undo, Until
 from airflow_provider_pai.identity import TaskIdentity
 from airflow_provider_pai.inputs import artifact, one_of, optional, seconds
-from airflow_provider_pai.labels import Deployment, Key, ServedModel, artifact_labels
+from airflow_provider_pai.labels import Deployment, Key, ServedModel, artifact_labels, checked_labels
 from airflow_provider_pai.operators.deferring import first_line
 from airflow_provider_pai.operators.eas.base import WaitingOperator
 from airflow_provider_pai.operators.eas.spec import ServiceOperator, checked_name
@@ -67,6 +67,8 @@ class EasDeployServiceOperator(WaitingOperator, ServiceOperator):
         """Check everything, create or update."""
         artifact = self.checked()
         config = self.service_json(self.service_name, self.group or None, artifact.uri if artifact else None)
+        own = {**self.identity(context).labels(), **Deployment().labels(), **artifact_labels(artifact)}
+        checked_labels("service['labels']", config.get("labels"), own)
         self._bring_up(self.identity(context), config, artifact)
         return self.service_name
 

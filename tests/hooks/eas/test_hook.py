@@ -6,9 +6,12 @@ import time
 import pytest
 import requests
 
+from airflow_provider_pai.canary.group import Phase, Progress
 from airflow_provider_pai.exceptions import PaiApiError, PaiConflictError, PaiNotFoundError
 from airflow_provider_pai.hooks.eas import EasHook
 from airflow_provider_pai.hooks.eas.traffic import Endpoint
+from airflow_provider_pai.identity import TaskName
+from airflow_provider_pai.labels import Key, Mark, Owner
 from tests.group import ServiceGroup, service
 
 pytestmark = pytest.mark.usefixtures("connection")
@@ -149,3 +152,25 @@ def test_a_service_that_goes_while_it_is_deleted_is_no_error(pai, monkeypatch):
     eas = EasHook()
     monkeypatch.setattr(eas, "_refuse_locked", lambda action, name: None)
     eas.delete("gone_meanwhile")
+
+
+def test_a_service_on_which_others_have_left_no_room_goes_without_what_only_people_read(group, config):
+    eas, name = group.eas, config["metadata"]["name"]
+    owner = TaskName(dag_id="d", run_id="r", task_id="t", map_index=-1)
+    progress = Progress(phase=Phase.STEP, note="n")
+    eas.create(config, {**progress.labels(), **owner.labels()})
+    eas.label(name, theirs := {f"team_{number}": "x" for number in range(4)})
+    standing = eas.get(name).tags
+    assert len(standing) == 20
+    mark = Mark(owner=Owner(task="t", cycle=1))
+    eas.label(name, {**standing, **mark.labels(), "one": "more"})
+    now = eas.get(name).tags
+    assert standing.keys() - now.keys() == {Key.MAP_INDEX, Key.TASK_ID}
+    assert now.keys() - standing.keys() == {Key.MARK, "one"}
+    assert now.keys() >= theirs.keys()
+
+
+def test_a_service_is_made_with_its_own_labels_and_what_there_is_room_for(group, config):
+    theirs = {f"team_{number}": "x" for number in range(18)}
+    name = group.eas.create({**config, "labels": theirs}, {Key.DEPLOYMENT: "d", Key.TASK: "t", Key.CYCLE: "1"})
+    assert group.eas.get(name).tags == {**theirs, Key.TASK: "t", Key.CYCLE: "1"}

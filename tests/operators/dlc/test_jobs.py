@@ -10,6 +10,7 @@ from airflow_provider_pai.exceptions import PaiArtifactError, PaiConfigError, Pa
 from airflow_provider_pai.hooks.aiworkspace import AIWorkspaceHook
 from airflow_provider_pai.hooks.dlc import DlcHook
 from airflow_provider_pai.hooks.oss import OssHook
+from airflow_provider_pai.labels import Key
 from airflow_provider_pai.ledger import Ledger
 from airflow_provider_pai.manifests import read_artifact
 from airflow_provider_pai.operators import jobs
@@ -203,6 +204,15 @@ def test_on_kill_finds_the_job_of_a_task_that_resumes(bucket):
     wait_for_status(job_id, "Stopped")
 
 
+def test_tags_that_a_job_is_given_stand_beside_its_own(bucket, pai):
+    pai.account.change_world({"dlc_tags": "ruled"})
+    given = {"settings": {"Tags": {"team": "a", "n": "1"}}, "job": {"Settings": {"Tags": {"n": "2"}}}}
+    job_id = task(bucket, "tags", command="true", output=None, **given).run()["job_id"]
+    tags = DlcHook().get(job_id).tags
+    assert (tags["team"], tags["n"]) == ("a", "2")
+    assert tags[Key.DEPLOYMENT].startswith("airflow.test-")
+
+
 def test_no_output_is_no_artifact(bucket):
     with pytest.raises(PaiArtifactError, match="left no file"):
         task(bucket, "empty", command="true").run()
@@ -217,6 +227,13 @@ def test_metrics_that_are_not_json_are_named(bucket):
     ("changes", "message"),
     [
         ({"workers": 0}, "workers: 0 is not allowed; a whole number of at least 1"),
+        (
+            {"settings": {"Tags": {"a": "see http://x"}}},
+            r"Settings\['Tags'\]\['a'\]: 'see http://x'",
+        ),
+        ({"job": {"Settings": {"Tags": {"aliyun": "x"}}}}, r"Settings\['Tags'\]\['aliyun'\]: 'x'"),
+        ({"job": {"Settings": {"Tags": {"airflow_task": "x"}}}}, "begin with airflow_ are the provider's own"),
+        ({"settings": {"Tags": {f"k{n}": "x" for n in range(13)}}}, "12 labels: a resource bears 20, and 8 are"),
         ({"workers": "two"}, "workers: 'two'"),
         ({"framework": "caffe"}, "framework: 'caffe' is not allowed; one of tensorflow, pytorch, xgboost, mpi, ray"),
         ({"roles": {"PS": 1}}, "roles: 'PS' is not allowed; xgboost has Master, Worker"),

@@ -259,6 +259,11 @@ def test_a_new_member_of_a_group_gets_no_traffic(group):
         ({"group": "Digits"}, "group: 'Digits'"),
         ({"port": 9090}, "port: 9090 is not allowed; a port number; EAS keeps"),
         ({"port": "70000"}, "port: '70000'"),
+        ({"service": {"labels": {"a": "http://x"}}}, r"service\['labels'\]\['a'\]: 'http://x'"),
+        (
+            {"service": {"labels": dict.fromkeys("abcdefg", "x")}},
+            "6 labels: a resource bears 20, and 14 are",
+        ),
         ({"instances": 0}, "instances: 0 is not allowed; a whole number of at least 1"),
         ({"memory": "4GB"}, "memory: '4GB'"),
         ({"gpu": "-1"}, "gpu: '-1' is not allowed; a whole number of at least 0"),

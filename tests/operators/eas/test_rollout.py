@@ -245,6 +245,14 @@ def test_the_candidate_bears_who_made_it(group):
         ({"service": {"metadata": {"name": "mine"}, "containers": [{"image": "i"}]}}, r"\['name'\]: 'mine'"),
         ({"model_path": "model"}, "model_path: 'model'"),
         ({"lease_uri": "file:///x"}, "lease_uri: 'file:///x'"),
+        (
+            {"service": {"labels": {"a": "acs:x"}, "containers": [{"image": "i"}]}},
+            r"\['labels'\]\['a'\]: 'acs:x'",
+        ),
+        (
+            {"service": {"labels": dict.fromkeys("abcd", "x"), "containers": [{"image": "i"}]}},
+            "3 labels: a resource bears 20, and 17 are the provider's",
+        ),
         ({"plan": {"on_conflict": "queue"}}, "on_conflict: 'queue' is not allowed; one of wait, fail, skip"),
         ({"plan_only": "yes"}, "plan_only: 'yes'"),
         ({"skip_analysis": "False"}, "skip_analysis: 'False'"),

@@ -237,6 +237,7 @@ def config_of(group):
         ({"plan": {"patience": 1}}, "patience: 1"),
         ({"metrics": {"kind": "oracle"}}, r"metrics\['kind'\]: 'oracle'"),
         ({"port": 8080}, "port: 8080"),
+        ({"service": {"labels": {"airflow_mark": "x"}, "containers": [{"image": "i"}]}}, "are the provider's own"),
     ],
 )
 def test_bad_input_is_refused_before_anything_is_created(group, changes, message):
