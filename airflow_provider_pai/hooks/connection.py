@@ -6,15 +6,17 @@ Precedence of every field: the operator's or hook's argument, then the connectio
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+import re
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
+from ipaddress import ip_address
 from typing import TYPE_CHECKING, Any, Protocol
 
 from airflow.providers.common.compat.sdk import conf
 
 from airflow_provider_pai.exceptions import PaiConfigError
-from airflow_provider_pai.inputs import one_of
+from airflow_provider_pai.inputs import one_of, text
 from airflow_provider_pai.services import SERVICES
 
 if TYPE_CHECKING:
@@ -32,22 +34,12 @@ REGIONS = frozenset(
     eu-west-1 us-west-1 us-east-1 me-east-1 me-central-1 na-south-1""".split()
 )
 
-# Fields of the extra that are taken as they are.
-_TEXTS = (
-    "region",
-    "workspace_id",
-    "auth",
-    "security_token",
-    "role_arn",
-    "role_session_name",
-    "role_name",
-    "oidc_provider_arn",
-    "oidc_token_file",
-    "network",
-    "endpoint_url",
-    "ledger_conn_id",
-    "deployment",
-)
+_TEXTS = """region workspace_id auth role_arn role_session_name role_name oidc_provider_arn oidc_token_file network
+    ledger_conn_id deployment""".split()
+_KEYS = ("access_key_id", "access_key_secret", "security_token")
+_ENDPOINTS = {f"{service}_endpoint": service for service in SERVICES}
+# Where a person finds them in the form.
+_WRITTEN = {"access_key_id": "login (AccessKey ID)", "access_key_secret": "password (AccessKey Secret)"}
 
 
 class Credential(Protocol):
@@ -99,19 +91,19 @@ class PaiConnection:
         :param overrides: the hook's arguments; None leaves the connection's value.
         :raises PaiConfigError: naming the first field that is missing or not allowed.
         """
-        # The connection form saves empty fields as blanks.
-        values = {name: value for name, value in extra.items() if value not in (None, "")}
+        place = f"connection {connection.conn_id}, {{}}".format
+        values = {**extra, "access_key_id": connection.login, "access_key_secret": connection.password}
         values |= {name: value for name, value in overrides.items() if value}
-        texts = {name: str(values[name]) for name in _TEXTS if name in values}
-        texts.setdefault("auth", "access_key" if connection.login else "default")
-        texts.setdefault("deployment", conf.get("api", "base_url", fallback="") or "airflow")
-        read = cls(
-            conn_id=connection.conn_id,
-            access_key_id=connection.login or None,
-            access_key_secret=connection.password or None,
-            endpoints={name: values[f"{name}_endpoint"] for name in SERVICES if f"{name}_endpoint" in values},
-            **texts,
-        )
+        # The connection form saves empty fields as blanks.
+        given = {
+            name: value
+            for name, reader in _READERS.items()
+            if (value := reader(place(_WRITTEN.get(name, name)), values.get(name)))
+        }
+        given.setdefault("auth", "access_key" if "access_key_id" in given else "default")
+        given.setdefault("deployment", conf.get("api", "base_url", fallback="") or "airflow")
+        endpoints = {service: given.pop(name) for name, service in _ENDPOINTS.items() if name in given}
+        read = cls(conn_id=connection.conn_id, endpoints=endpoints, **given)
         read._check()
         return read
 
@@ -153,6 +145,9 @@ class PaiConnection:
         from alibabacloud_credentials.client import Client
         from alibabacloud_credentials.models import Config
 
+        from airflow_provider_pai.hooks.network import adopt
+
+        adopt()
         if self.auth == "default":
             client: CredentialClient = Client()
             return client
@@ -167,13 +162,13 @@ class PaiConnection:
                 role_name=self.role_name,
                 oidc_provider_arn=self.oidc_provider_arn,
                 oidc_token_file_path=self.oidc_token_file,
-                sts_endpoint=self.endpoints.get("sts"),
+                sts_endpoint=self.endpoint("sts").removeprefix("https://"),
             )
         )
 
     def _check(self) -> None:
         own_endpoints = self.endpoint_url or self.endpoints
-        if not (self.region and own_endpoints):
+        if not (own_endpoints and re.fullmatch("[a-z0-9-]+", self.region)):
             one_of(self._name("region"), self.region, sorted(REGIONS))
         one_of(self._name("network"), self.network, NETWORKS)
         one_of(self._name("auth"), self.auth, AUTH_KINDS)
@@ -183,14 +178,58 @@ class PaiConnection:
             "ram_role_arn": ("access_key_id", "access_key_secret", "role_arn"),
             "oidc_role_arn": ("role_arn", "oidc_provider_arn", "oidc_token_file"),
         }
-        written = {
-            "access_key_id": "login (AccessKey ID)",
-            "access_key_secret": "password (AccessKey Secret)",
-        }
         for name in required.get(self.auth, ()):
             if not getattr(self, name):
-                place = self._name(written.get(name, name))
+                place = self._name(_WRITTEN.get(name, name))
                 raise PaiConfigError(place, getattr(self, name), f"auth {self.auth} needs a value")
 
     def _name(self, name: str) -> str:
         return f"connection {self.conn_id}, {name}"
+
+
+def _text(field: str, value: object) -> str:
+    return "" if value is None else text(field, value).strip()
+
+
+def _key(field: str, value: object) -> str:
+    """Read a key, a secret or a token: it was pasted, often with a newline.
+
+    :raises PaiConfigError: nobody can have been given such a one; it is not shown.
+    """
+    key = value.strip() if isinstance(value, str) else value or ""
+    if not isinstance(key, str) or not key.isascii() or not key.isprintable() or " " in key:
+        raise PaiConfigError(field, "***", "printable ASCII characters without blanks between them")
+    return key
+
+
+def _endpoint(field: str, value: object) -> str:
+    """Read the address of a service, in small letters; slashes behind it are left out.
+
+    :raises PaiConfigError: it is no address, or has more than a scheme, a host and a port.
+    """
+    written = _text(field, value)
+    found = re.fullmatch(_ADDRESS, written.lower(), re.ASCII)
+    if written and not (found and _is_host(found["host"]) and 0 < int(found["port"] or 443) < 65_536):
+        shown = f"***@{written.rpartition('@')[2]}" if "@" in written else value
+        raise PaiConfigError(field, shown, "host, host:port, https://host or http://host:port, and nothing behind")
+    return found["address"] if found else ""
+
+
+def _is_host(host: str) -> bool:
+    """Tell whether a host is an IP address, of IPv6 in brackets, or a name that DNS may know."""
+    is_v6 = host.startswith("[")
+    if is_v6 or re.fullmatch(r"[\d.]+", host):
+        try:
+            return ip_address(host.strip("[]")).version == (6 if is_v6 else 4)
+        except ValueError:
+            return False
+    return len(host) < 254 and all(re.fullmatch(_DNS_LABEL, label, re.ASCII) for label in host.split("."))
+
+
+_ADDRESS = r"(?P<address>(?:https?://)?(?P<host>\[[\da-f:.]+\]|[\w.-]+)(?::(?P<port>\d{1,5}))?)/*"
+_DNS_LABEL = r"(?!-)[\w-]{1,63}(?<!-)"
+_READERS: Mapping[str, Callable[[str, object], str]] = {
+    **dict.fromkeys(_TEXTS, _text),
+    **dict.fromkeys(_KEYS, _key),
+    **dict.fromkeys(("endpoint_url", *_ENDPOINTS), _endpoint),
+}

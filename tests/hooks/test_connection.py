@@ -1,5 +1,9 @@
+import string
+
 import pytest
 from airflow.providers.common.compat.sdk import Connection
+from hypothesis import example, given
+from hypothesis import strategies as st
 
 from airflow_provider_pai.exceptions import PaiConfigError
 from airflow_provider_pai.hooks.connection import PaiConnection
@@ -71,3 +75,99 @@ def test_secrets_are_not_shown():
 def test_credentials_come_from_alibabacloud_credentials():
     got = read({"auth": "sts", "security_token": "tok"}).credential_client().get_credential()
     assert (got.access_key_id, got.access_key_secret, got.security_token) == ("LTAIx", "secret", "tok")
+
+
+# What people paste around a value.
+BLANKS = st.text(" \t\r\n\u00a0", max_size=3)
+KEYS = st.text(string.ascii_letters + string.digits + "+/=._-", min_size=1)
+LABELS = st.from_regex(r"[a-z0-9]([a-z0-9-]{0,10}[a-z0-9])?", fullmatch=True)
+NAMES = st.lists(LABELS, min_size=1, max_size=4).map(".".join).filter(lambda name: not name.replace(".", "").isdigit())
+HOSTS = NAMES | st.ip_addresses(v=4).map(str) | st.ip_addresses(v=6).map("[{}]".format)
+PORTS = st.just("") | st.integers(1, 65_535).map(":{}".format)
+
+
+@given(BLANKS, BLANKS, KEYS, KEYS, KEYS)
+def test_blanks_around_keys_and_names_are_left_out(before, after, key, secret, token):
+    def pasted(text):
+        return before + text + after
+
+    extra = {name: pasted(value) for name, value in {"region": "cn-hangzhou", "auth": "sts", "role_arn": "r"}.items()}
+    got = read({**extra, "security_token": pasted(token)}, login=pasted(key), password=pasted(secret))
+    assert (got.access_key_id, got.access_key_secret, got.security_token) == (key, secret, token)
+    assert (got.region, got.auth, got.role_arn) == ("cn-hangzhou", "sts", "r")
+
+
+@given(st.sampled_from(["login", "password", "security_token"]), KEYS, st.text(min_size=1), KEYS)
+@example("password", "geheim", "ä", "nis")
+@example("login", "two", " ", "words")
+def test_a_key_is_taken_as_it_is_or_refused_by_name_and_never_shown(name, before, middle, after):
+    key = f"Q{before}{middle}{after}Q"
+    given = {"extra": {"security_token": key}} if name == "security_token" else {name: key}
+    if all("!" <= character <= "~" for character in middle):
+        got = read(**given)
+        assert key in (got.access_key_id, got.access_key_secret, got.security_token)
+        return
+    with pytest.raises(PaiConfigError, match=f"connection c, {name}") as caught:
+        read(**given)
+    assert key not in str(caught.value)
+    assert key != caught.value.value
+
+
+@given(BLANKS, st.sampled_from(["", "http://", "https://", "HTTPS://"]), HOSTS, PORTS, st.sampled_from(["", "/", "//"]))
+def test_an_endpoint_may_bear_a_scheme_a_port_slashes_and_blanks(blanks, scheme, host, port, slashes):
+    written = f"{blanks}{scheme}{host}{port}{slashes}{blanks}"
+    assert read({"dlc_endpoint": written}).endpoint("dlc") == f"{scheme.lower()}{host}{port}"
+    assert read({"endpoint_url": written}).endpoint("eas") == f"{scheme.lower()}{host}{port}"
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        *"ftp://host host/path https://host/v1/ host?a=b host#x http://http://host".split(),
+        *"host:0 host:65536 host:port host: :80 https://".split(),
+        *"a..b -a.b a-.b a.b. ho,st höst host\\x".split(),
+        *"1.2.3 256.1.1.1 1.2.3.4.5 ::1 [::1 [1.2.3.4] [xyz]".split(),
+        *("ho st", "a b:80", "host\nhost", f"{64 * 'a'}.b", f"{'a.' * 127}ab"),
+        *(["host"], {"host": 1}, True),
+    ],
+)
+def test_what_is_no_endpoint_is_named(written):
+    with pytest.raises(PaiConfigError, match="connection c, oss_endpoint: ") as caught:
+        read({"oss_endpoint": written})
+    assert caught.value.value == written
+
+
+@given(st.text() | st.from_regex(r"(https?://)?[a-z0-9.:\[\]/@_-]*", fullmatch=True))
+def test_an_endpoint_that_is_read_is_read_again_as_itself(written):
+    try:
+        endpoint = read({"dlc_endpoint": written}).endpoint("dlc")
+    except PaiConfigError:
+        return
+    assert read({"dlc_endpoint": endpoint}).endpoint("dlc") == endpoint
+
+
+def test_a_password_in_an_endpoint_is_not_shown():
+    with pytest.raises(PaiConfigError, match=r"'\*\*\*@host'") as caught:
+        read({"oss_endpoint": "https://user:geheim@host"})
+    assert "geheim" not in str(caught.value)
+
+
+def test_a_region_of_ones_own_cloud_has_the_form_of_one():
+    own = {"endpoint_url": "http://host"}
+    assert read({**own, "region": "cn-own-1\n"}).region == "cn-own-1"
+    for region in ("cn own", "CN", "", "ü"):
+        with pytest.raises(PaiConfigError, match="connection c, region"):
+            read({**own, "region": region})
+
+
+@pytest.mark.parametrize(
+    ("extra", "host"),
+    [
+        ({}, "sts.cn-hangzhou.aliyuncs.com"),
+        ({"network": "vpc"}, "sts-vpc.cn-hangzhou.aliyuncs.com"),
+        ({"sts_endpoint": "https://own.host/"}, "own.host"),
+    ],
+)
+def test_roles_are_assumed_at_the_regions_sts(extra, host):
+    client = read({"auth": "ram_role_arn", "role_arn": "acs:ram::1:role/r", **extra}).credential_client()
+    assert client.cloud_credential.provider._sts_endpoint == host
