@@ -4,7 +4,7 @@
 
     PaiError                      base of all
     ├── PaiConfigError            bad input, also a ValueError; refused before anything is created
-    ├── PaiApiError               a service said no: service, action, code, status, request_id
+    ├── PaiApiError               a service said no: service, action, code, status, request_id; or can't be reached
     │   ├── PaiNotFoundError      the thing does not exist (404 and its kin)
     │   ├── PaiPermissionError    credentials or RAM permissions
     │   ├── PaiConflictError      name taken, wrong state, object exists
@@ -59,7 +59,7 @@ def _shown(value: object) -> str:
 
 
 class PaiApiError(PaiError):
-    """A service refused a call.
+    """A service refused a call; without code and status it can't be reached as things are, so waiting won't help.
 
     :param service: `dlc`, `dsw`, `eas`, `oss`, `aiworkspace` or `cms`.
     :param action: the API action, e.g. `CreateJob`.

@@ -125,6 +125,9 @@ class PaiHook(BaseHook):
         """Return the SDK configuration of a service: endpoint, rotating credentials, time-outs in ms."""
         from alibabacloud_tea_openapi.utils_models import Config
 
+        from airflow_provider_pai.hooks.network import adopt
+
+        adopt()
         scheme, _, host = self.connection.endpoint(service or self.service).rpartition("://")
         return Config(
             credential=self.connection.credential_client(),

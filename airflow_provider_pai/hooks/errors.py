@@ -42,19 +42,35 @@ _BY_STATUS = {
 @contextmanager
 def translated(service: str, action: str) -> Iterator[None]:
     """Turn what an SDK raises inside the block into a `PaiApiError` of the fitting kind."""
+    from alibabacloud_credentials.exceptions import CredentialException
     from oss2.exceptions import OssError
-    from Tea.exceptions import TeaException
+    from Tea.exceptions import RetryError, TeaException
+
+    from airflow_provider_pai.hooks.network import UnreachableError
 
     try:
         yield
-    except TeaException as error:
-        raise _from_tea(service, action, error) from error
-    except OssError as error:
-        raise _from_oss(service, action, error) from error
+    except (TeaException, OssError, UnreachableError, CredentialException, RetryError) as error:
+        # An UnretryableException of a Tea client is a cover.
+        inner = getattr(error, "inner_exception", error)
+        if isinstance(inner, UnreachableError):
+            raise PaiApiError(service, action, str(inner)) from error
+        if isinstance(inner, CredentialException):
+            raise _from_credentials(service, action, inner) from error
+        raise (_from_oss if isinstance(error, OssError) else _from_tea)(service, action, error) from error
+
+
+def _from_credentials(service: str, action: str, error: Any) -> PaiApiError:
+    """Whoever hands out credentials refused; alibabacloud-credentials tells the status in its text alone."""
+    found = re.search(r"(?i)http_?code\W*(\d{3})", error.message)
+    status = int(found[1]) if found else 403
+    kind = PaiTransientError if status >= 500 or status == 429 else PaiPermissionError
+    return kind(service, action, error.message, error.code, status if found else None, error.request_id)
 
 
 def _from_tea(service: str, action: str, error: Any) -> PaiApiError:
-    code = None if error.code in (None, "None", "") else str(error.code)
+    code = getattr(error, "code", None)
+    code = None if code in (None, "None", "") else str(code)
     status = getattr(error, "status_code", None) or getattr(error, "statusCode", None)
     detail = getattr(error, "access_denied_detail", None) or {}
     message = _with_permission(str(error.message or error), service, action, code, detail)

@@ -13,6 +13,7 @@ from typing import Any
 from airflow_provider_pai.clock import SYSTEM_CLOCK, Clock
 from airflow_provider_pai.exceptions import PaiConfigError
 from airflow_provider_pai.hooks.eas.traffic import Endpoint
+from airflow_provider_pai.hooks.errors import translated
 from airflow_provider_pai.inputs import json_value, mapping, one_of, text, whole_number
 
 # Too many requests, a full queue (450 is EAS's own), a server in trouble: not an answer of the model.
@@ -96,16 +97,17 @@ class Asker:
     @cached_property
     def session(self) -> Any:
         """Return the HTTP session, which keeps a connection for each thread."""
-        import requests
-        from requests.adapters import HTTPAdapter
+        from airflow_provider_pai.hooks.network import EnvironmentSession
 
-        session = requests.Session()
+        session = EnvironmentSession(self.concurrency)
         session.headers["Authorization"] = self.endpoint.token
-        session.mount(self.endpoint.url, HTTPAdapter(pool_maxsize=self.concurrency))
         return session
 
     def ask(self, request: GoldenRequest) -> Answer:
-        """Send one request and compare its answer."""
+        """Send one request and compare its answer.
+
+        :raises PaiApiError: there is no such address, or its certificate does not verify.
+        """
         answer = self._once(request)
         for attempt in range(1, self.attempts):
             if not answer.silent or (answer.status == _NOT_KNOWN_YET and self._known):
@@ -121,15 +123,16 @@ class Asker:
 
         began = self.clock.monotonic()
         try:
-            response = self.session.request(
-                request.method,
-                self.endpoint.url.rstrip("/") + (request.path or self.path),
-                json=request.json,
-                data=request.body,
-                headers=request.headers,
-                timeout=self.timeout,
-                allow_redirects=False,
-            )
+            with translated("eas", "Predict"):
+                response = self.session.request(
+                    request.method,
+                    self.endpoint.url.rstrip("/") + (request.path or self.path),
+                    json=request.json,
+                    data=request.body,
+                    headers=request.headers,
+                    timeout=self.timeout,
+                    allow_redirects=False,
+                )
         except RequestException as error:
             wrong = f"no answer: {type(error).__name__}"
             return Answer(status=None, body=None, milliseconds=self._since(began), wrong=wrong, silent=True)

@@ -47,8 +47,8 @@ class Provider:
 class Session:
     """Where oss2 sends its requests: straight to requests' adapter.
 
-    What requests does around that for each of them costs half of a small one's CPU: proxies looked up in the
-    environment, cookies, hooks, redirects, and `.netrc`, whose password would take the signature's place.
+    What requests does around that for each of them costs half of a small one's CPU: cookies, hooks, redirects, and
+    proxies and certificates looked up in the environment, which is done here once for each host.
     """
 
     def __init__(self) -> None:
@@ -59,24 +59,26 @@ class Session:
         """Send an `oss2.http.Request` and return its `oss2.http.Response`.
 
         :raises oss2.exceptions.RequestError: no answer came.
+        :raises UnreachableError: none will come.
         """
         import requests
+
+        from airflow_provider_pai.hooks.network import refuse_hopeless
 
         settings = self._settings_of(request.url)
         try:
             answer = self._adapter.send(_prepared(request), stream=True, timeout=timeout, **settings)
         except requests.RequestException as error:
+            refuse_hopeless(error, request.url, settings["proxies"])
             raise sdk().exceptions.RequestError(error) from error
         return sdk().http.Response(answer)
 
     def _settings_of(self, url: str) -> Any:
-        """Return proxies and certificates for a host, as the environment names them."""
-        import requests
+        from airflow_provider_pai.hooks.network import settings
 
         host = url.split("/", 3)[2]
         if host not in self._settings:
-            environment = requests.Session().merge_environment_settings(url, {}, None, None, None)
-            self._settings[host] = {name: environment[name] for name in ("proxies", "verify", "cert")}
+            self._settings[host] = settings(url)
         return self._settings[host]
 
 

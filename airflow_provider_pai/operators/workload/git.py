@@ -45,16 +45,18 @@ def _in_history(repo: str, name: str) -> str | None:
 
 
 def _git(*arguments: str) -> str:
+    from airflow_provider_pai.hooks.network import UnreachableError, for_git
+
     try:
         done = subprocess.run(  # noqa: S603 - a list, and `--` before what a user has written
             ["git", *arguments],  # noqa: S607 - the worker's own
-            env={**os.environ, **_ENVIRONMENT},
+            env={**os.environ, **for_git(), **_ENVIRONMENT},
             capture_output=True,
             text=True,
             timeout=_SECONDS,
             check=False,
         )
-    except (OSError, subprocess.TimeoutExpired) as error:
+    except (OSError, subprocess.TimeoutExpired, UnreachableError) as error:
         raise GitError(str(error)) from error
     if done.returncode:
         raise GitError(done.stderr.strip() or f"git {arguments[0]} ended with exit code {done.returncode}")

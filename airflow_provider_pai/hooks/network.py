@@ -1,0 +1,167 @@
+"""Network between the worker and the cloud: proxies, CAs and the session that all clients send through.
+
+The environment's variables mean what requests' documentation says of them (`HTTP_PROXY`, `HTTPS_PROXY`, `ALL_PROXY`,
+`NO_PROXY`, `REQUESTS_CA_BUNDLE`, `CURL_CA_BUNDLE`); where neither of the last two is set, OpenSSL's
+`SSL_CERT_FILE` counts. This module imports requests: import it late.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import socket
+import ssl
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import requests
+from requests.adapters import HTTPAdapter
+from requests.utils import get_environ_proxies, select_proxy
+
+_CA_VARIABLES = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE")
+_PROXY_VARIABLES = ("HTTP_PROXY", "http_proxy", "HTTPS_PROXY", "https_proxy")
+# A resolver that is down says EAI_AGAIN; these say that there is no such name.
+_NO_NAME = {socket.EAI_NONAME, getattr(socket, "EAI_NODATA", socket.EAI_NONAME)}
+_NO_TLS = ("WRONG_VERSION_NUMBER", "HTTP_REQUEST")
+_POOL = 32
+
+
+class UnreachableError(Exception):
+    """The address can't be reached as things are, however often it is tried: the text says what to do."""
+
+
+def settings(url: str) -> dict[str, Any]:
+    """Return `proxies` and `verify` for an address, as requests takes them.
+
+    :raises UnreachableError: the variable that names the CAs names nothing.
+    """
+    return {"proxies": get_environ_proxies(url), "verify": ca_bundle() or True}
+
+
+def ca_bundle() -> str | None:
+    """Return the file or folder of the CAs that the environment names; None: those that requests brings count.
+
+    :raises UnreachableError: there is none such.
+    """
+    name = next((name for name in _CA_VARIABLES if os.environ.get(name)), None)
+    if name is None:
+        return None
+    if not Path(os.environ[name]).exists():
+        raise UnreachableError(f"{name} is {os.environ[name]!r}, which is not there: it must name a file of CAs in PEM")
+    return os.environ[name]
+
+
+def for_git() -> dict[str, str]:
+    """Return what git, which asks libcurl, has to be told of the environment in its own words."""
+    bundle = ca_bundle() or ""
+    told = {
+        "GIT_SSL_CAPATH" if Path(bundle).is_dir() and bundle else "GIT_SSL_CAINFO": bundle,
+        "http_proxy": os.environ.get("HTTP_PROXY", ""),
+    }
+    return {name: value for name, value in told.items() if value and name not in os.environ}
+
+
+class EnvironmentSession(requests.Session):
+    """A session that asks the environment for proxy and CA at each request, and `.netrc` never.
+
+    requests would put a password of `.netrc` in the place of a token.
+
+    :param connections: that are kept alive for one host.
+    """
+
+    def __init__(self, connections: int = _POOL) -> None:
+        super().__init__()
+        self.trust_env = False
+        for scheme in ("https://", "http://"):
+            self.mount(scheme, HTTPAdapter(pool_maxsize=connections))
+
+    def send(self, request: Any, **options: Any) -> Any:
+        """Send a request; proxies and certificates that the caller chose himself win over the environment's.
+
+        :raises UnreachableError: to send it again would not help.
+        """
+        ours = settings(request.url)
+        of_environment = [os.environ.get(name) for name in _PROXY_VARIABLES]
+        chosen = {name: to for name, to in (options.get("proxies") or {}).items() if to not in of_environment}
+        options["proxies"] = {**ours["proxies"], **chosen}
+        if options.get("verify") in (None, True):
+            options["verify"] = ours["verify"]
+        try:
+            return super().send(request, **options)
+        except requests.RequestException as error:
+            refuse_hopeless(error, request.url, options["proxies"])
+            # The query of STS's addresses holds tokens.
+            raise type(error)(re.sub(r"\?\S*", "?…", str(error)), request=request) from None
+
+
+@cache
+def adopt() -> None:
+    """Let the HTTP cores of Alibaba's SDKs send through `EnvironmentSession`.
+
+    Of their own they heed neither NO_PROXY nor REQUESTS_CA_BUNDLE, no option of theirs sends past a proxy that the
+    environment names, and they take no session. Read in darabonba.core 1.0.9 and Tea.core 0.4.3, `do_action`.
+    """
+    from darabonba.core import DaraCore
+    from Tea.core import TeaCore
+
+    for core in (DaraCore, TeaCore):
+        core._get_session = staticmethod(_sessions(core._get_session))
+
+
+def _sessions(own: Any) -> Any:
+    session = EnvironmentSession()
+
+    def get_session(**asked: Any) -> Any:
+        return own(**asked) if asked.get("tls_min_version") else session
+
+    return get_session
+
+
+def refuse_hopeless(error: Exception, url: str, proxies: dict[str, str]) -> None:
+    """Tell apart what may be better the next time, and what will not.
+
+    :param error: what requests raised.
+    :raises UnreachableError: it will not.
+    """
+    host = urlsplit(url).hostname
+    proxy = urlsplit(select_proxy(url, proxies) or "").hostname
+    for cause in _causes(error):
+        if why := _hopeless(cause, proxy):
+            raise UnreachableError(f"{host}{f' through the proxy {proxy}' if proxy else ''}: {why}") from None
+
+
+def _hopeless(cause: BaseException, proxy: str | None) -> str:
+    """Return why an error will come again, and what to do; nothing where it may not."""
+    if isinstance(cause, ssl.SSLCertVerificationError):
+        return (
+            f"its certificate does not verify ({cause.verify_message}); REQUESTS_CA_BUNDLE or SSL_CERT_FILE "
+            "must name a file with your network's own CA"
+        )
+    if isinstance(cause, ssl.SSLError) and cause.reason in _NO_TLS:
+        return "it answers without TLS; an endpoint or a proxy without it is written with http://"
+    if isinstance(cause, ssl.SSLError) and cause.reason == "NO_CERTIFICATE_OR_CRL_FOUND":
+        return f"{ca_bundle()} holds no CA in PEM"
+    if isinstance(cause, socket.gaierror) and cause.errno in _NO_NAME:
+        to_check = "HTTPS_PROXY and HTTP_PROXY" if proxy else "region, network and endpoints of the connection"
+        return f"there is no such name ({cause.strerror}); check {to_check}"
+    if isinstance(cause, OSError) and re.search("Tunnel connection failed: 40[37]", str(cause)):
+        return f"{cause}; its user and password stand in HTTPS_PROXY as http://user:password@host:port"
+    # What is no address, or a proxy's that is none, requests marks as a bad value.
+    if isinstance(cause, requests.RequestException) and isinstance(cause, ValueError):
+        return f"it is no address that could be asked: {cause}"
+    return ""
+
+
+def _causes(error: BaseException) -> Iterator[BaseException]:
+    """Yield an error and what led to it; requests and urllib3 keep that in several places."""
+    seen: list[BaseException] = []
+    rest: list[Any] = [error]
+    while rest:
+        each = rest.pop()
+        if isinstance(each, BaseException) and each not in seen:
+            seen.append(each)
+            yield each
+            rest += [each.__cause__, each.__context__, getattr(each, "reason", None), *each.args]
