@@ -91,6 +91,10 @@ _CONNECTION_FIELDS = {
     "oidc_token_file": _text("OIDC token file", "Path on the worker, for auth oidc_role_arn."),
     "network": _text("Network", "public or vpc: which endpoints are used.", enum=["public", "vpc", None]),
     "deployment": _text("Deployment", "Name that keeps two Airflows on one workspace apart; its base URL when empty."),
+    "state_uri": _text(
+        "State URI",
+        "oss://bucket/prefix that is home to leases and records; a bucket without versioning in this region.",
+    ),
     "ledger_conn_id": _text("Ledger connection", "common-sql connection of the audit ledger."),
     "endpoint_url": _text("Endpoint URL", "One address for every service but OSS, e.g. the emulator's."),
     **{

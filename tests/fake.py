@@ -9,6 +9,7 @@ import random
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from types import SimpleNamespace
 from typing import Any
 
 from airflow_provider_pai.canary.actions import Action, Finish
@@ -66,7 +67,7 @@ def spec_of(aim: Goal, plan: RolloutPlan = PLAN, deadline: float | None = None) 
         config={"metadata": {"name": aim.service, "group": aim.group}},
         metrics={"kind": "of the fake"},
         probe=None,
-        lease_uri=LEASE,
+        artifact=f"oss://models/digits/{aim.version}/",
         holder=Holder(key=f"{aim.task}/{aim.cycle}", name=TaskName("dag", aim.version, "deploy", -1)),
         deadline=None if deadline is None else datetime.fromtimestamp(deadline, UTC).isoformat(),
     )
@@ -148,6 +149,7 @@ class FakeEas:
 
     log = logging.getLogger("eas")
     states = EAS_SERVICE
+    connection = SimpleNamespace(state_uri=None)
 
     def __post_init__(self) -> None:
         self.time = VirtualClock(on_sleep=self._pass)

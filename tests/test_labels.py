@@ -125,7 +125,7 @@ def test_labels_of_the_users_that_a_service_takes():
 
 def test_where_others_have_taken_the_room_what_only_people_read_goes_first():
     name = TaskName(dag_id="d", run_id="r", task_id="t", map_index=-1)
-    ours = {**Progress(phase=Phase.STEP, note="n").labels(), **name.labels()}
+    ours = {**Progress(phase=Phase.STEP, note="n").labels(), **name.labels(), Key.STATE: "oss://states/"}
     theirs = {f"k{number}": "x" for number in range(9)}
     assert fitted(ours) == ours
     assert ours.keys() - fitted({**ours, **dict.fromkeys("abcde", "x")}).keys() == {Key.MAP_INDEX}
@@ -221,11 +221,12 @@ def test_a_service_has_room_for_every_label_of_a_rollout_and_a_mark():
     )
     name = TaskName(dag_id="d" * 250, run_id="r" * 250, task_id="t" * 250, map_index=999)
     mark = Mark(owner=OWNER, replaced="g" * 63)
-    labels = {**progress.labels(), **name.labels(), **mark.labels()}
+    state = {Key.STATE: "oss://states/"}
+    labels = {**progress.labels(), **name.labels(), **state, **mark.labels()}
     assert len(labels) <= MAX_LABELS
     assert all(len(text) <= MAX_CHARACTERS for item in labels.items() for text in item)
     assert Progress.of(labels) == replace(progress, note=legal(progress.note))
-    assert labels.keys() - mark.labels().keys() == {*most_labels(MAX_STEPS), *name.labels()}
+    assert labels.keys() - mark.labels().keys() == {*most_labels(MAX_STEPS), *name.labels(), *state}
 
 
 def test_results_too_long_for_a_label_cost_a_result_and_no_rollout():

@@ -164,10 +164,11 @@ def here(pai, tmp_path_factory):
     """A bucket with data, a model and a service that stands; from then on nothing is created."""
     with pytest.MonkeyPatch.context() as patch:
         folder = tmp_path_factory.mktemp("templates")
-        patch.setenv("AIRFLOW_CONN_PAI_DEFAULT", json.dumps(airflow_connection(pai)))
+        bucket = oss_bucket(pai, f"templates-{uuid.uuid4().hex[:12]}")
+        state = f"oss://{bucket.bucket_name}/state"
+        patch.setenv("AIRFLOW_CONN_PAI_DEFAULT", json.dumps(airflow_connection(pai, state_uri=state)))
         patch.setenv("AIRFLOW_HOME", str(folder))
         patch.chdir(folder)
-        bucket = oss_bucket(pai, f"templates-{uuid.uuid4().hex[:12]}")
         bucket.create_bucket()
         group = ServiceGroup(bucket.bucket_name)
         OssHook().put(f"oss://{bucket.bucket_name}/data/a.csv", "1")
@@ -203,7 +204,7 @@ def arguments(name, here):
         "EasDeployServiceOperator": {"artifact": model, **image, "service_name": f"{here.group}_new"},
         "EasDeleteServiceOperator": service,
         "EasPredictOperator": {**service, "requests": [{}]},
-        "EasRollbackOperator": {"group": here.group, "lease_uri": data},
+        "EasRollbackOperator": {"group": here.group},
         "EasRollbackServiceOperator": service,
         "EasScaleServiceOperator": {**service, "instances": 2},
         "EasSetSafetyLockOperator": service,

@@ -19,7 +19,7 @@ _NAME = re.compile(r"[a-z0-9_]{3,63}")
 _STEPS_PER_LABEL = 4
 _MAX_REJECTED = 3
 _VERDICTS = {result.value[0]: result.value for result in Result}
-# A service bears 20 labels, so all numbers share one of them, and the one time stands in the other's place.
+# A service bears 20 labels, so all numbers share one of them with the one time that there is.
 _COUNTS = (
     "step",
     "failures",
@@ -147,9 +147,9 @@ class Progress:
         text = read_labels(labels)
         if text.get(Key.PHASE, "") not in set(Phase):
             return None
-        counts = dict(zip(_COUNTS, map(int, (text.get(Key.COUNTS) or "0").split(".")), strict=False))
+        numbers, _, since = text.get(Key.COUNTS, "").partition(" ")
+        counts = dict(zip(_COUNTS, map(int, (numbers or "0").split(".")), strict=False))
         results = " ".join(text[name] for name in sorted(text) if name.startswith(Key.RESULTS)).split()
-        since = text.get(Key.SINCE, "")
         return cls(
             phase=Phase(text[Key.PHASE]),
             version=text.get(Key.VERSION, ""),
@@ -182,8 +182,7 @@ class Progress:
                 Key.TASK: self.task,
                 Key.CYCLE: self.cycle,
                 Key.STABLE: self.stable,
-                Key.SINCE: self._times(),
-                Key.COUNTS: ".".join(str(getattr(self, name)) for name in _COUNTS),
+                Key.COUNTS: f"{'.'.join(str(getattr(self, name)) for name in _COUNTS)} {self._times()}".rstrip(),
                 Key.OUTCOME: self.outcome,
                 Key.NOTE: self.note,
                 Key.REJECTED: " ".join(self.rejected[-_MAX_REJECTED:]),

@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 from airflow.providers.common.compat.sdk import conf
 
 from airflow_provider_pai.exceptions import PaiConfigError
-from airflow_provider_pai.inputs import one_of, text
+from airflow_provider_pai.inputs import one_of, parse_uri, text
+from airflow_provider_pai.labels import MAX_CHARACTERS
 from airflow_provider_pai.services import SERVICES
 
 if TYPE_CHECKING:
@@ -35,7 +36,7 @@ REGIONS = frozenset(
 )
 
 _TEXTS = """region workspace_id auth role_arn role_session_name role_name oidc_provider_arn oidc_token_file network
-    ledger_conn_id deployment""".split()
+    state_uri ledger_conn_id deployment""".split()
 _KEYS = ("access_key_id", "access_key_secret", "security_token")
 _ENDPOINTS = {f"{service}_endpoint": service for service in SERVICES}
 # Where a person finds them in the form.
@@ -79,6 +80,8 @@ class PaiConnection:
     """One address for every service but OSS; the emulator's."""
     endpoints: Mapping[str, str] = field(default_factory=dict)
     """Addresses by service (`dlc_endpoint`, `oss_endpoint`, ... in the extra)."""
+    state_uri: str | None = None
+    """Prefix on OSS that is home to leases, looks and whatever else must be remembered outside the services."""
     ledger_conn_id: str | None = None
     deployment: str = ""
     """Keeps two Airflows that share a workspace apart."""
@@ -172,6 +175,9 @@ class PaiConnection:
             one_of(self._name("region"), self.region, sorted(REGIONS))
         one_of(self._name("network"), self.network, NETWORKS)
         one_of(self._name("auth"), self.auth, AUTH_KINDS)
+        if self.state_uri and len(str(parse_uri(self._name("state_uri"), self.state_uri).folder)) > MAX_CHARACTERS:
+            allowed = f"at most {MAX_CHARACTERS} characters: services keep it in a label"
+            raise PaiConfigError(self._name("state_uri"), self.state_uri, allowed)
         required = {
             "access_key": ("access_key_id", "access_key_secret"),
             "sts": ("access_key_id", "access_key_secret", "security_token"),

@@ -24,12 +24,11 @@ from airflow_provider_pai.inputs import (
     mapping,
     one_of,
     optional,
-    parse_uri,
     seconds,
     text,
     whole_number,
 )
-from airflow_provider_pai.labels import Shadow, artifact_labels, checked_labels
+from airflow_provider_pai.labels import Key, Shadow, artifact_labels, checked_labels
 from airflow_provider_pai.metrics.base import check_names, make_source
 from airflow_provider_pai.metrics.golden_requests import make_probe
 from airflow_provider_pai.remote import Json
@@ -38,7 +37,6 @@ from airflow_provider_pai.rollouts.lease import Holder
 from airflow_provider_pai.rollouts.shadow_driver import ShadowSpec
 from airflow_provider_pai.rollouts.shadows import NAME
 from airflow_provider_pai.rollouts.spec import RolloutSpec
-from airflow_provider_pai.uri import OssUri
 from airflow_provider_pai.versions import utc_text
 
 if TYPE_CHECKING:
@@ -48,7 +46,6 @@ _READERS: Mapping[str, Callable[[str, Any], Any]] = {
     "artifact": artifact,
     # A text stays as it is: whether it names a group, and whether there must be one, is for the request to say.
     "group": lambda name, value: value if isinstance(value, str) else optional(name, value, "a service group"),
-    "lease_uri": partial(optional, allowed="an oss:// prefix"),
     "metrics": lambda name, value: None if value is None else json_list(name, value, "a source, or a list of them"),
     "probe": lambda name, value: mapping(name, value) or None,
     "source": partial(optional, allowed="a service"),
@@ -107,7 +104,6 @@ class RolloutRequest(Request):
 
     steps: Any
     plan_defaults: Mapping[str, Any]
-    lease_uri: Any
     skip_analysis: Any
     approval_task_id: str | None
     allow_backfill: bool
@@ -123,9 +119,8 @@ class RolloutRequest(Request):
         model = operator.verified_artifact()
         name = service_name(group, model.version)
         config = operator.service_json(name, group, model.uri)
-        own = {**most_labels(len(plan.steps)), **identity.name.labels()}
+        own = {*most_labels(len(plan.steps)), *identity.name.labels(), Key.STATE}
         checked_labels("service['labels']", config.get("labels"), own)
-        lease_uri = self.lease_uri or f"oss://{OssUri.parse(model.uri).bucket}/.pai/rollouts/{group}/"
         goal = Goal(
             group=group,
             service=name,
@@ -149,7 +144,7 @@ class RolloutRequest(Request):
             metrics=self.checked_metrics(operator.hook, plan),
             config=config,
             probe=self.probe,
-            lease_uri=str(parse_uri("lease_uri", lease_uri)),
+            artifact=model.uri,
             holder=Holder.of(identity),
             deadline=identity.deadline(_without_drain(self.execution_timeout, plan.drain)),
         )

@@ -9,7 +9,7 @@ import threading
 from collections.abc import Callable
 from datetime import datetime
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from airflow.providers.common.compat.sdk import Stats
 
@@ -23,11 +23,13 @@ from airflow_provider_pai.canary.weights import carriers
 from airflow_provider_pai.clock import SYSTEM_CLOCK, Clock
 from airflow_provider_pai.exceptions import PaiApiError, PaiConflictError, PaiMetricsError
 from airflow_provider_pai.hooks.oss import OssHook
+from airflow_provider_pai.hooks.oss.home import rollout_folder
 from airflow_provider_pai.metrics.lookout import Lookout
 from airflow_provider_pai.remote import Json
 from airflow_provider_pai.rollouts.approval import gate_of
 from airflow_provider_pai.rollouts.changes import Changes, withdraw_candidate
 from airflow_provider_pai.rollouts.driver import Tick
+from airflow_provider_pai.rollouts.home import home_labels, home_of, kept_home
 from airflow_provider_pai.rollouts.lease import DEFAULT_TTL, Holder, Lease, LeaseLostError
 from airflow_provider_pai.rollouts.record import Record
 from airflow_provider_pai.rollouts.spec import RolloutSpec
@@ -39,6 +41,14 @@ if TYPE_CHECKING:
 Gate = Callable[[], str]
 
 _LEASE_POLL = 5.0
+
+
+class _State(NamedTuple):
+    """What lies on OSS of a group, and of this candidate."""
+
+    home: OssUri
+    lease: Lease
+    record: Record
 
 
 class RolloutDriver:
@@ -66,6 +76,7 @@ class RolloutDriver:
         self._clock = clock
         self._handed_lookout = lookout
         self._changes = Changes(eas, log)
+        self._known_state: _State | None = None
         # A canceled trigger's tick goes on in its thread: a kill must not be undone by it. A worker's kill comes in
         # a signal handler, in the middle of its own tick.
         self._turn = threading.RLock()
@@ -74,11 +85,34 @@ class RolloutDriver:
     def _oss(self) -> OssHook:
         return self._eas.sibling(OssHook)
 
-    @cached_property
-    def _lease(self) -> Lease:
+    @property
+    def home(self) -> OssUri:
+        """Return where the group's state lies."""
+        return self._state.home
+
+    @property
+    def _state(self) -> _State:
+        return self._known_state or self._state_of(self._eas.group(self._spec.goal.group))
+
+    def _state_of(self, group: Group) -> _State:
+        """Return what lies on OSS of the group, where its services say: another rollout may have been the first."""
+        known = self._known_state
+        if known is None:
+            self._known_state = self._state_in(home_of(self._eas, group, OssUri.parse(self._spec.artifact)))
+        elif (home := kept_home(group, self._log) or known.home) != known.home:
+            self._changes.say(f"group {group.name} keeps its state in {home}, not in {known.home}")
+            if known.lease.number:
+                self._give_back()
+            self._known_state = self._state_in(home)
+        return self._state
+
+    def _state_in(self, home: OssUri) -> _State:
+        goal = self._spec.goal
+        folder = rollout_folder(home, goal.group)
         # It is renewed at each look.
         ttl = max(DEFAULT_TTL, 4 * self._spec.plan.interval)
-        return Lease(self._oss, OssUri.parse(self._spec.lease_uri, "lease_uri"), self._spec.holder, ttl, self._clock)
+        lease = Lease(self._oss, folder, self._spec.holder, ttl, self._clock)
+        return _State(home, lease, Record(self._oss, folder.join(f"{goal.service}.jsonl")))
 
     @property
     def _lease_poll(self) -> float:
@@ -88,11 +122,6 @@ class RolloutDriver:
     @cached_property
     def _lookout(self) -> Lookout:
         return self._handed_lookout or Lookout.declared(self._eas, self._spec.metrics, self._spec.probe)
-
-    @cached_property
-    def _record(self) -> Record:
-        folder = OssUri.parse(self._spec.lease_uri, "lease_uri").folder
-        return Record(self._oss, folder.join(f"{self._spec.goal.service}.jsonl"))
 
     def tick(self) -> Tick:
         """Look once and do the one next thing.
@@ -108,17 +137,20 @@ class RolloutDriver:
         if reason:
             return self._ended(group, actions.Finish(outcome="skipped", why=reason))
         try:
-            if self._lease.number:
-                self._lease.check()
+            lease = self._state_of(group).lease
+            if lease.number:
+                lease.check()
             else:
-                holder = self._lease.take()
+                holder = lease.take()
                 if holder is not None:
                     return self._wait_for(holder, begun=group.member(self._spec.goal.service) is not None)
                 group = self._eas.group(self._spec.goal.group)
+                if self._state_of(group).lease is not lease:
+                    return Tick(pause=self._lease_poll)
             return self._act(group)
         except LeaseLostError as error:
             self._changes.say(str(error))
-            self._lease.number = 0
+            self._state.lease.number = 0
             return Tick(pause=self._lease_poll)
 
     def preview(self) -> str:
@@ -138,8 +170,9 @@ class RolloutDriver:
     def _give_back(self) -> None:
         """Let the group's next rollout begin at once: without this it waits until the lease is over."""
         try:
-            if self._lease.number or self._lease.take() is None:
-                self._lease.release()
+            lease = self._state.lease
+            if lease.number or lease.take() is None:
+                lease.release()
         except PaiApiError as error:
             self._log.warning("The lease of group %s ends by itself: %s", self._spec.goal.group, error)
 
@@ -174,7 +207,7 @@ class RolloutDriver:
         rollout = self._rollout(group, self._stop_reason(), self._gate())
         action = rollout.next()
         if isinstance(action, actions.Finish):
-            self._lease.release()
+            self._state.lease.release()
             return self._ended(group, action)
         return Tick(pause=self._apply(rollout, action))
 
@@ -193,7 +226,7 @@ class RolloutDriver:
                 return self._changes.apply(rollout.group, action)
 
     def _create(self, action: actions.Create) -> float:
-        labels = {**action.progress.labels(), **self._spec.goal.labels}
+        labels = {**action.progress.labels(), **self._spec.goal.labels, **home_labels(self.home)}
         if not self._spec.goal.skip_analysis:
             self._lookout.check()
         self._changes.say(f"creating {action.service} for version {self._spec.goal.version}")
@@ -209,15 +242,15 @@ class RolloutDriver:
 
     def _probe(self, rollout: Rollout, action: actions.Probe) -> float:
         failure = self._lookout.smoke(action.service)
-        self._lease.check()
+        self._state.lease.check()
         return self._apply(rollout, rollout.after_probe(failure))
 
     def _look(self, rollout: Rollout, action: actions.Look) -> float:
         judgement, golden = self._judge(rollout, action)
         Stats.incr("pai.canary.verdict", tags={"verdict": judgement.result.value})
         self._log.info("candidate %s %s %%: %s", action.candidate, action.percent, judgement)
-        self._lease.check()
-        self._record.add(action, judgement, rollout.now)
+        self._state.lease.check()
+        self._state.record.add(action, judgement, rollout.now)
         return self._apply(rollout, rollout.after_look(judgement, golden))
 
     def _judge(self, rollout: Rollout, action: actions.Look) -> tuple[Judgement, int]:
@@ -241,7 +274,7 @@ class RolloutDriver:
             "version": goal.version,
             "digest": goal.digest,
             "previous": previous,
-            "steps": self._record.steps(progress) if progress else [],
-            "verdicts": str(self._record.uri) if progress and progress.steps else None,
+            "steps": self._state.record.steps(progress) if progress else [],
+            "verdicts": str(self._state.record.uri) if progress and progress.steps else None,
         }
         return Tick(end=end)

@@ -20,7 +20,7 @@ class RolloutSpec:
     :param config: service JSON of the candidate.
     :param metrics: declaration of the metrics source.
     :param probe: declaration of the golden requests, or None.
-    :param lease_uri: prefix of the group's lease.
+    :param artifact: address of the artifact.
     :param deadline: ISO 8601, when the rollout is to be ended; None: never.
     """
 
@@ -29,7 +29,7 @@ class RolloutSpec:
     config: Mapping[str, Any]
     metrics: Declaration
     probe: Mapping[str, Any] | None
-    lease_uri: str
+    artifact: str
     holder: Holder
     deadline: str | None = None
 

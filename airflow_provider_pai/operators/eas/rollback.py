@@ -7,7 +7,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from airflow_provider_pai.exceptions import PaiConfigError, PaiConflictError, PaiError, RolloutStoppedError
+from airflow_provider_pai.exceptions import (
+    PaiApiError,
+    PaiConfigError,
+    PaiConflictError,
+    PaiError,
+    PaiTransientError,
+    RolloutStoppedError,
+)
 from airflow_provider_pai.hooks.eas.goals import Undo, Until
 from airflow_provider_pai.identity import TaskIdentity
 from airflow_provider_pai.inputs import mapping, optional, parse_uri, required, seconds
@@ -46,7 +53,6 @@ class EasRollbackOperator(WaitingOperator):
         it; takes the place of `to`. (templated)
     :param probe: golden requests, as `EasCanaryDeployOperator` has them. (templated)
     :param drain: seconds between taking the traffic of what served and stopping it. (templated)
-    :param lease_uri: prefix on OSS where changes to one group take turns, as rollouts have it. (templated)
     """
 
     template_fields: Sequence[str] = (
@@ -55,7 +61,6 @@ class EasRollbackOperator(WaitingOperator):
         "artifact",
         "probe",
         "drain",
-        "lease_uri",
     )
     template_fields_renderers = {"probe": "json"}
 
@@ -67,7 +72,6 @@ class EasRollbackOperator(WaitingOperator):
         artifact: str | None = None,
         probe: Mapping[str, Any] | None = None,
         drain: float | str = 30.0,
-        lease_uri: str | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -76,15 +80,14 @@ class EasRollbackOperator(WaitingOperator):
         self.artifact = artifact
         self.probe = probe
         self.drain = drain
-        self.lease_uri = lease_uri
 
     def change(self, context: Any) -> str:
         """Choose the version and bring its service up; return what serves where it has that version already."""
         self._check()
         hook, identity = self.hook, self.identity(context)
-        with self._held(identity):
+        with self._held(identity) as home:
             group = hook.group(self.group)
-            name = self._marked(group, identity) or self._choose(group, identity)
+            name = self._marked(group, identity) or self._choose(group, identity, home)
             service = hook.get(name)
             self._begun = _way_back(name, service.tags, identity)
             if self._begun and hook.states.judge(service.status) is Verdict.FAILED:
@@ -138,7 +141,6 @@ class EasRollbackOperator(WaitingOperator):
         seconds("wait_timeout", self.wait_timeout)
         seconds("drain", self.drain, least=0)
         self.artifact = optional("artifact", self.artifact, "an artifact's oss:// address")
-        self.lease_uri = optional("lease_uri", self.lease_uri, "an oss:// prefix")
         if self.artifact:
             parse_uri("artifact", self.artifact)
         self.probe = mapping("probe", self.probe)
@@ -149,13 +151,14 @@ class EasRollbackOperator(WaitingOperator):
         """Return the service that an earlier try has chosen."""
         return next((member.name for member in group.members if _mark(member.labels, identity)), None)
 
-    def _choose(self, group: Group, identity: TaskIdentity) -> str:
+    def _choose(self, group: Group, identity: TaskIdentity, home: OssUri | None) -> str:
         """Return the service to go back to, marked as this task's choice; unmarked where it serves already.
 
         :raises PaiConfigError: there is no such version.
         """
         from airflow_provider_pai.manifests import read_artifact
         from airflow_provider_pai.rollouts.history import chosen_version, serving_member, version_of
+        from airflow_provider_pai.rollouts.home import home_labels
 
         if not group.members:
             raise PaiConfigError("group", self.group, "a group with at least one service")
@@ -170,7 +173,8 @@ class EasRollbackOperator(WaitingOperator):
         mark = Mark(owner=identity.owner, replaced=current.name if current else "")
         member = next((member for member in group.members if version_of(member) == version), None)
         if member is None or not self._stands(member):
-            return self._redeploy(current or group.members[0], version, rows, {**identity.labels(), **mark.labels()})
+            labels = {**identity.labels(), **mark.labels(), **(home_labels(home) if home else {})}
+            return self._redeploy(current or group.members[0], version, rows, labels)
         self.hook.label(member.name, {**member.labels, **mark.labels()})
         return member.name
 
@@ -235,31 +239,32 @@ class EasRollbackOperator(WaitingOperator):
         }
 
     @contextmanager
-    def _held(self, identity: TaskIdentity) -> Iterator[None]:
-        """Hold the group, so that no rollout works on it meanwhile.
+    def _held(self, identity: TaskIdentity) -> Iterator[OssUri | None]:
+        """Hold the group, so that no rollout works on it meanwhile; give its state's home, None: it can't be used.
 
-        :raises PaiError: one does.
+        :raises PaiError: a rollout holds it.
         """
+        from airflow_provider_pai.hooks.oss.home import rollout_folder
+        from airflow_provider_pai.rollouts.home import home_of
         from airflow_provider_pai.rollouts.lease import Holder, Lease
 
-        holder = Holder.of(identity)
-        lease = Lease(self.oss, parse_uri("lease_uri", self.lease_uri or self._default_lease()), holder)
-        other = lease.take()
+        home = lease = other = None
+        try:
+            home = home_of(self.hook, self.hook.group(self.group))
+            lease = Lease(self.oss, rollout_folder(home, self.group), Holder.of(identity))
+            other = lease.take()
+        except PaiTransientError:
+            raise
+        except (PaiApiError, PaiConfigError) as error:
+            # No rollout can hold it either: that must not bar the way back.
+            self.log.warning("Going back without the lease of group %s: %s", self.group, error)
         if other is not None:
             raise PaiError(f"group {self.group} is held by {other}: end that task first, it takes its candidate out")
         try:
-            yield
+            yield home
         finally:
-            lease.release()
-
-    def _default_lease(self) -> str:
-        """Return the place that rollouts of the group have: in the bucket of the artifact that is mounted last."""
-        for member in self.hook.group(self.group).members:
-            config = json.loads(self.hook.describe(member.name).get("ServiceConfig") or "{}")
-            for storage in reversed(config.get("storage") or []):
-                if path := (storage.get("oss") or {}).get("path"):
-                    return f"oss://{OssUri.parse(path).bucket}/.pai/rollouts/{self.group}/"
-        raise PaiConfigError("group", self.group, "a group with a service that mounts OSS, or give lease_uri")
+            if lease is not None:
+                lease.release()
 
 
 def _mark(labels: Mapping[str, str], identity: TaskIdentity) -> Mark | None:

@@ -44,8 +44,6 @@ class RolloutOperator(DrivingOperator):
     :param plan_only: log what would be done, create nothing, and end as skipped. (templated)
     :param approval_task_id: a task of this run, not upstream of this one, that must have succeeded before the rise to
         100 %; if it is skipped or fails, the candidate is rolled back. It is judged while it waits. Airflow 3.1+.
-    :param lease_uri: prefix on OSS where rollouts of one group take turns; by default
-        `oss://<artifact's bucket>/.pai/rollouts/<group>/`. (templated)
     """
 
     operator_extra_links = (EasServiceLink(), EasRolloutLink())
@@ -54,7 +52,6 @@ class RolloutOperator(DrivingOperator):
         "plan",
         "probe",
         "metrics",
-        "lease_uri",
         "skip_analysis",
         "plan_only",
     )
@@ -78,7 +75,6 @@ class RolloutOperator(DrivingOperator):
         skip_analysis: str | None = None,
         plan_only: bool | str = False,
         approval_task_id: str | None = None,
-        lease_uri: str | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -91,10 +87,11 @@ class RolloutOperator(DrivingOperator):
         self.skip_analysis = skip_analysis
         self.plan_only = plan_only
         self.approval_task_id = approval_task_id
-        self.lease_uri = lease_uri
 
     def begin(self, context: Any) -> RolloutSpec:
         """Check everything; nothing has been created yet."""
+        from airflow_provider_pai.hooks.oss.home import rollout_folder
+        from airflow_provider_pai.rollouts.home import check_usable
         from airflow_provider_pai.rollouts.rollout_driver import RolloutDriver
 
         spec = self.rollout(context)
@@ -104,9 +101,12 @@ class RolloutOperator(DrivingOperator):
         if flag("plan_only", self.plan_only):
             self.log.info("Service JSON:\n%s", json.dumps(spec.config, indent=2))
             self.skip(f"plan only\n{driver.preview()}")
-        EasServiceLink.persist(context, self.hook.console_url(spec.goal.service))
-        EasRolloutLink.persist(context, self.oss.console_url(spec.lease_uri))
         self._driver = driver
+        home = driver.home
+        check_usable(self.hook, home, spec.goal.group)
+        EasServiceLink.persist(context, self.hook.console_url(spec.goal.service))
+        state = rollout_folder(home, spec.goal.group)
+        EasRolloutLink.persist(context, self.oss.console_url(state))
         return spec
 
     def look(self, spec: RolloutSpec) -> Json | None:

@@ -222,6 +222,27 @@ def test_a_rollout_that_is_under_way_holds_the_group(group, nights):
     assert back(group).run()["outcome"] == "rolled_back"
 
 
+def test_a_home_that_nobody_can_use_any_more_bars_no_way_back(group, nights, pai, caplog, capsys):
+    first, _ = nights
+    pai.account.faults.add(match=rf"^oss (GET|POST) /{group.bucket}/($|\.pai/)", status=403, code="AccessDenied")
+    end = back(group).run()
+    assert (end["outcome"], end["service"]) == ("rolled_back", first["service"])
+    assert f"Going back without the lease of group {group.name}: " in caplog.text + capsys.readouterr().out
+
+
+def test_what_is_no_lease_bars_no_way_back(group, nights):
+    first, _ = nights
+    group.oss.put(f"oss://{group.bucket}/.pai/rollouts/{group.name}/00000099.json", "{")
+    assert back(group).run()["service"] == first["service"]
+
+
+def test_a_service_that_is_made_again_tells_where_the_state_lies(group, nights):
+    first, _ = nights
+    group.eas.delete(first["service"])
+    end = back(group, to=first["version"]).run()
+    assert group.labels(end["service"])["airflow_state"] == f"oss://{group.bucket}/.pai/"
+
+
 def test_traffic_that_someone_else_moved_is_left_alone(group, nights):
     first, second = nights
     third = release(group, group.model(22), "night-3").run()

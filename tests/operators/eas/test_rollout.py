@@ -1,10 +1,12 @@
 from __future__ import annotations
 
 import json
+import uuid
 from datetime import UTC, datetime, timedelta
 
 import pytest
 from airflow.providers.common.compat.sdk import AirflowSkipException, TaskDeferred
+from oss2.models import BucketVersioningConfig
 
 from airflow_provider_pai.cli.jobs import TaskNow, find_orphans
 from airflow_provider_pai.exceptions import (
@@ -23,6 +25,7 @@ from airflow_provider_pai.operators.eas import (
 )
 from airflow_provider_pai.rollouts import candidates
 from airflow_provider_pai.rollouts.candidates import EasCandidateHook
+from tests.conftest import airflow_connection, oss_bucket
 from tests.group import METRICS, PLAN, People, ServiceGroup
 from tests.task import Task, WorkerLostError, lost_now
 
@@ -244,7 +247,6 @@ def test_the_candidate_bears_who_made_it(group):
         ({"service": {"containers": [{"image": "i", "port": 8080}]}}, r"\['port'\]: 8080 .*8080, 9090"),
         ({"service": {"metadata": {"name": "mine"}, "containers": [{"image": "i"}]}}, r"\['name'\]: 'mine'"),
         ({"model_path": "model"}, "model_path: 'model'"),
-        ({"lease_uri": "file:///x"}, "lease_uri: 'file:///x'"),
         (
             {"service": {"labels": {"a": "acs:x"}, "containers": [{"image": "i"}]}},
             r"\['labels'\]\['a'\]: 'acs:x'",
@@ -400,3 +402,50 @@ def test_a_candidate_whose_worker_was_lost_for_good_is_an_orphan(group, first, m
     assert group.state()[name][0] in ("Stopping", "Stopped")
     assert group.serving() == first["version"]
     assert mine(TaskNow("failed", task.max_tries)) == []
+
+
+@pytest.fixture
+def states(pai, monkeypatch):
+    """A bucket that the connection names as the home of the state."""
+    bucket = oss_bucket(pai, f"states-{uuid.uuid4().hex[:12]}")
+    bucket.create_bucket()
+    connection = airflow_connection(pai, state_uri=f"oss://{bucket.bucket_name}/airflow")
+    monkeypatch.setenv("AIRFLOW_CONN_PAI_DEFAULT", json.dumps(connection))
+    return bucket
+
+
+def test_lease_and_looks_lie_in_the_home_that_the_connection_names(group, states):
+    models = [group.model(20), group.model(21)]
+    deploy(group, models[0], "first").run()
+    with People(group):
+        end = deploy(group, models[1], "second").run()
+    home = f"oss://{states.bucket_name}/airflow/"
+    assert end["verdicts"] == f"{home}rollouts/{group.name}/{end['service']}.jsonl"
+    assert group.labels(end["service"])["airflow_state"] == home
+    assert not list(group.oss.list_objects(f"oss://{group.bucket}/.pai/"))
+    assert list(group.oss.list_objects(home + "_check")) == []
+
+
+@pytest.mark.parametrize("status", ["Enabled", "Suspended"])
+def test_a_home_that_keeps_versions_is_refused_before_anything_is_created(group, states, status):
+    states.put_bucket_versioning(BucketVersioningConfig("Enabled"))
+    states.put_bucket_versioning(BucketVersioningConfig(status))
+    with pytest.raises(PaiConfigError, match=rf"state_uri: .*{states.bucket_name}.*versioning .* is {status}: "):
+        deploy(group, group.model(20), "versions").run()
+    assert group.state() == {}
+
+
+def test_a_home_that_is_not_there_is_refused_before_anything_is_created(group, states):
+    states.delete_bucket()
+    with pytest.raises(PaiConfigError, match=r"state_uri: .*; name a bucket that exists in region"):
+        deploy(group, group.model(20), "nowhere").run()
+    assert group.state() == {}
+
+
+@pytest.mark.parametrize("status", ["Enabled", "Suspended"])
+def test_artifacts_in_a_bucket_that_keeps_versions_are_rolled_out_all_the_same(group, bucket, status):
+    bucket.put_bucket_versioning(BucketVersioningConfig("Enabled"))
+    bucket.put_bucket_versioning(BucketVersioningConfig(status))
+    model = group.model(20)
+    assert deploy(group, model, "versions").run()["outcome"] == "deployed"
+    assert group.serving() == model["version"]
