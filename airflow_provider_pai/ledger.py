@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import random
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -171,14 +172,7 @@ class Ledger:
 
         Workers on several machines need a connection to one database.
         """
-        from airflow.providers.common.compat.sdk import BaseHook
-
-        if conn_id:
-            return cls(BaseHook.get_hook(conn_id))
-        import os
-
-        home = os.environ.get("AIRFLOW_HOME") or Path("~/airflow").expanduser()
-        return cls.at(Path(home) / "pai_ledger.sqlite")
+        return cls(database(conn_id))
 
     @classmethod
     def at(cls, path: Path) -> Ledger:
@@ -252,6 +246,21 @@ class Ledger:
             rows = list(cursor.fetchall()) if cursor.description else []
             connection.commit()
             return rows
+
+
+def database(conn_id: str | None) -> DbApiHook:
+    """Return the database of a ledger: that of a connection, or the file in AIRFLOW_HOME."""
+    if not conn_id:
+        return _sqlite_hook(default_path())
+    from airflow.providers.common.compat.sdk import BaseHook
+
+    found: DbApiHook = BaseHook.get_hook(conn_id)
+    return found
+
+
+def default_path() -> Path:
+    """Return the ledger's file where no connection is named."""
+    return Path(os.environ.get("AIRFLOW_HOME") or Path("~/airflow").expanduser()) / "pai_ledger.sqlite"
 
 
 def _is_integrity_error(error: Exception) -> bool:

@@ -27,10 +27,32 @@ def get_pai_commands() -> list[GroupCommand]:
             Arg(("--stop",), help="stop them", action="store_true"),  # type: ignore[no-untyped-call]
         ),
     )
+    check = ActionCommand(
+        name="check",
+        help="Tell what a connection lacks before anything costs money",
+        description=(
+            "Asks who the connection's key is, whether each service answers and which permission is missing, and looks "
+            "at workspace, buckets, roles, metrics, ledger and Airflow itself. It reads, and changes nothing. Exits "
+            "with 1 where something is wrong."
+        ),
+        func=lazy_load_command("airflow_provider_pai.cli.check.check"),
+        args=(
+            Arg(("--conn-id",), help="connection of type pai", default="pai_default"),  # type: ignore[no-untyped-call]
+            Arg(("--bucket",), help="also check a bucket, oss://bucket; with --smoke where the round writes"),  # type: ignore[no-untyped-call]
+            Arg(("--dag",), help="also check what the operators of this DAG need", metavar="DAG_ID"),  # type: ignore[no-untyped-call]
+            Arg(("--json",), help="print JSON", action="store_true"),  # type: ignore[no-untyped-call]
+            Arg(("--smoke",), help="if all is well, play the smallest true round; asks first", action="store_true"),  # type: ignore[no-untyped-call]
+            Arg(("--yes",), help="with --smoke: do not ask", action="store_true"),  # type: ignore[no-untyped-call]
+            Arg(("--image",), help="with --smoke: address of an image with Python 3 and a shell"),  # type: ignore[no-untyped-call]
+            Arg(("--instance-type",), help="with --smoke: instance type of the job and the DSW instance"),  # type: ignore[no-untyped-call]
+            Arg(("--service-type",), help="with --smoke: instance type of the services"),  # type: ignore[no-untyped-call]
+            Arg(("--facts",), help="with --smoke: file for what was learned", default="facts.json"),  # type: ignore[no-untyped-call]
+        ),
+    )
     return [
         GroupCommand(
             name="pai",
             help="Alibaba Cloud PAI",
-            subcommands=(GroupCommand(name="jobs", help="Jobs on PAI", subcommands=(orphans,)),),
+            subcommands=(check, GroupCommand(name="jobs", help="Jobs on PAI", subcommands=(orphans,))),
         )
     ]

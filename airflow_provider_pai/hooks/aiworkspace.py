@@ -1,15 +1,16 @@
-"""Hook of AIWorkspace 2021-02-04: code sources, which DLC jobs clone before they start."""
+"""Hook of AIWorkspace 2021-02-04: workspaces, and code sources, which DLC jobs clone before they start."""
 
 from __future__ import annotations
 
 import hashlib
 
-from airflow_provider_pai.exceptions import PaiConfigError
+from airflow_provider_pai.exceptions import PaiConfigError, PaiNotFoundError
 from airflow_provider_pai.hooks.base import PaiHook
+from airflow_provider_pai.remote import Json
 
 
 class AIWorkspaceHook(PaiHook):
-    """Code sources.
+    """Workspaces and code sources.
 
     API: alibabacloud_aiworkspace20210204.client.Client, whose ListCodeSourcesRequest and CreateCodeSourceRequest need a
     workspace.
@@ -36,6 +37,19 @@ class AIWorkspaceHook(PaiHook):
 
         request = ListCodeSourcesRequest(workspace_id=self._workspace, page_size=1)
         self.call("ListCodeSources", lambda: self.client.list_code_sources(request))
+
+    def workspace(self, workspace_id: str) -> Json | None:
+        """Return a workspace in the API's field names; None: there is none. API: GetWorkspace."""
+        from alibabacloud_aiworkspace20210204.models import GetWorkspaceRequest
+
+        try:
+            answer = self.call(
+                "GetWorkspace", lambda: self.client.get_workspace(workspace_id, GetWorkspaceRequest(verbose=False))
+            )
+        except PaiNotFoundError:
+            return None
+        found: Json = answer.body.to_map()
+        return found
 
     def code_source(self, repo: str, branch: str | None, mount_path: str) -> str:
         """Return the id of the code source of a repository, made once and found again by its name."""

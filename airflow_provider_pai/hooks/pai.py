@@ -2,25 +2,30 @@
 
 from __future__ import annotations
 
-from airflow.providers.common.compat.module_loading import import_string
-
 from airflow_provider_pai.exceptions import PaiError
 from airflow_provider_pai.hooks.base import PaiHook
-from airflow_provider_pai.services import SERVICES, path_of
+
+TEST_SECONDS = 10.0
+"""How long the Test button may take."""
 
 
 class PaiConnectionHook(PaiHook):
     """The connection itself, without a service of its own."""
 
+    retry_seconds = 0.0
+
     def test_connection(self) -> tuple[bool, str]:
-        """Ask each service for one item; tell which answered, and of the others which permission may be missing."""
-        answered, refused = [], []
-        for service in SERVICES.values():
-            try:
-                self.sibling(import_string(path_of(service.hook))).ping()
-                answered.append(service.title)
-            except (PaiError, ValueError) as error:
-                refused.append(f"{service.title} (needs {service.permission}): {error}")
-        if refused:
-            return False, f"answered: {', '.join(answered) or 'none'}; refused: {'; '.join(refused)}"
-        return True, f"answered: {', '.join(answered)}"
+        """Ask who calls and each service for one item, side by side; tell what is wrong first, then what is right."""
+        from airflow_provider_pai.hooks.checks import Health, grouped, quick, run_checks
+
+        try:
+            self.connection  # noqa: B018 - read once for all
+        except PaiError as error:
+            return False, str(error)
+        rows = run_checks(quick(self), TEST_SECONDS)
+        told = [
+            f"{result}: {names}: {row.says}{f' → {row.todo}' if row.todo else ''}"
+            for result in (Health.FAULT, Health.WARNING, Health.UNCHECKED, Health.OK)
+            for names, row in grouped(row for row in rows if row.result is result)
+        ]
+        return not any(row.result is Health.FAULT for row in rows), "; ".join(told)

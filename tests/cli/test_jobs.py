@@ -148,8 +148,9 @@ def test_a_task_that_nobody_knows_may_be_another_deployment_s(deployment, ours):
 def test_the_commands_are_discovered():
     assert get_provider_info()["cli"] == ["airflow_provider_pai.cli.definition.get_pai_commands"]
     (pai,) = get_pai_commands()
-    (jobs,) = pai.subcommands
-    assert (pai.name, jobs.name, [command.name for command in jobs.subcommands]) == ("pai", "jobs", ["orphans"])
+    check, jobs = pai.subcommands
+    assert (pai.name, check.name, jobs.name) == ("pai", "check", "jobs")
+    assert [command.name for command in jobs.subcommands] == ["orphans"]
 
 
 def test_the_commands_are_a_program_of_their_own_too(connection, capsys, monkeypatch):

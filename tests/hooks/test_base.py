@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import logging
+import socket
 from datetime import UTC, datetime, timedelta
 from time import monotonic
 
@@ -98,19 +99,40 @@ def test_a_code_source_needs_a_workspace_and_nothing_is_asked_without(pai, monke
 
 
 def test_the_test_button_names_what_answered():
-    assert PaiConnectionHook().test_connection() == (
-        True,
-        "answered: OSS, DLC, DSW, EAS, AIWorkspace, CloudMonitor, STS, RAM",
-    )
+    works, text = PaiConnectionHook().test_connection()
+    assert works
+    assert "ok: OSS, DLC, DSW, EAS, AIWorkspace, CloudMonitor: answered" in text
 
 
 def test_the_test_button_names_the_missing_permission(pai):
     pai.account.faults.add(match="api ListInstances", status=403, code="Forbidden.RAM")
     works, text = PaiConnectionHook().test_connection()
     assert not works
-    assert text.startswith(
-        "answered: OSS, DLC, EAS, AIWorkspace, CloudMonitor, STS, RAM; refused: DSW (needs paidsw:ListInstances)"
-    )
+    assert text.startswith("fault: DSW: ")
+    assert "→ allow paidsw:ListInstances; " in text
+    assert "ok: OSS, DLC, EAS, AIWorkspace, CloudMonitor: answered" in text
+
+
+def test_the_test_button_tells_a_wrong_secret_once(pai, monkeypatch):
+    wrong = {**airflow_connection(pai), "password": "wrong-secret"}
+    monkeypatch.setenv("AIRFLOW_CONN_PAI_DEFAULT", json.dumps(wrong))
+    works, text = PaiConnectionHook().test_connection()
+    assert not works
+    assert text.count("the AccessKey Secret is wrong") == 1
+    assert "permission" not in text
+
+
+def test_the_test_button_waits_for_nobody(pai, monkeypatch):
+    """A port that takes connections and never answers: each service hangs, all of them together once."""
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        url = f"http://127.0.0.1:{silent.getsockname()[1]}"
+        dead = airflow_connection(pai, endpoint_url=url, oss_endpoint=url)
+        monkeypatch.setenv("AIRFLOW_CONN_PAI_DEFAULT", json.dumps(dead))
+        monkeypatch.setattr("airflow_provider_pai.hooks.pai.TEST_SECONDS", 0.5)
+        works, text = PaiConnectionHook().test_connection()
+    assert not works
+    everything = "identity, OSS, DLC, DSW, EAS, AIWorkspace, CloudMonitor, workspace"
+    assert text.startswith(f"fault: {everything}: no answer within 0.5 s")
 
 
 def test_the_test_button_names_a_bad_field(pai, monkeypatch):

@@ -1,0 +1,141 @@
+"""Checks of what lies around an account: buckets, EAS's role and metrics, the ledger, Airflow itself."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from functools import partial
+
+from airflow.providers.common.compat.sdk import conf
+
+from airflow_provider_pai.exceptions import PaiMetricsError, PaiNotFoundError, PaiPermissionError
+from airflow_provider_pai.hooks.base import PaiHook
+from airflow_provider_pai.hooks.checks import Check, Health, Remark
+from airflow_provider_pai.hooks.eas import EasHook
+from airflow_provider_pai.hooks.identity import RamHook
+from airflow_provider_pai.hooks.oss import OssHook
+from airflow_provider_pai.ledger import database, default_path
+from airflow_provider_pai.metrics.base import Declaration, make_source
+from airflow_provider_pai.metrics.cloudmonitor import CloudMonitorMetrics
+
+EAS_ROLE = "AliyunServiceRoleForPaiEas"
+# Executors whose tasks run on the machine of the scheduler.
+_LOCAL = ("LocalExecutor", "SequentialExecutor", "DebugExecutor")
+_OTHER_ENDPOINT = re.compile(r"endpoint is oss-([a-z0-9-]+?)(?:-internal)?\.")
+
+
+def around(hook: PaiHook) -> list[Check]:
+    """Return the checks that every connection has, beside the quick ones."""
+    return [
+        Check("EAS's own role", partial(_eas_role, hook), "ram:GetRole", needed=False),
+        Check("metrics of EAS", partial(metrics, hook, {"kind": "cloudmonitor"}), "cms:QueryMetricList", needed=False),
+        Check("ledger", partial(_ledger, hook)),
+        Check("Airflow", _airflow),
+    ]
+
+
+def bucket(hook: PaiHook, name: str, places: Sequence[str] = ()) -> Check:
+    """Return the check of a bucket.
+
+    :param places: where it is named.
+    """
+    named = f", named by {', '.join(places)}" if places else ""
+    return Check(f"bucket {name}", partial(_bucket, hook, name, named), "oss:GetBucketInfo")
+
+
+def metrics(
+    hook: PaiHook, declaration: Declaration, missing: Health = Health.WARNING, name: str = "metrics of EAS"
+) -> Iterator[Remark]:
+    """Tell whether a metrics source answers.
+
+    :param missing: what it is where it does not.
+    :param name: the check's.
+    """
+    source = make_source(declaration, hook.sibling(EasHook))
+    try:
+        source.check()
+    except PaiMetricsError as error:
+        yield Remark(name, missing, str(error), "or give rollouts another source")
+        return
+    says = "the source answers"
+    if isinstance(source, CloudMonitorMetrics):
+        found = source.found
+        percentiles = ", ".join(f"p{percent}" for percent in sorted(found.latencies)) or "no latencies"
+        says = f"CloudMonitor's {found.namespace}: {found.requests}, {found.errors}, {percentiles}"
+    yield Remark(name, Health.OK, says)
+
+
+def _eas_role(hook: PaiHook) -> Iterator[Remark]:
+    try:
+        hook.sibling(RamHook).role(EAS_ROLE)
+    except PaiNotFoundError:
+        todo = "open EAS once in the PAI console as somebody who may do ram:CreateServiceLinkedRole"
+        yield Remark("EAS's own role", Health.WARNING, f"{EAS_ROLE} is not there: EAS can't mount OSS", todo)
+    else:
+        yield Remark("EAS's own role", Health.OK, EAS_ROLE)
+
+
+def _bucket(hook: PaiHook, name: str, named: str) -> Iterator[Remark]:
+    oss, check, region = hook.sibling(OssHook), f"bucket {name}", hook.connection.region
+    try:
+        lies_in = oss.bucket_region(name)
+    except PaiNotFoundError:
+        yield Remark(check, Health.FAULT, f"there is no such bucket{named}", f"create it in {region}")
+        return
+    except PaiPermissionError as error:
+        # Of a bucket in another region OSS tells the endpoint alone.
+        if not (found := _OTHER_ENDPOINT.search(error.message)):
+            raise
+        lies_in = found[1]
+    if lies_in != region:
+        todo = f"use one in {region}: jobs and services mount only their own region's"
+        yield Remark(check, Health.FAULT, f"lies in {lies_in}, not {region}{named}", todo)
+        return
+    if status := oss.bucket_versioning(name):
+        says = f"in {lies_in}; versioning is {status}: each renewal of a rollout's lease stays there for ever"
+        yield Remark(check, Health.WARNING, says, "let state_uri name a bucket that never had versioning")
+        return
+    yield Remark(check, Health.OK, f"in {lies_in}, without versioning")
+
+
+def _ledger(hook: PaiHook) -> Iterator[Remark]:
+    """Tell whether the ledger answers, and whether all workers have the same one; nothing is written."""
+    from airflow.providers.sqlite.hooks.sqlite import SqliteHook
+
+    conn_id = hook.connection.ledger_conn_id
+    found = database(conn_id)
+    if isinstance(found, SqliteHook):
+        yield _ledger_file(f"connection {conn_id}" if conn_id else str(default_path()))
+    else:
+        found.get_records("SELECT 1")
+        yield Remark("ledger", Health.OK, f"connection {conn_id} answers")
+
+
+def _ledger_file(place: str) -> Remark:
+    remote = [name for name in executors() if name not in _LOCAL]
+    if remote:
+        says = f"an SQLite file ({place}), under {', '.join(remote)}: each worker machine writes its own"
+        return Remark("ledger", Health.FAULT, says, "let ledger_conn_id name a Postgres or MySQL connection")
+    return Remark("ledger", Health.OK, f"an SQLite file ({place}), good while all tasks run on this machine")
+
+
+def executors() -> list[str]:
+    """Return the class names of Airflow's executors; each may have a team, an alias and a path."""
+    given = conf.get("core", "executor", fallback="LocalExecutor").replace(";", ",").split(",")
+    return [re.split(r"[=:.]", one.strip())[-1] for one in given if one.strip()]
+
+
+def _airflow() -> Iterator[Remark]:
+    from airflow import __version__
+    from airflow.triggers.base import BaseTrigger
+
+    version = tuple(int(part) for part in __version__.split(".")[:2])
+    can = {
+        "approval of a canary by a person (3.1)": version >= (3, 1),
+        "`airflow pai …` (3.2; `python -m airflow_provider_pai.cli …` is the same)": version >= (3, 2),
+        "a job's id kept with its task (3.3)": version >= (3, 3),
+        "telling a trigger of a kill (3.3)": hasattr(BaseTrigger, "on_kill"),
+    }
+    missing = [what for what, there in can.items() if not there]
+    says = f"{__version__}, which has not: {'; '.join(missing)}" if missing else f"{__version__} has all that is used"
+    yield Remark("Airflow", Health.OK, says)

@@ -1,0 +1,259 @@
+"""Checks of an account, each told as rows: what the connection's Test button and `airflow pai check` ask."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from enum import StrEnum
+from functools import partial
+from threading import Thread
+from time import monotonic
+from typing import NamedTuple
+
+from airflow.providers.common.compat.module_loading import import_string
+
+from airflow_provider_pai.exceptions import PaiApiError, PaiConfigError, PaiError, PaiPermissionError, PaiTransientError
+from airflow_provider_pai.hooks.aiworkspace import AIWorkspaceHook
+from airflow_provider_pai.hooks.base import PaiHook
+from airflow_provider_pai.hooks.identity import StsHook
+from airflow_provider_pai.services import SERVICES, path_of
+
+_ROLE_ARN = re.compile(r"acs:ram::\d+:role/[A-Za-z0-9.-]{1,64}")
+_PROVIDER_ARN = re.compile(r"acs:ram::\d+:oidc-provider/\S+")
+_ACTION = re.compile(r"\b[a-z]+:[A-Z]\w+")
+_CAUSE_OF_SILENCE = re.compile(r"\[Errno -?\d+\] ([^'\")>]+)|([\w ]*timed out)")
+_SDK_AROUND = re.compile(r"code: \d+, | ?request id: \S+$")
+# No page lists the codes of a product that nobody has activated: their names and texts have this in common.
+_NOT_ACTIVATED = re.compile(r"not?[ ._]?(been )?(open|activat|enabled|subscrib)|未开通", re.IGNORECASE)
+# A request is refused when its time is this far from the service's ("Request syntax and signature method V3").
+_SKEW_REFUSED, _SKEW_TOLD = 900, 60
+
+
+class Health(StrEnum):
+    """How a check ended."""
+
+    OK = "ok"
+    WARNING = "warning"
+    FAULT = "fault"
+    UNCHECKED = "not checked"
+
+
+class Remark(NamedTuple):
+    """What a check found.
+
+    :param says: one line.
+    :param todo: what to do about it; empty where there is nothing to do.
+    """
+
+    check: str
+    result: Health
+    says: str
+    todo: str = ""
+
+
+class Check(NamedTuple):
+    """One look at something; it changes nothing.
+
+    :param rows: what is found; whatever it raises becomes a row, too.
+    :param action: RAM action that it needs.
+    :param needed: False: without the permission nothing is known, and nothing wrong.
+    """
+
+    name: str
+    rows: Callable[[], Iterable[Remark]]
+    action: str = ""
+    needed: bool = True
+
+
+class _Cause(NamedTuple):
+    """What an error code means: codes of the PAI APIs and of OSS, as they begin."""
+
+    codes: tuple[str, ...]
+    says: str
+    todo: str
+
+
+_CAUSES = (
+    _Cause(
+        ("SignatureDoesNotMatch", "IncompleteSignature"),
+        "the AccessKey Secret is wrong",
+        "set the connection's password to the secret that belongs to its login",
+    ),
+    _Cause(
+        ("InvalidAccessKeyId",),
+        "the AccessKey ID does not exist, or is disabled",
+        "set the connection's login, or enable the key in the RAM console",
+    ),
+    _Cause(
+        ("InvalidSecurityToken.Expired", "SecurityTokenExpired"),
+        "the STS token has expired",
+        "set a new key, secret and security_token, or use an `auth` that renews them",
+    ),
+    _Cause(
+        ("InvalidSecurityToken", "MissingSecurityToken"),
+        "the STS token does not belong to the AccessKey ID",
+        "set login, password and security_token from one answer of AssumeRole",
+    ),
+    _Cause(
+        ("InvalidTimeStamp", "RequestTimeTooSkewed"),
+        f"this machine's clock is more than {_SKEW_REFUSED // 60} minutes wrong",
+        "synchronize it (NTP) here and on every worker",
+    ),
+)
+
+
+def run_checks(checks: Sequence[Check], seconds: float) -> list[Remark]:
+    """Run checks side by side and return their rows in the checks' order.
+
+    :param seconds: how long each may take; one that takes longer is told as such, and left to itself.
+    """
+    found: dict[int, list[Remark]] = {}
+
+    def one(number: int, check: Check) -> None:
+        try:
+            found[number] = list(check.rows())
+        except Exception as error:  # noqa: BLE001 - one check that fails is a row, and keeps no other from its answer
+            found[number] = [told(check, error)]
+
+    # Not a pool: its threads would be waited for when the process ends.
+    threads = [Thread(target=one, args=each, daemon=True) for each in enumerate(checks)]
+    end = monotonic() + seconds
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(max(0.0, end - monotonic()))
+    late = f"no answer within {seconds:g} s"
+    for number, check in enumerate(checks):
+        found.setdefault(number, [Remark(check.name, Health.FAULT, late, _LOOK_AT_THE_NETWORK)])
+    return [row for number in range(len(checks)) for row in found[number]]
+
+
+def told(check: Check, error: Exception) -> Remark:
+    """Return the row of an error."""
+    if cause := _cause(error):
+        return Remark(check.name, Health.FAULT, cause.says, cause.todo)
+    if isinstance(error, PaiTransientError):
+        return _silent(check, error)
+    if isinstance(error, PaiApiError) and _NOT_ACTIVATED.search(f"{error.code} {error.message}"):
+        title = SERVICES[error.service].title
+        todo = "activate it in the console if your DAGs use it"
+        return Remark(check.name, Health.WARNING, f"{title} is not activated in this account", todo)
+    if isinstance(error, PaiPermissionError):
+        return _refused(check, error)
+    kind = "" if isinstance(error, PaiError) else f"{type(error).__name__}: "
+    return Remark(check.name, Health.FAULT, f"{kind}{_short(str(error))}")
+
+
+def _cause(error: Exception) -> _Cause | None:
+    """Return what is wrong with the credentials; alibabacloud-credentials puts a service's answer into its text."""
+    for cause in _CAUSES:
+        if isinstance(error, PaiApiError):
+            if str(error.code).startswith(cause.codes):
+                return cause
+        elif not isinstance(error, PaiError) and any(code in str(error) for code in cause.codes):
+            return cause
+    return None
+
+
+def grouped(rows: Iterable[Remark]) -> list[tuple[str, Remark]]:
+    """Put checks that found the same together, in the order of the first; return their names with a row of them."""
+    names: dict[Remark, list[str]] = {}
+    for row in rows:
+        names.setdefault(row._replace(check=""), []).append(row.check)
+    return [(", ".join(checks), row) for row, checks in names.items()]
+
+
+_LOOK_AT_THE_NETWORK = "look at region, `network`, endpoints, proxy and firewall"
+
+
+def _silent(check: Check, error: PaiTransientError) -> Remark:
+    if error.status is not None:
+        says = f"answered {error.status} {error.code}: {_short(error.message)}"
+        return Remark(check.name, Health.FAULT, says, "try again later")
+    found = _CAUSE_OF_SILENCE.search(error.message)
+    why = (found[1] or found[2]).strip() if found else _short(error.message)
+    return Remark(check.name, Health.FAULT, f"no answer: {why}", _LOOK_AT_THE_NETWORK)
+
+
+def _refused(check: Check, error: PaiPermissionError) -> Remark:
+    named = _ACTION.search(error.message)
+    action = named[0] if named else check.action
+    result = Health.FAULT if check.needed else Health.UNCHECKED
+    return Remark(check.name, result, _short(error.message), f"allow {action}" if action else "")
+
+
+def _short(text: str) -> str:
+    """Return one line without what the SDK puts around a service's own words."""
+    line = _SDK_AROUND.sub("", " ".join(text.split()))
+    return line if len(line) <= 300 else f"{line[:300]}…"
+
+
+def quick(hook: PaiHook) -> list[Check]:
+    """Return the checks of the Test button: one small question each."""
+    asked = [service for service in SERVICES.values() if service.name not in ("sts", "ram")]
+    return [
+        Check("identity", partial(_identity, hook)),
+        *(Check(each.title, partial(_answers, hook, each.hook, each.title), each.permission) for each in asked),
+        Check("workspace", partial(_workspace, hook), "paiworkspace:GetWorkspace", needed=False),
+        Check("roles", partial(_roles, hook)),
+    ]
+
+
+def _identity(hook: PaiHook) -> Iterator[Remark]:
+    """Tell who calls, and by the answer's Date how far this machine's clock is off."""
+    caller = hook.sibling(StsHook).caller()
+    off = None if caller.at is None else hook.clock.now() - caller.at
+    if caller.kind == "Account":
+        todo = "make a RAM user for Airflow: this key may do everything"
+        yield Remark("identity", Health.WARNING, f"the account itself, {caller.arn}", todo)
+    else:
+        yield Remark("identity", Health.OK, f"{caller.kind} {caller.arn}")
+    if off is None:
+        yield Remark("clock", Health.UNCHECKED, "the answer bears no Date")
+    elif abs(off) < _SKEW_TOLD:
+        yield Remark("clock", Health.OK, "this machine's is right")
+    else:
+        result = Health.WARNING if abs(off) < _SKEW_REFUSED else Health.FAULT
+        says = f"this machine's is {abs(off):.0f} s {'fast' if off > 0 else 'slow'}; {_SKEW_REFUSED} s are refused"
+        yield Remark("clock", result, says, "synchronize it (NTP) here and on every worker")
+
+
+def _answers(hook: PaiHook, path: str, title: str) -> Iterator[Remark]:
+    try:
+        hook.sibling(import_string(path_of(path))).ping()
+    except PaiConfigError as error:  # it needs a field that the connection has not
+        yield Remark(title, Health.UNCHECKED, str(error))
+    else:
+        yield Remark(title, Health.OK, "answered")
+
+
+def _workspace(hook: PaiHook) -> Iterator[Remark]:
+    workspace_id = hook.connection.workspace_id
+    if not workspace_id:
+        says = "none in the connection: the account's default workspace is used, and code sources are refused"
+        yield Remark("workspace", Health.WARNING, says, "set workspace_id")
+        return
+    found = hook.sibling(AIWorkspaceHook).workspace(workspace_id)
+    if found is None:
+        says = f"there is no workspace {workspace_id} in {hook.connection.region}"
+        yield Remark("workspace", Health.FAULT, says, "set workspace_id or region")
+    elif found["Status"] != "ENABLED":
+        says = f"workspace {workspace_id} is {found['Status']}"
+        yield Remark("workspace", Health.FAULT, says, "enable it in the PAI console, or set another workspace_id")
+    else:
+        yield Remark("workspace", Health.OK, f"{workspace_id} ({found['WorkspaceName']})")
+
+
+def _roles(hook: PaiHook) -> Iterator[Remark]:
+    given = {"role_arn": _ROLE_ARN, "oidc_provider_arn": _PROVIDER_ARN}
+    for name, pattern in given.items():
+        if value := getattr(hook.connection, name):
+            yield arn_row(f"connection, {name}", value, pattern)
+
+
+def arn_row(check: str, arn: str, pattern: re.Pattern[str] = _ROLE_ARN) -> Remark:
+    """Tell whether an ARN is well formed."""
+    if pattern.fullmatch(arn):
+        return Remark(check, Health.OK, arn)
+    todo = "copy it from the RAM console: acs:ram::<account id>:role/<name>"
+    return Remark(check, Health.FAULT, f"{arn!r} is no ARN of a {'role' if pattern is _ROLE_ARN else 'provider'}", todo)

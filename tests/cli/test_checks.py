@@ -1,0 +1,130 @@
+"""Checks of what lies around an account, each fault planted."""
+
+from __future__ import annotations
+
+import json
+import uuid
+
+import oss2
+import pytest
+
+from airflow_provider_pai.cli.checks import around, executors
+from airflow_provider_pai.cli.checks import bucket as check_of
+from airflow_provider_pai.hooks.checks import Health, run_checks
+from airflow_provider_pai.hooks.pai import PaiConnectionHook
+from tests.conftest import airflow_connection
+
+pytestmark = pytest.mark.usefixtures("connection")
+
+
+@pytest.fixture
+def ask(pai, monkeypatch):
+    """Return the rows of the checks around a connection with further extras, by check."""
+
+    def rows(**extra):
+        monkeypatch.setenv("AIRFLOW_CONN_PAI_DEFAULT", json.dumps(airflow_connection(pai, **extra)))
+        return {row.check: row for row in run_checks(around(PaiConnectionHook()), 30)}
+
+    return rows
+
+
+def test_all_is_well(ask):
+    rows = ask()
+    assert list(rows) == ["EAS's own role", "metrics of EAS", "ledger", "Airflow"]
+    assert {row.result for row in rows.values()} == {Health.OK}
+    assert rows["metrics of EAS"].says == (
+        "CloudMonitor's acs_pai_eas: qps_total, rps_status_5xx, p5, p80, p90, p95, p99"
+    )
+
+
+def test_a_role_that_nobody_has_made(ask, pai):
+    role = pai.services.identity.roles.pop()
+    row = ask()["EAS's own role"]
+    pai.services.identity.roles.add(role)
+    assert (row.result, row.says) == (Health.WARNING, f"{role} is not there: EAS can't mount OSS")
+
+
+def test_who_may_not_look_at_roles_is_told_so(ask, pai):
+    pai.account.faults.add(match="api GetRole", status=403, code="NoPermission")
+    row = ask()["EAS's own role"]
+    assert (row.result, row.todo) == (Health.UNCHECKED, "allow ram:GetRole")
+
+
+def test_metrics_under_other_names(ask, monkeypatch):
+    monkeypatch.setattr("airflow_provider_pai.metrics.cloudmonitor.NAMESPACES", ("acs_other",))
+    row = ask()["metrics of EAS"]
+    assert row.result is Health.WARNING
+    assert "there are: acs_other: nothing" in row.says
+
+
+@pytest.mark.parametrize(
+    ("given", "names"),
+    [
+        ("LocalExecutor", ["LocalExecutor"]),
+        ("airflow.executors.local_executor.LocalExecutor", ["LocalExecutor"]),
+        ("LocalExecutor,CeleryExecutor", ["LocalExecutor", "CeleryExecutor"]),
+        ("LocalExecutor;team1=KubernetesExecutor", ["LocalExecutor", "KubernetesExecutor"]),
+        ("fast:my.module.MyExecutor", ["MyExecutor"]),
+    ],
+)
+def test_executors(monkeypatch, given, names):
+    monkeypatch.setenv("AIRFLOW__CORE__EXECUTOR", given)
+    assert executors() == names
+
+
+def test_a_file_is_no_ledger_of_several_machines(ask, monkeypatch):
+    monkeypatch.setenv("AIRFLOW__CORE__EXECUTOR", "LocalExecutor,CeleryExecutor")
+    row = ask()["ledger"]
+    assert row.result is Health.FAULT
+    assert row.says.endswith("under CeleryExecutor: each worker machine writes its own")
+    monkeypatch.setenv("AIRFLOW_CONN_FILE", "sqlite:////tmp/none.db")
+    assert ask(ledger_conn_id="file")["ledger"].says.startswith(
+        "an SQLite file (connection file), under CeleryExecutor"
+    )
+
+
+class Postgres:
+    """A database that is elsewhere."""
+
+    def __init__(self, error=None):
+        self.error = error
+
+    def get_records(self, sql):
+        if self.error:
+            raise self.error
+
+
+@pytest.mark.parametrize(
+    ("error", "result", "says"),
+    [
+        (None, Health.OK, "connection audit answers"),
+        (ConnectionError("refused"), Health.FAULT, "ConnectionError: refused"),
+    ],
+)
+def test_a_database_that_all_workers_share(ask, monkeypatch, error, result, says):
+    monkeypatch.setattr("airflow_provider_pai.cli.checks.database", lambda conn_id: Postgres(error))
+    row = ask(ledger_conn_id="audit")["ledger"]
+    assert (row.result, row.says) == (result, says)
+
+
+def test_what_an_old_airflow_has_not(ask, monkeypatch):
+    monkeypatch.setattr("airflow.__version__", "2.11.0")
+    row = ask()["Airflow"]
+    assert row.result is Health.OK
+    assert row.says.startswith("2.11.0, which has not: approval of a canary by a person (3.1); `airflow pai …` (3.2;")
+
+
+def bucket_row(name):
+    (row,) = run_checks([check_of(PaiConnectionHook(), name, ["train.output_uri"])], 30)
+    return row.result, row.says
+
+
+def test_buckets(bucket, pai):
+    assert bucket_row(bucket.bucket_name) == (Health.OK, "in cn-hangzhou, without versioning")
+    assert bucket_row("no-such-bucket") == (Health.FAULT, "there is no such bucket, named by train.output_uri")
+    elsewhere = f"elsewhere-{uuid.uuid4().hex[:8]}"
+    pai.call(lambda: pai.services.oss.create_bucket(elsewhere, region="cn-beijing"))
+    assert bucket_row(elsewhere) == (Health.FAULT, "lies in cn-beijing, not cn-hangzhou, named by train.output_uri")
+    bucket.put_bucket_versioning(oss2.models.BucketVersioningConfig("Enabled"))
+    result, says = bucket_row(bucket.bucket_name)
+    assert (result, says.startswith("in cn-hangzhou; versioning is Enabled")) == (Health.WARNING, True)
