@@ -24,7 +24,6 @@ from alibabacloud_tea_openapi.models import Config
 from airflow_provider_pai.emulator import Emulator
 from airflow_provider_pai.emulator.world import World
 from tests.group import ServiceGroup
-from tests.internet import _internet, internet  # noqa: F401 - fixtures
 from tests.service import delete_all
 
 HERE = Path(__file__).parent

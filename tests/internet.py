@@ -5,11 +5,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-import os
 import socket
 import ssl
 import threading
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from ipaddress import ip_address
@@ -17,7 +15,6 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -31,8 +28,6 @@ ROLES = f"roles.{REGION}.aliyuncs.com"
 GIT = "git.localhost"
 METADATA = "100.100.100.200"
 CERTIFIED = ("*.aliyuncs.com", f"*.{REGION}.aliyuncs.com", f"*.{REGION}.pai-eas.aliyuncs.com", GIT)
-_VARIABLES = """HTTP_PROXY HTTPS_PROXY ALL_PROXY NO_PROXY
-    REQUESTS_CA_BUNDLE CURL_CA_BUNDLE SSL_CERT_FILE GIT_SSL_CAINFO NETRC""".split()
 _REAL = socket.getaddrinfo
 
 
@@ -167,24 +162,6 @@ class _Stub(BaseHTTPRequestHandler):
 
     def log_message(self, *args: Any) -> None:
         """Say nothing."""
-
-
-@pytest.fixture(scope="session")
-def _internet(pai: Emulator, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Internet]:
-    made = Internet(pai, tmp_path_factory.mktemp("internet"))
-    yield made
-    made.close()
-
-
-@pytest.fixture
-def internet(_internet: Internet, monkeypatch: pytest.MonkeyPatch) -> Internet:
-    """The internet, all of whose names are found, and an environment that knows neither proxy nor CA."""
-    _internet.reset()
-    monkeypatch.setattr(socket, "getaddrinfo", _internet.look_up)
-    for name in _VARIABLES:
-        for spelled in {name, name.lower()} & set(os.environ):
-            monkeypatch.delenv(spelled)
-    return _internet
 
 
 async def _join(*ends: Any) -> None:

@@ -156,7 +156,10 @@ def _hopeless(cause: BaseException, proxy: str | None) -> str:
 
 
 def _causes(error: BaseException) -> Iterator[BaseException]:
-    """Yield an error and what led to it; requests and urllib3 keep that in several places."""
+    """Yield an error and what led to it; requests and urllib3 keep that in several places.
+
+    `__context__` is none of them: it may be an error that the caller was handling.
+    """
     seen: list[BaseException] = []
     rest: list[Any] = [error]
     while rest:
@@ -164,4 +167,4 @@ def _causes(error: BaseException) -> Iterator[BaseException]:
         if isinstance(each, BaseException) and each not in seen:
             seen.append(each)
             yield each
-            rest += [each.__cause__, each.__context__, getattr(each, "reason", None), *each.args]
+            rest += [each.__cause__, getattr(each, "reason", None), *each.args]
