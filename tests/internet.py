@@ -44,6 +44,7 @@ class Internet:
         self.proxied: list[str] = []
         self.names: dict[str, int | OSError] = {}
         self.sts_status = 200
+        self.assumed = 0
         self._certificate = _certify(self.ca, folder / "server.pem")
         self._stub = ThreadingHTTPServer(("127.0.0.1", 0), type("Stub", (_Stub,), {"internet": self}))
         self._loop = asyncio.new_event_loop()
@@ -75,6 +76,7 @@ class Internet:
         self.proxied = []
         self.proxy = f"http://127.0.0.1:{self._serve(self._proxy)}"
         self.sts_status = 200
+        self.assumed = 0
         self.names = {row.host.format(region=REGION): self.api for row in SERVICES.values()}
         self.names |= {f"oss-{REGION}.aliyuncs.com": self.oss, METADATA: self.plain}
         self.names |= dict.fromkeys((GATEWAY, ROLES, GIT), self.stub)
@@ -151,7 +153,9 @@ class _Stub(BaseHTTPRequestHandler):
 
     def _say(self, text: str) -> None:
         self.rfile.read(int(self.headers.get("Content-Length") or 0))
-        status = self.internet.sts_status if "AssumeRole" in self.path else 200
+        assumes = "AssumeRole" in self.path
+        self.internet.assumed += assumes
+        status = self.internet.sts_status if assumes else 200
         files = {"info/refs": f"{'0' * 39}1\trefs/heads/main\n", "HEAD": "ref: refs/heads/main\n"}
         path = self.path.partition("?")[0].partition("repo.git/")[2]
         body = files.get(path, text).encode()

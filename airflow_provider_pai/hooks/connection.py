@@ -9,7 +9,7 @@ import hashlib
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, lru_cache
 from ipaddress import ip_address
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -144,29 +144,18 @@ class PaiConnection:
         return hashlib.sha256(repr(parts).encode()).hexdigest()[:16]
 
     def credential_client(self) -> CredentialClient:
-        """Build the client that hands out credentials, rotated where they expire."""
-        from alibabacloud_credentials.client import Client
-        from alibabacloud_credentials.models import Config
-
-        from airflow_provider_pai.hooks.network import adopt
-
-        adopt()
-        if self.auth == "default":
-            client: CredentialClient = Client()
-            return client
-        return Client(  # type: ignore[no-any-return]
-            Config(
-                type=self.auth,
-                access_key_id=self.access_key_id,
-                access_key_secret=self.access_key_secret,
-                security_token=self.security_token,
-                role_arn=self.role_arn,
-                role_session_name=self.role_session_name,
-                role_name=self.role_name,
-                oidc_provider_arn=self.oidc_provider_arn,
-                oidc_token_file_path=self.oidc_token_file,
-                sts_endpoint=self.endpoint("sts").removeprefix("https://"),
-            )
+        """Return the client that hands out credentials, rotated where they expire; one an account in a process."""
+        return _credential_client(
+            type=self.auth,
+            access_key_id=self.access_key_id,
+            access_key_secret=self.access_key_secret,
+            security_token=self.security_token,
+            role_arn=self.role_arn,
+            role_session_name=self.role_session_name,
+            role_name=self.role_name,
+            oidc_provider_arn=self.oidc_provider_arn,
+            oidc_token_file_path=self.oidc_token_file,
+            sts_endpoint=self.endpoint("sts").removeprefix("https://"),
         )
 
     def _check(self) -> None:
@@ -191,6 +180,19 @@ class PaiConnection:
 
     def _name(self, name: str) -> str:
         return f"connection {self.conn_id}, {name}"
+
+
+@lru_cache(maxsize=64)
+def _credential_client(**fields: str | None) -> CredentialClient:
+    """Build a client: it asks STS or the instance for itself, and for an instance's role it keeps a thread."""
+    from alibabacloud_credentials.client import Client
+    from alibabacloud_credentials.models import Config
+
+    from airflow_provider_pai.hooks.network import adopt
+
+    adopt()
+    client: CredentialClient = Client(None if fields["type"] == "default" else Config(**fields))
+    return client
 
 
 def _text(field: str, value: object) -> str:

@@ -22,6 +22,7 @@ from airflow.providers.common.compat.module_loading import import_string
 
 from airflow_provider_pai.exceptions import PaiApiError, PaiError, PaiPermissionError, PaiTransientError
 from airflow_provider_pai.hooks.base import PaiHook
+from airflow_provider_pai.hooks.connection import _credential_client
 from airflow_provider_pai.hooks.dlc import DlcHook
 from airflow_provider_pai.hooks.eas.inference import Asker, GoldenRequest
 from airflow_provider_pai.hooks.eas.traffic import Endpoint
@@ -81,6 +82,7 @@ def place(internet: Internet, pai: Any, monkeypatch: pytest.MonkeyPatch) -> Plac
     internet.reset()
     monkeypatch.setattr(socket, "getaddrinfo", internet.look_up)
     monkeypatch.setattr(PaiHook, "retry_seconds", 0)
+    _credential_client.cache_clear()
     for name in {*VARIABLES, *map(str.lower, VARIABLES)} & set(os.environ):
         monkeypatch.delenv(name)
     return Place(internet, pai, monkeypatch)
@@ -251,6 +253,17 @@ def test_a_role_that_is_refused_is_a_missing_permission_for_every_client(hook_cl
     place.connect(auth="ram_role_arn", role_arn="acs:ram::1:role/r", sts_endpoint=ROLES)
     with pytest.raises(kind, match=f"http_code: {status}"):
         hook_class().ping()
+
+
+def test_hooks_of_one_account_ask_for_one_credential(place):
+    place.environ(SSL_CERT_FILE=place.internet.ca)
+    place.connect(auth="ram_role_arn", role_arn="acs:ram::1:role/one", sts_endpoint=ROLES)
+    for hook_class in (DlcHook, OssHook, DlcHook):
+        hook_class().connection.credential_client().get_credential()
+    assert place.internet.assumed == 1
+    place.connect(auth="ram_role_arn", role_arn="acs:ram::1:role/two", sts_endpoint=ROLES)
+    DlcHook().connection.credential_client().get_credential()
+    assert place.internet.assumed == 2
 
 
 @pytest.mark.parametrize("client", ["dlc", "oss", "gateway", "role"])
