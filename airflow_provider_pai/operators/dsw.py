@@ -340,8 +340,10 @@ class DswDeleteInstanceOperator(_InstanceOperator):
 
 
 def wait_for_rest(hook: DswHook, instance_id: str, poll_interval: float) -> RemoteJob:
-    """Wait until an instance no longer runs; only then it can be deleted."""
-    return hook.wait(
+    """Wait until an instance no longer runs, whatever became of its run; only then it can be deleted."""
+    from airflow_provider_pai.hooks.dsw import DswHook
+
+    return hook.sibling(DswHook).wait(
         instance_id, poll_interval=poll_interval, until=lambda job: DSW_INSTANCE.judge(job.status) is Verdict.FAILED
     )
 

@@ -140,6 +140,11 @@ def test_a_run_that_has_ended_may_be_stopped_again(bucket):
     DswRunHook().request_stop(instance_id)
 
 
+def test_a_run_whose_instance_is_to_be_deleted_ends_and_leaves_none(bucket):
+    instance_id = task(bucket, "deleted", command="true", after="delete").run()["instance_id"]
+    assert DswHook()._status(instance_id) in {None, *DSW_INSTANCE.deleting}
+
+
 def test_on_kill_stops_the_instance(bucket):
     run = task(bucket, "kill", command="sleep 60")
     one = run.make()
