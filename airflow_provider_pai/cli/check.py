@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import io
 import json
 import logging
 import shutil
@@ -11,10 +12,10 @@ import sys
 import textwrap
 from collections import Counter
 from collections.abc import Iterator, Sequence
-
-from airflow.providers.common.compat.sdk import AirflowException
+from functools import partial
 
 from airflow_provider_pai.cli.checks import around, bucket
+from airflow_provider_pai.exceptions import PaiConfigError
 from airflow_provider_pai.hooks.checks import Check, Health, Remark, grouped, quick, run_checks
 from airflow_provider_pai.hooks.pai import PaiConnectionHook
 from airflow_provider_pai.inputs import parse_uri
@@ -26,11 +27,8 @@ SECONDS = 30.0
 def check(args: argparse.Namespace) -> None:
     """Check a connection, and what a DAG needs of it; exit with 1 where something is wrong."""
     hook = PaiConnectionHook(args.conn_id)
-    try:
-        with _nothing_else_printed():
-            rows = run_checks(checks_of(hook, args.bucket, args.dag), SECONDS)
-    except AirflowException as error:  # no such connection or DAG, or a field that is not allowed
-        rows = [Remark("input", Health.FAULT, str(error))]
+    with _nothing_else_printed():
+        rows = remarks(hook, args.bucket, args.dag)
     print(for_machines(hook, rows) if args.json else for_people(hook, rows))  # noqa: T201 - that is what a command does
     if args.smoke and not faulty(rows):
         from airflow_provider_pai.cli.smoke import smoke
@@ -44,18 +42,32 @@ def _nothing_else_printed() -> Iterator[None]:
     """Keep Airflow's log and what DAG files print out of the output."""
     logging.disable(logging.CRITICAL)
     try:
-        with contextlib.redirect_stdout(sys.stderr):
+        with contextlib.redirect_stdout(io.StringIO()):
             yield
     finally:
         logging.disable(logging.NOTSET)
 
 
+def remarks(hook: PaiConnectionHook, uri: str | None, dag_id: str | None) -> list[Remark]:
+    """Return what is found of a connection, a bucket and a DAG; of a connection that can't be read that alone."""
+    if unreadable := run_checks([Check("connection", partial(_read, hook))], SECONDS):
+        return unreadable
+    try:
+        return run_checks(checks_of(hook, uri, dag_id), SECONDS)
+    except PaiConfigError as error:
+        return [Remark(error.field, Health.FAULT, str(error))]
+
+
+def _read(hook: PaiConnectionHook) -> Sequence[Remark]:
+    hook.connection  # noqa: B018 - read once for all checks
+    return ()
+
+
 def checks_of(hook: PaiConnectionHook, uri: str | None, dag_id: str | None) -> list[Check]:
     """Return the checks of a connection, of a bucket and of a DAG.
 
-    :raises AirflowException: there is no such connection or DAG, or the connection has a field that is not allowed.
+    :raises PaiConfigError: there is no such DAG, or the bucket's address is none.
     """
-    hook.connection  # noqa: B018 - read once for all
     checks = [*quick(hook), *around(hook)]
     if uri:
         checks.append(bucket(hook, parse_uri("--bucket", uri).bucket))

@@ -14,6 +14,7 @@ from airflow_provider_pai.hooks.checks import Check, Health, Remark
 from airflow_provider_pai.hooks.eas import EasHook
 from airflow_provider_pai.hooks.identity import RamHook
 from airflow_provider_pai.hooks.oss import OssHook
+from airflow_provider_pai.hooks.oss.home import configured_home
 from airflow_provider_pai.ledger import database, default_path
 from airflow_provider_pai.metrics.base import Declaration, make_source
 from airflow_provider_pai.metrics.cloudmonitor import CloudMonitorMetrics
@@ -27,6 +28,7 @@ _OTHER_ENDPOINT = re.compile(r"endpoint is oss-([a-z0-9-]+?)(?:-internal)?\.")
 def around(hook: PaiHook) -> list[Check]:
     """Return the checks that every connection has, beside the quick ones."""
     return [
+        Check("state_uri", partial(_home, hook), "oss:GetBucketInfo"),
         Check("EAS's own role", partial(_eas_role, hook), "ram:GetRole", needed=False),
         Check("metrics of EAS", partial(metrics, hook, {"kind": "cloudmonitor"}), "cms:QueryMetricList", needed=False),
         Check("ledger", partial(_ledger, hook)),
@@ -76,12 +78,38 @@ def _eas_role(hook: PaiHook) -> Iterator[Remark]:
 
 
 def _bucket(hook: PaiHook, name: str, named: str) -> Iterator[Remark]:
-    oss, check, region = hook.sibling(OssHook), f"bucket {name}", hook.connection.region
+    found, status = _place(hook, f"bucket {name}", name, named)
+    if status and not hook.connection.state_uri:
+        says = f"{found.says}, versioning {status}: each look of a rollout stays there for ever"
+        yield found._replace(
+            result=Health.WARNING, says=says, todo="set state_uri to a bucket that never had versioning"
+        )
+    else:
+        yield found
+
+
+def _home(hook: PaiHook) -> Iterator[Remark]:
+    home = configured_home(hook.connection)
+    if home is None:
+        yield Remark("state_uri", Health.OK, "none: a group's state lies in the bucket of its first artifact")
+        return
+    found, status = _place(hook, "state_uri", home.bucket, "")
+    if status:
+        says = f"bucket {home.bucket} has versioning ({status}): each renewal of a lease would stay there for ever"
+        found = found._replace(result=Health.FAULT, says=says, todo="name a bucket that never had versioning")
+    if found.result is Health.OK:
+        next(hook.sibling(OssHook).list_objects(home), None)
+        found = found._replace(says=f"{home} can be read")
+    yield found
+
+
+def _place(hook: PaiHook, check: str, name: str, named: str) -> tuple[Remark, str]:
+    """Return whether a bucket is where it must be, and its versioning: `Enabled`, `Suspended` or nothing."""
+    oss, region = hook.sibling(OssHook), hook.connection.region
     try:
         lies_in = oss.bucket_region(name)
     except PaiNotFoundError:
-        yield Remark(check, Health.FAULT, f"there is no such bucket{named}", f"create it in {region}")
-        return
+        return Remark(check, Health.FAULT, f"there is no bucket {name}{named}", f"create it in {region}"), ""
     except PaiPermissionError as error:
         # Of a bucket in another region OSS tells the endpoint alone.
         if not (found := _OTHER_ENDPOINT.search(error.message)):
@@ -89,13 +117,8 @@ def _bucket(hook: PaiHook, name: str, named: str) -> Iterator[Remark]:
         lies_in = found[1]
     if lies_in != region:
         todo = f"use one in {region}: jobs and services mount only their own region's"
-        yield Remark(check, Health.FAULT, f"lies in {lies_in}, not {region}{named}", todo)
-        return
-    if status := oss.bucket_versioning(name):
-        says = f"in {lies_in}; versioning is {status}: each renewal of a rollout's lease stays there for ever"
-        yield Remark(check, Health.WARNING, says, "let state_uri name a bucket that never had versioning")
-        return
-    yield Remark(check, Health.OK, f"in {lies_in}, without versioning")
+        return Remark(check, Health.FAULT, f"lies in {lies_in}, not {region}{named}", todo), ""
+    return Remark(check, Health.OK, f"in {lies_in}"), oss.bucket_versioning(name)
 
 
 def _ledger(hook: PaiHook) -> Iterator[Remark]:

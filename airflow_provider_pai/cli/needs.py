@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from airflow.providers.common.compat.module_loading import import_string
-from airflow.providers.common.compat.sdk import conf
+from airflow.providers.common.compat.sdk import AirflowException, conf
 
 from airflow_provider_pai.canary.group import check_group_name
 from airflow_provider_pai.cli.checks import bucket, metrics
@@ -100,9 +100,18 @@ def _rendered(dag: Any, value: Any) -> Any:
 
     try:
         environment = dag.get_template_env().overlay(undefined=StrictUndefined)
-        return str(environment.from_string(value).render(params=dict(dag.params)))
+        return str(environment.from_string(value).render(params=_defaults(dag)))
     except (TemplateError, TypeError, ValueError):
         return _Unknown(value)
+
+
+def _defaults(dag: Any) -> dict[str, Any]:
+    """Return the values of a DAG's params, without those that are given with a run."""
+    values = {}
+    for name in dag.params:
+        with contextlib.suppress(AirflowException, ValueError):
+            values[name] = dag.params[name]
+    return values
 
 
 def _texts(value: Any) -> Iterator[str]:

@@ -30,7 +30,7 @@ def test_a_sound_connection_ends_with_0(check, pai):
     assert lines[0].split() == "warning identity the account itself, acs:ram::1000000000000001:root".split()
     assert lines[1].strip() == "→ make a RAM user for Airflow: this key may do everything"
     assert any(line.startswith("ok           metrics of EAS") for line in lines)
-    assert lines[-1] == "12 ok, 1 warning"
+    assert lines[-1] == "13 ok, 1 warning"
 
 
 def test_machines_get_the_same(check, bucket):
@@ -40,7 +40,7 @@ def test_machines_get_the_same(check, bucket):
     assert told["checks"][-1] == {
         "check": f"bucket {bucket.bucket_name}",
         "result": "ok",
-        "says": "in cn-hangzhou, without versioning",
+        "says": "in cn-hangzhou",
         "todo": "",
     }
 
@@ -56,7 +56,7 @@ def test_a_fault_ends_with_1_and_is_told_once(check, pai, monkeypatch):
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
-        (["--conn-id", "no_such"], "no_such"),
+        (["--conn-id", "no_such"], "connection"),
         (["--bucket", "s3://x"], "--bucket: 's3://x' is not allowed"),
         (["--dag", "no_such"], "--dag: 'no_such' is not allowed; DAGs in"),
     ],

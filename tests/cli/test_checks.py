@@ -30,7 +30,7 @@ def ask(pai, monkeypatch):
 
 def test_all_is_well(ask):
     rows = ask()
-    assert list(rows) == ["EAS's own role", "metrics of EAS", "ledger", "Airflow"]
+    assert list(rows) == ["state_uri", "EAS's own role", "metrics of EAS", "ledger", "Airflow"]
     assert {row.result for row in rows.values()} == {Health.OK}
     assert rows["metrics of EAS"].says == (
         "CloudMonitor's acs_pai_eas: qps_total, rps_status_5xx, p5, p80, p90, p95, p99"
@@ -114,17 +114,29 @@ def test_what_an_old_airflow_has_not(ask, monkeypatch):
     assert row.says.startswith("2.11.0, which has not: approval of a canary by a person (3.1); `airflow pai …` (3.2;")
 
 
+def test_the_home_of_state(ask, bucket):
+    home = f"oss://{bucket.bucket_name}/state/"
+    assert ask(state_uri=home)["state_uri"].says == f"{home} can be read"
+    assert ask(state_uri="oss://no-such-bucket/")["state_uri"].says == "there is no bucket no-such-bucket"
+    bucket.put_bucket_versioning(oss2.models.BucketVersioningConfig("Suspended"))
+    row = ask(state_uri=home)["state_uri"]
+    assert (row.result, row.todo) == (Health.FAULT, "name a bucket that never had versioning")
+
+
 def bucket_row(name):
     (row,) = run_checks([check_of(PaiConnectionHook(), name, ["train.output_uri"])], 30)
     return row.result, row.says
 
 
 def test_buckets(bucket, pai):
-    assert bucket_row(bucket.bucket_name) == (Health.OK, "in cn-hangzhou, without versioning")
-    assert bucket_row("no-such-bucket") == (Health.FAULT, "there is no such bucket, named by train.output_uri")
+    assert bucket_row(bucket.bucket_name) == (Health.OK, "in cn-hangzhou")
+    assert bucket_row("no-such-bucket") == (
+        Health.FAULT,
+        "there is no bucket no-such-bucket, named by train.output_uri",
+    )
     elsewhere = f"elsewhere-{uuid.uuid4().hex[:8]}"
     pai.call(lambda: pai.services.oss.create_bucket(elsewhere, region="cn-beijing"))
     assert bucket_row(elsewhere) == (Health.FAULT, "lies in cn-beijing, not cn-hangzhou, named by train.output_uri")
     bucket.put_bucket_versioning(oss2.models.BucketVersioningConfig("Enabled"))
     result, says = bucket_row(bucket.bucket_name)
-    assert (result, says.startswith("in cn-hangzhou; versioning is Enabled")) == (Health.WARNING, True)
+    assert (result, says.startswith("in cn-hangzhou, versioning Enabled")) == (Health.WARNING, True)

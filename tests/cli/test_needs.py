@@ -14,13 +14,12 @@ from airflow_provider_pai.hooks.pai import PaiConnectionHook
 pytestmark = pytest.mark.usefixtures("connection")
 
 FILE = """
-    from airflow.providers.common.compat.sdk import DAG
-    from airflow.providers.standard.operators.empty import EmptyOperator
+    from airflow.providers.common.compat.sdk import DAG, Param
 
     from airflow_provider_pai.operators.dlc import DlcSubmitJobOperator
     from airflow_provider_pai.operators.eas import EasCanaryDeployOperator, EasStopServiceOperator
 
-    with DAG("nightly", params={{"bucket": "{bucket}"}}, schedule=None):
+    with DAG("nightly", params={{"bucket": "{bucket}", "required": Param(type="string")}}, schedule=None):
         train = DlcSubmitJobOperator(
             task_id="train",
             framework="pytorch",
@@ -37,7 +36,7 @@ FILE = """
             task_id="each", framework="pytorch", ecs_spec="x", image="UPPER case", pai_conn_id="another"
         ).expand(command=["a", "b"])
         EasStopServiceOperator(task_id="stop", service_name="{{{{ ti.xcom_pull('train') }}}}")
-        EmptyOperator(task_id="nothing")
+        EasStopServiceOperator(task_id="required", service_name="{{{{ params.required }}}}")
 """
 GOOD = {
     "image": "registry.cn-hangzhou.aliyuncs.com/team/train:1",
@@ -69,6 +68,7 @@ def test_a_dag_that_has_what_it_needs(rows, bucket):
     assert "train.command" in templates.says
     assert "deploy.artifact" in templates.says
     assert "stop.service_name" in templates.says
+    assert "required.service_name" in templates.says
     assert "train.output_uri" not in templates.says
 
 
@@ -79,7 +79,11 @@ def test_a_dag_that_has_what_it_needs(rows, bucket):
         ({"role": "train"}, "train.role_arn", "acs:ram::<account id>:role/<name>"),
         ({"group": "Digits"}, "deploy.group", "3 to 63 lowercase letters"),
         ({"bucket": "-"}, "train.output_uri", "write oss://bucket/key"),
-        ({"bucket": "no-such-bucket"}, "bucket no-such-bucket", "no such bucket, named by train.output_uri"),
+        (
+            {"bucket": "no-such-bucket"},
+            "bucket no-such-bucket",
+            "there is no bucket no-such-bucket, named by train.output_uri",
+        ),
         ({"metrics": {"kind": "cloudmonitor", "requests_metric": "qps"}}, "metrics of deploy", "has no qps with"),
         ({"metrics": {"kind": "tea leaves"}}, "metrics of deploy", "'tea leaves' is not allowed"),
     ],
