@@ -96,6 +96,7 @@ _CONNECTION_FIELDS = {
         "oss://bucket/prefix that is home to leases and records; a bucket without versioning in this region.",
     ),
     "ledger_conn_id": _text("Ledger connection", "common-sql connection of the audit ledger."),
+    "eas_group_key": _text("EAS group key", "Key that puts a service into a group; metadata.group when empty."),
     "endpoint_url": _text("Endpoint URL", "One address for every service but OSS, e.g. the emulator's."),
     **{
         f"{service.name}_endpoint": _endpoint(service.title, service.host.format(region="cn-hangzhou"))

@@ -29,9 +29,7 @@ PARAMS = {
     "path": Param("/predict", type="string", description="path of the service that answers"),
     "image": Param("registry.example.com/ml/xgboost:3", type="string", description="Python and XGBoost"),
     "command": Param("python {model}/serve.py", type="string", description="what serves; {model} is the mount path"),
-    "role_arn": Param(
-        "acs:ram::1000000000000001:role/pai-retraining", type="string", description="RAM role that mounts the bucket"
-    ),
+    "instance_type": Param("ecs.c7.large", type="string", description="instance type of the public pool"),
     "instances": Param(2, type="integer", minimum=1, description="instances of the service"),
 }
 
@@ -58,10 +56,8 @@ def pai_batch_prediction() -> None:
         command="{{ params.command }}",
         env={"HOST": "0.0.0.0", "PORT": "8000"},
         instances="{{ params.instances }}",
-        cpu=2,
-        memory=4000,
         health_check="/health",
-        role_arn="{{ params.role_arn }}",
+        instance_type="{{ params.instance_type }}",
         **waiting,
     )
     predict = EasPredictOperator(

@@ -25,9 +25,7 @@ PARAMS = {
     "group": Param("digits", type="string", description="EAS service group that serves the model"),
     "image": Param("registry.example.com/ml/xgboost:3", type="string", description="Python and XGBoost"),
     "command": Param("python {model}/serve.py", type="string", description="serves the model on port 8000"),
-    "role_arn": Param(
-        "acs:ram::1000000000000001:role/pai-retraining", type="string", description="RAM role that mounts the bucket"
-    ),
+    "instance_type": Param("ecs.c7.large", type="string", description="instance type of the public pool"),
     "plan": Param({"bake": 600}, type="object", description="further fields of the rollout's plan"),
     "metrics": Param({"kind": "cloudmonitor", "period": 60}, type="object", description="where the numbers come from"),
 }
@@ -49,11 +47,10 @@ def pai_canary_approval() -> None:
         task_id="deploy",
         artifact="{{ params.artifact }}",
         group="{{ params.group }}",
-        service={
-            "metadata": {"instance": 1, "cpu": 2, "memory": 4000},
-            "containers": [{"image": "{{ params.image }}", "command": "{{ params.command }}", "port": 8000}],
-        },
-        role_arn="{{ params.role_arn }}",
+        image="{{ params.image }}",
+        command="{{ params.command }}",
+        port=8000,
+        instance_type="{{ params.instance_type }}",
         steps=[10, 100],
         plan="{{ params.plan }}",
         metrics="{{ params.metrics }}",

@@ -40,6 +40,7 @@ PARAMS = {
     "role_arn": Param(
         "acs:ram::1000000000000001:role/pai-retraining", type="string", description="RAM role that mounts the bucket"
     ),
+    "instance_type": Param("ecs.c7.large", type="string", description="instance type of the public pool"),
     "group": Param("digits", type="string", description="EAS service group that serves the model"),
     "tolerance": Param(0.05, type="number", minimum=0, description="accuracy that a new model may lose"),
     "steps": Param([10, 50, 100], type="array", description="percent of live traffic, step by step"),
@@ -115,11 +116,11 @@ def pai_nightly_retraining() -> None:
         artifact=artifact.output,
         group="{{ params.group }}",
         service={
-            "metadata": {"instance": 1, "cpu": 2, "memory": 4000},
+            "metadata": {"instance": 1},
             "containers": [
                 {
                     "image": "{{ params.image }}",
-                    "command": "python {model}/serve.py",
+                    "script": "python {model}/serve.py",
                     "port": 8000,
                     "env": [
                         {"name": "HOST", "value": "0.0.0.0"},
@@ -129,7 +130,7 @@ def pai_nightly_retraining() -> None:
                 }
             ],
         },
-        role_arn="{{ params.role_arn }}",
+        instance_type="{{ params.instance_type }}",
         steps="{{ params.steps }}",
         plan={
             "interval": "{{ params.look_seconds }}",

@@ -29,6 +29,8 @@ _COUNTS = (
     "golden",
     "own_version",
     "stable_version",
+    "own_config",
+    "stable_config",
 )
 _SETTLING = "settling "
 
@@ -135,6 +137,9 @@ class Progress:
     own_version: int = 0
     """EAS's version of the candidate when it got its first traffic, and of the stable service then; 0: unknown."""
     stable_version: int = 0
+    own_config: int = 0
+    """What both had deployed then, as `Member.config`."""
+    stable_config: int = 0
     outcome: str = ""
     note: str = ""
     rejected: tuple[str, ...] = ()
@@ -217,6 +222,8 @@ class Member:
     """It takes part in the group's traffic (TrafficState grouping, not standalone)."""
     version: int = 0
     """EAS's number of what it runs, which every change of its service JSON raises; 0: unknown."""
+    config: int = 0
+    """Fingerprint of its service JSON, whatever its instances; 0: unknown."""
     labels: Mapping[str, str] = field(default_factory=dict)
 
     @property

@@ -70,9 +70,10 @@ def _begin(situation: Situation) -> Action:
     waiting = gated(situation, 0)
     if waiting is not None:
         return waiting
-    versions = {"own_version": situation.candidate.version, "stable_version": stable.version if stable else 0}
+    own = {"own_version": situation.candidate.version, "own_config": situation.candidate.config}
+    theirs = {"stable_version": stable.version, "stable_config": stable.config} if stable else {}
     why = f"first step: {situation.plan.steps[0]} %"
-    return situation.label(why, phase=Phase.STEP, step=0, since=None, **versions)
+    return situation.label(why, phase=Phase.STEP, step=0, since=None, **own, **theirs)
 
 
 def _begin_alone(situation: Situation) -> Action:

@@ -70,9 +70,15 @@ def _foreign_weight(situation: Situation, stable: Member) -> str:
 
 
 def changed(situation: Situation) -> str:
-    """Return what someone else has deployed into the services that are compared, or nothing."""
-    candidate, stable, progress = situation.candidate, situation.stable, situation.progress
-    for member, version in ((candidate, progress.own_version), (stable, progress.stable_version)):
-        if member is not None and version and member.version != version:
+    """Return what someone else has deployed into the services that are compared, or nothing.
+
+    A new version that only scales is none: nobody knows whether EAS makes one then.
+    """
+    progress = situation.progress
+    for member, version, config in (
+        (situation.candidate, progress.own_version, progress.own_config),
+        (situation.stable, progress.stable_version, progress.stable_config),
+    ):
+        if member is not None and version and member.version != version and (not config or member.config != config):
             return f"{member.name} runs version {member.version}, not {version}"
     return ""

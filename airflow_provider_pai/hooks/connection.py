@@ -36,7 +36,7 @@ REGIONS = frozenset(
 )
 
 _TEXTS = """region workspace_id auth role_arn role_session_name role_name oidc_provider_arn oidc_token_file network
-    state_uri ledger_conn_id deployment""".split()
+    state_uri ledger_conn_id deployment eas_group_key""".split()
 _KEYS = ("access_key_id", "access_key_secret", "security_token")
 _ENDPOINTS = {f"{service}_endpoint": service for service in SERVICES}
 # Where a person finds them in the form.
@@ -85,6 +85,8 @@ class PaiConnection:
     ledger_conn_id: str | None = None
     deployment: str = ""
     """Keeps two Airflows that share a workspace apart."""
+    eas_group_key: str = "metadata.group"
+    """Key of EAS's service JSON that puts a service into a group; no document names it."""
 
     @classmethod
     def read(cls, connection: Connection, extra: Mapping[str, Any], **overrides: str | None) -> PaiConnection:
@@ -167,6 +169,8 @@ class PaiConnection:
         if self.state_uri and len(str(parse_uri(self._name("state_uri"), self.state_uri).folder)) > MAX_CHARACTERS:
             allowed = f"at most {MAX_CHARACTERS} characters: services keep it in a label"
             raise PaiConfigError(self._name("state_uri"), self.state_uri, allowed)
+        if not re.fullmatch(r"[a-z_]+(\.[a-z_]+)*", self.eas_group_key):
+            raise PaiConfigError(self._name("eas_group_key"), self.eas_group_key, "a key with dots, as metadata.group")
         required = {
             "access_key": ("access_key_id", "access_key_secret"),
             "sts": ("access_key_id", "access_key_secret", "security_token"),

@@ -88,3 +88,11 @@ def test_what_is_deployed_anew_is_no_longer_compared():
     newer = {"stable": {"weight": 90, "version": 2}, "candidate": AT_10["candidate"]}
     assert changed(situation(Phase.STEP, **newer, **versions)) == f"{STABLE} runs version 2, not 1"
     assert changed(situation(Phase.STEP, **newer)) == ""
+
+
+def test_a_new_version_that_only_scales_is_no_deployment():
+    known = {"own_version": 1, "own_config": 7, "stable_version": 1, "stable_config": 8}
+    scaled = {"stable": {"weight": 90, "version": 4, "config": 8}, "candidate": {**AT_10["candidate"], "config": 7}}
+    assert changed(situation(Phase.STEP, **scaled, **known)) == ""
+    newer = {**scaled, "stable": {"weight": 90, "version": 4, "config": 9}}
+    assert changed(situation(Phase.STEP, **newer, **known)) == f"{STABLE} runs version 4, not 1"

@@ -50,6 +50,7 @@ def test_one_address_for_all_services_but_oss():
         ({"region": ""}, "connection c, region: '' is not allowed; one of .*cn-hangzhou"),
         ({"region": "cn-nowhere"}, "connection c, region: 'cn-nowhere'"),
         ({"network": "lan"}, "connection c, network: 'lan' is not allowed; one of public, vpc"),
+        ({"eas_group_key": "metadata group"}, "connection c, eas_group_key: 'metadata group' .* as metadata.group"),
         ({"auth": "magic"}, "connection c, auth: 'magic' is not allowed; one of access_key"),
         ({"auth": "sts"}, "connection c, security_token: None"),
         ({"auth": "ram_role_arn"}, "connection c, role_arn: None"),

@@ -60,16 +60,17 @@ class EasBackend:
 
     def create(self, config: Json, labels: dict[str, str], workspace_id: str) -> Service:
         """Create a service and begin to bring it up."""
-        spec = service_json.parse(config)
-        if spec.name in self.services or (spec.group is None and spec.name in self.groups.records):
-            raise ConflictError(f"Service {spec.name} already exists.", "InvalidService.AlreadyExists")
+        spec, config, group = self._read(config)
+        if spec.name in self.services or (group is None and spec.name in self.groups.records):
+            status, code = self.account.world.eas_duplicate_code.split()
+            raise ApiError(int(status), code, f"Service {spec.name} already exists.")
         labels = kept({**_texts(config.get("labels")), **labels}, self.account.world)
-        if spec.group is not None:
-            self.groups.join(spec.group, workspace_id)
+        if group is not None:
+            self.groups.join(group, workspace_id)
         created = self.account.timestamp()
         record = ServiceRecord(
             name=spec.name,
-            group=spec.group,
+            group=group,
             token=spec.token or new_token(),
             workspace_id=workspace_id,
             labels=labels,
@@ -86,17 +87,17 @@ class EasBackend:
         record = service.record
         if update_type not in ("merge", "replace"):
             raise InvalidParameterError(f"UpdateType must be merge or replace, not {update_type!r}.")
-        config = service_json.merge(record.config, change) if update_type == "merge" else change
-        spec = service_json.parse(config)
+        if update_type == "merge":
+            change = service_json.merge(record.config, change, deep=self.account.world.eas_merge == "deep")
+        spec, config, group = self._read(change)
         if spec.name != name:
             raise InvalidParameterError(f"metadata.name {spec.name!r}: the name of a service can't be changed.")
-        if spec.group != record.group:
-            self._move(service, spec.group)
-        life = "scale" if service_json.only_scales(record.config, config) else "update"
-        record.versions.append(ServiceVersion(config=config, built=self.account.timestamp()))
-        record.current = len(record.versions)
+        if group != record.group:
+            self._move(service, group)
+        scales = service_json.only_scales(record.config, config)
+        service.configure(config, scales=scales)
         record.token = spec.token or record.token
-        self._roll(service, life)
+        self._roll(service, "scale" if scales else "update")
         return service
 
     def use_version(self, name: str, version: int) -> Service:
@@ -216,6 +217,16 @@ class EasBackend:
         if status in REFUSED_IN.get(command, frozenset({"Deleting"})):
             raise ConflictError(f"Service {name} is {status}: {command} is refused.", "InvalidService.Status")
         return service
+
+    def _read(self, config: Json) -> tuple[service_json.ServiceSpec, Json, str | None]:
+        """Return what a service JSON asks for, the JSON as it is kept, and the group."""
+        world, spec = self.account.world, service_json.parse(config)
+        if not spec.script and world.eas_image_only == "refused":
+            raise InvalidParameterError("containers[0]: one of command and script is required.")
+        options = config.get("options") or {}
+        if world.eas_ram_role == "ignored" and "enable_ram_role" in options:
+            config = {**config, "options": {key: options[key] for key in options if key != "enable_ram_role"}}
+        return spec, config, service_json.group_of(config, world.eas_group_key)
 
     def _roll(self, service: Service, life: str) -> None:
         """Run the current version; a stopped service keeps it for its next start."""

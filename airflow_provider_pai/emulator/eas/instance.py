@@ -22,6 +22,8 @@ from airflow_provider_pai.emulator.runtime.root import Root
 GIVE_UP_AFTER = 3
 """Starts that may fail in a row before an instance that never served is given up."""
 LONGEST_BACKOFF = 10.0
+IMAGE = "exec python -m http.server {port} --bind 127.0.0.1"
+"""Stands in for what an image starts by itself, since images are not run."""
 
 
 class Instance:
@@ -123,7 +125,7 @@ class Instance:
     async def _attempt(self, root: Root) -> None:
         """Run the process once, from its start to its end."""
         process = await Process.start(
-            root.translate(self.spec.script),
+            root.translate(self.spec.script or IMAGE.format(port=self.spec.port)),
             environment=root.translate_environment(self.spec.environment),
             folder=root.folder,
             log=self.log,

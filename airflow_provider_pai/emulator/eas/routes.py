@@ -132,7 +132,7 @@ class _Calls:
 
     def versions(self, call: Call) -> Json:
         service = self._service(call)
-        # Newest first: the items bear no number, and their order is UNCONFIRMED.
+        newest_first = self.account.world.eas_versions == "newest_first"
         items = [
             {
                 "BuildTime": version.built,
@@ -142,7 +142,7 @@ class _Calls:
                 "Message": "",
                 "ServiceConfig": json.dumps(version.config),
             }
-            for version in reversed(service.record.versions)
+            for version in service.record.versions[:: -1 if newest_first else 1]
         ]
         return _page(call, "Versions", items)
 

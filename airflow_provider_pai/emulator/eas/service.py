@@ -9,10 +9,11 @@ from pathlib import Path
 
 from airflow_provider_pai.emulator.account import Account
 from airflow_provider_pai.emulator.eas.fleet import Fleet, InstanceFailedError
-from airflow_provider_pai.emulator.eas.records import LIVES, ServiceRecord
+from airflow_provider_pai.emulator.eas.records import LIVES, ServiceRecord, ServiceVersion
 from airflow_provider_pai.emulator.eas.series import Series
 from airflow_provider_pai.emulator.eas.service_json import ServiceSpec, parse
 from airflow_provider_pai.emulator.runtime.mounts import FolderSource
+from airflow_provider_pai.emulator.types import Json
 
 
 class Service:
@@ -59,10 +60,19 @@ class Service:
         self._leave("Deleting")
         self._begin(lambda: self._delete(then))
 
+    def configure(self, config: Json, *, scales: bool) -> None:
+        """Take a service JSON as a new version; whether one that only scales makes one, the world tells."""
+        record = self.record
+        if scales and self.account.world.eas_scaling == "in_place":
+            record.versions[record.current - 1].config = config
+            return
+        record.versions.append(ServiceVersion(config=config, built=self.account.timestamp()))
+        record.current = len(record.versions)
+
     def scale(self, count: int) -> None:
-        """Change the number of instances of the current version; no new version comes of it (UNCONFIRMED)."""
+        """Change the number of instances."""
         config = self.record.config
-        config["metadata"] = {**config.get("metadata", {}), "instance": count}
+        self.configure({**config, "metadata": {**config.get("metadata", {}), "instance": count}}, scales=True)
         self.run("scale")
 
     def release(self, traffic_state: str, weight: int) -> None:

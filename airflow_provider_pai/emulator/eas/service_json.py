@@ -1,6 +1,7 @@
 """Service JSON of EAS: its keys and their values, checked, and read as what an instance needs.
 
-Follows "Parameters of model services" (help.aliyun.com/zh/pai/parameters-of-model-services).
+Follows "Parameters of model services" (help.aliyun.com/zh/pai/parameters-of-model-services). What that page leaves out,
+as `options` and `metadata.group`, stands in public code that lists EAS's keys.
 """
 
 from __future__ import annotations
@@ -19,9 +20,12 @@ DEFAULT_PORT = 8000
 
 KEYS = frozenset(
     {
+        "aimaster",
         "autoscaler",
         "cloud",
+        "confidential",
         "containers",
+        "credential",
         "data_image",
         "dockerAuth",
         "features",
@@ -43,10 +47,14 @@ KEYS = frozenset(
         "processor_path",
         "processor_type",
         "role_arn",
+        "rpc",
         "runtime",
+        "scheduling",
+        "sinker",
         "source",
         "storage",
         "token",
+        "unit",
         "warm_up_data_path",
     }
 )
@@ -56,6 +64,7 @@ METADATA_KEYS = frozenset(
         "cuda",
         "disk",
         "eas",
+        "eas.termination_grace_period",
         "enable_grpc",
         "enable_webservice",
         "gpu",
@@ -67,18 +76,23 @@ METADATA_KEYS = frozenset(
         "name",
         "qos",
         "quota_id",
+        "rdma",
         "resource",
         "resource_burstable",
         "resource_rebalancing",
         "rolling_strategy",
         "rpc",
+        "scheduling",
+        "service_group",
         "service_name",
         "shm_size",
         "type",
         "version",
+        "workload_type",
         "workspace_id",
     }
 )
+COMPUTING_KEYS = frozenset({"disable_spot_protection_period", "instance_type", "instances"})
 
 
 @dataclass(frozen=True)
@@ -105,9 +119,9 @@ class ServiceSpec:
     """The needs of an instance, read from a service JSON."""
 
     name: str
-    group: str | None
     instances: int
     script: str
+    """Empty: what the image starts by itself."""
     port: int
     environment: dict[str, str]
     mounts: tuple[Mount, ...]
@@ -131,11 +145,11 @@ def parse(config: Json) -> ServiceSpec:
     metadata = _object(config, "metadata")
     _refuse_unknown(metadata, METADATA_KEYS, "metadata.")
     container = _container(config)
+    _check_computing(config, metadata)
     port = _port(container)
     health = _check(container, "health_check", port, _WHILE_SERVING)
     return ServiceSpec(
         name=_name(config, metadata),
-        group=_group(metadata),
         instances=_instances(metadata),
         script=_script(container),
         port=port,
@@ -152,11 +166,26 @@ def parse(config: Json) -> ServiceSpec:
     )
 
 
-def merge(old: Json, new: Json) -> Json:
-    """Lay a service JSON over another: objects key by key, everything else replaced.
+def group_of(config: Json, key: str) -> str | None:
+    """Return the group that a service JSON names under a dotted key; None where nothing stands there.
 
-    The cloud documents the first level only; that objects merge at every depth is UNCONFIRMED.
+    :raises InvalidParameterError: it is no name.
     """
+    value: object = config
+    for part in key.split("."):
+        value = value.get(part) if isinstance(value, dict) else None
+    if value is not None and not NAME.fullmatch(str(value)):
+        raise InvalidParameterError(f"{key} {value!r} does not match {NAME.pattern}.")
+    return None if value is None else str(value)
+
+
+def merge(old: Json, new: Json, *, deep: bool = True) -> Json:
+    """Lay a service JSON over another: objects key by key at every depth, or only the top-level ones' places.
+
+    The cloud documents the first level only.
+    """
+    if not deep:
+        return {**old, **new}
     merged = dict(old)
     for key, value in new.items():
         before = old.get(key)
@@ -203,13 +232,6 @@ def _name(config: Json, metadata: Json) -> str:
     return name
 
 
-def _group(metadata: Json) -> str | None:
-    group = metadata.get("group")
-    if group is not None and not NAME.fullmatch(str(group)):
-        raise InvalidParameterError(f"metadata.group {group!r} does not match {NAME.pattern}.")
-    return group
-
-
 def _instances(metadata: Json) -> int:
     count = metadata.get("instance", 1)
     if not isinstance(count, int) or isinstance(count, bool) or count < 0:
@@ -243,14 +265,29 @@ def _port(container: Json) -> int:
 
 
 def _script(container: Json) -> str:
-    script = container.get("script") or container.get("command")
-    if isinstance(script, list):
-        script = shlex.join(map(str, script))
-    if not isinstance(script, str) or not script:
-        raise InvalidParameterError("containers[0].script or command is missing: the emulator runs no images.")
+    """Return what a shell runs: a script as it is; of a command, which EAS starts without a shell, its words alone."""
+    script, command = container.get("script") or "", container.get("command") or ""
+    if not isinstance(script, str):
+        raise InvalidParameterError(f"containers[0].script must be text, not {script!r}.")
     arguments = container.get("args") or []
     words = [arguments] if isinstance(arguments, str) else arguments
-    return " ".join([script, *(shlex.quote(str(word)) for word in words)])
+    if script or not command:
+        return " ".join([script, *(shlex.quote(str(word)) for word in words)]).strip()
+    try:
+        command = shlex.split(command) if isinstance(command, str) else [str(word) for word in command]
+    except ValueError as error:
+        raise InvalidParameterError(f"containers[0].command {command!r}: {error}.") from error
+    return f"exec {shlex.join([*command, *map(str, words)])}"
+
+
+def _check_computing(config: Json, metadata: Json) -> None:
+    """Check what the service runs on: of the public resource group, machines by their type only."""
+    computing = _object(_object(config, "cloud"), "computing")
+    _refuse_unknown(computing, COMPUTING_KEYS, "cloud.computing.")
+    types = _items(computing, "instances", ("type",)) or computing.get("instance_type")
+    public = not (metadata.get("resource") or metadata.get("quota_id"))
+    if metadata.get("gpu") and public and not types:
+        raise InvalidParameterError("metadata.gpu: the public resource group takes cloud.computing.instances instead.")
 
 
 def _check(container: Json, kind: str, port: int, default: HealthCheck) -> HealthCheck | None:
@@ -287,5 +324,6 @@ def _mount(item: Json) -> Mount:
 
 
 def _grace(config: Json) -> float | None:
-    seconds = _object(config, "runtime").get("termination_grace_period")
+    short = _object(config, "metadata").get("eas.termination_grace_period")
+    seconds = _object(config, "runtime").get("termination_grace_period", short)
     return None if seconds is None else float(seconds)

@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 
 from airflow_provider_pai.exceptions import PaiNotFoundError
 from airflow_provider_pai.hooks.base import WatchedHook
+from airflow_provider_pai.hooks.eas.service_config import without
 from airflow_provider_pai.hooks.paging import all_pages
 from airflow_provider_pai.remote import Json, RemoteJob
 from airflow_provider_pai.states import EAS_GONE, EAS_SERVICE, States
@@ -100,7 +101,6 @@ def labels_of(service: Mapping[str, Any]) -> dict[str, str]:
 def without_token(answer: Json) -> Json:
     """Return an answer without the access token, which stands in the service JSON, too, if it was given there."""
     kept = {field: value for field, value in answer.items() if field != "AccessToken"}
-    config = json.loads(kept.get("ServiceConfig") or "{}")
-    if "token" in config:
-        kept["ServiceConfig"] = json.dumps({key: value for key, value in config.items() if key != "token"})
+    if config := kept.get("ServiceConfig"):
+        kept["ServiceConfig"] = json.dumps(without(json.loads(config), "token", "credential.token"))
     return kept

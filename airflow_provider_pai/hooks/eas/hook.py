@@ -4,15 +4,29 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any
 
-from airflow_provider_pai.exceptions import PaiApiError, PaiConflictError, PaiNotFoundError
+from airflow_provider_pai.exceptions import (
+    PaiApiError,
+    PaiConfigError,
+    PaiConflictError,
+    PaiNotFoundError,
+    PaiPermissionError,
+    PaiTransientError,
+)
 from airflow_provider_pai.hooks.eas.calls import PAGE_SIZE, labels_of, without_token
+from airflow_provider_pai.hooks.eas.creation import RAM_ROLE, doubts, is_made_by, not_done, refusal
+from airflow_provider_pai.hooks.eas.service_config import numbered, value_at
 from airflow_provider_pai.hooks.eas.traffic import EasTraffic
 from airflow_provider_pai.hooks.paging import all_pages
+from airflow_provider_pai.inputs import merged
 from airflow_provider_pai.labels import fitted
 from airflow_provider_pai.remote import Json
 from airflow_provider_pai.states import EAS_GONE, EAS_SERVICE
+
+_PAUSES = (0.0, 1.0, 2.0, 3.0)
+"""Seconds before each look at whether EAS has done what a service JSON asks for."""
 
 
 class EasHook(EasTraffic):
@@ -21,38 +35,79 @@ class EasHook(EasTraffic):
     def create(self, config: Mapping[str, Any], labels: Mapping[str, str] | None = None) -> str:
         """Create a service from its JSON and return its name; never repeated by itself.
 
+        A name that a service with the same task's labels bears is that service: the answer of an earlier try was lost.
+
         :raises PaiConflictError: the name is taken in this region.
+        :raises PaiConfigError: EAS passed over the group or the role; the service is deleted.
         :raises PaiTransientError: the answer was lost; the service may exist.
         """
+        for doubt in doubts(config):
+            self.log.warning("%s", doubt)
+        try:
+            name = self._create(config, labels or {})
+        except PaiTransientError:
+            raise
+        except PaiApiError as error:
+            # The code of a name that is taken is not known.
+            name, holder = str(value_at(config, "metadata.name") or config.get("name")), None
+            with suppress(PaiNotFoundError, PaiPermissionError):
+                holder = self.describe(name)
+            if not is_made_by(holder, labels or {}):
+                raise refusal(error, name, config, holder) from error
+        if wrong := self._not_done(name, config):
+            self.log.error("Deleting service %s, which is not what was asked for", name)
+            self.delete(name)
+            raise wrong
+        return name
+
+    def _create(self, config: Mapping[str, Any], labels: Mapping[str, str]) -> str:
         from alibabacloud_eas20210701.models import CreateServiceRequest
 
         theirs = config.get("labels") or {}
-        own = {key: value for key, value in fitted({**theirs, **(labels or {})}).items() if key not in theirs}
+        own = {key: value for key, value in fitted({**theirs, **labels}).items() if key not in theirs}
         request = CreateServiceRequest(
             body=json.dumps(config), labels=own or None, workspace_id=self.connection.workspace_id
         )
         answer = self.call("CreateService", lambda: self.client.create_service(request), repeatable=False)
         return str(answer.body.service_name)
 
+    def _not_done(self, name: str, config: Mapping[str, Any]) -> PaiConfigError | None:
+        """Return what EAS has passed over; what it does not show yet is given a moment."""
+        at = self.connection
+        if not (value_at(config, at.eas_group_key) or value_at(config, RAM_ROLE)):
+            return None
+        wrong = None
+        for pause in _PAUSES:
+            self.clock.sleep(pause)
+            with suppress(PaiNotFoundError):
+                wrong = not_done(config, self.describe(name), group_key=at.eas_group_key, conn_id=at.conn_id)
+                if wrong is None:
+                    return None
+        return wrong
+
     def update(self, name: str, config: Mapping[str, Any], *, replace: bool = False) -> None:
         """Lay a service JSON over a service's own, or put it in its place; each makes a new version.
 
-        A JSON that takes the whole place and names no token keeps the token that callers have.
+        Laid over are whole top-level objects, each merged with what is there: how deep EAS merges is not known. A JSON
+        that takes the whole place and names no token keeps the token that callers have.
+
+        :raises PaiConfigError: EAS passed over the role; the version is made nevertheless.
         """
         from alibabacloud_eas20210701.models import UpdateServiceRequest
 
         update_type = "replace" if replace else "merge"
         if replace and "token" not in config:
             config = {**config, "token": self.endpoint(name).token}
+        if not replace:
+            own = json.loads(self.describe(name).get("ServiceConfig") or "{}")
+            config = merged({key: own[key] for key in config if key in own}, config)
         request = UpdateServiceRequest(body=json.dumps(config), update_type=update_type)
         self._do("UpdateService", "update_service", name, request)
+        if replace and (wrong := self._not_done(name, config)):
+            raise wrong
 
-    def versions(self, name: str) -> list[Json]:
-        """Return a service's versions as ListServiceVersions lists them, the first version first.
-
-        They bear no number, and nobody has written down their order: it is taken from their times, and newest
-        first where these are alike.
-        """
+    def versions(self, name: str) -> dict[int, Json]:
+        """Return a service's versions as ListServiceVersions has them, the first first, by EAS's numbers of them."""
         from alibabacloud_eas20210701.models import ListServiceVersionsRequest
 
         def page(number: int) -> tuple[list[Json], int | None]:
@@ -60,9 +115,7 @@ class EasHook(EasTraffic):
             body = self._do("ListServiceVersions", "list_service_versions", name, request)
             return [without_token(version.to_map()) for version in body.versions or []], body.total_count
 
-        # Turned round before the sort, which keeps the order of what is alike: the last of these is the newest.
-        newest_last = reversed(list(all_pages(page)))
-        return sorted(newest_last, key=lambda version: str(version.get("BuildTime")))
+        return numbered(list(all_pages(page)), self.describe(name))
 
     def use_version(self, name: str, version: int) -> None:
         """Go back to an earlier version of a service. API: UpdateServiceVersion."""

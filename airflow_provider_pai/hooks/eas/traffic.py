@@ -10,6 +10,7 @@ from airflow.providers.common.compat.sdk import mask_secret
 from airflow_provider_pai.canary.group import Group, Member
 from airflow_provider_pai.exceptions import PaiNotFoundError
 from airflow_provider_pai.hooks.eas.calls import EasCalls, labels_of, without_token
+from airflow_provider_pai.hooks.eas.service_config import fingerprint
 from airflow_provider_pai.remote import Json
 
 
@@ -124,5 +125,6 @@ class EasTraffic(EasCalls):
             weight=service.get("Weight") or 0,
             grouping=service.get("TrafficState") == "grouping",
             version=service.get("CurrentVersion") or 0,
+            config=fingerprint(service.get("ServiceConfig")),
             labels=labels_of(service),
         )

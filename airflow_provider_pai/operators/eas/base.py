@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from airflow_provider_pai.exceptions import PaiError, PaiJobFailedError, PaiTimeoutError
+from airflow_provider_pai.exceptions import PaiConfigError, PaiError, PaiJobFailedError, PaiTimeoutError
 from airflow_provider_pai.hooks.eas.goals import Undo, Until
 from airflow_provider_pai.inputs import Span, seconds
 from airflow_provider_pai.links import EasServiceLink
@@ -124,8 +124,9 @@ class WaitingOperator(DeferringOperator["EasHook"], EasOperator):
         """Turn what was waited for into the XCom: the one end of every path."""
 
     def gives_up(self, context: Any, error: BaseException) -> bool:
-        """Tell whether nobody goes on: with what has failed, or was waited for in vain, no later try does either."""
-        return isinstance(error, PaiJobFailedError | PaiTimeoutError) or super().gives_up(context, error)
+        """Tell whether nobody goes on: with what has failed, is not as asked for, or was waited for in vain."""
+        over = isinstance(error, PaiConfigError | PaiJobFailedError | PaiTimeoutError)
+        return over or super().gives_up(context, error)
 
     def give_up(self, why: str) -> None:
         """Undo what was begun."""

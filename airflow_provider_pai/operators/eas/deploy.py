@@ -7,11 +7,12 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from airflow_provider_pai.exceptions import PaiConfigError, PaiConflictError, PaiTransientError
+from airflow_provider_pai.exceptions import PaiConfigError, PaiTransientError
 from airflow_provider_pai.hooks.eas.goals import Undo, Until
+from airflow_provider_pai.hooks.eas.service_config import deployed_version
 from airflow_provider_pai.identity import TaskIdentity
 from airflow_provider_pai.inputs import artifact, one_of, optional, seconds
-from airflow_provider_pai.labels import Deployment, Key, ServedModel, artifact_labels, checked_labels
+from airflow_provider_pai.labels import Deployment, ServedModel, artifact_labels, checked_labels
 from airflow_provider_pai.operators.deferring import first_line
 from airflow_provider_pai.operators.eas.base import WaitingOperator
 from airflow_provider_pai.operators.eas.spec import ServiceOperator, checked_name
@@ -152,7 +153,7 @@ class EasDeployServiceOperator(WaitingOperator, ServiceOperator):
             self._begun = (name, Undo(version=asked.before, owner=identity.owner.labels()))
         if service.status == EAS_GONE:
             self._create(config, {**labels, **artifact_labels(artifact)})
-        elif earlier.is_for(asked.config, version=version, latest=latest):
+        elif earlier.is_for(asked.config, version=self._deployed(service, earlier), latest=latest):
             self.log.info("Service %s is what is declared, or becomes it", name)
         else:
             self._refuse_foreign(service)
@@ -163,8 +164,16 @@ class EasDeployServiceOperator(WaitingOperator, ServiceOperator):
         if hook.get(name).status in hook.states.resting:
             hook.start(name)
 
+    def _deployed(self, service: RemoteJob, earlier: Deployment) -> int:
+        """Return the version that serves; one that only scales what was deployed is not told from it."""
+        version: int = service.facts["version"]
+        if earlier.config_version in (0, version):
+            return version
+        deployed = deployed_version(self.hook.versions(service.job_id), version)
+        return earlier.config_version if deployed <= earlier.config_version <= version else version
+
     def _create(self, config: Json, labels: Mapping[str, str]) -> None:
-        """Create the service; a lost answer does no harm, since a name is taken once."""
+        """Create the service; a lost answer does no harm: the hook knows by the labels what is ours."""
         hook = self.hook
         self.log.info("Creating service %s", self.service_name)
         for attempt in range(_ATTEMPTS):
@@ -176,10 +185,6 @@ class EasDeployServiceOperator(WaitingOperator, ServiceOperator):
                     raise
                 self.log.warning("No answer to the creation, asking again: %s", error)
                 self.clock.sleep(min(self.poll_interval, attempt + 1.0))
-            except PaiConflictError:
-                if hook.get(self.service_name).tags.get(Key.TASK) != labels[Key.TASK]:
-                    raise
-                return
 
     def _refuse_foreign(self, service: RemoteJob) -> None:
         """Refuse to change what is not a service of this operator's kind."""

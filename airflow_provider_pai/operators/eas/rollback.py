@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any
 from airflow_provider_pai.exceptions import (
     PaiApiError,
     PaiConfigError,
-    PaiConflictError,
     PaiError,
     PaiTransientError,
     RolloutStoppedError,
 )
 from airflow_provider_pai.hooks.eas.goals import Undo, Until
+from airflow_provider_pai.hooks.eas.service_config import with_value
 from airflow_provider_pai.identity import TaskIdentity
 from airflow_provider_pai.inputs import mapping, optional, parse_uri, required, seconds
 from airflow_provider_pai.labels import Mark, ServedModel, artifact_labels
@@ -210,14 +210,10 @@ class EasRollbackOperator(WaitingOperator):
                 "to", version, f"a version whose service stands; {like.name}'s JSON has no place for {folder}"
             )
         config = {key: value for key, value in json.loads(text).items() if key not in ("name", "token")}
-        config["metadata"] = {**config["metadata"], "name": name}
+        config = with_value(with_value(config, "metadata.name", name), self.hook.connection.eas_group_key, self.group)
         progress = Progress(phase=Phase.RETIRED, note="made again by a rollback")
         self.log.info("Creating %s from %s", name, folder)
-        try:
-            self.hook.create(config, {**progress.labels(), **artifact_labels(artifact), **labels})
-        except PaiConflictError:  # the answer to a creation was lost
-            if Mark.of(self.hook.get(name).tags) != Mark.of(labels):
-                raise
+        self.hook.create(config, {**progress.labels(), **artifact_labels(artifact), **labels})
         return name
 
     def _smoke(self, name: str) -> None:

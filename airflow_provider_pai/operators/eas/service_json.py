@@ -9,7 +9,9 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from airflow_provider_pai.exceptions import PaiConfigError
-from airflow_provider_pai.inputs import mapping, optional, required, text, whole_number
+from airflow_provider_pai.hooks.eas.creation import runs_on
+from airflow_provider_pai.hooks.eas.service_config import value_at, with_value
+from airflow_provider_pai.inputs import flag, mapping, optional, required, text, whole_number
 from airflow_provider_pai.operators.environment import check_environment
 from airflow_provider_pai.remote import Json
 
@@ -18,6 +20,13 @@ DEFAULT_PORT = 8000
 
 # EAS's own word where ours differs.
 _METADATA = {"instances": "instance"}
+# Two words of EAS's for one thing: what the DAG's JSON says in one takes the place of what stands in the other.
+_OTHER_WORDS = {
+    "command": "script",
+    "script": "command",
+    "instance_type": "instances",
+    "instances": "instance_type",
+}
 
 
 class ServiceSpec(NamedTuple):
@@ -34,6 +43,7 @@ class ServiceSpec(NamedTuple):
     resource_group: str | None = None
     env: Mapping[str, Any] | None = None
     health_check: str | Mapping[str, Any] | None = None
+    enable_ram_role: bool | str | None = None
 
     @classmethod
     def of(cls, operator: Any) -> ServiceSpec:
@@ -53,7 +63,8 @@ class ServiceSpec(NamedTuple):
         port = _port("port", self.port)
         container: Json = {
             "image": optional("image", self.image, "a container image"),
-            "command": optional("command", self.command, "a shell command"),
+            # What EAS calls command is started without a shell.
+            "script": optional("command", self.command, "a shell command"),
             "port": port,
             "env": [{"name": name, "value": value} for name, value in variables.items()],
             "health_check": _health_check(self.health_check, port),
@@ -62,10 +73,14 @@ class ServiceSpec(NamedTuple):
         return _without_empty(
             {
                 "metadata": self._metadata(),
-                "cloud": {"computing": {"instance_type": instance_type}} if instance_type else None,
+                "cloud": {"computing": {"instances": [{"type": instance_type}]}} if instance_type else None,
                 "containers": [container] if container else None,
+                "options": {"enable_ram_role": True} if self._has_role() else None,
             }
         )
+
+    def _has_role(self) -> bool:
+        return self.enable_ram_role is not None and flag("enable_ram_role", self.enable_ram_role)
 
     def _metadata(self) -> Json:
         least = {"instances": 1, "cpu": 1, "memory": 1, "gpu": 0}
@@ -105,17 +120,19 @@ def service_json(
     group: str | None,
     artifact_uri: str | None,
     model_path: str = "/mnt/model",
-    role_arn: str | None = None,
+    group_key: str = "metadata.group",
 ) -> Json:
     """Return the whole service JSON: with name and group, the artifact mounted read-only, `{model}` filled in.
 
+    :param group_key: where the group stands.
     :raises PaiConfigError: naming the key, its value and what is allowed.
     """
     if not text("model_path", model_path).startswith("/"):
         raise PaiConfigError("model_path", model_path, "an absolute path")
     filled: Json = _replace(given, model_path)
     metadata = _object(filled, "metadata")
-    _check_ours(filled, metadata, {"name": name, "group": group})
+    _check_ours("metadata.name", metadata.get("name", filled.get("name")), name)
+    _check_ours(group_key, value_at(filled, group_key), group)
     if not (filled.get("containers") or filled.get("processor") or filled.get("model_entry")):
         raise PaiConfigError("service", sorted(filled), "containers, or a processor")
     containers = [
@@ -124,20 +141,21 @@ def service_json(
     mounts = [{"mount_path": model_path, "oss": {"path": artifact_uri, "readOnly": True}}] if artifact_uri else []
     whole: Json = {
         **{key: value for key, value in filled.items() if key != "name"},
-        "metadata": {"instance": 1, **metadata, "name": name, **({"group": group} if group else {})},
+        "metadata": {"instance": 1, **metadata, "name": name},
         "containers": containers,
         "storage": [*_storage(filled, model_path if artifact_uri else None), *mounts],
-        "role_arn": optional("role_arn", role_arn, "the ARN of a RAM role") or filled.get("role_arn"),
     }
-    return _without_empty(whole)
+    if metadata.get("gpu") and not runs_on(whole):
+        # Page "Parameters of model services"; of GPUs alone PAI's own SDK says that the public resource group has none.
+        raise PaiConfigError("gpu", metadata["gpu"], "an instance_type instead, unless with a resource_group")
+    return _without_empty(with_value(whole, group_key, group) if group else whole)
 
 
-def _check_ours(given: Json, metadata: Json, ours: Mapping[str, str | None]) -> None:
+def _check_ours(key: str, other: Any, ours: str | None) -> None:
     """Refuse a name or a group in the JSON that is not the operator's."""
-    for key, value in ours.items():
-        other = metadata.get(key, given.get("name") if key == "name" else None)
-        if other is not None and other != value:
-            raise PaiConfigError(f"service['metadata'][{key!r}]", other, f"leave it out: the operator's is {value!r}")
+    if other is not None and other != ours:
+        place = "".join(f"[{part!r}]" for part in key.split("."))
+        raise PaiConfigError(f"service{place}", other, f"leave it out: the operator's is {ours!r}")
 
 
 def _storage(given: Json, taken: str | None) -> list[Json]:
@@ -195,6 +213,7 @@ def _object(given: Json, key: str) -> Json:
 
 def _laid_over(under: Any, over: Any, key: str = "") -> Any:
     if isinstance(under, Mapping) and isinstance(over, Mapping):
+        under = {name: item for name, item in under.items() if _OTHER_WORDS.get(name) not in over}
         keys = [*under, *(name for name in over if name not in under)]
         return {name: _laid_over(under.get(name), over[name], name) if name in over else under[name] for name in keys}
     if key == "containers" and isinstance(under, list) and isinstance(over, list) and over:

@@ -34,21 +34,23 @@ class ServiceOperator(EasOperator):
         for the mount path, in `command` too. (templated)
     :param model_path: where the artifact is mounted, read-only.
     :param image: container image. (templated)
-    :param command: shell command that serves. (templated)
+    :param command: shell command that serves; it goes out as EAS's `script`. What EAS calls `command`, and starts
+        without a shell, can be given in `service`. (templated)
     :param port: port that it listens on; EAS's default is 8000, and it keeps 8080 and 9090 for itself. (templated)
     :param instances: how many instances. (templated)
-    :param instance_type: instance type of the public pool, e.g. `ecs.gn7i-c8g1.2xlarge`; excludes the next four.
-        (templated)
+    :param instance_type: instance type of the public pool, e.g. `ecs.gn7i-c8g1.2xlarge`; excludes the next four, and
+        is the only way to a GPU of that pool. (templated)
     :param cpu: cores of an instance. (templated)
     :param memory: MB of an instance. (templated)
     :param gpu: GPUs of an instance. (templated)
     :param resource_group: dedicated resource group (`eas-r-…`) that the service runs in. (templated)
-    :param env: environment variables; no place for secrets, which belong behind `role_arn`. (templated)
+    :param env: environment variables; no place for secrets, which belong behind a RAM role. (templated)
     :param health_check: path that answers 200 when an instance can take requests, or EAS's own object. (templated)
-    :param role_arn: RAM role through which the service reads OSS. (templated)
+    :param enable_ram_role: give the service PAI's default role, which reads OSS and MaxCompute; a service that EAS
+        made without is deleted again. A role of your own: `docs/serving.md`. (templated)
     """
 
-    template_fields: Sequence[str] = ("artifact", "service", "role_arn", *ServiceSpec._fields)
+    template_fields: Sequence[str] = ("artifact", "service", *ServiceSpec._fields)
     template_fields_renderers = {"artifact": "json", "service": "json", "env": "json", "health_check": "json"}
 
     def __init__(
@@ -68,7 +70,7 @@ class ServiceOperator(EasOperator):
         resource_group: str | None = None,
         env: Mapping[str, Any] | None = None,
         health_check: str | Mapping[str, Any] | None = None,
-        role_arn: str | None = None,
+        enable_ram_role: bool | str | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -86,7 +88,7 @@ class ServiceOperator(EasOperator):
         self.resource_group = resource_group
         self.env = env
         self.health_check = health_check
-        self.role_arn = role_arn
+        self.enable_ram_role = enable_ram_role
 
     def _do_render_template_fields(self, parent: Any, *args: Any, **kwargs: Any) -> None:
         """Mask secrets as soon as they are known: Airflow stores rendered fields before it executes."""
@@ -115,7 +117,7 @@ class ServiceOperator(EasOperator):
             group=group,
             artifact_uri=artifact_uri,
             model_path=self.model_path,
-            role_arn=self.role_arn,
+            group_key=self.hook.connection.eas_group_key,
         )
 
     def verified_artifact(self) -> ModelArtifact:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_pai.exceptions import PaiConfigError
+from airflow_provider_pai.hooks.eas.service_config import deployed_version
 from airflow_provider_pai.inputs import required, seconds
 from airflow_provider_pai.labels import Deployment, Mark, ServedModel, artifact_labels
 from airflow_provider_pai.operators.eas.base import WaitingOperator
@@ -93,42 +94,46 @@ class EasRollbackServiceOperator(WaitingOperator):
 
         :raises PaiConfigError: there is no such version, or it serves already.
         """
-        current, latest = service.facts["version"], service.facts["latest"]
+        current, versions = service.facts["version"], self.hook.versions(service.job_id)
         if self.to == "previous":
-            deployment = Deployment.of(service.tags)
-            known = deployment is not None and deployment.config_version == current
-            target = deployment.before if deployment and known else current - 1
+            target = _before(service, versions)
         elif re.fullmatch("[0-9]{1,9}", str(self.to)):
             target = int(self.to)
         else:
-            target = self._with_artifact(service.job_id, str(self.to))
-        if not 1 <= target <= latest or target == current:
-            allowed = (
-                f"another of versions 1 to {latest} than {current}, which serves, or an artifact's version in them"
-            )
+            target = _with_artifact(versions, str(self.to))
+        if target not in versions or target == current:
+            known = f"{min(versions)} to {max(versions)}"
+            allowed = f"another of versions {known} than {current}, which serves, or an artifact's version in them"
             raise PaiConfigError("to", self.to, allowed)
         return target
 
-    def _with_artifact(self, name: str, version: str) -> int:
-        """Return the latest of EAS's versions that mounts an artifact's version; 0: none does.
-
-        A version is a folder on OSS: its name stands between slashes, or before the quote at the path's end.
-        """
-        numbers = [
-            number
-            for number, described in enumerate(self.hook.versions(name), 1)
-            if f"/{version}/" in (described.get("ServiceConfig") or "").replace('"', "/")
-        ]
-        return max(numbers, default=0)
-
     def _go(self, hook: EasHook, service: RemoteJob, mark: Mark) -> None:
         """Ask for the version unless an earlier try has."""
-        current, target = service.facts["version"], mark.target
+        if mark.target < mark.before:
+            if service.facts["version"] != mark.target:
+                hook.use_version(service.job_id, mark.target)
         # Going forth makes a version: one more than there were tells that it was asked for.
-        if current == target or service.facts["latest"] > mark.versions:
-            return
-        if target < current:
-            hook.use_version(service.job_id, target)
-        else:
-            config = json.loads(hook.versions(service.job_id)[target - 1]["ServiceConfig"])
+        elif service.facts["latest"] <= mark.versions:
+            config = json.loads(hook.versions(service.job_id)[mark.target]["ServiceConfig"])
             hook.update(service.job_id, config, replace=True)
+
+
+def _before(service: RemoteJob, versions: Mapping[int, Json]) -> int:
+    """Return the version that served before what was deployed; those that only scale are passed over."""
+    current: int = service.facts["version"]
+    deployed, deployment = deployed_version(versions, current), Deployment.of(service.tags)
+    known = deployment is not None and deployed <= deployment.config_version <= current
+    return deployment.before if deployment and known else deployed - 1
+
+
+def _with_artifact(versions: Mapping[int, Json], artifact: str) -> int:
+    """Return the latest of EAS's versions that mounts an artifact's version; 0: none does.
+
+    A version is a folder on OSS: its name stands between slashes, or before the quote at the path's end.
+    """
+    numbers = [
+        number
+        for number, described in versions.items()
+        if f"/{artifact}/" in (described.get("ServiceConfig") or "").replace('"', "/")
+    ]
+    return max(numbers, default=0)

@@ -87,7 +87,7 @@ def test_scaling_during_an_update_leaves_no_old_instance(eas):
     eas.update(name, {"containers": eas.config("both", version="2")["containers"]})
     eas.update(name, {"metadata": {"instance": 2}})
     service = eas.wait(name)
-    assert (service.running_instance, service.current_version) == (2, 3)
+    assert (service.running_instance, service.current_version) == (2, 2)
     with calling(service.internet_endpoint, service.access_token) as call:
         assert {json.loads(call().data)["version"] for _ in range(10)} == {"2"}
 

@@ -59,8 +59,8 @@ def test_a_service_s_life(group, config):
     wait(group, name, "Stopped")
     eas.start(name)
     wait(group, name, "Running")
-    eas.update(name, {"metadata": {"instance": 2}})
-    assert len(eas.versions(name)) >= 1
+    eas.update(name, {"metadata": {"cpu": 2}})
+    assert list(eas.versions(name)) == [1, 2]
     eas.use_version(name, 1)
     eas.delete(name)
     eas.delete(name)
@@ -119,12 +119,32 @@ def test_console_page(group):
     )
 
 
-def test_versions_come_in_the_order_in_which_they_were_made(group, config):
+@pytest.mark.parametrize("eas_versions", ["newest_first", "oldest_first"])
+def test_versions_bear_the_numbers_that_eas_has_for_them(group, config, world, eas_versions):
+    world(eas_versions=eas_versions)
     eas, name = group.eas, config["metadata"]["name"]
     eas.create(config)
     for number in (2, 3):
         eas.update(name, {"metadata": {"cpu": number}})
-    assert [json.loads(one["ServiceConfig"])["metadata"]["cpu"] for one in eas.versions(name)] == [1, 2, 3]
+    versions = eas.versions(name)
+    assert {number: json.loads(one["ServiceConfig"])["metadata"]["cpu"] for number, one in versions.items()} == {
+        1: 1,
+        2: 2,
+        3: 3,
+    }
+
+
+@pytest.mark.parametrize("eas_merge", ["deep", "top"])
+def test_a_merge_loses_nothing_however_deep_eas_merges(group, config, world, eas_merge):
+    world(eas_merge=eas_merge)
+    eas, name = group.eas, config["metadata"]["name"]
+    eas.create(config)
+    eas.update(name, {"metadata": {"instance": 2, "rpc": {"keepalive": 1}}, "options": {"priority": "9"}})
+    eas.update(name, {"metadata": {"rpc": {"io_threads": 2}}})
+    described = json.loads(eas.describe(name)["ServiceConfig"])
+    rpc = {"keepalive": 1, "io_threads": 2}
+    assert described["metadata"] == {**config["metadata"], "instance": 2, "rpc": rpc}
+    assert (described["options"], described["containers"]) == ({"priority": "9"}, config["containers"])
 
 
 def test_the_last_lines_of_all_instances(group, config):

@@ -240,7 +240,7 @@ def test_the_json_is_laid_over_the_arguments(group):
         {"name": "B", "value": "json"},
         {"name": "C", "value": "/mnt/model"},
     ]
-    assert container["command"] == "python /mnt/code/server.py /mnt/model 8000"
+    assert container["script"] == "python /mnt/code/server.py /mnt/model 8000"
     assert container["health_check"] == {"http_get": {"path": "/", "port": 8000}}
     assert config["storage"][-1]["mount_path"] == "/mnt/model"
 

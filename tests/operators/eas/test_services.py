@@ -95,7 +95,7 @@ def test_what_takes_too_long_is_given_up_and_left_alone(group, name, pai, deferr
             run(EasScaleServiceOperator, name, instances=2, wait_timeout="0.2", deferrable=deferrable)
     finally:
         pai.account.change_settings({"dwell": 0.01})
-    assert group.eas.get(name).facts["version"] == 2
+    assert group.eas.get(name).facts["total"] == 2
 
 
 @pytest.mark.parametrize(
