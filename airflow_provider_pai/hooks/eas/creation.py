@@ -8,7 +8,7 @@ from typing import Any
 
 from airflow_provider_pai.exceptions import PaiApiError, PaiConfigError, PaiConflictError, PaiPermissionError
 from airflow_provider_pai.hooks.eas.calls import labels_of
-from airflow_provider_pai.hooks.eas.service_config import value_at
+from airflow_provider_pai.hooks.eas.service_config import runs_on, value_at
 from airflow_provider_pai.labels import Key
 from airflow_provider_pai.remote import Json
 
@@ -18,15 +18,9 @@ RAM_ROLE = "options.enable_ram_role"
 # Of these, what a creation sends tells whose the service is.
 _MAKERS = (Key.TASK, Key.MARK)
 _RUN = {"DAG": Key.DAG_ID, "task": Key.TASK_ID, "run": Key.RUN_ID}
-_MACHINES = ("metadata.resource", "metadata.quota_id", "cloud.computing.instances", "cloud.computing.instance_type")
 _LINKED_ROLE = "at the first use of EAS the account's owner has to grant it AliyunServiceRoleForPaiEas"
 _OTHER_USER = "Forbidden.PrivilegeCheckFailed"
 _NO_COMMAND = "a container without script and command, which EAS may want: give command"
-
-
-def runs_on(config: Mapping[str, Any]) -> bool:
-    """Tell whether a service JSON says which machines the service runs on."""
-    return any(value_at(config, key) for key in _MACHINES)
 
 
 def without_command(config: Mapping[str, Any]) -> bool:

@@ -26,6 +26,8 @@ _NOT_DEPLOYED = (
     "token",
 )
 
+_MACHINES = ("metadata.resource", "metadata.quota_id", "cloud.computing.instances", "cloud.computing.instance_type")
+
 
 def value_at(config: Mapping[str, Any], key: str) -> Any:
     """Return what stands under a dotted key; None where nothing does."""
@@ -52,6 +54,11 @@ def without(config: Mapping[str, Any], *keys: str) -> Json:
         elif inner is not None or not rest:
             left.pop(first, None)
     return left
+
+
+def runs_on(config: Mapping[str, Any]) -> bool:
+    """Tell whether a service JSON says which machines the service runs on."""
+    return any(value_at(config, key) for key in _MACHINES)
 
 
 def fingerprint(service_config: str | None) -> int:

@@ -9,8 +9,7 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from airflow_provider_pai.exceptions import PaiConfigError
-from airflow_provider_pai.hooks.eas.creation import runs_on
-from airflow_provider_pai.hooks.eas.service_config import value_at, with_value
+from airflow_provider_pai.hooks.eas.service_config import runs_on, value_at, with_value
 from airflow_provider_pai.inputs import flag, mapping, optional, required, text, whole_number
 from airflow_provider_pai.operators.environment import check_environment
 from airflow_provider_pai.remote import Json
