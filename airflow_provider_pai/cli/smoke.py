@@ -25,7 +25,7 @@ def smoke(arguments: argparse.Namespace) -> int:
     :returns: 0; 1 if something broke off or is left; 2 if it was not wanted.
     """
     hook = PaiConnectionHook(arguments.conn_id)
-    one = Round(hook, _choice(arguments), say)
+    one = Round(hook, _choice(arguments, hook.connection.state_uri), say)
     say(_plan(one))
     if not _agreed(yes=arguments.yes):
         say("Nothing was made.")
@@ -49,8 +49,11 @@ def say(text: str) -> None:
     print(text, file=sys.stderr, flush=True)  # noqa: T201
 
 
-def _choice(arguments: argparse.Namespace) -> Choice:
-    home = parse_uri("--bucket", required("--bucket", arguments.bucket, "oss://bucket or a prefix in it"))
+def _choice(arguments: argparse.Namespace, state_uri: str | None) -> Choice:
+    bucket = required(
+        "--bucket", arguments.bucket or state_uri, "oss://bucket or a prefix in it, for the round's objects"
+    )
+    home = parse_uri("--bucket", bucket)
     image = required("--image", arguments.image, "the address of an image with Python 3 and a shell")
     given: dict[str, Any] = {"instance_type": arguments.instance_type, "service_type": arguments.service_type}
     return Choice(home=home, image=image, **{name: value for name, value in given.items() if value})

@@ -13,7 +13,7 @@ _LOOKS = 150
 _SPAN = 600
 
 
-def probe(one: Round, service: str) -> None:
+def probe_metrics(one: Round, service: str) -> None:
     """Look for metrics, and for a point of a service that has just been asked; API: DescribeMetricMetaList."""
     hook = one.sibling(CloudMonitorHook)
     with one.told("CloudMonitor"):

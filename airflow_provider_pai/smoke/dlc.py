@@ -9,6 +9,7 @@ from typing import Any
 
 from airflow_provider_pai.exceptions import PaiApiError
 from airflow_provider_pai.hooks.dlc import DlcHook
+from airflow_provider_pai.labels import Key
 from airflow_provider_pai.remote import Json
 from airflow_provider_pai.smoke.round import Leftover, Round
 from airflow_provider_pai.states import DLC_JOB
@@ -17,7 +18,7 @@ from airflow_provider_pai.versions import utc_text
 _BEFORE_IT_RUNS = ("Creating", "EnvPreparing", "Bidding", "SanityChecking")
 
 
-def probe(one: Round) -> None:
+def probe_dlc(one: Round) -> None:
     """Ask for lists, run the jobs."""
     hook = one.sibling(DlcHook)
     _lists(one, hook)
@@ -57,14 +58,14 @@ def _body(one: Round, command: str, tags: dict[str, str] | None = None, **settin
 
 def _echo(one: Round, hook: DlcHook) -> None:
     """Run a job that says a word, with a tag that the tag rule forbids where that is taken."""
-    forbidden = {"airflow_smoke_url": "http://airflow.example"}
+    forbidden = {f"{Key.SMOKE}_url": "http://airflow.example"}
     refused = ""
     try:
         job_id = hook.submit(_body(one, "echo smoke", forbidden))
     except PaiApiError as error:
         refused = f"{error.status} {error.code}"
         job_id = hook.submit(_body(one, "echo smoke"))
-    with one.made(f"DLC job {job_id}", partial(take_away, one, hook, job_id)):
+    with one.made(f"DLC job {job_id}", partial(take_job_away, one, hook, job_id)):
         one.facts.learn("dlc_tags", "ruled" if refused else "free", f"a tag with http://: {refused or 'taken'}")
         began = hook.clock.monotonic()
         one.wait("the job in ListJobs", lambda: hook.tagged(one.labels) or None)
@@ -76,7 +77,7 @@ def _echo(one: Round, hook: DlcHook) -> None:
 def _stop_early(one: Round, hook: DlcHook) -> None:
     """Stop a job at once; API: StopJob."""
     job_id = hook.submit(_body(one, "sleep 600"))
-    with one.made(f"DLC job {job_id}", partial(take_away, one, hook, job_id)):
+    with one.made(f"DLC job {job_id}", partial(take_job_away, one, hook, job_id)):
         status = hook.get(job_id).status
         refused = one.answer(lambda: hook.call("StopJob", lambda: hook.client.stop_job(job_id), repeatable=False))
         known = status in _BEFORE_IT_RUNS
@@ -87,13 +88,13 @@ def _stop_early(one: Round, hook: DlcHook) -> None:
 def _time_limit(one: Round, hook: DlcHook) -> None:
     """Let a job meet its time limit of a minute."""
     job_id = hook.submit(_body(one, "sleep 600", JobMaxRunningTimeMinutes=1))
-    with one.made(f"DLC job {job_id}", partial(take_away, one, hook, job_id)):
+    with one.made(f"DLC job {job_id}", partial(take_job_away, one, hook, job_id)):
         job = hook.wait(job_id, poll_interval=one.choice.pause, deadline=hook.clock.utc() + one.choice.patience)
         known = job.status if job.status in ("Stopped", "Failed") else None
         one.facts.learn("dlc_time_limit", known, f"{job.status}: {job.reason_code}: {job.reason}")
 
 
-def take_away(one: Round, hook: DlcHook, job_id: str) -> None:
+def take_job_away(one: Round, hook: DlcHook, job_id: str) -> None:
     """Stop a job, and delete it once it has ended."""
 
     def stopped() -> bool | None:
@@ -108,8 +109,8 @@ def take_away(one: Round, hook: DlcHook, job_id: str) -> None:
     hook.delete(job_id)
 
 
-def leftovers(one: Round) -> Iterator[Leftover]:
+def leftover_jobs(one: Round) -> Iterator[Leftover]:
     """Yield what an earlier round has left."""
     hook = one.sibling(DlcHook)
     for job in hook.tagged(one.labels):
-        yield f"DLC job {job.job_id}", partial(take_away, one, hook, job.job_id)
+        yield f"DLC job {job.job_id}", partial(take_job_away, one, hook, job.job_id)

@@ -8,6 +8,7 @@ from functools import partial
 from airflow_provider_pai.exceptions import PaiApiError, PaiNotFoundError
 from airflow_provider_pai.hooks.dsw import DswHook
 from airflow_provider_pai.hooks.oss import OssHook
+from airflow_provider_pai.labels import Key
 from airflow_provider_pai.remote import Json
 from airflow_provider_pai.smoke.round import Leftover, Round
 from airflow_provider_pai.states import DSW_INSTANCE, Verdict
@@ -18,14 +19,14 @@ _LONG = 2000
 """Characters of a command that is longer than the limit that a sibling API has."""
 
 
-def probe(one: Round) -> None:
+def probe_dsw(one: Round) -> None:
     """Read the form of a refusal, run the command, see who ran it and when."""
     hook, oss = one.sibling(DswHook), one.sibling(OssHook)
     _refusal(one, hook)
     run = one.folder.join(one.key, "run").folder
     oss.put(run, b"")  # the prefix itself, so that it can be mounted
     instance_id = _create(one, hook, run)
-    with one.made(f"DSW instance {instance_id}", partial(take_away, one, hook, instance_id)):
+    with one.made(f"DSW instance {instance_id}", partial(take_instance_away, one, hook, instance_id)):
         status = one.wait("the instance", lambda: _settled(hook, oss, instance_id, run))
         fails = DSW_INSTANCE.judge(status) is Verdict.FAILED
         one.facts.learn("dsw_missing_prefix", "fails" if fails else "mounted", f"the instance is {status}")
@@ -33,7 +34,7 @@ def probe(one: Round) -> None:
             _watch(one, hook, oss, instance_id, run)
     if fails:
         again = hook.submit(_body(one, run, missing=False))
-        with one.made(f"DSW instance {again}", partial(take_away, one, hook, again)):
+        with one.made(f"DSW instance {again}", partial(take_instance_away, one, hook, again)):
             one.wait("the instance", lambda: _settled(hook, oss, again, run))
             _watch(one, hook, oss, again, run)
 
@@ -68,7 +69,7 @@ def _body(one: Round, run: OssUri, *, padding: str = "", missing: bool = True) -
     command = f"id -u > {_RUN}/began\nsleep {10 * one.choice.pause:.0f}\ndate > {_RUN}/ended\n{padding}"
     datasets = [{"Uri": oss.mount_uri(uri), "MountPath": path, "MountAccess": "RW"} for path, uri in mounts.items()]
     return {
-        "InstanceName": f"airflow_smoke_{one.key}",
+        "InstanceName": f"{Key.SMOKE}_{one.key}",
         "EcsSpec": one.choice.instance_type,
         "ImageUrl" if "/" in one.choice.image else "ImageId": one.choice.image,
         "Datasets": datasets,
@@ -111,7 +112,7 @@ def _text(oss: OssHook, uri: OssUri) -> str | None:
         return None
 
 
-def take_away(one: Round, hook: DswHook, instance_id: str) -> None:
+def take_instance_away(one: Round, hook: DswHook, instance_id: str) -> None:
     """Stop an instance, and delete it once it rests."""
 
     def rests() -> bool | None:
@@ -126,8 +127,8 @@ def take_away(one: Round, hook: DswHook, instance_id: str) -> None:
     hook.delete(instance_id)
 
 
-def leftovers(one: Round) -> Iterator[Leftover]:
+def leftover_instances(one: Round) -> Iterator[Leftover]:
     """Yield what an earlier round has left."""
     hook = one.sibling(DswHook)
     for instance in hook.tagged(one.labels):
-        yield f"DSW instance {instance.job_id}", partial(take_away, one, hook, instance.job_id)
+        yield f"DSW instance {instance.job_id}", partial(take_instance_away, one, hook, instance.job_id)

@@ -12,12 +12,13 @@ from airflow_provider_pai.exceptions import PaiApiError, PaiError, PaiNotFoundEr
 from airflow_provider_pai.hooks.eas import EasHook
 from airflow_provider_pai.hooks.eas.calls import labels_of
 from airflow_provider_pai.hooks.eas.inference import Asker, GoldenRequest
+from airflow_provider_pai.labels import Key
 from airflow_provider_pai.remote import Json
 from airflow_provider_pai.smoke import cloudmonitor
 from airflow_provider_pai.smoke.round import Leftover, Round
 from airflow_provider_pai.states import EAS_SERVICE
 
-PREFIX = "airflow_smoke_"
+PREFIX = f"{Key.SMOKE}_"
 GROUP_KEYS = ("metadata.group", "metadata.service_group")
 DUPLICATE_CODES = (
     "409 ResourceAlreadyExist",
@@ -40,7 +41,7 @@ class Handler(BaseHTTPRequestHandler):
 HTTPServer(("0.0.0.0", 8000), Handler).serve_forever()'"""
 
 
-def probe(one: Round) -> None:
+def probe_eas(one: Round) -> None:
     """Deploy two services into a fresh group and read the facts that they show."""
     hook = one.sibling(EasHook)
     first, second, group = (f"{PREFIX}{one.key}_{part}" for part in ("a", "b", "g"))
@@ -55,7 +56,7 @@ def probe(one: Round) -> None:
                 _member_traffic(one, hook, second)
                 _answers(one, hook, second)
                 _weights(one, hook, first, second, group)
-        cloudmonitor.probe(one, first)
+        cloudmonitor.probe_metrics(one, first)
         _versions(one, hook, first, key, group)
     _image_only(one, hook, f"{PREFIX}{one.key}_c")
 
@@ -90,10 +91,10 @@ def _config(one: Round, name: str, key: str | None, group: str, **container: Any
 
 
 def _kept(one: Round, hook: EasHook, name: str) -> AbstractContextManager[None]:
-    return one.made(f"EAS service {name}", partial(take_away, one, hook, name))
+    return one.made(f"EAS service {name}", partial(take_service_away, one, hook, name))
 
 
-def take_away(one: Round, hook: EasHook, name: str) -> None:
+def take_service_away(one: Round, hook: EasHook, name: str) -> None:
     """Delete a service and see it gone."""
     hook.delete(name)
     one.wait(f"the end of EAS service {name}", lambda: _is_gone(hook, name))
@@ -126,7 +127,7 @@ def _group_key(one: Round, hook: EasHook, name: str, group: str) -> str | None:
             one.facts.learn("eas_group_key", key, f"{key} put the service into the group")
             return key
         if key != GROUP_KEYS[-1]:
-            take_away(one, hook, name)
+            take_service_away(one, hook, name)
     one.facts.learn("eas_group_key", "ignored", f"neither {' nor '.join(GROUP_KEYS)} put the service into the group")
     return None
 
@@ -139,7 +140,7 @@ def _duplicate(one: Round, hook: EasHook, name: str) -> None:
 
 def _labels(one: Round, hook: EasHook, name: str) -> None:
     """Set a label that the tag rule forbids; API: UpdateServiceLabel."""
-    key, value = "airflow_smoke_url", "http://airflow.example"
+    key, value = f"{Key.SMOKE}_url", "http://airflow.example"
     refused = one.answer(lambda: hook.label(name, {key: value}))
     kept = None if refused else labels_of(hook.describe(name)).get(key)
     position = "refused" if refused else ("free" if kept == value else "cut")
@@ -246,10 +247,10 @@ def _image_only(one: Round, hook: EasHook, name: str) -> None:
     one.facts.learn("eas_image_only", "refused" if refused else "accepted", refused or "taken")
 
 
-def leftovers(one: Round) -> Iterator[Leftover]:
+def leftover_services(one: Round) -> Iterator[Leftover]:
     """Yield what an earlier round has left: by label and name, so that nothing of others is touched."""
     hook = one.sibling(EasHook)
     for service in hook.list_services(label=one.labels):
         name = str(service["ServiceName"])
         if name.startswith(PREFIX):
-            yield f"EAS service {name}", partial(take_away, one, hook, name)
+            yield f"EAS service {name}", partial(take_service_away, one, hook, name)

@@ -10,7 +10,7 @@ from airflow_provider_pai.hooks.oss import OssHook
 from airflow_provider_pai.smoke.round import Leftover, Round
 
 
-def probe(one: Round) -> None:
+def probe_oss(one: Round) -> None:
     """Put an object, read it back, and see whether a put that must not overwrite is refused."""
     hook = one.sibling(OssHook)
     uri = one.folder.join(one.key, "object")
@@ -22,7 +22,7 @@ def probe(one: Round) -> None:
         one.facts.learn("oss_forbid_overwrite", None, "kept" if kept else "overwritten: the bucket has versions?")
 
 
-def leftovers(one: Round) -> Iterator[Leftover]:
+def leftover_objects(one: Round) -> Iterator[Leftover]:
     """Yield the objects of rounds."""
     hook = one.sibling(OssHook)
     for found in hook.list_objects(one.folder):

@@ -132,7 +132,7 @@ class Round:
         return ""
 
 
-class Probe(NamedTuple):
+class ServiceProbe(NamedTuple):
     """What a round does with one service.
 
     :param needs: what it makes, for the person who pays; `{choice}` stands for the choice.
@@ -146,7 +146,7 @@ class Probe(NamedTuple):
     leftovers: Callable[[Round], Iterable[Leftover]]
 
 
-def clear(one: Round, probes: Sequence[Probe]) -> None:
+def clear(one: Round, probes: Sequence[ServiceProbe]) -> None:
     """Take away whatever rounds have left: a killed one, or a call whose answer was lost."""
     for probe in probes:
         with one.told(probe.title):
@@ -155,7 +155,7 @@ def clear(one: Round, probes: Sequence[Probe]) -> None:
                 one.clear(what, take_away)
 
 
-def run(one: Round, probes: Sequence[Probe]) -> None:
+def run(one: Round, probes: Sequence[ServiceProbe]) -> None:
     """Run the probes; one that breaks off is told, and those after it still run.
 
     Whatever ends it, each takes its own away, and what they leave is looked for once more.

@@ -15,7 +15,7 @@ from airflow_provider_pai.hooks.eas import EasHook
 from airflow_provider_pai.hooks.oss import OssHook
 from airflow_provider_pai.smoke import dlc, eas, oss
 from airflow_provider_pai.smoke.probes import PROBES
-from airflow_provider_pai.smoke.round import Choice, Probe, Round, clear, run
+from airflow_provider_pai.smoke.round import Choice, Round, ServiceProbe, clear, run
 from airflow_provider_pai.uri import OssUri
 from tests.conftest import airflow_connection
 
@@ -55,7 +55,10 @@ def broken(one):
 
 def test_what_breaks_off_is_told_and_the_rest_goes_on(account):
     one, said = make_round()
-    run(one, [Probe("EAS", "", broken, lambda _: []), Probe("OSS", "", oss.probe, oss.leftovers)])
+    run(
+        one,
+        [ServiceProbe("EAS", "", broken, lambda _: []), ServiceProbe("OSS", "", oss.probe_oss, oss.leftover_objects)],
+    )
     assert one.failed == ["EAS: no such service in this account"]
     assert "oss_forbid_overwrite" in one.facts.seen
     assert said == ["EAS …", "EAS broke off: no such service in this account", "OSS …"]
