@@ -51,6 +51,19 @@ def unfinished_artifact(
     )
 
 
+def read_unfinished(hook: OssHook, uri: str) -> ModelArtifact:
+    """Return an unfinished artifact that was put on OSS.
+
+    :raises PaiArtifactError: it is not there any more, or is none.
+    """
+    try:
+        return ModelArtifact.from_dict(json.loads(hook.get(uri)))
+    except PaiNotFoundError:
+        raise PaiArtifactError(f"{uri} is gone, without which nobody knows what the job's files are") from None
+    except (ValueError, AttributeError) as error:
+        raise PaiArtifactError(f"{uri} is no artifact as it was at the submit: {error}") from error
+
+
 def write_artifact(hook: OssHook, artifact: ModelArtifact) -> ModelArtifact:
     """Describe the files below the artifact's prefix in a manifest, written last, and return the finished artifact.
 

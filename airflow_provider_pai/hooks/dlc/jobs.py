@@ -21,6 +21,9 @@ LOOK_BACK = timedelta(days=90)
 # The maximum page size is not documented; PAI's own SDK uses 50.
 PAGE_SIZE = 50
 
+MAX_REQUEST_BYTES = 60 * 1024
+"""Of what CreateJob is sent: the page allows 65,536, but "including system-generated parameters", told by nobody."""
+
 _MAX_TAIL_LINES = 30
 _MAX_LOG_LINES = 2000
 _OVERLAP = timedelta(minutes=2)
@@ -44,12 +47,12 @@ class DlcHook(JobHook):
         """Create a job from a CreateJob body in the API's field names and return its id."""
         from alibabacloud_pai_dlc20201203.models import CreateJobRequest
 
-        request = CreateJobRequest().from_map({"WorkspaceId": self.connection.workspace_id, **body})
+        request = CreateJobRequest().from_map(self._request(body))
         answer = self.call("CreateJob", lambda: self.client.create_job(request), repeatable=False)
         return str(answer.body.job_id)
 
     def check_body(self, body: Json) -> None:
-        """Refuse a CreateJob body with a field that the SDK's models do not have: they would drop it silently.
+        """Refuse a CreateJob body that is too large, or has a field that the SDK's models would drop silently.
 
         :raises PaiConfigError: naming the field and, near the top, those that stand beside it.
         """
@@ -65,6 +68,12 @@ class DlcHook(JobHook):
             argument, model = models.get(parent, ("job", None))
             allowed = f"the API has {', '.join(_names(model))}" if model else "the API has no such field there"
             raise PaiConfigError(argument, name if model else path, allowed)
+        size = len(json.dumps(self._request(body), ensure_ascii=False).encode(errors="replace"))
+        if size > MAX_REQUEST_BYTES:
+            raise PaiConfigError("job", f"{size} bytes", f"a CreateJob request of at most {MAX_REQUEST_BYTES} bytes")
+
+    def _request(self, body: Json) -> Json:
+        return {"WorkspaceId": self.connection.workspace_id, **body}
 
     def describe(self, job_id: str) -> Json:
         """Return GetJob's answer in the API's field names."""

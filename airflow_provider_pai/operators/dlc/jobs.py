@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import json
 import re
 import shlex
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict, replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +16,7 @@ from airflow_provider_pai.inputs import (
     mapping,
     merged,
     optional,
+    parse_uri,
     required,
     seconds,
     text_mapping,
@@ -24,6 +25,7 @@ from airflow_provider_pai.inputs import (
 from airflow_provider_pai.labels import checked_labels
 from airflow_provider_pai.links import DlcJobLink
 from airflow_provider_pai.operators.base import PaiOperator
+from airflow_provider_pai.operators.dlc.files import ARTIFACT, PARAMETERS, folder_of, is_long, write_file
 from airflow_provider_pai.operators.dlc.frameworks import (
     RESERVED_ENVIRONMENT,
     check_success_policy,
@@ -32,13 +34,20 @@ from airflow_provider_pai.operators.dlc.frameworks import (
     replicas,
 )
 from airflow_provider_pai.operators.dlc.nodes import check_size, spec_with_gpus, spot_spec, user_vpc
-from airflow_provider_pai.operators.workload.base import ARTIFACT_VARIABLE, CODE_PATH, WorkloadOperator
+from airflow_provider_pai.operators.workload.base import (
+    ARTIFACT_VARIABLE,
+    CODE_PATH,
+    MOUNT_ROOT,
+    Mount,
+    WorkloadOperator,
+)
 from airflow_provider_pai.remote import Json, RemoteJob
+from airflow_provider_pai.uri import OssUri
 
 if TYPE_CHECKING:
     from airflow_provider_pai.hooks.dlc import DlcHook
 
-MAX_REQUEST_BYTES = 65_536
+JOB_PATH = f"{MOUNT_ROOT}/job"
 
 # What a display name may not hold (CreateJobRequest.display_name).
 _NOT_IN_NAMES = r"[^A-Za-z0-9_.-]"
@@ -148,6 +157,7 @@ class DlcSubmitJobOperator(WorkloadOperator["DlcHook"]):
         self.priority = priority
         self.max_running_time = max_running_time
         self.job = job
+        self._parameters_at: OssUri | None = None
 
     @property
     def hook_class(self) -> type[DlcHook]:
@@ -199,7 +209,12 @@ class DlcSubmitJobOperator(WorkloadOperator["DlcHook"]):
     def build(self, context: Any, identity: TaskIdentity, generation: int) -> Json:
         """Return the CreateJob body."""
         self.check()
+        version = identity.version(generation)
         output = self.version_folder(identity, generation)
+        files: dict[OssUri, Any] = {}
+        self._parameters_at = self._folder_of(version) if is_long(self.parameters) else None
+        if self._parameters_at:
+            files[self._parameters_at.join(PARAMETERS)] = self.parameters
         environment = self.environment(output)
         if self.source:
             environment["PAI_CODE_DIR"] = f"{CODE_PATH}/{self.source.path}".rstrip("/")
@@ -209,10 +224,11 @@ class DlcSubmitJobOperator(WorkloadOperator["DlcHook"]):
                 identity,
                 output,
                 name=self.model_name or output.key.rstrip("/").split("/")[-2],
-                version=identity.version(generation),
+                version=version,
                 framework=self.framework,
             )
-            environment[ARTIFACT_VARIABLE] = json.dumps(artifact.to_dict())
+            at = self._folder_of(version).join(ARTIFACT)
+            environment[ARTIFACT_VARIABLE], files[at] = str(at), asdict(artifact)
         elif self.inputs:
             self.datasets()
         body: Json = {
@@ -233,25 +249,38 @@ class DlcSubmitJobOperator(WorkloadOperator["DlcHook"]):
         }
         body = merged({name: value for name, value in body.items() if value}, self.job or {})
         self.hook.check_body(body)
-        if (size := len(json.dumps(body).encode())) > MAX_REQUEST_BYTES:
-            raise PaiConfigError("job", f"{size} bytes", f"a CreateJob request of at most {MAX_REQUEST_BYTES} bytes")
+        for at, content in files.items():
+            write_file(self.oss, at, content)
         return body
+
+    def environment(self, output: OssUri | None) -> dict[str, str]:
+        """Return the environment variables; parameters that are too long for one lie in a file."""
+        variables = super().environment(output)
+        if self._parameters_at is None:
+            return variables
+        return {**variables, "PAI_PARAMS": "", "PAI_PARAMS_FILE": f"{JOB_PATH}/{PARAMETERS}"}
+
+    def mounts(self, output: OssUri | None) -> list[Mount]:
+        """Return the mounts, among them the folder of parameters that are too long for a variable."""
+        own = [Mount(str(self._parameters_at), JOB_PATH, True)] if self._parameters_at else []
+        return [*super().mounts(output), *own]
+
+    def _folder_of(self, version: str) -> OssUri:
+        return folder_of(self.oss, parse_uri("output", self.output_uri) if self.output_uri else None, version)
 
     def result(self, context: Any, identity: TaskIdentity, generation: int, job: RemoteJob) -> Json:
         """Return the artifact, or the job's facts."""
-        from airflow_provider_pai.artifact import JobRef, ModelArtifact
-        from airflow_provider_pai.manifests import write_artifact
+        from airflow_provider_pai.artifact import JobRef
+        from airflow_provider_pai.manifests import read_unfinished, write_artifact
 
         url = self.hook.console_url(job.job_id)
-        skeleton = (self.hook.describe(job.job_id).get("Envs") or {}).get(ARTIFACT_VARIABLE)
-        if skeleton is None:
+        at = (self.hook.describe(job.job_id).get("Envs") or {}).get(ARTIFACT_VARIABLE)
+        if at is None:
             facts = {"job_id": job.job_id, "url": url}
             self.record("run_finished", identity.task_id, identity, None, facts, key=f"run/{job.job_id}")
             return {**facts, "status": job.status}
-        unfinished = ModelArtifact.from_dict(
-            {**json.loads(skeleton), "job": vars(JobRef(service="dlc", id=job.job_id, url=url))}
-        )
-        artifact = write_artifact(self.oss, unfinished)
+        unfinished = read_unfinished(self.oss, at)
+        artifact = write_artifact(self.oss, replace(unfinished, job=JobRef(service="dlc", id=job.job_id, url=url)))
         self.record_artifact(artifact)
         self.log.info(
             "Artifact %s %s: %d files, %d bytes, metrics %s",

@@ -23,7 +23,7 @@ MOUNT_ROOT = "/mnt/pai"
 OUTPUT_PATH = f"{MOUNT_ROOT}/output"
 CODE_PATH = f"{MOUNT_ROOT}/code"
 
-# The unfinished artifact travels with the job, so that whoever finishes it needs nothing but the job.
+# The unfinished artifact's address travels with the job, so that whoever finishes it needs nothing but the job.
 ARTIFACT_VARIABLE = "PAI_ARTIFACT"
 
 

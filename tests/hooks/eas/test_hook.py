@@ -179,7 +179,7 @@ def test_a_service_on_which_others_have_left_no_room_goes_without_what_only_peop
     owner = TaskName(dag_id="d", run_id="r", task_id="t", map_index=-1)
     progress = Progress(phase=Phase.STEP, note="n")
     eas.create(config, {**progress.labels(), **owner.labels()})
-    eas.label(name, theirs := {f"team_{number}": "x" for number in range(4)})
+    eas.label(name, theirs := {f"team_{number}": "x" for number in range(5)})
     standing = eas.get(name).tags
     assert len(standing) == 20
     mark = Mark(owner=Owner(task="t", cycle=1))

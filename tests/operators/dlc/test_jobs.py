@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import time
 from datetime import timedelta
 
@@ -15,6 +16,7 @@ from airflow_provider_pai.ledger import Ledger
 from airflow_provider_pai.manifests import read_artifact
 from airflow_provider_pai.operators import jobs
 from airflow_provider_pai.operators.dlc import DlcStopJobOperator, DlcSubmitJobOperator
+from tests.conftest import airflow_connection
 from tests.task import Task
 
 pytestmark = pytest.mark.usefixtures("connection")
@@ -302,6 +304,12 @@ def test_metrics_that_are_not_json_are_named(bucket):
         ({"max_running_time": timedelta(seconds=5)}, "max_running_time: .* a span of at least 60 s"),
         ({"priority": 10}, "priority: 10"),
         ({"env": {"BIG": "x" * 70_000}}, "job: '7.* bytes' is not allowed"),
+        # The system's own parameters count, too.
+        ({"env": {"BIG": "x" * 63_000}}, "job: '6[34].* bytes' is not allowed; a CreateJob request of at most 61440"),
+        (
+            {"parameters": {f"p{number}": number for number in range(10_000)}, "output": None},
+            "parameters: .* without output and without state_uri at most 16384 bytes",
+        ),
     ],
 )
 def test_bad_input_is_refused_before_anything_is_created(bucket, changes, message):
@@ -395,3 +403,90 @@ def test_stop_operator(bucket):
     stop = DlcStopJobOperator(task_id="stop", job_id=job_id, poll_interval=0.02)
     assert stop.execute({}) == "Stopped"
     assert stop.execute({}) == "Stopped"
+
+
+MANY = {f"parameter {number}": number for number in range(10_000)}
+COUNT = """python3 -c 'import json, os
+assert os.environ["PAI_PARAMS"] == ""
+print(len(json.load(open(os.environ["PAI_PARAMS_FILE"]))), "parameters")
+assert len(json.load(open(os.environ["PAI_PARAMS_FILE"]))) == 10_000'
+"""
+
+
+@pytest.fixture
+def home(pai, bucket, monkeypatch):
+    """The home of the state, which the connection names."""
+    home = f"oss://{bucket.bucket_name}/state/"
+    connection = json.dumps(airflow_connection(pai, state_uri=home))
+    monkeypatch.setenv("AIRFLOW_CONN_PAI_DEFAULT", connection)
+    return home
+
+
+def body_of(run):
+    one = run.make()
+    return one.build(run.context(), one.identity(run.context()), 1)
+
+
+def keys(prefix):
+    return [info.uri.key for info in OssHook().list_objects(prefix)]
+
+
+def test_ten_thousand_parameters_travel_in_a_file(bucket):
+    run = task(bucket, "many", parameters=MANY, command=COUNT + SAVE)
+    result = run.run()
+    artifact = read_artifact(OssHook(), result["uri"])
+    assert artifact.params == MANY
+    assert keys(f"oss://{bucket.bucket_name}/models/digits/_jobs/") == [
+        f"models/digits/_jobs/{artifact.version}/{name}.json" for name in ("artifact", "params")
+    ]
+
+
+def test_ten_thousand_parameters_without_an_output_lie_in_the_home(bucket, home):
+    task(bucket, "home", parameters=MANY, output=None, command=COUNT).run()
+    assert [key.rpartition("/")[2] for key in keys(home + "jobs/")] == ["params.json"]
+
+
+def test_a_job_bears_the_address_of_its_unfinished_artifact_alone(bucket, home):
+    run = task(bucket, "address", parameters={"depth": 3})
+    variables = body_of(run)["Envs"]
+    version = run.run()["version"]
+    assert variables["PAI_ARTIFACT"] == f"{home}jobs/{version}/artifact.json"
+    assert variables["PAI_PARAMS"] == '{"depth": 3}'
+    assert keys(f"oss://{bucket.bucket_name}/models/digits/_jobs/") == []
+
+
+@pytest.mark.parametrize("content", [b"{", b"[]", b"{}", b"null", b"\xff"])
+def test_what_is_no_unfinished_artifact_is_named(bucket, content):
+    run = task(bucket, f"foreign-{content.hex()}")
+    DlcHook().submit(body := body_of(run))
+    at = body["Envs"]["PAI_ARTIFACT"]
+    OssHook().put(at, content)
+    run.try_number = 1
+    with pytest.raises(PaiArtifactError, match=f"{at} is no artifact as it was at the submit"):
+        run.run()
+    OssHook().delete(at)
+    with pytest.raises(PaiArtifactError, match=f"{at} is gone"):
+        run.run()
+
+
+def test_a_try_that_is_killed_before_its_submit_leaves_nothing_that_matters(bucket, monkeypatch):
+    run = task(bucket, "killed")
+    dying = run.make()
+    monkeypatch.setattr(dying.hook, "submit", lambda body: die())
+    with pytest.raises(KeyboardInterrupt):
+        dying.execute(run.context())
+    assert not jobs_of(run)
+    result = run.run()
+    assert keys(f"oss://{bucket.bucket_name}/models/digits/_jobs/") == [
+        f"models/digits/_jobs/{result['version']}/artifact.json"
+    ]
+
+
+def test_a_place_that_can_t_be_written_is_refused_before_anything_is_created(bucket, home, pai):
+    pai.account.faults.add(match=rf"^oss PUT /{bucket.bucket_name}/state/", status=403, code="AccessDenied")
+    run = task(bucket, "readonly")
+    with pytest.raises(
+        PaiConfigError, match=rf"state_uri: '{home}jobs/.*; a prefix that can be written: .*AccessDenied"
+    ):
+        run.run()
+    assert not jobs_of(run)
