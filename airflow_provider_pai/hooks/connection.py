@@ -164,6 +164,8 @@ class PaiConnection:
         own_endpoints = self.endpoint_url or self.endpoints
         if not (own_endpoints and re.fullmatch("[a-z0-9-]+", self.region)):
             one_of(self._name("region"), self.region, sorted(REGIONS))
+        if "[" in (address := self.endpoints.get("oss", "")):
+            raise PaiConfigError(self._name("oss_endpoint"), address, "oss2 takes no IPv6 address: a name, or IPv4")
         one_of(self._name("network"), self.network, NETWORKS)
         one_of(self._name("auth"), self.auth, AUTH_KINDS)
         if self.state_uri and len(str(parse_uri(self._name("state_uri"), self.state_uri).folder)) > MAX_CHARACTERS:

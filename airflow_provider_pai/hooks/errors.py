@@ -89,7 +89,9 @@ def _from_oss(service: str, action: str, error: Any) -> PaiApiError:
         message = f"{message} The bucket's endpoint is {endpoint}."
     else:
         message = _with_permission(message, service, action, code, _detail_of_oss(error))
-    return kind_of(code, status)(service, action, message, code, status, error.request_id or None)
+    # oss2's own refusals, as of an endpoint's form, are no lost answers.
+    kind = PaiApiError if error.status == -1 else kind_of(code, status)
+    return kind(service, action, message, code, status, error.request_id or None)
 
 
 def _with_permission(message: str, service: str, call: str, code: str | None, detail: Mapping[str, Any]) -> str:

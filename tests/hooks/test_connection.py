@@ -147,6 +147,11 @@ def test_an_endpoint_that_is_read_is_read_again_as_itself(written):
     assert read({"dlc_endpoint": endpoint}).endpoint("dlc") == endpoint
 
 
+def test_an_address_that_oss2_does_not_take_is_refused():
+    with pytest.raises(PaiConfigError, match=r"connection c, oss_endpoint: 'http://\[::1\]:80' .*IPv6"):
+        read({"oss_endpoint": "http://[::1]:80"})
+
+
 def test_a_password_in_an_endpoint_is_not_shown():
     with pytest.raises(PaiConfigError, match=r"'\*\*\*@host'") as caught:
         read({"oss_endpoint": "https://user:geheim@host"})

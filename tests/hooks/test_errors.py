@@ -95,6 +95,17 @@ def test_a_wrong_secret_is_a_missing_permission(pai, monkeypatch):
             look()
 
 
+def test_what_oss2_itself_refuses_is_not_transient():
+    from oss2.exceptions import ClientError
+
+    def refuse():
+        raise ClientError("The endpoint you has specified is not valid")
+
+    with pytest.raises(PaiApiError, match="not valid") as caught:
+        OssHook().call("PutObject", refuse)
+    assert not isinstance(caught.value, PaiTransientError)
+
+
 def test_nobody_there_is_transient(monkeypatch, pai):
     nowhere = airflow_connection(pai, endpoint_url="http://127.0.0.1:9", oss_endpoint="http://127.0.0.1:9")
     monkeypatch.setenv("AIRFLOW_CONN_PAI_DEFAULT", json.dumps(nowhere))
