@@ -13,7 +13,7 @@ import pendulum
 from airflow.providers.common.compat.module_loading import import_string
 from airflow.providers.common.compat.sdk import conf
 
-from airflow_provider_pai.exceptions import PaiConfigError
+from airflow_provider_pai.exceptions import PaiConfigError, PaiError
 from airflow_provider_pai.hooks.connection import PaiConnection
 from airflow_provider_pai.identity import TaskName
 from airflow_provider_pai.inputs import moment, seconds
@@ -96,6 +96,14 @@ class Orphan:
         """Return when the job was made; None: its service does not tell."""
         return moment("created", self.job.created) if self.job.created else None
 
+    def stop(self) -> str:
+        """Ask for the stop; return why it was refused, empty where it was not."""
+        try:
+            self.hook.request_stop(self.job.job_id)
+        except PaiError as error:
+            return str(error)
+        return ""
+
     def __str__(self) -> str:
         """Return one line for people; its time is in the zone of Airflow's configuration."""
         line = f"{self.hook.states.kind} {self.job.job_id} ({self.job.status}), made by {self.task}: {self.why}"
@@ -159,11 +167,15 @@ def orphans(args: argparse.Namespace) -> None:
     hooks = [import_string(path_of(path))(args.conn_id) for path in paths]
     since = since_when(args.since) if args.since else None
     without_task = [each for each in find_orphans(hooks, task_in_database) if is_since(each.created, since)]
+    refusals = 0
     for orphan in without_task:
-        if args.stop:
-            orphan.hook.request_stop(orphan.job.job_id)
-        print(f"{orphan}{'; stopped' if args.stop else ''}")  # noqa: T201 - that is what a command does
+        refusal = orphan.stop() if args.stop else ""
+        refusals += bool(refusal)
+        ending = f"; NOT stopped: {refusal}" if refusal else "; stopped" if args.stop else ""
+        print(f"{orphan}{ending}")  # noqa: T201 - that is what a command does
     print(f"{len(without_task)} orphans", file=sys.stderr)  # noqa: T201
+    if refusals:
+        raise SystemExit(f"{refusals} of them go on")
 
 
 def since_when(text: str) -> datetime:

@@ -17,15 +17,15 @@ KEPT = timedelta(days=7)
 Item = TypeVar("Item")
 
 
-def page(items: Sequence[Item], number: int, size: int) -> Sequence[Item]:
+def page(items: Sequence[Item], number: int, size: int, most: int = MAX_PAGE) -> Sequence[Item]:
     """Cut one page; the first has number 1.
 
     :raises InvalidParameterError: for a page number or size out of range.
     """
     if number < 1:
         raise InvalidParameterError(f"PageNumber must be 1 or more, not {number}.")
-    if not 1 <= size <= MAX_PAGE:
-        raise InvalidParameterError(f"PageSize must be between 1 and {MAX_PAGE}, not {size}.")
+    if not 1 <= size <= most:
+        raise InvalidParameterError(f"PageSize must be between 1 and {most}, not {size}.")
     return items[(number - 1) * size : number * size]
 
 
@@ -60,7 +60,14 @@ def parse_time(text: str | None, field: str, default: datetime) -> datetime:
     return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
-def time_range(query: dict[str, str], now: datetime) -> tuple[datetime, datetime]:
-    """Read StartTime (default: seven days before the end) and EndTime (default: now) of a query."""
+def time_range(query: dict[str, str], now: datetime, days: int = 0) -> tuple[datetime, datetime]:
+    """Read StartTime (default: seven days before the end) and EndTime (default: now) of a query.
+
+    :param days: how long the time between them may be; 0: any.
+    :raises InvalidParameterError: it is longer.
+    """
     end = parse_time(query.get("EndTime"), "EndTime", now)
-    return parse_time(query.get("StartTime"), "StartTime", end - KEPT), end
+    start = parse_time(query.get("StartTime"), "StartTime", end - KEPT)
+    if days and end - start > timedelta(days=days):
+        raise InvalidParameterError(f"StartTime must be at most {days} days before EndTime.")
+    return start, end

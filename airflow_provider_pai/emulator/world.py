@@ -25,7 +25,9 @@ class World:
         "refused", "cut", says="What happens to a DSW or EAS label that breaks the tag rule: refused, or made to fit."
     )
     dlc_tags: str = _switch("free", "ruled", says="Whether the tag rule holds for DLC's Settings.Tags, too.")
-    dlc_list_days: int = _switch(0, 30, 7, says="Longest time, in days, that ListJobs may be asked for; 0: any.")
+    dlc_list_days: int = _switch(
+        0, 30, 7, says="Longest time, in days, that ListJobs and ListTensorboards may be asked for; 0: any."
+    )
     dlc_list_page: int = _switch(100, 50, says="Largest PageSize of ListJobs.")
     dlc_time_limit: str = _switch("Stopped", "Failed", says="Status of a job that reached JobMaxRunningTimeMinutes.")
     dlc_stop_creating: str = _switch(

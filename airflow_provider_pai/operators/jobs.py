@@ -24,12 +24,14 @@ if TYPE_CHECKING:
 # Key of the task's state store (Airflow 3.3+): the time of a submit before it is made, then the job's id.
 STATE_KEY = "pai_job"
 
-# A submit whose answer was lost is looked for this long before it is made again: lists may lag.
-SETTLE_SECONDS = 15.0
+# A submit whose answer was lost is looked for this long before it is made again: lists may be half a minute behind.
+SETTLE_SECONDS = 35.0
 _SUBMIT_ATTEMPTS = 5
 
 # A killed task has five seconds; for so long it looks for the job of a submit that has not been answered.
 _KILL_LOOK_SECONDS = 3.0
+
+_REAPER = "`airflow pai jobs orphans --stop` ends it"
 
 JobHookT = TypeVar("JobHookT", bound="JobHook")
 
@@ -118,6 +120,8 @@ class PaiJobOperator(DeferringOperator[JobHookT]):
             return RemoteJob(**event["job"])
         job = self.hook.get(event["job_id"])  # what the trigger met, the worker meets too, as a typed error
         if event.get("timed_out"):
+            if job.status not in self.hook.states.stopping and not self.hook.states.is_final(job.status):
+                self.give_up("execution_timeout passed")
             raise PaiTimeoutError(f"{job.job_id} was {job.status} when execution_timeout passed")
         if not self.hook.states.is_final(job.status):
             raise PaiError(event["error"])
@@ -141,7 +145,12 @@ class PaiJobOperator(DeferringOperator[JobHookT]):
             return
         for job_id in [self._job_id] if self._job_id else self._begun():
             self.log.info("Stopping %s %s: %s", self.hook.states.kind, job_id, why)
-            self.hook.request_stop(job_id)
+            try:
+                self.hook.request_stop(job_id)
+            except PaiTransientError as error:
+                # There is no time to ask any longer, and what ends the task is an error of its own.
+                self.log.warning("%s %s GOES ON; %s: %s", self.hook.states.kind, job_id, _REAPER, error)
+                continue
             Stats.incr("pai.job.stopped", tags={"service": self.hook.service})
 
     def _begun(self) -> list[str]:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, cast
 
 from airflow.providers.common.compat.module_loading import import_string
 
+from airflow_provider_pai.exceptions import PaiTransientError
 from airflow_provider_pai.remote import Json, RemoteJob
 from airflow_provider_pai.triggers.base import OwningTrigger
 from airflow_provider_pai.triggers.hub import hub_of, next_tick
@@ -32,6 +33,9 @@ class PaiJobTrigger(OwningTrigger["JobHook"]):
     :param log_interval: seconds between two looks at the job's own log; 0: it is not copied.
     :param deferred_at: ISO 8601; tells a trigger that starts from one that another triggerer goes on with.
     """
+
+    # As patient as a worker: a job that is being prepared may not be stopped yet.
+    kill_seconds = 60.0
 
     def __init__(
         self,
@@ -109,7 +113,10 @@ class PaiJobTrigger(OwningTrigger["JobHook"]):
         """Ask for the stop and give the job's last state."""
         if self.cancel_on_kill:
             self.log.info("The deadline %s has come: stopping %s", self.deadline, self.job_id)
-            await asyncio.to_thread(hook.request_stop, self.job_id)
+            try:
+                await asyncio.to_thread(hook.request_stop, self.job_id)
+            except PaiTransientError as error:
+                self.log.warning("%s is not stopped yet, the worker asks again: %s", self.job_id, error)
         return await super().on_deadline(hook)
 
     async def on_kill(self) -> None:

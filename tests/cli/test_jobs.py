@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
 
 import pytest
 from airflow.models import import_all_models
@@ -16,6 +17,7 @@ from airflow_provider_pai.cli.jobs import (
     TaskNow,
     find_orphans,
     is_since,
+    orphans,
     reason,
     since_when,
     task_in_database,
@@ -203,3 +205,25 @@ def test_orphans_of_a_deployment_with_a_scheme_are_told_from_another_one_s(pai, 
     finally:
         for instance in (mine, theirs):
             DswRunHook().request_stop(instance)
+
+
+def test_what_can_t_be_stopped_yet_is_said_and_the_rest_is_stopped(pai, bucket, connection, monkeypatch, capsys):
+    pai.account.change_world({"dlc_stop_creating": "refused"})
+    hook = DlcHook()
+    hook.retry_seconds = 0
+    arguments = {"ecs_spec": "ecs.g6.large", "image": "i", "command": "sleep 60", "framework": "pytorch"}
+    make = lambda: DlcSubmitJobOperator(task_id="task", **arguments)  # noqa: E731
+    running = submit(make, f"{bucket.bucket_name}running")
+    hook.wait(running, poll_interval=0.02, until=lambda job: job.status == "Running")
+    pai.account.change_settings({"dwell": 1.5})
+    preparing = submit(make, f"{bucket.bucket_name}preparing")
+    found = [Orphan(hook, hook.get(job), TaskName("d", "r", "t", -1), "gone") for job in (preparing, running)]
+    pai.account.change_settings({"dwell": 0.01})
+    monkeypatch.setattr("airflow_provider_pai.cli.jobs.find_orphans", lambda *_: found)
+    with pytest.raises(SystemExit, match="1 of them go on"):
+        orphans(SimpleNamespace(conn_id="pai_default", since=None, stop=True))
+    told = [line for line in capsys.readouterr().out.splitlines() if "made by" in line]
+    assert f"; NOT stopped: dlc StopJob: {preparing} is Creating and can't be stopped yet" in told[0]
+    assert told[1].endswith("; stopped")
+    DlcHook().request_stop(preparing)
+    assert hook.wait(preparing, poll_interval=0.02).status == "Stopped"

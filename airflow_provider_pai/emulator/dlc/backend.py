@@ -22,7 +22,8 @@ from airflow_provider_pai.emulator.runtime.logs import read_log
 from airflow_provider_pai.emulator.runtime.mounts import FolderSource, check_mounts
 from airflow_provider_pai.emulator.types import Json
 
-_BEFORE_RUNNING = ("Creating", "Queuing", "Bidding", "EnvPreparing", "SanityChecking")
+_PREPARED = ("Creating", "Bidding", "EnvPreparing", "SanityChecking")
+_BEFORE_RUNNING = ("Queuing", *_PREPARED)
 
 
 class DlcBackend:
@@ -75,12 +76,13 @@ class DlcBackend:
 
     def list(self, query: dict[str, str], tags: dict[str, str], number: int, size: int) -> Json:
         """List jobs, one page."""
-        now = self.account.now()
+        now, world = self.account.now(), self.account.world
         moment = now.timestamp() - self.account.settings.list_lag
-        wanted = matches(query, tags, now)
+        wanted = matches(query, tags, now, world.dlc_list_days)
         known = (job.as_of(moment) for job in self._jobs.values())
         jobs = order(query, [job for job in known if job is not None and wanted(job)])
-        return {"Jobs": [job.item() for job in page(jobs, number, size)], "TotalCount": len(jobs)}
+        shown = page(jobs, number, size, world.dlc_list_page)
+        return {"Jobs": [job.item() for job in shown], "TotalCount": len(jobs)}
 
     def update(self, job_id: str, request: Json) -> Json:
         """Change a job's priority or make it public; what has no effect is accepted all the same."""
@@ -98,10 +100,10 @@ class DlcBackend:
     def stop(self, job_id: str) -> Json:
         """Begin to stop an active job; one that has its result and is only held goes on to that result.
 
-        :raises ApiError: 400 BadRequest when the job has ended.
+        :raises ApiError: 400 BadRequest when the job has ended, or is being prepared where the world refuses that.
         """
         job = self.job(job_id)
-        if job.final:
+        if job.final or (job.status in _PREPARED and self.account.world.dlc_stop_creating == "refused"):
             raise ApiError(400, "BadRequest", f"Job {job_id} is {job.status} and cannot be stopped.")
         self._lives[job_id].stop("JobStoppedByUser", "The job was stopped by the user.")
         return {"JobId": job_id}

@@ -130,7 +130,8 @@ class Job:
 
     def move(self, status: str, code: str = "", message: str = "") -> None:
         """Go into a status and record when and why."""
-        moment = self._account.timestamp()
+        now = self._account.now()
+        moment = timestamp(now)
         history: list[Json] = self.document["StatusHistory"]
         if history:
             history[-1]["EndTime"] = moment
@@ -140,8 +141,11 @@ class Job:
         times = self.document["Times"]
         if status in TIME_FIELDS:
             times.setdefault(TIME_FIELDS[status], moment)
+        if status == "Running":
+            self.document.setdefault("RunningAt", now.timestamp())
         if status in FINAL:
             times["GmtFinishTime"] = moment
+            self.document["EndedAt"] = now.timestamp()
         self.event(f"Job is {status}. {message}".strip())
 
     def event(self, text: str, pod_id: str | None = None, kind: str = "Normal") -> None:
@@ -223,13 +227,12 @@ class Job:
         return {"UserVpc": vpc} if vpc else {}
 
     def _duration(self) -> int:
-        """Return the seconds that the job has run or ran."""
-        times = self.document["Times"]
-        if not self.has_run:
+        """Return the seconds that the job has run or ran, sixty to the account's minute."""
+        began = self.document.get("RunningAt")
+        if began is None:
             return 0
-        end = times.get("GmtFinishTime") or self._account.timestamp()
-        span = datetime.fromisoformat(end) - datetime.fromisoformat(times["GmtRunningTime"])
-        return int(span.total_seconds())
+        ended = self.document.get("EndedAt") or self._account.now().timestamp()
+        return int((ended - began) * 60 / self._account.settings.minute)
 
     def _replicas(self) -> list[Json]:
         active: dict[str, int] = {}

@@ -21,6 +21,8 @@ from airflow_provider_pai.emulator.runtime.processes import Process, see_out, st
 from airflow_provider_pai.emulator.runtime.root import Root
 from airflow_provider_pai.emulator.types import Json
 
+_TIME_LIMIT = "JobMaxRunningTimeExceeded"
+
 # Which results are held under a JobReservedPolicy; its values are published, its default is not.
 _RESERVED = {
     None: ("Succeeded", "Failed"),
@@ -99,7 +101,8 @@ class Life:
             if self._stop_reason is None or (task is not None and task.cancelling()):
                 raise  # The emulator ends; at its next start the job is found interrupted.
             await self._account.dwell()
-            self._job.move("Stopped", *self._stop_reason)
+            status = self._account.world.dlc_time_limit if self._stop_reason[0] == _TIME_LIMIT else "Stopped"
+            self._job.move(status, *self._stop_reason)
         finally:
             await see_out(asyncio.ensure_future(asyncio.to_thread(clean_up, self._folder)))
 
@@ -142,7 +145,7 @@ class Life:
     async def _within_limit(self, work: Awaitable[None]) -> None:
         """Stop the job when JobMaxRunningTimeMinutes, counted from Running, have passed.
 
-        "Stopped" is what the console promises; which status the API shows then is not published.
+        The console promises that it is stopped; which status, and which reason, the API shows then is not published.
         """
         limit = self._job.request.get("JobMaxRunningTimeMinutes")
         timer = None
@@ -150,7 +153,7 @@ class Life:
             timer = asyncio.get_running_loop().call_later(
                 limit * self._account.settings.minute,
                 self.stop,
-                "JobMaxRunningTimeExceeded",
+                _TIME_LIMIT,
                 f"The job ran longer than JobMaxRunningTimeMinutes, {limit}.",
             )
         try:

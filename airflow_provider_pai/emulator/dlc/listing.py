@@ -53,17 +53,18 @@ NO_EFFECT = (
 READ_ELSEWHERE = ("StartTime", "EndTime", "JobId", "JobIds", "DisplayName", "Tags")
 
 
-def matches(query: dict[str, str], tags: dict[str, str], now: datetime) -> Callable[[Job], bool]:
+def matches(query: dict[str, str], tags: dict[str, str], now: datetime, days: int) -> Callable[[Job], bool]:
     """Return the test of a query.
 
     Without StartTime only jobs created in the last seven days pass, even if JobIds or Tags name an older one.
 
-    :raises InvalidParameterError: for a filter that the emulator does not have.
+    :param days: how long the time may be that is asked for; 0: any.
+    :raises InvalidParameterError: it is longer, or for a filter that the emulator does not have.
     """
     for name, value in query.items():
         if value and name not in (*EQUAL, *NO_EFFECT, *READ_ELSEWHERE):
             raise InvalidParameterError(f"The emulator's ListJobs has no filter {name}.")
-    start, end = time_range(query, now)
+    start, end = time_range(query, now, days)
     ids = {part for part in (query.get("JobId") or query.get("JobIds") or "").split(",") if part}
 
     def test(job: Job) -> bool:

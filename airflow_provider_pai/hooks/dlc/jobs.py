@@ -5,18 +5,25 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import timedelta
+from itertools import islice
 from typing import Any
 
-from airflow_provider_pai.exceptions import PaiApiError, PaiConfigError, PaiNotFoundError
+from airflow_provider_pai.exceptions import (
+    PaiApiError,
+    PaiConfigError,
+    PaiError,
+    PaiJobFailedError,
+    PaiNotFoundError,
+    PaiPermissionError,
+    PaiTransientError,
+)
 from airflow_provider_pai.hooks.base import JobHook
+from airflow_provider_pai.hooks.dlc.spans import newest_first
 from airflow_provider_pai.hooks.paging import all_pages
 from airflow_provider_pai.hooks.waiting import Cursor, advance
 from airflow_provider_pai.remote import Json, RemoteJob
 from airflow_provider_pai.states import DLC_JOB, DLC_POD
 from airflow_provider_pai.versions import utc_text
-
-# Lists look back 7 days unless they are told otherwise; a job of an older cycle may run for weeks.
-LOOK_BACK = timedelta(days=90)
 
 # The maximum page size is not documented; PAI's own SDK uses 50.
 PAGE_SIZE = 50
@@ -26,7 +33,12 @@ MAX_REQUEST_BYTES = 60 * 1024
 
 _MAX_TAIL_LINES = 30
 _MAX_LOG_LINES = 2000
-_OVERLAP = timedelta(minutes=2)
+# Clocks differ, and lines come late: public clients ask for two minutes before they give up.
+_OVERLAP = timedelta(minutes=5)
+
+_STOPPED_BY_USER = "JobStoppedByUser"
+# A job is ended at the first look after its limit, but its running time is cut to whole seconds.
+_TIME_LIMIT_SLACK = 5
 
 
 class DlcHook(JobHook):
@@ -92,20 +104,27 @@ class DlcHook(JobHook):
         jobs: dict[str, RemoteJob] = {}
         for start in range(0, len(job_ids), PAGE_SIZE):
             page = job_ids[start : start + PAGE_SIZE]
-            jobs |= {job["JobId"]: _remote(job) for job in self.list_jobs(job_ids=",".join(page))}
+            # No more than are there: an earlier span is asked for when the list is read on.
+            jobs |= {job["JobId"]: _remote(job) for job in islice(self.list_jobs(job_ids=",".join(page)), len(page))}
         missing = [job_id for job_id in job_ids if job_id not in jobs]
         return jobs | super().get_many(missing)
 
     def list_jobs(self, **filters: Any) -> Iterator[Json]:
-        """Yield jobs in the API's field names, page by page.
+        """Yield jobs of the last 90 days in the API's field names, page by page, the newest first.
 
         The SDK's method makes a model of every job, which takes as long as all the rest of the call.
 
-        :param filters: fields of ListJobsRequest in Python's spelling; `start_time` defaults to 90 days ago.
+        :param filters: fields of ListJobsRequest in Python's spelling.
         """
+
+        def listed(start: str, end: str | None) -> Iterator[Json]:
+            return self._list_jobs(**filters, start_time=start, end_time=end)
+
+        return newest_first(self, listed, "JobId")
+
+    def _list_jobs(self, **filters: Any) -> Iterator[Json]:
         from alibabacloud_pai_dlc20201203.models import ListJobsRequest
 
-        filters.setdefault("start_time", utc_text(self.clock.utc() - LOOK_BACK))
         query = ListJobsRequest(workspace_id=self.connection.workspace_id, page_size=PAGE_SIZE, **filters).to_map()
         if "Tags" in query:
             query["Tags"] = json.dumps(query["Tags"])
@@ -135,14 +154,27 @@ class DlcHook(JobHook):
         return [_remote(job) for job in self.list_jobs(tags=dict(tags))]
 
     def request_stop(self, job_id: str) -> None:
-        """Ask for a stop; a finished job answers BadRequest, a deleted one NotFound: neither is an error."""
+        """Ask for a stop; a finished job answers BadRequest, a deleted one NotFound: neither is an error.
+
+        One that is being prepared may refuse, too (the skill alibabacloud-pai-dlc-job stops jobs that are Running or
+        Queuing only): it is asked again, for `retry_seconds`.
+
+        :raises PaiTransientError: it has refused all the while.
+        """
+        self.call("StopJob", lambda: self._stop(job_id))
+
+    def _stop(self, job_id: str) -> None:
         try:
-            self.call("StopJob", lambda: self.client.stop_job(job_id))
+            self.call("StopJob", lambda: self.client.stop_job(job_id), repeatable=False)
         except PaiNotFoundError:
             return
-        except PaiApiError:
-            if not self.states.is_final(self.get(job_id).status):
-                raise
+        except (PaiTransientError, PaiPermissionError):
+            raise
+        except PaiApiError as error:
+            status = self.get(job_id).status
+            if not (self.states.is_final(status) or status in self.states.stopping):
+                message = f"{job_id} is {status} and can't be stopped yet: {error.message}"
+                raise PaiTransientError(self.service, "StopJob", message, error.code, error.status) from error
 
     def delete(self, job_id: str) -> None:
         """Delete a finished job."""
@@ -165,8 +197,8 @@ class DlcHook(JobHook):
     def new_log_lines(self, job_id: str, cursor: Cursor) -> list[str]:
         """Return what all pods have written since the last call.
 
-        GetPodLogs has no cursor and its lines bear no time: a look asks for a little more than is new, and finds the
-        place by the last lines that it has seen. Clocks may differ by `_OVERLAP`.
+        GetPodLogs has no cursor and its lines bear no time: a look asks for `_OVERLAP` more than is new, and finds the
+        place by the last lines that it has seen.
         """
         since = cursor.get("since")
         now = utc_text(self.clock.utc() - _OVERLAP)
@@ -186,6 +218,26 @@ class DlcHook(JobHook):
             for line in self.pod_logs(job.job_id, pod["PodId"])[-lines:]:
                 tail.append(f"[{pod['PodId']}] {line}")
         return "\n".join(tail)
+
+    def failure(self, job: RemoteJob) -> PaiJobFailedError:
+        """Return the error that tells why a job has failed; of one that met its time limit, that it did.
+
+        Whether such a job is Stopped or Failed, and with which reason, is not documented.
+        """
+        if job.status in self.states.failed and job.reason_code != _STOPPED_BY_USER and (limit := self._limit_met(job)):
+            told = f"its time limit of {limit} minutes has passed"
+            job = job._replace(reason=f"{told}: {job.reason}" if job.reason else told)
+        return super().failure(job)
+
+    def _limit_met(self, job: RemoteJob) -> int:
+        """Return the minutes that a job might run, where it has: GetJob tells how long it ran, ListJobs the limit."""
+        try:
+            limit = int(next(self.list_jobs(job_id=job.job_id), {}).get("JobMaxRunningTimeMinutes") or 0)
+            ran = int(self.describe(job.job_id).get("Duration") or 0) if limit else 0
+        except PaiError as error:
+            self.log.warning("Whether %s met its time limit is not known: %s", job.job_id, error)
+            return 0
+        return limit if ran >= limit * 60 - _TIME_LIMIT_SLACK else 0
 
 
 def _remote(job: Json) -> RemoteJob:

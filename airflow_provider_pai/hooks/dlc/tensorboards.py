@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from airflow_provider_pai.exceptions import PaiApiError, PaiNotFoundError
 from airflow_provider_pai.hooks.base import WatchedHook
-from airflow_provider_pai.hooks.dlc.jobs import LOOK_BACK, PAGE_SIZE
+from airflow_provider_pai.hooks.dlc.jobs import PAGE_SIZE
+from airflow_provider_pai.hooks.dlc.spans import newest_first
 from airflow_provider_pai.hooks.paging import all_pages
 from airflow_provider_pai.remote import Json, RemoteJob
 from airflow_provider_pai.states import DLC_TENSORBOARD
-from airflow_provider_pai.versions import utc_text
 
 
 class TensorBoardHook(WatchedHook):
@@ -53,21 +55,25 @@ class TensorBoardHook(WatchedHook):
         """Return the id of the newest TensorBoard of exactly this name."""
         from alibabacloud_pai_dlc20201203.models import ListTensorboardsRequest
 
-        def page(number: int) -> tuple[list[Json] | None, int | None]:
-            request = ListTensorboardsRequest(
-                display_name=name,
-                start_time=utc_text(self.clock.utc() - LOOK_BACK),
-                sort_by="GmtCreateTime",
-                order="desc",
-                page_number=number,
-                page_size=PAGE_SIZE,
-                workspace_id=self.connection.workspace_id,
-            )
-            body = self.call("ListTensorboards", lambda: self.client.list_tensorboards(request)).body.to_map()
-            return body.get("Tensorboards"), body.get("TotalCount")
+        def listed(start: str, end: str | None) -> Iterator[Json]:
+            def page(number: int) -> tuple[list[Json] | None, int | None]:
+                request = ListTensorboardsRequest(
+                    display_name=name,
+                    start_time=start,
+                    end_time=end,
+                    sort_by="GmtCreateTime",
+                    order="desc",
+                    page_number=number,
+                    page_size=PAGE_SIZE,
+                    workspace_id=self.connection.workspace_id,
+                )
+                body = self.call("ListTensorboards", lambda: self.client.list_tensorboards(request)).body.to_map()
+                return body.get("Tensorboards"), body.get("TotalCount")
 
-        boards = (board for board in all_pages(page) if board.get("DisplayName") == name)
-        return next((str(board["TensorboardId"]) for board in boards), None)
+            return all_pages(page)
+
+        boards = newest_first(self, listed, "TensorboardId")
+        return next((str(board["TensorboardId"]) for board in boards if board.get("DisplayName") == name), None)
 
     def start(self, tensorboard_id: str) -> None:
         """Start one that has stopped."""

@@ -14,7 +14,7 @@ from airflow_provider_pai.hooks.oss import OssHook
 from airflow_provider_pai.labels import Key
 from airflow_provider_pai.ledger import Ledger
 from airflow_provider_pai.manifests import read_artifact
-from airflow_provider_pai.operators import jobs
+from airflow_provider_pai.operators import deferring, jobs
 from airflow_provider_pai.operators.dlc import DlcStopJobOperator, DlcSubmitJobOperator
 from tests.conftest import airflow_connection
 from tests.task import Task
@@ -191,6 +191,39 @@ def test_a_trigger_that_fails_on_the_last_try_leaves_no_job(bucket):
     run.try_number, run.max_tries = 2, 1
     with pytest.raises(Exception, match="boom"):
         run.make().resume_execution("__fail__", {"error": "boom"}, run.context())
+    wait_for_status(job_id, "Stopped")
+
+
+@pytest.fixture
+def preparing(pai):
+    """A world in which a job can't be stopped for the first second."""
+    pai.account.change_world({"dlc_stop_creating": "refused"})
+    pai.account.change_settings({"dwell": 1.0})
+    yield
+    pai.account.change_settings({"dwell": 0.01})
+
+
+def test_a_kill_asks_again_for_as_long_as_it_has_then_says_that_the_job_goes_on(
+    bucket, preparing, monkeypatch, caplog, capsys
+):
+    monkeypatch.setattr(deferring, "_KILL_SECONDS", 0.1)
+    run = task(bucket, "kill", command="sleep 60", output=None)
+    one = run.make()
+    job_id = one.begin(run.context())
+    one.on_kill()
+    told = f"DLC job {job_id} GOES ON; `airflow pai jobs orphans --stop` ends it: dlc StopJob: {job_id} is"
+    assert told in caplog.text + capsys.readouterr().out
+    monkeypatch.setattr(deferring, "_KILL_SECONDS", 5.0)
+    one.on_kill()
+    wait_for_status(job_id, "Stopped")
+
+
+def test_a_job_that_is_prepared_when_execution_timeout_passes_is_stopped_by_the_worker(bucket, preparing):
+    limits = {"deferrable": True, "execution_timeout": timedelta(seconds=0.3)}
+    run = task(bucket, "late in vain", command="sleep 60", output=None, **limits)
+    with pytest.raises(PaiTimeoutError, match=r"was (Creating|Queuing) when execution_timeout"):
+        run.run()
+    (job_id,) = jobs_of(run)
     wait_for_status(job_id, "Stopped")
 
 

@@ -40,7 +40,7 @@ class _Calls:
         return self.backend.create(call.body)
 
     def list(self, call: Call) -> Json:
-        span = time_range(call.query, self.account.now())
+        span = time_range(call.query, self.account.now(), self.account.world.dlc_list_days)
         return self.backend.list(call.query, span, *call.paging(PAGE_SIZE))
 
     def get(self, call: Call) -> Json:
