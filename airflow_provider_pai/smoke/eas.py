@@ -11,7 +11,9 @@ from typing import Any
 from airflow_provider_pai.exceptions import PaiApiError, PaiError, PaiNotFoundError
 from airflow_provider_pai.hooks.eas import EasHook
 from airflow_provider_pai.hooks.eas.calls import labels_of
+from airflow_provider_pai.hooks.eas.creation import RAM_ROLE
 from airflow_provider_pai.hooks.eas.inference import Asker, GoldenRequest
+from airflow_provider_pai.hooks.eas.service_config import fingerprint, value_at, with_value
 from airflow_provider_pai.labels import Key
 from airflow_provider_pai.remote import Json
 from airflow_provider_pai.smoke import cloudmonitor
@@ -113,16 +115,16 @@ def _group_key(one: Round, hook: EasHook, name: str, group: str) -> str | None:
     for key in GROUP_KEYS:
         refused = ""
         try:
-            _create(hook, {**_config(one, name, key, group), "options": {"enable_ram_role": True}}, one.labels)
+            _create(hook, with_value(_config(one, name, key, group), RAM_ROLE, True), one.labels)
         except PaiApiError as error:
             refused = str(error)
         if refused:
             one.facts.seen["eas_ram_role"] = f"refused with options.enable_ram_role: {refused}"
             _create(hook, _config(one, name, key, group), one.labels)
         described = hook.describe(name)
-        if not refused:
-            role = described.get("Role")
-            one.facts.learn("eas_ram_role", "taken" if role else "ignored", f"Role is {role or 'not told'}")
+        if not refused and (config := described.get("ServiceConfig")):
+            role = value_at(json.loads(config), RAM_ROLE)
+            one.facts.learn("eas_ram_role", "taken" if role else "ignored", f"{RAM_ROLE} is {role} in ServiceConfig")
         if described.get("ServiceGroup") == group:
             one.facts.learn("eas_group_key", key, f"{key} put the service into the group")
             return key
@@ -217,16 +219,24 @@ def _versions(one: Round, hook: EasHook, name: str, key: str | None, group: str)
     del config["metadata"]["rolling_strategy"]
     config["containers"][0]["env"].append({"name": "ROUND", "value": one.key})
     _update(one, hook, name, config)
-    metadata = json.loads(hook.describe(name).get("ServiceConfig") or "{}").get("metadata") or {}
+    serving = hook.describe(name).get("ServiceConfig") or "{}"
+    metadata = json.loads(serving).get("metadata") or {}
     depth = "deep" if "rolling_strategy" in metadata else "top"
     one.facts.learn("eas_merge", depth, f"metadata after a merge without rolling_strategy: {', '.join(metadata)}")
-    times = [str(version.get("BuildTime") or "") for version in _listed(hook, name)]
-    order = None if len(set(times)) < 2 else ("newest_first" if times[0] > times[-1] else "oldest_first")
+    versions = _listed(hook, name)
+    times = [str(version.get("BuildTime") or "") for version in versions]
+    is_newest = [fingerprint(version.get("ServiceConfig")) == fingerprint(serving) for version in versions]
+    orders = {(True, False): "newest_first", (False, True): "oldest_first"}
+    order = orders.get((is_newest[0], is_newest[-1])) if versions else None
     one.facts.learn("eas_versions", order, f"built at {', '.join(times)}")
 
 
 def _update(one: Round, hook: EasHook, name: str, config: Json) -> None:
-    hook.update(name, config)
+    """Lay a service JSON over a service's as it is, which the hook would make whole."""
+    from alibabacloud_eas20210701.models import UpdateServiceRequest
+
+    request = UpdateServiceRequest(body=json.dumps(config), update_type="merge")
+    hook.call("UpdateService", lambda: hook.client.update_service(hook.connection.region, name, request))
     one.wait(f"EAS service {name}", lambda: _runs(hook, name))
 
 

@@ -8,6 +8,7 @@ from datetime import timedelta
 import pytest
 
 from airflow_provider_pai.emulator import Emulator
+from airflow_provider_pai.emulator.world import World
 from airflow_provider_pai.exceptions import PaiError
 from airflow_provider_pai.hooks.dlc import DlcHook
 from airflow_provider_pai.hooks.dsw import DswHook
@@ -62,6 +63,28 @@ def test_what_breaks_off_is_told_and_the_rest_goes_on(account):
     assert one.failed == ["EAS: no such service in this account"]
     assert "oss_forbid_overwrite" in one.facts.seen
     assert said == ["EAS …", "EAS broke off: no such service in this account", "OSS …"]
+
+
+EAS_FACTS = (
+    "eas_group_key",
+    "eas_scaling",
+    "eas_merge",
+    "eas_versions",
+    "eas_duplicate_code",
+    "eas_ram_role",
+    "eas_image_only",
+)
+OTHERS = {name: field.metadata["allowed"][1] for name, field in World.__dataclass_fields__.items()}
+
+
+@pytest.mark.parametrize("account", [{}, {name: OTHERS[name] for name in EAS_FACTS}], indirect=True)
+def test_what_eas_makes_of_a_service_json_is_read_as_it_is(account, monkeypatch):
+    monkeypatch.setattr(eas, "_REQUESTS", 10)
+    one, _ = make_round()
+    eas.probe(one)
+    is_so = account.account.world.to_dict()
+    assert {name: one.facts.facts.get(name) for name in EAS_FACTS} == {name: is_so[name] for name in EAS_FACTS}
+    assert what_is_left() == []
 
 
 def test_an_interrupt_half_way_leaves_nothing(account, monkeypatch):
