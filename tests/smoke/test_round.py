@@ -81,7 +81,7 @@ OTHERS = {name: field.metadata["allowed"][1] for name, field in World.__dataclas
 def test_what_eas_makes_of_a_service_json_is_read_as_it_is(account, monkeypatch):
     monkeypatch.setattr(eas, "_REQUESTS", 10)
     one, _ = make_round()
-    eas.probe(one)
+    eas.probe_eas(one)
     is_so = account.account.world.to_dict()
     assert {name: one.facts.facts.get(name) for name in EAS_FACTS} == {name: is_so[name] for name in EAS_FACTS}
     assert what_is_left() == []
