@@ -7,6 +7,7 @@ The environment's variables mean what requests' documentation says of them (`HTT
 
 from __future__ import annotations
 
+import logging
 import os
 import re
 import socket
@@ -27,6 +28,7 @@ _PROXY_VARIABLES = ("HTTP_PROXY", "http_proxy", "HTTPS_PROXY", "https_proxy")
 _NO_NAME = {socket.EAI_NONAME, getattr(socket, "EAI_NODATA", socket.EAI_NONAME)}
 _NO_TLS = ("WRONG_VERSION_NUMBER", "HTTP_REQUEST")
 _POOL = 32
+_log = logging.getLogger(__name__)
 
 
 class UnreachableError(Exception):
@@ -102,13 +104,16 @@ def adopt() -> None:
     """Let the HTTP cores of Alibaba's SDKs send through `EnvironmentSession`.
 
     Of their own they heed neither NO_PROXY nor REQUESTS_CA_BUNDLE, no option of theirs sends past a proxy that the
-    environment names, and they take no session. Read in darabonba.core 1.0.9 and Tea.core 0.4.3, `do_action`.
+    environment names, and they take no session. Read in darabonba.core 1.0.0 to 1.0.9 and Tea.core 0.4.3, `do_action`.
     """
     from darabonba.core import DaraCore
     from Tea.core import TeaCore
 
     for core in (DaraCore, TeaCore):
-        core._get_session = staticmethod(_sessions(core._get_session))
+        if own := getattr(core, "_get_session", None):
+            core._get_session = staticmethod(_sessions(own))
+        else:
+            _log.warning("%s has no sessions: it heeds proxies and CAs in its own way", core.__module__)
 
 
 def _sessions(own: Any) -> Any:

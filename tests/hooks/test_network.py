@@ -324,6 +324,17 @@ def test_a_client_that_asks_for_a_version_of_tls_keeps_its_own_session():
     assert not isinstance(DaraCore._get_session(**asked, tls_min_version="TLSv1.3"), EnvironmentSession)
 
 
+def test_a_core_that_has_no_sessions_is_told_of_and_goes_on(monkeypatch, caplog):
+    from darabonba.core import DaraCore
+    from Tea.core import TeaCore
+
+    monkeypatch.setattr(DaraCore, "_get_session", staticmethod(DaraCore._get_session))
+    monkeypatch.delattr(TeaCore, "_get_session")
+    adopt.__wrapped__()
+    assert "Tea.core has no sessions" in caplog.text
+    assert not hasattr(TeaCore, "_get_session")
+
+
 def test_git_hears_of_a_proxy_in_capitals_and_of_a_folder_of_cas(place, tmp_path):
     from airflow_provider_pai.hooks.network import for_git
 
