@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import logging
 import signal
 import sys
 from collections.abc import Iterator
@@ -30,7 +31,7 @@ def smoke(arguments: argparse.Namespace) -> int:
     if not _agreed(yes=arguments.yes):
         say("Nothing was made.")
         return 2
-    with _interruptible():
+    with _by_itself():
         clear(one, PROBES)
         try:
             run(one, PROBES)
@@ -81,12 +82,14 @@ def _agreed(*, yes: bool) -> bool:
 
 
 @contextlib.contextmanager
-def _interruptible() -> Iterator[None]:
-    """Let SIGTERM end the block as Ctrl-C does, so that what was made is taken away."""
+def _by_itself() -> Iterator[None]:
+    """Let SIGTERM end the block as Ctrl-C does, so that what was made is taken away; waits say nothing meanwhile."""
     before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    logging.disable(logging.WARNING)
     try:
         yield
     finally:
+        logging.disable(logging.NOTSET)
         signal.signal(signal.SIGTERM, before)
 
 

@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+_SHOWN = 100
+
 VERSION = 1
 """Of the file; the emulator's option `--facts` reads it."""
 
@@ -38,5 +40,6 @@ class Facts:
 
     def lines(self) -> list[str]:
         """Return one line a fact for people."""
-        width = max(map(len, self.seen), default=0)
-        return [f"{name:<{width}}  {self.facts.get(name, '-')!s:<14} {seen}" for name, seen in self.seen.items()]
+        rows = [(name, str(self.facts.get(name, "-")), seen[:_SHOWN]) for name, seen in self.seen.items()]
+        first, second = (max((len(row[column]) for row in rows), default=0) for column in (0, 1))
+        return [f"{name:<{first}}  {position:<{second}}  {seen}" for name, position, seen in rows]

@@ -22,6 +22,6 @@ def test_what_nobody_could_place_has_words_and_no_position():
     facts.learn("eas_duplicate_code", None, "418 Teapot")
     facts.learn("dlc_list_days", 0, "90 days: taken")
     assert facts.lines() == [
-        "eas_duplicate_code  -              418 Teapot",
-        "dlc_list_days       0              90 days: taken",
+        "eas_duplicate_code  -  418 Teapot",
+        "dlc_list_days       0  90 days: taken",
     ]

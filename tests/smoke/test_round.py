@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import fields
 from datetime import timedelta
 
 import pytest
@@ -16,9 +17,11 @@ from airflow_provider_pai.hooks.eas import EasHook
 from airflow_provider_pai.hooks.oss import OssHook
 from airflow_provider_pai.smoke import dlc, eas, oss
 from airflow_provider_pai.smoke.probes import PROBES
-from airflow_provider_pai.smoke.round import Choice, Round, ServiceProbe, clear, run
+from airflow_provider_pai.smoke.round import Choice, ServiceProbe, Round, clear, run
 from airflow_provider_pai.uri import OssUri
 from tests.conftest import airflow_connection
+
+TOGETHER = {each.name: each.metadata["allowed"][-1] for each in fields(World)}
 
 
 @pytest.fixture
@@ -50,16 +53,27 @@ def what_is_left():
     ]
 
 
+@pytest.mark.parametrize("account", [{}, TOGETHER], ids=["likeliest", "together"], indirect=True)
+def test_a_world_is_told_as_it_is(account):
+    one, _ = make_round()
+    run(one, PROBES)
+    assert (one.failed, one.left) == ([], [])
+    expected = account.account.world.to_dict()
+    if expected["eas_group_key"] == "ignored":  # then nobody can see what members do
+        for name in ("eas_member_traffic", "eas_weight_zero", "eas_weight_standalone"):
+            del expected[name]
+    assert one.facts.facts == expected
+    assert what_is_left() == []
+
+
 def broken(one):
     raise PaiError("no such service in this account")
 
 
 def test_what_breaks_off_is_told_and_the_rest_goes_on(account):
     one, said = make_round()
-    run(
-        one,
-        [ServiceProbe("EAS", "", broken, lambda _: []), ServiceProbe("OSS", "", oss.probe_oss, oss.leftover_objects)],
-    )
+    objects = ServiceProbe("OSS", "", oss.probe_oss, oss.leftover_objects)
+    run(one, [ServiceProbe("EAS", "", broken, lambda _: []), objects])
     assert one.failed == ["EAS: no such service in this account"]
     assert "oss_forbid_overwrite" in one.facts.seen
     assert said == ["EAS …", "EAS broke off: no such service in this account", "OSS …"]
