@@ -17,6 +17,8 @@ from airflow_provider_pai.uri import OssUri
 _RUN, _NONE = "/mnt/pai/run", "/mnt/pai/none"
 _LONG = 2000
 """Characters of a command that is longer than the limit that a sibling API has."""
+_LOOKS = 3
+"""At an instance during its command, before it is believed to be in use only after it."""
 
 
 def probe_dsw(one: Round) -> None:
@@ -66,7 +68,7 @@ def _create(one: Round, hook: DswHook, run: OssUri) -> str:
 def _body(one: Round, run: OssUri, *, padding: str = "", missing: bool = True) -> Json:
     oss = one.sibling(OssHook)
     mounts = {_RUN: run} | ({_NONE: one.folder.join(one.key, "none").folder} if missing else {})
-    command = f"id -u > {_RUN}/began\nsleep {10 * one.choice.pause:.0f}\ndate > {_RUN}/ended\n{padding}"
+    command = f"id -u > {_RUN}/began\nsleep {10 * one.choice.pause:g}\ndate > {_RUN}/ended\n{padding}"
     datasets = [{"Uri": oss.mount_uri(uri), "MountPath": path, "MountAccess": "RW"} for path, uri in mounts.items()]
     return {
         "InstanceName": f"{Key.SMOKE}_{one.key}",
@@ -88,19 +90,20 @@ def _settled(hook: DswHook, oss: OssHook, instance_id: str, run: OssUri) -> str 
 
 def _watch(one: Round, hook: DswHook, oss: OssHook, instance_id: str, run: OssUri) -> None:
     """See whether the instance is in use before its command has ended, and who ran that."""
+    during: list[str] = []
 
-    def used_or_ended() -> str | None:
-        usable = DSW_INSTANCE.judge(hook.get(instance_id).status) is Verdict.SUCCEEDED
-        ended = _text(oss, run.join("ended")) is not None
-        if usable and not ended:
-            return "beside"
-        return "blocking" if ended and not usable else ("both" if ended else None)
+    def ended() -> bool | None:
+        status = hook.get(instance_id).status
+        if _text(oss, run.join("ended")) is not None:
+            return True
+        if _text(oss, run.join("began")) is not None:
+            during.append(status)
+        return None
 
-    order = one.wait("the command", used_or_ended)
-    one.wait("the command's end", lambda: _text(oss, run.join("ended")))
-    status = hook.get(instance_id).status
-    position = {"beside": "beside", "blocking": "blocking", "both": "blocking"}[order]
-    one.facts.learn("dsw_on_start", position, f"seen first: {order}; after the command it is {status}")
+    one.wait("the end of the command", ended)
+    usable = any(DSW_INSTANCE.judge(status) is Verdict.SUCCEEDED for status in during)
+    position = "beside" if usable else ("blocking" if len(during) >= _LOOKS else None)
+    one.facts.learn("dsw_on_start", position, f"during the command it was {', '.join(dict.fromkeys(during))}")
     uid = (_text(oss, run.join("began")) or "").strip()
     one.facts.learn("dsw_user", ("root" if uid == "0" else "user") if uid else None, f"uid {uid or 'unknown'}")
 
