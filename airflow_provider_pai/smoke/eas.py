@@ -28,7 +28,6 @@ DUPLICATE_CODES = (
     "403 Forbidden.PrivilegeCheckFailed",
 )
 _REQUESTS = 300
-_SURGE = "max_surge"
 
 # Answers with its own name, so that a share can be counted.
 _SCRIPT = """python3 -c 'import os
@@ -74,7 +73,7 @@ def _create(hook: EasHook, config: Json, labels: Mapping[str, str]) -> None:
 
 
 def _config(one: Round, name: str, key: str | None, group: str, **container: Any) -> Json:
-    metadata: Json = {"name": name, "instance": 1, "rolling_strategy": {_SURGE: 1}}
+    metadata: Json = {"name": name, "instance": 1, "rolling_strategy": {"max_surge": 1}}
     if key is not None:
         metadata[key.removeprefix("metadata.")] = group
     return {
@@ -119,7 +118,7 @@ def _group_key(one: Round, hook: EasHook, name: str, group: str) -> str | None:
         except PaiApiError as error:
             refused = str(error)
         if refused:
-            one.facts.seen["eas_ram_role"] = f"refused with options.enable_ram_role: {refused}"
+            one.facts.seen["eas_ram_role"] = f"refused with {RAM_ROLE}: {refused}"
             _create(hook, _config(one, name, key, group), one.labels)
         described = hook.describe(name)
         if not refused and (config := described.get("ServiceConfig")):
