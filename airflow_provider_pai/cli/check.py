@@ -27,6 +27,7 @@ SECONDS = 30.0
 def check(args: argparse.Namespace) -> None:
     """Check a connection, and what a DAG needs of it; exit with 1 where something is wrong."""
     hook = PaiConnectionHook(args.conn_id)
+    hook.retry_seconds = 0.0
     with _nothing_else_printed():
         rows = remarks(hook, args.bucket, args.dag)
     print(for_machines(hook, rows) if args.json else for_people(hook, rows))  # noqa: T201 - that is what a command does

@@ -6,6 +6,7 @@ import contextlib
 import re
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from difflib import get_close_matches
 from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
@@ -51,9 +52,16 @@ def dag_of(dag_id: str, folder: Path | None = None) -> Any:
     found = import_string(f"{_DAG_BAG}.DagBag")(dag_folder=str(folder))
     if dag_id in found.dags:
         return found.dags[dag_id]
-    broken = f"; these can't be imported: {', '.join(sorted(found.import_errors))}" if found.import_errors else ""
-    there = ", ".join(sorted(found.dags)) or "none"
-    raise PaiConfigError("--dag", dag_id, f"DAGs in {folder}: {there}{broken}")
+    broken = f"; these can't be imported: {_some(found.import_errors)}" if found.import_errors else ""
+    near = get_close_matches(dag_id, found.dags, n=5) or found.dags
+    raise PaiConfigError("--dag", dag_id, f"DAGs in {folder}: {_some(near)}{broken}")
+
+
+def _some(names: Iterable[str]) -> str:
+    """Return the first of many names."""
+    listed = sorted(names)
+    more = f" and {len(listed) - 10} more" if len(listed) > 10 else ""
+    return f"{', '.join(listed[:10]) or 'none'}{more}"
 
 
 def checks_of_dag(dag: Any, hook: PaiHook) -> list[Check]:

@@ -12,8 +12,6 @@ TEST_SECONDS = 10.0
 class PaiConnectionHook(PaiHook):
     """The connection itself, without a service of its own."""
 
-    retry_seconds = 0.0
-
     def test_connection(self) -> tuple[bool, str]:
         """Ask who calls and each service for one item, side by side; tell what is wrong first, then what is right."""
         from airflow_provider_pai.hooks.checks import Health, grouped, quick, run_checks
@@ -22,6 +20,7 @@ class PaiConnectionHook(PaiHook):
             self.connection  # noqa: B018 - read once for all
         except PaiError as error:
             return False, str(error)
+        self.retry_seconds = 0.0
         rows = run_checks(quick(self), TEST_SECONDS)
         told = [
             f"{result}: {names}: {row.says}{f' → {row.todo}' if row.todo else ''}"

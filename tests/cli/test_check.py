@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 
 import pytest
 
@@ -12,12 +13,13 @@ from tests.conftest import airflow_connection
 
 @pytest.fixture
 def check(connection, capsys):
-    """Run the command with arguments; return its exit code and what it printed."""
+    """Run the command with arguments; return its exit code and what it printed, without the emulator's log."""
 
     def run(*arguments):
         with pytest.raises(SystemExit) as ended:
             main(["check", *arguments])
-        return ended.value.code, capsys.readouterr().out
+        printed = capsys.readouterr().out
+        return ended.value.code, printed[re.search(r"^(Connection |\{$)", printed, re.MULTILINE).start() :]
 
     return run
 
