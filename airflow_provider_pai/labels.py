@@ -82,6 +82,8 @@ class Key:
     """The service whose requests a shadow gets."""
     SMOKE = "airflow_smoke"
     """Hash of the deployment whose smoke round made it."""
+    READY = "airflow_ready"
+    """When a shadow was ready and its gateway did not reach it yet."""
 
 
 _DISPENSABLE = (Key.DEPLOYMENT, Key.MAP_INDEX, Key.TASK_ID, Key.RUN_ID, Key.DAG_ID, Key.NOTE)
@@ -296,14 +298,16 @@ class Shadow(NamedTuple):
     """The service whose requests are copied."""
     since: str = ""
     """ISO 8601, when the copying began; empty: not yet."""
+    ready: str = ""
+    """ISO 8601, since when it is ready, but its gateway answers in its place; empty: it does not."""
 
     @classmethod
     def of(cls, labels: Mapping[str, str]) -> Self | None:
         """Read a service's labels; None for one that is no shadow."""
         text = read_labels(labels)
         source = text.get(Key.SHADOW_OF)
-        return cls(source=source, since=text.get(Key.SINCE, "")) if source else None
+        return cls(source=source, since=text.get(Key.SINCE, ""), ready=text.get(Key.READY, "")) if source else None
 
     def labels(self) -> dict[str, str]:
         """Return the labels."""
-        return write_labels({Key.SHADOW_OF: self.source, Key.SINCE: self.since})
+        return write_labels({Key.SHADOW_OF: self.source, Key.SINCE: self.since, Key.READY: self.ready})

@@ -44,7 +44,7 @@ def pytest_unconfigure() -> None:
 @pytest.fixture(scope="session")
 def pai() -> Iterator[Emulator]:
     """One emulated account for the whole run; tests keep apart by names of their own."""
-    with Emulator(dwell=0.01, grace=0.5) as emulator:
+    with Emulator(dwell=0.01, grace=0.5, gateway_lag=0.02) as emulator:
         yield emulator
 
 
@@ -64,6 +64,14 @@ def world(pai: Emulator) -> Iterator[Callable[..., None]]:
     before = pai.account.world
     yield lambda **switches: pai.account.change_world(switches)
     pai.account.change_world(before.to_dict())
+
+
+@pytest.fixture
+def gateway_lag(pai: Emulator) -> Iterator[Callable[[float], None]]:
+    """Sets how late EAS's gateway learns of a service that came up."""
+    before = pai.account.settings.gateway_lag
+    yield lambda seconds: pai.account.change_settings({"gateway_lag": seconds})
+    pai.account.change_settings({"gateway_lag": before})
 
 
 @pytest.fixture

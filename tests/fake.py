@@ -124,6 +124,8 @@ class FakeEas:
     hangs: Callable[[str], bool] = lambda name: False
     rate: float = 40.0
     """Requests per second to the group."""
+    gateway_lag: float = 0.0
+    """Seconds after a service came up in which the gateway answers in its place."""
     smoke: str = ""
     """What is wrong with a service's answers before it has traffic."""
     wrong: Callable[[str], str] = lambda name: ""
@@ -181,6 +183,9 @@ class FakeEas:
                 self.members[name] = replace(member, status="Running", running=1)
             if member.status == "Stopping":
                 self.members[name] = replace(member, status="Stopped")
+
+    def reached_at(self, name: str) -> float:
+        return self.born[name] + self.ready_after + self.gateway_lag
 
     def _count(self, name: str, requests: int) -> None:
         if not self.hangs(name):
@@ -342,10 +347,10 @@ class FakeProbe:
     eas: FakeEas
     requests: tuple[str, ...] = ("golden",)
 
-    def run(self, endpoint: Endpoint) -> str:
-        return self.eas.smoke
-
-    def ask(self, endpoint: Endpoint) -> Answers:
+    def ask(self, endpoint: Endpoint, gateway_timeout: float | None = 0.0) -> Answers:
+        if gateway_timeout is None:
+            unreached = self.eas.now < self.eas.reached_at(endpoint.url)
+            return Answers("status 404, not 200: " if unreached else self.eas.smoke, unreached=unreached)
         if not endpoint.url:
             return Answers()
         self.eas.counts.setdefault(endpoint.url, []).append((self.eas.now, 1, 0))

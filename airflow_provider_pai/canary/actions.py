@@ -64,7 +64,7 @@ class Customize:
 
 @dataclass(frozen=True, kw_only=True)
 class Probe:
-    """Send the golden requests to the candidate's own endpoint; then `after_probe`."""
+    """Send the golden requests to the candidate's own endpoint, or knock at it; then `after_probe`."""
 
     service: str
 
@@ -109,7 +109,7 @@ class Withdraw:
 
 @dataclass(frozen=True, kw_only=True)
 class Finish:
-    """The rollout is over: `deployed`, `promoted`, `rolled_back`, `skipped` or `stopped`.
+    """The rollout is over: `deployed`, `promoted`, `rolled_back`, `timed_out`, `skipped` or `stopped`.
 
     `stopped` leaves everything as it is, for a person.
     """

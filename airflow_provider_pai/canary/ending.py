@@ -18,7 +18,8 @@ from airflow_provider_pai.canary.weights import carriers
 def withdraw(situation: Situation, outcome: str, note: str) -> Withdraw | Label:
     """Take the candidate out of the traffic, before everything else, unless it alone answers people.
 
-    :param outcome: `rejected` (the digest is bad), `rolled_back` (not proven bad) or `skipped` (must not deploy).
+    :param outcome: `rejected` (the digest is bad), `rolled_back` (not proven bad), `timed_out` (nothing is known of
+        it; a later try may begin anew) or `skipped` (must not deploy).
     """
     candidate, progress, stable = situation.candidate, situation.progress, situation.stable
     alone = not situation.others
@@ -35,6 +36,8 @@ def withdraw(situation: Situation, outcome: str, note: str) -> Withdraw | Label:
     withdrawn = replace(progress, phase=Phase.WITHDRAWN, outcome=outcome, note=note, since=since, settling=None)
     if outcome == "rejected":
         withdrawn = withdrawn.reject(_rejection(progress))
+    if outcome == "timed_out":
+        withdrawn = replace(withdrawn, try_number=situation.goal.try_number)
     return Withdraw(service=candidate.name, releases=tuple(releases), progress=withdrawn)
 
 
@@ -93,7 +96,8 @@ def over(situation: Situation) -> Action:
     """Answer for an ended rollout: the same cycle hears its end again, a later one may start anew."""
     candidate, progress, goal = situation.candidate, situation.progress, situation.goal
     mine = (progress.task, progress.cycle) == (goal.task, goal.cycle)
-    if mine or (progress.phase is Phase.PROMOTED and candidate.grouping):
+    tried_before = progress.outcome == "timed_out" and progress.try_number < goal.try_number
+    if (mine and not tried_before) or (progress.phase is Phase.PROMOTED and candidate.grouping):
         return _end_of(progress)
     refusal = refused(goal, situation.group)
     if refusal is not None:
@@ -102,7 +106,7 @@ def over(situation: Situation) -> Action:
         return Finish(outcome="skipped", why=f"{candidate.name} takes group traffic already")
     if candidate.leaving:
         return situation.wait(f"{candidate.name} is {candidate.status}")
-    return Delete(service=candidate.name, why="remains of an earlier try, which a person cleared")
+    return Delete(service=candidate.name, why="remains of an earlier try")
 
 
 _STOPPED = frozenset({Phase.FROZEN, Phase.DRIFTED})
@@ -113,7 +117,7 @@ def _end_of(progress: Progress) -> Finish:
     if progress.phase in _STOPPED:
         outcome = "stopped"
     elif progress.phase is Phase.ROLLED_BACK:
-        outcome = "skipped" if progress.outcome == "skipped" else "rolled_back"
+        outcome = progress.outcome if progress.outcome in ("skipped", "timed_out") else "rolled_back"
     else:
         outcome = progress.outcome or "promoted"
     return Finish(outcome=outcome, why=progress.note, progress=progress)

@@ -24,6 +24,8 @@ class Goal:
     """ISO 8601; empty: unknown, then nothing is older."""
     task: str = ""
     cycle: int = 0
+    try_number: int = 0
+    """Airflow's: one that is taken out unjudged is tried again by a later try only."""
     backfill: bool = False
     allow_backfill: bool = False
     allow_older: bool = False

@@ -31,6 +31,7 @@ _COUNTS = (
     "stable_version",
     "own_config",
     "stable_config",
+    "try_number",
 )
 _SETTLING = "settling "
 
@@ -39,6 +40,8 @@ class Phase(StrEnum):
     """Where a service stands in its life."""
 
     PREPARE = "prepare"
+    READY = "ready"
+    """Ready, but the gateway answers in its place."""
     SMOKED = "smoked"
     """Ready, golden requests answered; no traffic yet."""
     STEP = "step"
@@ -57,7 +60,7 @@ class Phase(StrEnum):
     """Left alone after someone else intervened."""
 
 
-UNDER_WAY = frozenset({Phase.PREPARE, Phase.SMOKED, Phase.STEP, Phase.PROMOTING, Phase.WITHDRAWN})
+UNDER_WAY = frozenset({Phase.PREPARE, Phase.READY, Phase.SMOKED, Phase.STEP, Phase.PROMOTING, Phase.WITHDRAWN})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -140,6 +143,8 @@ class Progress:
     own_config: int = 0
     """What both had deployed then, as `Member.config`."""
     stable_config: int = 0
+    try_number: int = 0
+    """Airflow's try in which it was taken out unjudged; 0: it was not. A later try may begin anew."""
     outcome: str = ""
     note: str = ""
     rejected: tuple[str, ...] = ()

@@ -79,6 +79,8 @@ class RolloutPlan:
     """Time at 100 % in which the old service is kept up to go back to, and the candidate is judged further."""
     ready_timeout: float = 1800.0
     """Time that the candidate may take until every instance is ready."""
+    gateway_timeout: float = 180.0
+    """Time after that in which the gateway may answer in its place: it learns late of a service that is Running."""
     drain: float = 30.0
     """Pause between taking a service's traffic away and stopping it, and for EAS to follow weights that were set:
     it should be longer than a request takes, and than EAS does."""
@@ -215,6 +217,7 @@ _READERS: dict[str, Reader] = {
     "on_conflict": partial(one_of, allowed=get_args(OnConflict)),
     "bake": _span,
     "ready_timeout": _span,
+    "gateway_timeout": _span,
     "drain": _span,
     "keep_versions": _count,
 }

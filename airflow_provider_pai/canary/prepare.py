@@ -41,19 +41,39 @@ def prepare(situation: Situation) -> Action:
     if candidate.failed:
         return withdraw(situation, "rejected", str(candidate))
     if not candidate.ready and situation.elapsed >= situation.plan.ready_timeout:
-        return withdraw(situation, "rejected", f"after {situation.elapsed:.0f} s: {candidate}")
+        return withdraw(situation, "timed_out", f"after {situation.elapsed:.0f} s: {candidate}")
     if not candidate.ready:
         return situation.wait(str(candidate))
-    if situation.progress.phase is Phase.PREPARE and situation.goal.smoke:
+    if situation.progress.phase is not Phase.SMOKED:
         return Probe(service=candidate.name)
     return _begin(situation)
 
 
-def after_probe(situation: Situation, failure: str) -> Action:
-    """Return the action after the golden requests; `failure` is empty when all were answered well."""
+def after_probe(situation: Situation, failure: str, *, unreached: bool = False) -> Action:
+    """Return the action after the golden requests.
+
+    :param failure: what was wrong; empty: all were answered well.
+    :param unreached: nothing of the candidate itself has answered: that says nothing of the model.
+    """
+    if unreached:
+        return _unreached(situation, failure)
     if failure:
         return withdraw(situation, "rejected", f"smoke test: {failure}")
     return situation.label("smoke test passed", phase=Phase.SMOKED, since=situation.now)
+
+
+def _unreached(situation: Situation, failure: str) -> Action:
+    """Give the gateway time; then take the candidate out, or go on where nothing was to be asked."""
+    plan, phase = situation.plan, situation.progress.phase
+    since = situation.progress.began(situation.now) if phase is Phase.READY else situation.now
+    pause = situation.wait_until(f"the gateway does not reach it yet: {failure}", since + plan.gateway_timeout)
+    if pause is not None and phase is not Phase.READY:
+        return situation.label(pause.why, phase=Phase.READY, since=since)
+    if pause is not None:
+        return pause
+    if not situation.goal.smoke:
+        return situation.label("the gateway does not reach it: going on", phase=Phase.SMOKED, since=situation.now)
+    return withdraw(situation, "timed_out", f"not reached for {plan.gateway_timeout:g} s: {failure}")
 
 
 def _begin(situation: Situation) -> Action:

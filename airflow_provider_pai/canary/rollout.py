@@ -3,8 +3,8 @@
 Nothing is remembered between two looks: whoever reads the same group comes to the same action, so any process
 may go on where another was killed.
 
-    (none) → prepare → smoked → step 0, 1, … → promoting → promoted → (by a later rollout) retired
-                └────────┴────────┴─ withdrawn → rolled_back
+    (none) → prepare → (ready →) smoked → step 0, 1, … → promoting → promoted → (by a later rollout) retired
+                └─────────┴────────┴───────┴─ withdrawn → rolled_back
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from airflow_provider_pai.canary.step import after_look, step
 
 PHASES: Mapping[Phase, Callable[[Situation], Action]] = {
     Phase.PREPARE: prepare,
+    Phase.READY: prepare,
     Phase.SMOKED: prepare,
     Phase.STEP: step,
     Phase.PROMOTING: promote,
@@ -65,9 +66,13 @@ class Rollout:
             return situation.label("this task goes on with the rollout", task=self.goal.task, cycle=self.goal.cycle)
         return PHASES[progress.phase](situation)
 
-    def after_probe(self, failure: str) -> Action:
-        """Return the action after the golden requests; `failure` is empty when all were answered well."""
-        return after_probe(self._present(), failure)
+    def after_probe(self, failure: str, *, unreached: bool = False) -> Action:
+        """Return the action after the golden requests.
+
+        :param failure: what was wrong; empty: all were answered well.
+        :param unreached: nothing of the candidate itself has answered.
+        """
+        return after_probe(self._present(), failure, unreached=unreached)
 
     def after_look(self, judgement: Judgement, golden: int = 0) -> Action:
         """Return the action after a judgement of the present step.

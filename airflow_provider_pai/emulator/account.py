@@ -20,7 +20,7 @@ from airflow_provider_pai.emulator.world import World
 
 MAX_SKEW = 15 * 60
 """Seconds by which a client's clock may differ; a signature is good for that long, before and after."""
-TIMES = ("dwell", "grace", "list_lag", "weight_lag", "minute")
+TIMES = ("dwell", "grace", "list_lag", "weight_lag", "gateway_lag", "minute")
 FLAGS = ("drain",)
 """With the times, the settings that may be changed while the emulator runs."""
 
@@ -40,6 +40,8 @@ class Settings:
     """Time by which lists of jobs and instances are behind: they show each as it was then, and none that is younger."""
     weight_lag: float = 0.0
     """Time after which the EAS gateway acts on a weight, traffic state or mode that was set."""
+    gateway_lag: float = 0.3
+    """Time after a service came up in which the EAS gateway answers in its place: 404, then 503."""
     drain: bool = True
     """Whether requests in flight may finish when an EAS instance is stopped."""
     minute: float = 60.0

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, NamedTuple
 
+from airflow_provider_pai.clock import SYSTEM_CLOCK, Clock
 from airflow_provider_pai.exceptions import PaiConfigError
 from airflow_provider_pai.hooks.eas.inference import (
     Answer,
@@ -25,10 +26,15 @@ _ATTEMPTS = 3
 
 
 class Answers(NamedTuple):
-    """What was wrong with answers, or nothing; `silent`: there were none, or only errors."""
+    """What was wrong with answers, or nothing.
+
+    :param silent: there were none, or only errors.
+    :param unreached: none was the service's own; a gateway's says nothing of the model.
+    """
 
     wrong: str = ""
     silent: bool = False
+    unreached: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,14 +54,19 @@ class EndpointProbe:
     tolerance: float = 1e-6
     path: str = ""
 
-    def run(self, endpoint: Endpoint) -> str:
-        """Ask until too many answers are wrong; return what was wrong, or nothing."""
-        return self.ask(endpoint).wrong
+    def ask(self, endpoint: Endpoint, gateway_timeout: float | None = 0.0, clock: Clock = SYSTEM_CLOCK) -> Answers:
+        """Ask until too many answers are wrong; tell what was wrong.
 
-    def ask(self, endpoint: Endpoint) -> Answers:
-        """Do the same, and tell wrong answers from none."""
+        :param gateway_timeout: as `Asker` has it; None: the first request that does not reach the service is the last.
+        """
         asker = Asker(
-            endpoint=endpoint, attempts=_ATTEMPTS, timeout=self.timeout, tolerance=self.tolerance, path=self.path
+            endpoint=endpoint,
+            attempts=_ATTEMPTS,
+            timeout=self.timeout,
+            tolerance=self.tolerance,
+            path=self.path,
+            gateway_timeout=gateway_timeout,
+            clock=clock,
         )
         wrong: list[tuple[GoldenRequest, Answer]] = []
         with asker.session:
@@ -63,12 +74,25 @@ class EndpointProbe:
                 answer = asker.ask(request)
                 if answer.wrong:
                     wrong.append((request, answer))
-                if 1 - len(wrong) / len(self.requests) < self.min_correct - 1e-9:
-                    first, answer = wrong[0]
-                    text = f"{len(wrong)} of {asked} answers are wrong; the first: {first}: {answer.wrong}"
-                    # Nor does one error in a hundred say that answers are wrong: errors are for the counts to judge.
-                    return Answers(text, silent=all(answer.silent for _, answer in wrong))
+                leaves_off = answer.unreached and gateway_timeout is None
+                if leaves_off or 1 - len(wrong) / len(self.requests) < self.min_correct - 1e-9:
+                    return _summed_up(wrong, asked)
         return Answers()
+
+
+KNOCK = EndpointProbe(requests=(GoldenRequest(method="OPTIONS"),))
+"""Tells whether a service is reached at all, whatever it answers; by HTTP's own rule the request changes nothing."""
+
+
+def _summed_up(wrong: Sequence[tuple[GoldenRequest, Answer]], asked: int) -> Answers:
+    request, first = wrong[0]
+    answers = [answer for _, answer in wrong]
+    return Answers(
+        f"{len(wrong)} of {asked} answers are wrong; the first: {request}: {first.wrong}",
+        # Nor does one error in a hundred say that answers are wrong: errors are for the counts to judge.
+        silent=all(answer.silent for answer in answers),
+        unreached=all(answer.unreached for answer in answers),
+    )
 
 
 def make_probe(probe: Mapping[str, Any] | str, oss: OssHook) -> EndpointProbe:

@@ -13,7 +13,7 @@ from airflow_provider_pai.exceptions import PaiApiError, PaiMetricsError
 from airflow_provider_pai.hooks.eas import EasHook
 from airflow_provider_pai.hooks.oss import OssHook
 from airflow_provider_pai.metrics.base import Declaration, MetricsSource, make_source
-from airflow_provider_pai.metrics.golden_requests import Answers, EndpointProbe, make_probe
+from airflow_provider_pai.metrics.golden_requests import KNOCK, Answers, EndpointProbe, make_probe
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,12 +43,14 @@ class Lookout:
         """
         self.source.check()
 
-    def smoke(self, service: str) -> str:
-        """Send the golden requests to a service's own endpoint; return what was wrong, or nothing."""
+    def smoke(self, service: str) -> Answers:
+        """Send the golden requests to a service's own endpoint, or knock at it, without waiting for its gateway."""
+        endpoint = self.eas.endpoint(service)
         if self.probe is None:
-            return ""
+            knock = KNOCK.ask(endpoint, None)
+            return knock if knock.unreached else Answers()
         self.eas.log.info("%s: %d golden requests to its own endpoint", service, len(self.probe.requests))
-        return self.probe.run(self.eas.endpoint(service))
+        return self.probe.ask(endpoint, None)
 
     def compare(self, candidate: str, production: str, since: float, now: float) -> Window:
         """Return what two services that nobody shifts traffic between have answered.

@@ -129,6 +129,7 @@ class RolloutRequest(Request):
             interval_end=utc_text(model.interval_end),
             task=identity.task,
             cycle=identity.cycle,
+            try_number=identity.try_number,
             backfill=backfill,
             allow_backfill=self.allow_backfill,
             allow_older=self.allow_older,

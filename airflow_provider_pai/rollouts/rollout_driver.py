@@ -241,9 +241,9 @@ class RolloutDriver:
         return 0.0
 
     def _probe(self, rollout: Rollout, action: actions.Probe) -> float:
-        failure = self._lookout.smoke(action.service)
+        answers = self._lookout.smoke(action.service)
         self._state.lease.check()
-        return self._apply(rollout, rollout.after_probe(failure))
+        return self._apply(rollout, rollout.after_probe(answers.wrong, unreached=answers.unreached))
 
     def _look(self, rollout: Rollout, action: actions.Look) -> float:
         judgement, golden = self._judge(rollout, action)

@@ -126,7 +126,7 @@ class ShadowDriver:
             return Tick(pause=self._plan.poll)
         label = Shadow.of(shadow.tags)
         if label is None or not label.since:
-            return self._prepare(shadow)
+            return self._prepare(shadow, label or Shadow(source=self._spec.source))
         if mirror is None:
             return self._over("stopped", f"someone else ended the mirror of {self._spec.source}")
         return self._watch(shadow, datetime.fromisoformat(label.since).timestamp())
@@ -141,23 +141,43 @@ class ShadowDriver:
             self._log.info("%s is there", self._spec.shadow)
         return Tick(pause=self._plan.poll)
 
-    def _prepare(self, shadow: RemoteJob) -> Tick:
+    def _prepare(self, shadow: RemoteJob, label: Shadow) -> Tick:
         """Wait until the shadow can answer, ask it golden requests, then begin to copy."""
         verdict = Until(state="ready").judge(shadow)
         running, total = shadow.facts["running"], shadow.facts["total"]
         state = f"{shadow.job_id} is {shadow.status}, {running} of {total} instances"
-        if verdict is Verdict.FAILED or (verdict is not Verdict.SUCCEEDED and self._passed(self._spec.ready_by)):
+        if verdict is Verdict.FAILED:
             return self._over("failed", state)
         if verdict is not Verdict.SUCCEEDED:
-            return Tick(pause=self._plan.poll)
-        wrong = self._lookout.smoke(shadow.job_id)
-        if wrong:
-            return self._over("failed", f"golden requests: {wrong}")
+            late = self._passed(self._spec.ready_by)
+            return self._over("timed_out", state) if late else Tick(pause=self._plan.poll)
+        answers = self._lookout.smoke(shadow.job_id)
+        if answers.unreached and (waits := self._unreached(shadow, label, answers.wrong)):
+            return waits
+        if answers.wrong and not answers.unreached:
+            return self._over("failed", f"golden requests: {answers.wrong}")
         self._log.info("%s is ready: %d %% of %s's requests are copied", state, self._spec.ratio, self._spec.source)
         self._eas.set_mirror(self._spec.source, [self._spec.shadow], self._spec.ratio)
-        copied = Shadow(source=self._spec.source, since=self._clock.utc().isoformat(timespec="milliseconds"))
-        self._eas.label(shadow.job_id, {**shadow.tags, **copied.labels()})
+        self._note(shadow, label._replace(since=self._now()))
         return Tick(pause=self._plan.interval)
+
+    def _unreached(self, shadow: RemoteJob, label: Shadow, wrong: str) -> Tick | None:
+        """Give the gateway time; None: it is over, and there is nothing that must be answered."""
+        if not label.ready:
+            self._log.info("The gateway does not reach %s yet: %s", shadow.job_id, wrong)
+            label = label._replace(ready=self._now())
+            self._note(shadow, label)
+        if self._clock.now() < datetime.fromisoformat(label.ready).timestamp() + self._plan.gateway_timeout:
+            return Tick(pause=self._plan.poll)
+        if self._spec.probe is None:
+            return None
+        return self._over("timed_out", f"not reached for {self._plan.gateway_timeout:g} s: {wrong}")
+
+    def _note(self, shadow: RemoteJob, label: Shadow) -> None:
+        self._eas.label(shadow.job_id, {**shadow.tags, **label.labels()})
+
+    def _now(self) -> str:
+        return self._clock.utc().isoformat(timespec="milliseconds")
 
     def _watch(self, shadow: RemoteJob, since: float) -> Tick:
         """Compare what both have answered since the copying began.

@@ -38,7 +38,7 @@ def test_waits_while_it_comes_up():
         why=f"{CANDIDATE} is Creating, 0 of 1 instances", seconds=2
     )
     late = prepare(situation(Phase.PREPARE, candidate=starting, now=NOW + PLAN.ready_timeout))
-    assert (type(late), late.progress.outcome) == (Withdraw, "rejected")
+    assert (type(late), late.progress.outcome, late.progress.rejected) == (Withdraw, "timed_out", ())
 
 
 def test_one_that_fails_is_not_waited_for():
@@ -49,7 +49,7 @@ def test_one_that_fails_is_not_waited_for():
 def test_golden_requests_come_once():
     assert prepare(situation(Phase.PREPARE)) == Probe(service=CANDIDATE)
     assert prepare(situation(Phase.SMOKED)).progress.phase is Phase.STEP
-    assert prepare(situation(Phase.PREPARE, goal=goal(SECOND, smoke=False))).progress.phase is Phase.STEP
+    assert prepare(situation(Phase.PREPARE, goal=goal(SECOND, smoke=False))) == Probe(service=CANDIDATE)
 
 
 def test_the_first_step_notes_what_is_compared():
@@ -96,3 +96,35 @@ def test_answers_decide():
     passed, failed = after_probe(one, ""), after_probe(one, "41 instead of 42")
     assert (type(passed), passed.progress.phase, passed.progress.since) == (Label, Phase.SMOKED, NOW + 7)
     assert (failed.progress.outcome, failed.progress.note) == ("rejected", "smoke test: 41 instead of 42")
+
+
+def unreached(phase, **changes):
+    return after_probe(situation(phase, **changes), "status 404, not 200: ", unreached=True)
+
+
+def test_a_gateway_that_does_not_reach_it_is_waited_for_from_the_first_such_answer_on():
+    noted = unreached(Phase.PREPARE, now=NOW + 50)
+    assert (type(noted), noted.progress.phase, noted.progress.since) == (Label, Phase.READY, NOW + 50)
+    assert prepare(situation(Phase.READY)) == Probe(service=CANDIDATE)
+    waits = unreached(Phase.READY, now=NOW + PLAN.gateway_timeout - 1)
+    assert (type(waits), waits.seconds) == (Wait, 1)
+    assert after_probe(situation(Phase.READY), "").progress.phase is Phase.SMOKED
+    assert after_probe(situation(Phase.READY), "41").progress.outcome == "rejected"
+
+
+def test_one_that_is_not_reached_in_time_is_taken_out_and_not_remembered():
+    ended = unreached(Phase.READY, now=NOW + PLAN.gateway_timeout, goal=goal(SECOND, try_number=3))
+    assert (type(ended), ended.progress.outcome, ended.progress.try_number) == (Withdraw, "timed_out", 3)
+    assert (ended.progress.rejected, ended.progress.note) == ((), "not reached for 180 s: status 404, not 200: ")
+
+
+def test_without_golden_requests_it_goes_on_in_the_end():
+    bare = goal(SECOND, smoke=False)
+    assert unreached(Phase.PREPARE, goal=bare).progress.phase is Phase.READY
+    gone_on = unreached(Phase.READY, now=NOW + PLAN.gateway_timeout, goal=bare)
+    assert (type(gone_on), gone_on.progress.phase) == (Label, Phase.SMOKED)
+
+
+def test_no_patience_is_no_wait():
+    at_once = unreached(Phase.PREPARE, plan=replace(PLAN, gateway_timeout=0))
+    assert (type(at_once), at_once.progress.outcome) == (Withdraw, "timed_out")

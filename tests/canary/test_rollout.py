@@ -170,9 +170,32 @@ def test_a_failed_smoke_test_gets_no_traffic(eas):
 def test_a_model_that_never_gets_ready_gets_no_traffic(eas):
     eas.ready_after = 10_000
     finish = eas.run(goal(SECOND))
-    assert finish.outcome == "rolled_back"
+    assert finish.outcome == "timed_out"
     assert "0 of 1 instances" in finish.why
     assert goal(SECOND).service not in eas.counts
+
+
+@pytest.mark.parametrize("lag", [20, 170])
+def test_a_gateway_that_learns_late_of_it_is_waited_for(eas, lag):
+    eas.gateway_lag, began = lag, eas.now
+    assert eas.run(goal(SECOND)).outcome == "promoted"
+    first = next(at for at, *_ in eas.counts[goal(SECOND).service])
+    assert first >= began + eas.ready_after + lag
+    assert eas.dropped == 0
+
+
+def test_a_gateway_that_never_learns_of_it_is_no_fault_of_the_model(eas):
+    candidate, began = goal(SECOND, try_number=1).service, eas.now
+    eas.gateway_lag = 10_000
+    for _ in range(2):  # another process of this try hears the same end
+        finish = eas.run(goal(SECOND, try_number=1))
+        assert (finish.outcome, finish.why) == ("timed_out", "not reached for 180 s: status 404, not 200: ")
+    assert eas.now - began == pytest.approx(180 + eas.ready_after, abs=5)
+    assert (candidate in eas.counts, eas.serving) == (False, {goal(FIRST).service: 1.0})
+    assert (eas.members[candidate].status, eas.members[goal(FIRST).service].progress.rejected) == ("Stopped", ())
+    eas.gateway_lag = 0
+    assert eas.run(goal(SECOND, try_number=2)).outcome == "promoted"
+    assert eas.created.count(candidate) == 2
 
 
 def test_a_first_model_that_fails_leaves_nothing_serving():

@@ -159,9 +159,11 @@ class Eas:
         return self.client.describe_service(self.region, name).body
 
     def wait(self, name: str, *statuses: str, seconds: float = 20) -> models.Service:
-        """Wait for one of the statuses (default Running)."""
+        """Wait for one of the statuses, by default until it runs and the gateway knows it."""
         deadline = time.monotonic() + seconds
-        while (service := self.describe(name)).status not in (statuses or ("Running",)):
+        while (service := self.describe(name)).status not in (statuses or ("Running",)) or (
+            not statuses and self.pai.call(lambda: self.pai.services.eas.get(name).refusal)
+        ):
             if time.monotonic() > deadline:
                 raise TimeoutError(f"{service.status}: {service.message}")
             time.sleep(0.02)

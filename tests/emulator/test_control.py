@@ -74,7 +74,7 @@ def test_statuses_in_lists_lag(own):
 )
 def test_wrong_settings_change_nothing(own, wrong):
     before = control(own, "settings", method="GET")
-    assert set(before) == {"dwell", "grace", "list_lag", "weight_lag", "minute", "drain"}
+    assert set(before) == {"dwell", "grace", "list_lag", "weight_lag", "gateway_lag", "minute", "drain"}
     answer = requests.post(f"{own.endpoints.endpoint_url}/_emulator/settings", json=wrong, timeout=10)
     assert (answer.status_code, "error" in answer.json()) == (400, True)
     assert control(own, "settings", method="GET") == before

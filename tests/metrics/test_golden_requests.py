@@ -40,7 +40,7 @@ def server(monkeypatch):
 
 
 def ask(endpoint, *requests, **options):
-    return make_probe({"requests": list(requests), "path": "/predict", **options}, None).run(endpoint)
+    return make_probe({"requests": list(requests), "path": "/predict", **options}, None).ask(endpoint).wrong
 
 
 def test_right_answers_leave_nothing_to_say(server):

@@ -334,7 +334,8 @@ def test_a_preview_changes_nothing(eas):
 
 
 def test_the_declared_source_is_used_where_none_is_handed_in(eas):
-    spec = replace(spec_of(goal(SECOND)), metrics={"kind": "callable", "function": "tests.fake.nothing_counted"})
+    plan, nothing = replace(PLAN, gateway_timeout=0), {"kind": "callable", "function": "tests.fake.nothing_counted"}
+    spec = replace(spec_of(goal(SECOND, smoke=False), plan), metrics=nothing)
     driver = RolloutDriver(spec, eas, logging.getLogger(), clock=eas.time.clock)
     assert drive_some(eas, driver, 60) is None
     assert eas.members[CANDIDATE].progress.inconclusive > 2

@@ -124,10 +124,39 @@ def test_wrong_answers_are_found_before_anything_is_copied(eas):
     assert nothing_left(eas)
 
 
-def test_what_never_comes_up_fails(eas):
+@pytest.mark.parametrize("probe", [None, {"requests": [{}]}])
+def test_a_gateway_that_learns_late_is_waited_for_by_whoever_goes_on(eas, probe):
+    eas.gateway_lag, began = 40, eas.now
+    spec = spec_of(eas, probe=probe)
+    for _ in range(3):
+        driver = driver_of(eas, spec)
+        for _ in range(6):
+            eas.sleep(driver.tick().pause)
+    assert (SOURCE in eas.mirrors, eas.now - began < 46) == (False, True)
+    driver = driver_of(eas, spec)
+    while SOURCE not in eas.mirrors:
+        copied, tick = eas.now, driver.tick()
+        eas.sleep(tick.pause)
+    assert copied - began == pytest.approx(46, abs=3)
+
+
+def test_one_that_is_never_reached_times_out(eas):
+    eas.gateway_lag, began = 10_000, eas.now
+    end = run(eas, probe={"requests": [{}]})
+    assert (end["outcome"], end["reason"]) == ("timed_out", "not reached for 180 s: status 404, not 200: ")
+    assert eas.now - began == pytest.approx(180 + eas.ready_after, abs=5)
+    assert nothing_left(eas)
+
+
+def test_one_that_must_answer_nothing_is_tried_in_the_end(eas):
+    eas.gateway_lag = 10_000
+    assert run(eas, probe=None)["outcome"] == "passed"
+
+
+def test_what_never_comes_up_times_out(eas):
     eas.ready_after = 1000
     end = run(eas)
-    assert (end["outcome"], end["reason"]) == ("failed", f"{SHADOW} is Creating, 0 of 1 instances")
+    assert (end["outcome"], end["reason"]) == ("timed_out", f"{SHADOW} is Creating, 0 of 1 instances")
     assert nothing_left(eas)
 
 

@@ -2,7 +2,8 @@
 
 `/api/predict/<service>` or `/api/predict/<group>.<member>` is a service's own endpoint, `/api/predict/<group>`
 the group's. What follows in the path goes to the instance. Counted are the requests that reached a service,
-also when no instance of it was ready (503); those refused for their token or for an unknown name are not.
+also when no instance of it was ready (503); those refused for their token, for an unknown name or because the gateway
+has not learnt of the service yet are not.
 """
 
 from __future__ import annotations
@@ -42,6 +43,9 @@ _HOP_BY_HOP = frozenset(
 )
 _SET_BY_SERVER = frozenset({b"date", b"server"})
 
+_UNKNOWN_YET = {404: b"", 503: b"no healthy upstream"}
+"""Answers in place of a service that has just come up."""
+
 Headers = list[tuple[bytes, bytes]]
 
 
@@ -72,6 +76,9 @@ class Gateway:
         service = choose()
         if service is None:
             await _refuse(send, 503, "ServiceUnavailable", "No service of the group takes traffic")
+            return
+        if service.refusal:
+            await _answer(send, service.refusal, _UNKNOWN_YET[service.refusal])
             return
         exchange = _Exchange(scope, receive, send)
         await self._mirror(service, exchange)
@@ -109,7 +116,7 @@ class Gateway:
         targets = [self.backend.services.get(name) for name in next_targets(service)]
         copy = await exchange.copy() if any(targets) else None
         for target in targets:
-            if target is not None and copy is not None:
+            if target is not None and not target.refusal and copy is not None:
                 self.account.spawn(self._send_copy(target, copy), f"eas-mirror-{target.record.name}")
 
     async def _send_copy(self, target: Service, copy: _Exchange) -> None:
@@ -272,8 +279,10 @@ def _bears(scope: Scope, token: str) -> bool:
 
 
 async def _refuse(send: Send, status: int, code: str, message: str) -> None:
-    body = json.dumps({"code": code, "message": message}).encode()
-    length = str(len(body)).encode()
-    headers: Headers = [(b"content-type", b"application/json"), (b"content-length", length)]
+    await _answer(send, status, json.dumps({"code": code, "message": message}).encode(), b"application/json")
+
+
+async def _answer(send: Send, status: int, body: bytes, content_type: bytes = b"text/plain") -> None:
+    headers: Headers = [(b"content-type", content_type), (b"content-length", str(len(body)).encode())]
     await send({"type": "http.response.start", "status": status, "headers": headers})
     await send({"type": "http.response.body", "body": body})

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import shutil
+import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
@@ -32,14 +33,30 @@ class Service:
         """Hundredths of a request that are still to be mirrored."""
         self.scaler: asyncio.Task[None] | None = None
         """Moves the number of instances."""
-        self.exposed = False
-        """Whether it came up since its last start: before that it takes no share of a group's traffic."""
+        self._up: tuple[float, float] | None = None
+        """When it came up since its last start, and how long the gateway takes to learn of it."""
         self._life: asyncio.Task[None] | None = None
 
     @property
     def total_instances(self) -> int:
         """Return how many instances there are or should be."""
         return max(self.spec.instances, len(self.fleet.instances)) if self.record.wanted == "Running" else 0
+
+    @property
+    def exposed(self) -> bool:
+        """Tell whether it came up since its last start: before that it takes no share of a group's traffic."""
+        return self._up is not None
+
+    @property
+    def refusal(self) -> int:
+        """Return the status with which the gateway, which has not learnt of it yet, answers in its place; 0: none.
+
+        That it answers 404 without a body, then 503, for some time after Running stands in `_wait_for_gateway_ready`
+        of Alibaba's own pai-python-sdk (pai/predictor.py).
+        """
+        since, lag = self._up or (0.0, 0.0)
+        age = time.monotonic() - since
+        return 0 if age >= lag else 404 if age < lag / 2 else 503
 
     def run(self, life: str) -> None:
         """Begin one of `LIVES`: pass through its statuses, then run the current version."""
@@ -108,7 +125,7 @@ class Service:
 
     def _leave(self, status: str) -> None:
         """Take the service out of traffic at once, before anything is awaited."""
-        self.exposed = False
+        self._up = None
         for instance in self.fleet.instances:
             instance.leaving = True
         self._set_status(status)
@@ -122,7 +139,7 @@ class Service:
         except InstanceFailedError as error:
             self._set_status("Failed", str(error), "InstanceCrashed")
         else:
-            self.exposed = True
+            self._up = self._up or (time.monotonic(), self.account.settings.gateway_lag)
             self._set_status("Running")
         while True:
             await self.fleet.changed.wait()

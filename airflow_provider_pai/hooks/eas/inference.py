@@ -16,11 +16,13 @@ from airflow_provider_pai.hooks.eas.traffic import Endpoint
 from airflow_provider_pai.hooks.errors import translated
 from airflow_provider_pai.inputs import json_value, mapping, one_of, text, whole_number
 
-# Too many requests, a full queue (450 is EAS's own), a server in trouble: not an answer of the model.
-_NO_ANSWER = frozenset({408, 429, 450, 500, 502, 503, 504})
-# A gateway may not know a service yet that has just become ready.
+# EAS's own answers in a service's place: a request that took too long, too many of them, a full queue, nobody behind
+# the gateway ("Service status codes and common errors"). With them a 404 without a body: the gateway does not know the
+# service yet, though it is Running: Alibaba's own pai-python-sdk asks for 120 s (pai/predictor.py).
+_IN_ITS_PLACE = frozenset({408, 429, 450, 502, 503, 504})
 _NOT_KNOWN_YET = 404
-_FIRST_PAUSE, _MAX_PAUSE = 0.5, 10.0
+_IN_TROUBLE = 500
+_FIRST_PAUSE, _DOUBLINGS = 0.5, 4
 _ANY = object()
 _SHOWN = 200
 
@@ -62,6 +64,7 @@ class Answer:
     :param body: as JSON where it is.
     :param wrong: what is wrong with it; empty: nothing.
     :param silent: nothing answered but, at most, something before the model.
+    :param unreached: nor did anything of the service itself: there was no answer, or a gateway's.
     """
 
     status: int | None
@@ -69,6 +72,7 @@ class Answer:
     milliseconds: float
     wrong: str = ""
     silent: bool = False
+    unreached: bool = False
 
 
 @dataclass(kw_only=True)
@@ -77,11 +81,13 @@ class Asker:
 
     A request that nothing answers is sent again, with growing pauses, also a POST: a prediction changes nothing.
 
-    :param attempts: how often a request is sent at most.
+    :param attempts: how often a request is sent at most, the wait for the gateway aside.
     :param timeout: seconds for each answer.
     :param tolerance: relative difference that numbers may have to what is expected.
     :param path: path of requests that name none.
     :param concurrency: threads that ask.
+    :param gateway_timeout: seconds from the first request on in which one that does not reach the service is sent
+        again, unless one has reached it before; None: it is sent once, and whoever asks waits.
     """
 
     endpoint: Endpoint
@@ -90,6 +96,7 @@ class Asker:
     tolerance: float
     path: str
     concurrency: int = 1
+    gateway_timeout: float | None = 0.0
     clock: Clock = SYSTEM_CLOCK
     _known: bool = field(default=False, init=False)
     """A request has been answered, or was not in all its attempts: from now on a 404 is the service's own."""
@@ -103,20 +110,32 @@ class Asker:
         session.headers["Authorization"] = self.endpoint.token
         return session
 
+    @cached_property
+    def _began(self) -> float:
+        return self.clock.monotonic()
+
     def ask(self, request: GoldenRequest) -> Answer:
         """Send one request and compare its answer.
 
         :raises PaiApiError: there is no such address, or its certificate does not verify.
         """
-        answer = self._once(request)
-        for attempt in range(1, self.attempts):
-            if not answer.silent or (answer.status == _NOT_KNOWN_YET and self._known):
-                break
-            pause = min(_MAX_PAUSE, _FIRST_PAUSE * 2 ** (attempt - 1))
+        waited_until = self._began + (self.gateway_timeout or 0.0)
+        answer, attempt = self._once(request), 1
+        while self._again(answer, attempt, waited_until):
+            pause = _FIRST_PAUSE * 2 ** min(attempt - 1, _DOUBLINGS)
             self.clock.sleep(pause * random.uniform(0.8, 1.2))  # noqa: S311 - jitter
-            answer = self._once(request)
+            answer, attempt = self._once(request), attempt + 1
         self._known = self._known or answer.status is not None
         return answer
+
+    def _again(self, answer: Answer, attempt: int, waited_until: float) -> bool:
+        """Tell whether a request is to be sent once more."""
+        if not answer.silent or (answer.status == _NOT_KNOWN_YET and self._known):
+            return False
+        if answer.unreached and self.gateway_timeout is None:
+            return False
+        waits = answer.unreached and not self._known and self.clock.monotonic() < waited_until
+        return attempt < self.attempts or waits
 
     def _once(self, request: GoldenRequest) -> Answer:
         from requests import RequestException
@@ -135,15 +154,26 @@ class Asker:
                 )
         except RequestException as error:
             wrong = f"no answer: {type(error).__name__}"
-            return Answer(status=None, body=None, milliseconds=self._since(began), wrong=wrong, silent=True)
+            return Answer(
+                status=None, body=None, milliseconds=self._since(began), wrong=wrong, silent=True, unreached=True
+            )
         try:
             body = response.json()
         except ValueError:
             body = response.text
         status = response.status_code
         wrong = request.fault(status, body, self.tolerance)
-        silent = status != request.status and status in _NO_ANSWER | {_NOT_KNOWN_YET}
-        return Answer(status=status, body=body, milliseconds=self._since(began), wrong=wrong, silent=silent)
+        unexpected, empty = status != request.status, not response.content
+        unreached = unexpected and (status in _IN_ITS_PLACE or (status == _NOT_KNOWN_YET and empty))
+        silent = unreached or (unexpected and status in (_NOT_KNOWN_YET, _IN_TROUBLE))
+        return Answer(
+            status=status,
+            body=body,
+            milliseconds=self._since(began),
+            wrong=wrong,
+            silent=silent,
+            unreached=unreached,
+        )
 
     def _since(self, began: float) -> float:
         return round(1000 * (self.clock.monotonic() - began), 1)

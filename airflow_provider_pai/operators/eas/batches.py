@@ -68,7 +68,7 @@ class Batch:
                 at = self.output.join(f"part-{index:05d}.jsonl")
                 if at.key not in done:
                     answers = list(pool.map(asker.ask, asked))
-                    if all(answer.status is None for answer in answers):
+                    if all(answer.unreached for answer in answers):
                         raise PaiTransientError("eas", "Predict", f"{len(answers)} requests: {answers[0].wrong}")
                     lines = (answer_line(number, answer) for number, answer in enumerate(answers, answered + 1))
                     self.oss.put(at, "".join(lines))

@@ -17,9 +17,10 @@ class EasCanaryDeployOperator(RolloutOperator):
     serves 100 %. Where nothing serves yet, it is deployed at once.
 
     Returns `{"group", "service", "outcome", "reason", "version", "digest", "previous", "steps": [{"percent",
-    "requests", "errors", "p95_ms", "verdict", "reason"}, …], "verdicts"}`; outcome is deployed, promoted, rolled_back
-    or skipped, `verdicts` the address of every look's numbers. The same dict is pushed before the task fails
-    (rolled_back: `RolloutRolledBackError`, never retried automatically) or skips (a backfill run, or data older than
+    "requests", "errors", "p95_ms", "verdict", "reason"}, …], "verdicts"}`; outcome is deployed, promoted, rolled_back,
+    timed_out or skipped, `verdicts` the address of every look's numbers. The same dict is pushed before the task fails
+    (rolled_back: `RolloutRolledBackError`, never retried automatically; timed_out, as the candidate was not ready or
+    not reached in time: `PaiTimeoutError`, which `retries` try again) or skips (a backfill run, or data older than
     what serves).
 
     API: CreateService, ReleaseService, UpdateGroup.

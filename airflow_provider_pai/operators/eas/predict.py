@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_pai.exceptions import PaiConfigError, PaiError
-from airflow_provider_pai.inputs import json_list, number, optional, parse_uri, seconds, share, whole_number
+from airflow_provider_pai.inputs import Span, json_list, number, optional, parse_uri, seconds, share, whole_number
 from airflow_provider_pai.links import EasServiceLink
 from airflow_provider_pai.operators.eas.base import EasOperator
 from airflow_provider_pai.remote import Json
@@ -27,7 +27,8 @@ class EasPredictOperator(EasOperator):
 
     A request is `{"path", "method", "json", "body", "headers", "status", "expect"}`; all may be left out. It is
     answered well with `status` (200) and with a body that holds `expect`. It is sent again when no answer comes or
-    one that says 408, 429, 450, 500, 502, 503 or 504, at the beginning 404, too: a gateway learns of a service late.
+    one that says 408, 429, 450, 500, 502, 503 or 504, at the beginning 404, too. A gateway learns of a service late:
+    until one request has reached it, those that do not are sent again for `gateway_timeout`.
 
     Without `output` the answers are the XCom: one for one request, a list for a list, at most 16 KiB. With it they
     lie in a version folder below `output` as JSON lines `{"number", "status", "answer", "milliseconds", "wrong"}`, in
@@ -40,7 +41,8 @@ class EasPredictOperator(EasOperator):
     :param output: `oss://bucket/prefix`; needed for a file. (templated)
     :param path: path of requests that name none. (templated)
     :param min_correct: share of answers that must be right; the task fails after all answers are kept. (templated)
-    :param attempts: how often a request is sent at most.
+    :param attempts: how often a request is sent at most, the wait for the gateway aside.
+    :param gateway_timeout: seconds. (templated)
     :param timeout: seconds for each answer.
     :param tolerance: relative difference that numbers may have to what is expected.
     :param concurrency: requests at once.
@@ -54,6 +56,7 @@ class EasPredictOperator(EasOperator):
         "output_uri",
         "path",
         "min_correct",
+        "gateway_timeout",
     )
     template_fields_renderers = {"requests": "json"}
 
@@ -67,6 +70,7 @@ class EasPredictOperator(EasOperator):
         path: str = "",
         min_correct: float | str = 1.0,
         attempts: int = 4,
+        gateway_timeout: Span = 180.0,
         timeout: float = 30.0,
         tolerance: float = 1e-6,
         concurrency: int = 8,
@@ -80,6 +84,7 @@ class EasPredictOperator(EasOperator):
         self.path = path
         self.min_correct = min_correct
         self.attempts = attempts
+        self.gateway_timeout = gateway_timeout
         self.timeout = timeout
         self.tolerance = tolerance
         self.concurrency = concurrency
@@ -115,6 +120,7 @@ class EasPredictOperator(EasOperator):
             "attempts": whole_number("attempts", self.attempts, least=1),
             "concurrency": whole_number("concurrency", self.concurrency, least=1),
             "timeout": seconds("timeout", self.timeout),
+            "gateway_timeout": seconds("gateway_timeout", self.gateway_timeout, least=0),
             "tolerance": number("tolerance", self.tolerance, least=0),
             "path": service_path("path", self.path),
         }

@@ -11,13 +11,14 @@ from airflow_provider_pai.exceptions import (
     PaiApiError,
     PaiConfigError,
     PaiError,
+    PaiTimeoutError,
     PaiTransientError,
     RolloutStoppedError,
 )
 from airflow_provider_pai.hooks.eas.goals import Undo, Until
 from airflow_provider_pai.hooks.eas.service_config import with_value
 from airflow_provider_pai.identity import TaskIdentity
-from airflow_provider_pai.inputs import mapping, optional, parse_uri, required, seconds
+from airflow_provider_pai.inputs import Span, mapping, optional, parse_uri, required, seconds
 from airflow_provider_pai.labels import Mark, ServedModel, artifact_labels
 from airflow_provider_pai.operators.eas.base import WaitingOperator
 from airflow_provider_pai.operators.eas.spec import checked_name
@@ -53,6 +54,8 @@ class EasRollbackOperator(WaitingOperator):
         it; takes the place of `to`. (templated)
     :param probe: golden requests, as `EasCanaryDeployOperator` has them. (templated)
     :param drain: seconds between taking the traffic of what served and stopping it. (templated)
+    :param gateway_timeout: seconds for which a gateway that does not reach the service yet is waited for; then golden
+        requests fail the task, and without any the traffic is moved all the same. (templated)
     """
 
     template_fields: Sequence[str] = (
@@ -61,6 +64,7 @@ class EasRollbackOperator(WaitingOperator):
         "artifact",
         "probe",
         "drain",
+        "gateway_timeout",
     )
     template_fields_renderers = {"probe": "json"}
 
@@ -72,6 +76,7 @@ class EasRollbackOperator(WaitingOperator):
         artifact: str | None = None,
         probe: Mapping[str, Any] | None = None,
         drain: float | str = 30.0,
+        gateway_timeout: Span = 180.0,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -80,6 +85,7 @@ class EasRollbackOperator(WaitingOperator):
         self.artifact = artifact
         self.probe = probe
         self.drain = drain
+        self.gateway_timeout = gateway_timeout
 
     def change(self, context: Any) -> str:
         """Choose the version and bring its service up; return what serves where it has that version already."""
@@ -109,6 +115,7 @@ class EasRollbackOperator(WaitingOperator):
         """Let the service that is ready take the traffic: the one end of every path.
 
         :raises RolloutStoppedError: its answers are wrong, or someone else moved the traffic.
+        :raises PaiTimeoutError: its golden requests do not reach it.
         """
         from airflow_provider_pai.rollouts.takeover import Takeover
 
@@ -140,6 +147,7 @@ class EasRollbackOperator(WaitingOperator):
         self.to = required("to", self.to, "previous, promoted or a version")
         seconds("wait_timeout", self.wait_timeout)
         seconds("drain", self.drain, least=0)
+        seconds("gateway_timeout", self.gateway_timeout, least=0)
         self.artifact = optional("artifact", self.artifact, "an artifact's oss:// address")
         if self.artifact:
             parse_uri("artifact", self.artifact)
@@ -217,10 +225,17 @@ class EasRollbackOperator(WaitingOperator):
         return name
 
     def _smoke(self, name: str) -> None:
-        from airflow_provider_pai.metrics.golden_requests import make_probe
+        from airflow_provider_pai.metrics.golden_requests import KNOCK, make_probe
 
-        if self.probe and (wrong := make_probe(self.probe, self.oss).run(self.hook.endpoint(name))):
-            raise RolloutStoppedError(f"{name} does not answer golden requests as expected: {wrong}")
+        probe = make_probe(self.probe, self.oss) if self.probe else KNOCK
+        timeout = seconds("gateway_timeout", self.gateway_timeout, least=0)
+        answers = probe.ask(self.hook.endpoint(name), timeout, self.clock)
+        if answers.unreached and self.probe:
+            raise PaiTimeoutError(f"{name} was not reached for {timeout:g} s: {answers.wrong}")
+        if answers.unreached:
+            self.log.warning("%s was not reached for %g s: %s", name, timeout, answers.wrong)
+        elif answers.wrong and self.probe:
+            raise RolloutStoppedError(f"{name} does not answer golden requests as expected: {answers.wrong}")
 
     def _end_of(self, outcome: str, name: str, labels: Mapping[str, str], bad: Member | None) -> Json:
         model = ServedModel.of(labels)

@@ -10,6 +10,7 @@ from airflow.providers.common.compat.sdk import Stats
 
 from airflow_provider_pai.exceptions import (
     PaiApiError,
+    PaiTimeoutError,
     RolloutRolledBackError,
     RolloutStoppedError,
     RolloutStuckError,
@@ -23,6 +24,9 @@ from airflow_provider_pai.triggers.rollout import CanaryTrigger
 
 if TYPE_CHECKING:
     from airflow_provider_pai.rollouts.spec import RolloutSpec
+
+
+_ERRORS = {"rolled_back": RolloutRolledBackError, "timed_out": PaiTimeoutError}
 
 
 class RolloutOperator(DrivingOperator):
@@ -159,8 +163,10 @@ class RolloutOperator(DrivingOperator):
         :raises AirflowSkipException: the artifact must not deploy now.
         :raises RolloutRolledBackError: it was bad.
         :raises RolloutStoppedError: a person is needed.
+        :raises PaiTimeoutError: it was not ready, or not reached, in time; a later try begins anew.
         """
-        self._record(context, end)
+        if end["outcome"] != "timed_out":
+            self._record(context, end)
         Stats.incr("pai.canary.ended", tags={"outcome": end["outcome"]})
         if page := end["service"] or end["previous"]:
             EasServiceLink.persist(context, self.hook.console_url(page))
@@ -170,7 +176,7 @@ class RolloutOperator(DrivingOperator):
         context["ti"].xcom_push(key="return_value", value=end)
         if end["outcome"] == "skipped":
             self.skip(f"{end['version']} is not deployed to {end['group']}: {end['reason']}")
-        error = RolloutRolledBackError if end["outcome"] == "rolled_back" else RolloutStoppedError
+        error = _ERRORS.get(end["outcome"], RolloutStoppedError)
         raise error(f"{end['version']} does not serve {end['group']}: {end['reason']}")
 
     def check(self) -> None:

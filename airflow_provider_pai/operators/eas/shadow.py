@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from airflow.providers.common.compat.sdk import TaskDeferred
 
 from airflow_provider_pai.exceptions import (
+    PaiTimeoutError,
     RolloutRolledBackError,
     RolloutStoppedError,
 )
@@ -19,6 +20,9 @@ from airflow_provider_pai.triggers.rollout import ShadowTrigger
 
 if TYPE_CHECKING:
     from airflow_provider_pai.rollouts.shadow_driver import ShadowSpec
+
+
+_ERRORS = {"failed": RolloutRolledBackError, "timed_out": PaiTimeoutError}
 
 
 class EasShadowOperator(DrivingOperator):
@@ -33,9 +37,11 @@ class EasShadowOperator(DrivingOperator):
     does no harm.
 
     Returns `{"source", "shadow", "outcome", "reason", "version", "digest", "ratio", "requests", "errors", "p95_ms",
-    "production": {"requests", "errors", "p95_ms"}}`; outcome is passed, failed, inconclusive or stopped. It is pushed
-    before the task fails, too (failed: `RolloutRolledBackError`, stopped and, unless `on_inconclusive` is `pass`,
-    inconclusive: `RolloutStoppedError`). API: CreateService, CreateServiceMirror, DeleteServiceMirror, DeleteService.
+    "production": {"requests", "errors", "p95_ms"}}`; outcome is passed, failed, inconclusive, timed_out
+    or stopped. It is pushed before the task fails, too (failed: `RolloutRolledBackError`, stopped and, unless
+    `on_inconclusive` is `pass`, inconclusive: `RolloutStoppedError`, timed_out, before anything was copied:
+    `PaiTimeoutError`, which `retries` try again). API: CreateService, CreateServiceMirror, DeleteServiceMirror,
+    DeleteService.
 
     See `ServiceOperator` for the arguments that describe the service.
 
@@ -45,7 +51,7 @@ class EasShadowOperator(DrivingOperator):
     :param duration: seconds. (templated)
     :param requests_are_idempotent: must be True.
     :param plan: limits and times, fields of `canary.plan.RolloutPlan`: interval, min_requests, max_error_rate,
-        max_error_rate_delta, max_p95_ms, max_p95_ratio, ready_timeout, … (templated)
+        max_error_rate_delta, max_p95_ms, max_p95_ratio, ready_timeout, gateway_timeout, … (templated)
     :param probe: golden requests, as `EasCanaryDeployOperator` has them. (templated)
     :param metrics: source of the counts, as `EasCanaryDeployOperator` has it. (templated)
     :param on_inconclusive: `fail` or `pass`: what too few requests mean. (templated)
@@ -127,6 +133,7 @@ class EasShadowOperator(DrivingOperator):
 
         :raises RolloutRolledBackError: the model is bad.
         :raises RolloutStoppedError: nobody can tell, or someone else interfered.
+        :raises PaiTimeoutError: it was not ready, or not reached, in time.
         """
         identity = self.identity(context)
         model = ServedModel(version=end["version"] or "", digest=end["digest"] or "")
@@ -136,7 +143,7 @@ class EasShadowOperator(DrivingOperator):
         if end["outcome"] == "passed" or (end["outcome"] == "inconclusive" and self.on_inconclusive == "pass"):
             return end
         context["ti"].xcom_push(key="return_value", value=end)
-        error = RolloutRolledBackError if end["outcome"] == "failed" else RolloutStoppedError
+        error = _ERRORS.get(end["outcome"], RolloutStoppedError)
         raise error(f"{end['version'] or end['shadow']} in the shadow of {end['source']}: {end['reason']}")
 
     def shadow(self, context: Any) -> ShadowSpec:

@@ -234,3 +234,39 @@ def test_without_draining_requests_in_flight_break_off_and_weights_come_late(tmp
         eas.client.stop_service(eas.region, name)
         thread.join()
         assert statuses == [502]
+
+
+def test_the_gateway_learns_late_of_a_service_that_came_up(tmp_path):
+    with Emulator(tmp_path, dwell=0.01, grace=0.2, gateway_lag=0.6) as pai:
+        eas = Eas(pai)
+        alone = eas.wait(eas.create(eas.config("alone"), wait=False), "Running")
+        with calling(alone.internet_endpoint, alone.access_token) as call:
+            assert answers_until_200(call) == [(404, b""), (503, b"no healthy upstream")]
+            eas.update(alone.service_name, {"metadata": {"cpu": 2}})
+            eas.wait(alone.service_name, "Running")
+            assert answers_until_200(call) == [], "a new version takes the place of one that is known"
+
+
+def test_the_gateway_of_a_group_learns_late_of_a_member_that_starts(tmp_path):
+    with Emulator(tmp_path, dwell=0.01, grace=0.2, gateway_lag=0) as pai:
+        eas = Eas(pai)
+        member = eas.create(eas.config("member", group=eas.name("g")))
+        eas.release(member, traffic_state="grouping")
+        eas.client.stop_service(eas.region, member)
+        eas.wait(member, "Stopped")
+        pai.account.change_settings({"gateway_lag": 0.6})
+        eas.client.start_service(eas.region, member)
+        eas.wait(member, "Running")
+        group = eas.client.describe_group(eas.region, eas.name("g")).body
+        with calling(group.internet_endpoint, group.access_token) as call:
+            assert answers_until_200(call) == [(404, b""), (503, b"no healthy upstream")]
+
+
+def answers_until_200(call):
+    """Return the different answers before the first good one, in order."""
+    seen = []
+    while (answer := call()).status != 200:
+        if (answer.status, answer.data) not in seen:
+            seen.append((answer.status, answer.data))
+        time.sleep(0.02)
+    return seen

@@ -4,11 +4,11 @@ import json
 import time
 
 import pytest
-import requests
 
 from airflow_provider_pai.canary.group import Phase, Progress
 from airflow_provider_pai.exceptions import PaiApiError, PaiConflictError, PaiNotFoundError
 from airflow_provider_pai.hooks.eas import EasHook
+from airflow_provider_pai.hooks.eas.inference import Asker, GoldenRequest
 from airflow_provider_pai.hooks.eas.traffic import Endpoint
 from airflow_provider_pai.identity import TaskName
 from airflow_provider_pai.labels import Key, Mark, Owner
@@ -51,8 +51,8 @@ def test_a_service_s_life(group, config):
     wait(group, name, "Running")
     member = eas.group(group.name).member(name)
     assert (member.ready, member.grouping, member.labels["airflow_phase"]) == (True, False, "prepare")
-    url, token = eas.endpoint(name)
-    assert requests.post(url, headers={"Authorization": token}, timeout=5).json()["answer"] == 42
+    asker = Asker(endpoint=eas.endpoint(name), attempts=1, timeout=5, tolerance=0, path="", gateway_timeout=5)
+    assert asker.ask(GoldenRequest()).body["answer"] == 42
     eas.start(name)
     eas.stop(name)
     eas.stop(name)

@@ -12,6 +12,7 @@ from airflow_provider_pai.clock import Clock
 from airflow_provider_pai.exceptions import PaiConfigError
 from airflow_provider_pai.hooks.eas.inference import Asker, GoldenRequest, contains, golden_request, golden_requests
 from airflow_provider_pai.hooks.eas.traffic import Endpoint
+from tests.clock import VirtualClock
 
 
 @pytest.fixture
@@ -25,9 +26,10 @@ def server():
             self.send_response(statuses.pop(0) if statuses else 200)
             self.send_header("Location", "/elsewhere")
             self.end_headers()
-            self.wfile.write(body or json.dumps(self.headers["Authorization"]).encode())
+            if self.command != "HEAD":
+                self.wfile.write(body or json.dumps(self.headers["Authorization"]).encode())
 
-        do_GET = do_POST
+        do_GET = do_HEAD = do_POST
 
         def log_message(self, *args):
             pass
@@ -77,6 +79,42 @@ def test_attempts_come_to_an_end(asker):
     statuses += [503] * 9
     answer = asker.ask(GoldenRequest())
     assert (answer.status, answer.silent, len(pauses), len(statuses)) == (503, True, 3, 5)
+
+
+@pytest.mark.parametrize("status", [408, 429, 450, 502, 503, 504, 404])
+def test_a_gateway_s_answers_are_told_from_the_service_s(server, status):
+    asker = Asker(endpoint=server[0], attempts=4, timeout=5, tolerance=0, path="", gateway_timeout=None)
+    server[1].append(status)
+    answer = asker.ask(GoldenRequest(method="HEAD"))
+    assert (answer.status, answer.silent, answer.unreached) == (status, True, True), "whoever asks waits"
+    server[1].append(status)
+    asked = asker.ask(GoldenRequest(method="HEAD", status=status))
+    assert (asked.wrong, asked.unreached) == ("", False)
+
+
+def test_a_404_that_says_something_is_the_service_s(asker):
+    asker, statuses, _ = asker
+    statuses += [404] * 4
+    assert asker.ask(GoldenRequest()).unreached is False
+
+
+@pytest.mark.parametrize(("lag", "status"), [(100, 200), (10_000, 503)])
+def test_until_it_is_reached_the_gateway_is_waited_for(server, lag, status):
+    def learn(_seconds):
+        if len(server[1]) > 2 and time.now > began + lag:
+            server[1].clear()
+
+    time = VirtualClock(on_sleep=learn)
+    began = time.now
+    server[1].extend([503] * 1000)
+    asker = Asker(
+        endpoint=server[0], attempts=2, timeout=5, tolerance=0, path="", gateway_timeout=180, clock=time.clock
+    )
+    assert asker.ask(GoldenRequest()).status == status
+    assert time.now - began == pytest.approx(min(lag, 180), abs=13)
+    before = time.now
+    server[1][:] = [503, 503]
+    assert (asker.ask(GoldenRequest()).status, time.now - before < 1) == (503, True), "it is known by now"
 
 
 def test_a_status_that_is_expected_is_right_at_once(asker):

@@ -30,6 +30,7 @@ def predict(name, requests, *, run_id="run-1", **changes):
         "path": "/predict",
         "requests": requests,
         "attempts": 2,
+        "gateway_timeout": 5,
         **changes,
     }
     return Task(lambda: EasPredictOperator(**given), run_id=run_id)
@@ -82,8 +83,18 @@ def test_what_fails_is_asked_again(group, name, pai, monkeypatch):
     assert predict(name, {"json": {}}, attempts=5).run()["answer"] == 42
     pai.account.faults.add(match="eas POST", status=503, code="ServiceUnavailable")
     with pytest.raises(PaiError, match="status 503, not 200"):
-        predict(name, {"json": {}}).run()
+        predict(name, {"json": {}}, gateway_timeout=0).run()
     assert pauses
+
+
+def test_a_service_that_has_just_come_up_is_waited_for(group, pai, gateway_lag):
+    gateway_lag(1.2)
+    name = create(group)
+    assert predict(name, [{"json": {}}] * 3, attempts=1).run()[0]["answer"] == 42
+    gateway_lag(60)
+    other = create(group, "other")
+    with pytest.raises(PaiError, match=r"status 404, not 200: $"):
+        predict(other, {"json": {}}, gateway_timeout=0.2).run()
 
 
 def file(group, count, **fields):
@@ -132,7 +143,7 @@ def requests_to(pai, name):
 
 
 def test_a_dead_endpoint_ends_the_batch_for_a_later_try(group, name, pai):
-    task = predict(name, file(group, 4), output=f"oss://{group.bucket}/answers", attempts=1)
+    task = predict(name, file(group, 4), output=f"oss://{group.bucket}/answers", attempts=1, gateway_timeout="0s")
     pai.account.faults.add(match="eas POST", drop="request")
     with pytest.raises(PaiTransientError, match="4 requests: no answer"):
         task.run()
@@ -150,7 +161,7 @@ def test_wrong_answers_are_kept_before_the_task_fails(group, name):
 
 
 def test_a_file_that_changed_between_tries_is_refused(group, name, pai):
-    task = predict(name, file(group, 4), output=f"oss://{group.bucket}/answers", attempts=1)
+    task = predict(name, file(group, 4), output=f"oss://{group.bucket}/answers", attempts=1, gateway_timeout="0s")
     pai.account.faults.add(match="eas POST", drop="request", times=4)
     with pytest.raises(PaiTransientError):
         task.run()

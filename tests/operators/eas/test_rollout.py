@@ -12,6 +12,7 @@ from airflow_provider_pai.cli.jobs import TaskNow, find_orphans
 from airflow_provider_pai.exceptions import (
     PaiArtifactError,
     PaiConfigError,
+    PaiTimeoutError,
     RolloutRolledBackError,
     RolloutStoppedError,
     RolloutStuckError,
@@ -169,6 +170,30 @@ def test_wrong_answers_never_see_traffic(group, first):
     with People(group) as people, pytest.raises(RolloutRolledBackError, match="smoke test: 1 of 1 answers are wrong"):
         task.run()
     assert {version for version, _ in people.counts} == {first["version"]}
+
+
+@pytest.mark.parametrize("deferrable", [True, False])
+def test_a_gateway_that_learns_late_of_a_candidate_fails_nobody(group, first, deferrable, gateway_lag):
+    gateway_lag(1.5)
+    with People(group) as people:
+        ended = deploy(group, group.model(21), "late", deferrable=deferrable, steps=[100]).run()
+    assert (ended["outcome"], people.lost, {status for _, status in people.counts}) == ("promoted", [], {200})
+
+
+def test_a_candidate_that_no_gateway_reaches_is_tried_again_by_a_retry(group, first, gateway_lag):
+    gateway_lag(60)
+    model = group.model(21)
+    task = deploy(group, model, "unreached", plan={**PLAN, "gateway_timeout": 0.5}, steps=[100])
+    with People(group) as people, pytest.raises(PaiTimeoutError, match=r"not reached for 0\.5 s: .*status 404"):
+        task.run()
+    ended = task.xcoms["return_value"]
+    assert (ended["outcome"], group.state()[ended["service"]][1:]) == ("timed_out", (0, False))
+    assert ({version for version, _ in people.counts}, people.lost) == ({first["version"]}, [])
+    gateway_lag(0)
+    task.try_number += 1
+    with People(group):
+        assert task.run()["outcome"] == "promoted"
+    assert [kind for kind, version in rows(group) if version == model["version"]] == ["deployment_step", "promoted"]
 
 
 def test_older_data_is_skipped_unless_it_is_allowed(group, first):
