@@ -4,6 +4,7 @@
 
     PaiError                      base of all
     ├── PaiConfigError            bad input, also a ValueError; refused before anything is created
+    │   └── PaiUnsupportedError   a service passed over what was asked; undone, and never retried automatically
     ├── PaiApiError               a service said no: service, action, code, status, request_id; or can't be reached
     │   ├── PaiNotFoundError      the thing does not exist (404 and its kin)
     │   ├── PaiPermissionError    credentials or RAM permissions
@@ -44,6 +45,10 @@ class PaiConfigError(PaiError, ValueError):
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickle by the constructor's arguments."""
         return type(self), (self.field, self.value, self.allowed)
+
+
+class PaiUnsupportedError(PaiConfigError, AirflowFailException):
+    """A service took what it does not do, and what came of it is undone: no retry of the task changes that."""
 
 
 _SHOWN = 300

@@ -21,7 +21,7 @@ from airflow_provider_pai.canary.preview import preview
 from airflow_provider_pai.canary.rollout import Rollout
 from airflow_provider_pai.canary.weights import carriers
 from airflow_provider_pai.clock import SYSTEM_CLOCK, Clock
-from airflow_provider_pai.exceptions import PaiApiError, PaiConflictError, PaiMetricsError
+from airflow_provider_pai.exceptions import PaiApiError, PaiConflictError, PaiMetricsError, PaiUnsupportedError
 from airflow_provider_pai.hooks.oss import OssHook
 from airflow_provider_pai.hooks.oss.home import rollout_folder
 from airflow_provider_pai.metrics.lookout import Lookout
@@ -209,7 +209,11 @@ class RolloutDriver:
         if isinstance(action, actions.Finish):
             self._state.lease.release()
             return self._ended(group, action)
-        return Tick(pause=self._apply(rollout, action))
+        try:
+            return Tick(pause=self._apply(rollout, action))
+        except PaiUnsupportedError as error:
+            self._state.lease.release()
+            return self._ended(group, actions.Finish(outcome="stopped", why=str(error)))
 
     def _apply(self, rollout: Rollout, action: actions.Action) -> float:
         """Do one action and return the seconds to wait after it."""

@@ -15,7 +15,14 @@ from typing import TYPE_CHECKING, Any
 from airflow_provider_pai.canary.analysis import Result, Window, judge
 from airflow_provider_pai.canary.plan import RolloutPlan
 from airflow_provider_pai.clock import SYSTEM_CLOCK, Clock
-from airflow_provider_pai.exceptions import PaiApiError, PaiConflictError, PaiError, PaiMetricsError, PaiTransientError
+from airflow_provider_pai.exceptions import (
+    PaiApiError,
+    PaiConflictError,
+    PaiError,
+    PaiMetricsError,
+    PaiTransientError,
+    PaiUnsupportedError,
+)
 from airflow_provider_pai.hooks.eas.goals import Until
 from airflow_provider_pai.labels import ServedModel, Shadow
 from airflow_provider_pai.metrics.lookout import Lookout
@@ -139,6 +146,8 @@ class ShadowDriver:
         except PaiConflictError:
             # The answer of an earlier try was lost; whose it is, the next look tells.
             self._log.info("%s is there", self._spec.shadow)
+        except PaiUnsupportedError as error:
+            return self._over("stopped", str(error))
         return Tick(pause=self._plan.poll)
 
     def _prepare(self, shadow: RemoteJob, label: Shadow) -> Tick:

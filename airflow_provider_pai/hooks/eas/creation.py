@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from airflow_provider_pai.exceptions import PaiApiError, PaiConfigError, PaiConflictError, PaiPermissionError
+from airflow_provider_pai.exceptions import PaiApiError, PaiConflictError, PaiPermissionError, PaiUnsupportedError
 from airflow_provider_pai.hooks.eas.calls import labels_of
 from airflow_provider_pai.hooks.eas.service_config import runs_on, value_at
 from airflow_provider_pai.labels import Key
@@ -62,15 +62,15 @@ def refusal(error: PaiApiError, name: str, config: Mapping[str, Any], holder: Js
     return _with(PaiConflictError, error, f"{message}: {error.message}")
 
 
-def not_done(config: Mapping[str, Any], service: Json, *, group_key: str, conn_id: str) -> PaiConfigError | None:
+def not_done(config: Mapping[str, Any], service: Json, *, group_key: str, conn_id: str) -> PaiUnsupportedError | None:
     """Return what of a service JSON EAS has passed over, or None."""
     group, name = value_at(config, group_key), service.get("ServiceName")
     if group and service.get("ServiceGroup") != group:
         allowed = f"EAS put service {name} outside the group {group}: set the key with the connection's eas_group_key"
-        return PaiConfigError(f"connection {conn_id}, eas_group_key", group_key, allowed)
+        return PaiUnsupportedError(f"connection {conn_id}, eas_group_key", group_key, allowed)
     role, shown = value_at(config, RAM_ROLE), service.get("ServiceConfig")
     if role and shown and not value_at(json.loads(shown), RAM_ROLE):
-        return PaiConfigError("enable_ram_role", role, f"EAS gave service {name} no role: leave it out")
+        return PaiUnsupportedError("enable_ram_role", role, f"EAS gave service {name} no role: leave it out")
     return None
 
 

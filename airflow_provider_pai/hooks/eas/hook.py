@@ -9,11 +9,11 @@ from typing import Any
 
 from airflow_provider_pai.exceptions import (
     PaiApiError,
-    PaiConfigError,
     PaiConflictError,
     PaiNotFoundError,
     PaiPermissionError,
     PaiTransientError,
+    PaiUnsupportedError,
 )
 from airflow_provider_pai.hooks.eas.calls import PAGE_SIZE, labels_of, without_token
 from airflow_provider_pai.hooks.eas.creation import RAM_ROLE, doubts, is_made_by, not_done, refusal
@@ -38,7 +38,7 @@ class EasHook(EasTraffic):
         A name that a service with the same task's labels bears is that service: the answer of an earlier try was lost.
 
         :raises PaiConflictError: the name is taken in this region.
-        :raises PaiConfigError: EAS passed over the group or the role; the service is deleted.
+        :raises PaiUnsupportedError: EAS passed over the group or the role; the service is deleted.
         :raises PaiTransientError: the answer was lost; the service may exist.
         """
         for doubt in doubts(config):
@@ -71,7 +71,7 @@ class EasHook(EasTraffic):
         answer = self.call("CreateService", lambda: self.client.create_service(request), repeatable=False)
         return str(answer.body.service_name)
 
-    def _not_done(self, name: str, config: Mapping[str, Any]) -> PaiConfigError | None:
+    def _not_done(self, name: str, config: Mapping[str, Any]) -> PaiUnsupportedError | None:
         """Return what EAS has passed over; what it does not show yet is given a moment."""
         at = self.connection
         if not (value_at(config, at.eas_group_key) or value_at(config, RAM_ROLE)):
@@ -91,7 +91,7 @@ class EasHook(EasTraffic):
         Laid over are whole top-level objects, each merged with what is there: how deep EAS merges is not known. A JSON
         that takes the whole place and names no token keeps the token that callers have.
 
-        :raises PaiConfigError: EAS passed over the role; the version is made nevertheless.
+        :raises PaiUnsupportedError: EAS passed over the role; the version is made nevertheless.
         """
         from alibabacloud_eas20210701.models import UpdateServiceRequest
 

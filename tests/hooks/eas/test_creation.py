@@ -8,10 +8,10 @@ import pytest
 
 from airflow_provider_pai.exceptions import (
     PaiApiError,
-    PaiConfigError,
     PaiConflictError,
     PaiNotFoundError,
     PaiPermissionError,
+    PaiUnsupportedError,
 )
 from airflow_provider_pai.hooks.eas import EasHook
 from airflow_provider_pai.hooks.eas.creation import doubts
@@ -91,7 +91,7 @@ def test_the_key_of_the_group_can_be_set(group, world, pai, monkeypatch, switch,
 @pytest.mark.parametrize("switch", ["metadata.service_group", "ignored"])
 def test_a_service_that_eas_put_outside_the_group_is_taken_away_again(eas, group, world, switch):
     world(eas_group_key=switch)
-    with pytest.raises(PaiConfigError, match=r"eas_group_key: 'metadata.group' .* outside the group .* eas_group_key"):
+    with pytest.raises(PaiUnsupportedError, match=r"eas_group_key: 'metadata.group' .* outside the group .*_key"):
         eas.create(grouped(group), MINE)
     eas.wait(f"{group.name}_one", poll_interval=0.02, until=lambda one: one.status == "Deleted")
     assert list(eas.list_services(filter=group.name)) == []
@@ -122,10 +122,10 @@ def test_a_role_is_read_back(eas, group, world, role):
     if not role:
         assert eas.create(other, MINE)
         return
-    with pytest.raises(PaiConfigError, match=r"enable_ram_role: True .* EAS gave service \w+_two no role"):
+    with pytest.raises(PaiUnsupportedError, match=r"enable_ram_role: True .* EAS gave service \w+_two no role"):
         eas.create(other, MINE)
     assert eas.get(f"{group.name}_two").status in ("Deleting", "Deleted")
-    with pytest.raises(PaiConfigError, match="enable_ram_role"):
+    with pytest.raises(PaiUnsupportedError, match="enable_ram_role"):
         eas.update(name, asked, replace=True)
 
 

@@ -6,11 +6,13 @@ import itertools
 import json
 
 import pytest
+from airflow.providers.common.compat.sdk import AirflowFailException
 
-from airflow_provider_pai.exceptions import PaiConfigError
+from airflow_provider_pai.exceptions import PaiUnsupportedError, RolloutStoppedError
 from airflow_provider_pai.hooks.eas import EasHook, hook
 from airflow_provider_pai.hooks.eas.service_config import fingerprint
-from airflow_provider_pai.operators.eas import EasCanaryDeployOperator, EasScaleServiceOperator
+from airflow_provider_pai.operators.eas import EasCanaryDeployOperator, EasRollbackOperator, EasScaleServiceOperator
+from tests.conftest import airflow_connection
 from tests.operators.eas.test_deploy import answer, both, deploy
 from tests.operators.eas.test_versions import back
 from tests.task import Task
@@ -51,11 +53,16 @@ def test_a_command_is_a_shell_s(group):
     assert answer(group) == first["version"]
 
 
+def test_no_retry_is_wasted_on_what_the_cloud_does_not_do():
+    assert issubclass(PaiUnsupportedError, AirflowFailException)
+    assert issubclass(RolloutStoppedError, AirflowFailException)
+
+
 @both
 def test_a_deployment_outside_its_group_is_refused_and_gone(group, world, creations, deferrable):
     world(eas_group_key="ignored")
     task = deploy(group, group.model(20), group=group.name, deferrable=deferrable)
-    with pytest.raises(PaiConfigError, match=r"connection pai_default, eas_group_key: 'metadata.group' .* outside"):
+    with pytest.raises(PaiUnsupportedError, match=r"connection pai_default, eas_group_key: .* outside"):
         task.run()
     group.eas.wait(f"{group.name}_one", poll_interval=0.02, until=lambda one: one.status == "Deleted")
     assert len(creations) == 1
@@ -64,7 +71,7 @@ def test_a_deployment_outside_its_group_is_refused_and_gone(group, world, creati
 @both
 def test_a_candidate_outside_its_group_is_refused_and_gone(group, world, creations, deferrable):
     world(eas_group_key="ignored")
-    with pytest.raises(PaiConfigError, match=r"eas_group_key: 'metadata.group' .* outside the group"):
+    with pytest.raises(RolloutStoppedError, match=r"eas_group_key: 'metadata.group' .* outside the group"):
         roll_out(group, group.model(20), "night", deferrable=deferrable).run()
     (config,) = creations
     group.eas.wait(config["metadata"]["name"], poll_interval=0.02, until=lambda one: one.status == "Deleted")
@@ -75,11 +82,11 @@ def test_a_role_that_does_not_take_undoes_the_deployment(group, world):
     first = group.model(20)
     deploy(group, first, "before").run()
     world(eas_ram_role="ignored")
-    with pytest.raises(PaiConfigError, match="enable_ram_role: True is not allowed; EAS gave service"):
+    with pytest.raises(PaiUnsupportedError, match="enable_ram_role: True is not allowed; EAS gave service"):
         deploy(group, group.model(21), "night", enable_ram_role="true").run()
     group.eas.wait(f"{group.name}_one", poll_interval=0.02, until=lambda one: one.status == "Running")
     assert (group.eas.get(f"{group.name}_one").facts["version"], answer(group)) == (1, first["version"])
-    with pytest.raises(PaiConfigError, match="enable_ram_role"):
+    with pytest.raises(PaiUnsupportedError, match="enable_ram_role"):
         deploy(group, group.model(22), service_name=f"{group.name}_two", enable_ram_role=True).run()
     assert group.eas.get(f"{group.name}_two").status in ("Deleting", "Deleted")
 
@@ -91,6 +98,19 @@ def test_a_lost_answer_makes_no_second_service_whatever_a_taken_name_is_told_by(
     assert deploy(group, group.model(20)).run()["outcome"] == "created"
     pai.account.faults.add(match="api CreateService", drop="answer", times=1)
     assert roll_out(group, group.model(21), "night").run()["outcome"] == "deployed"
+
+
+def test_a_rollout_and_the_way_back_by_another_key_of_the_group(group, pai, world, monkeypatch):
+    world(eas_group_key="metadata.service_group")
+    extra = airflow_connection(pai, eas_group_key="metadata.service_group")
+    monkeypatch.setenv("AIRFLOW_CONN_PAI_DEFAULT", json.dumps(extra))
+    at_once = {"steps": [100], "skip_analysis": "nobody asks"}
+    nights = [roll_out(group, group.model(day), f"night-{day}", **at_once).run() for day in (20, 21)]
+    group.eas.delete(nights[0]["service"])
+    group.eas.wait(nights[0]["service"], poll_interval=0.02, until=lambda one: one.status == "Deleted")
+    arguments = {"task_id": "task", "group": group.name, "to": nights[0]["version"], "poll_interval": 0.05, "drain": 0}
+    end = Task(lambda: EasRollbackOperator(**arguments), run_id="back").run()
+    assert (end["outcome"], end["version"], group.serving()) == ("rolled_back", *[nights[0]["version"]] * 2)
 
 
 WORLDS = [
