@@ -5,12 +5,21 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from functools import partial
+from typing import NamedTuple
 
 from airflow.providers.common.compat.sdk import conf
 
-from airflow_provider_pai.exceptions import PaiMetricsError, PaiNotFoundError, PaiPermissionError
+from airflow_provider_pai.exceptions import (
+    PaiApiError,
+    PaiMetricsError,
+    PaiNotFoundError,
+    PaiPermissionError,
+    PaiTransientError,
+)
 from airflow_provider_pai.hooks.base import PaiHook
-from airflow_provider_pai.hooks.checks import Check, Health, Remark
+from airflow_provider_pai.hooks.checks import Check, Health, Remark, is_not_activated
+from airflow_provider_pai.hooks.dlc import DlcHook
+from airflow_provider_pai.hooks.dsw import DswHook
 from airflow_provider_pai.hooks.eas import EasHook
 from airflow_provider_pai.hooks.identity import RamHook
 from airflow_provider_pai.hooks.oss import OssHook
@@ -22,12 +31,31 @@ from airflow_provider_pai.metrics.cloudmonitor import CloudMonitorMetrics
 EAS_ROLE = "AliyunServiceRoleForPaiEas"
 # Executors whose tasks run on the machine of the scheduler.
 _LOCAL = ("LocalExecutor", "SequentialExecutor", "DebugExecutor")
+
+
+class _ReadOfNothing(NamedTuple):
+    """A read of something that does not exist: that there is none is an answer, and the permission is there."""
+
+    name: str
+    hook: type[PaiHook]
+    method: str
+    nobody: str
+    action: str
+
+
+_READS = (
+    _ReadOfNothing("DLC jobs", DlcHook, "describe", "dlc0airflowcheck", "paidlc:GetJob"),
+    _ReadOfNothing("DSW instances", DswHook, "describe", "dsw-airflow-check", "paidsw:GetInstance"),
+    _ReadOfNothing("EAS services", EasHook, "describe", "airflow_check", "eas:DescribeService"),
+    _ReadOfNothing("EAS groups", EasHook, "describe_group", "airflow_check", "eas:DescribeGroup"),
+)
 _OTHER_ENDPOINT = re.compile(r"endpoint is oss-([a-z0-9-]+?)(?:-internal)?\.")
 
 
 def around(hook: PaiHook) -> list[Check]:
     """Return the checks that every connection has, beside the quick ones."""
     return [
+        *(Check(each.name, partial(_read, hook, each), each.action, needed=False) for each in _READS),
         Check("state_uri", partial(_home, hook), "oss:GetBucketInfo"),
         Check("EAS's own role", partial(_eas_role, hook), "ram:GetRole", needed=False),
         Check("metrics of EAS", partial(metrics, hook, {"kind": "cloudmonitor"}), "cms:QueryMetricList", needed=False),
@@ -65,6 +93,17 @@ def metrics(
         percentiles = ", ".join(f"p{percent}" for percent in sorted(found.latencies)) or "no latencies"
         says = f"CloudMonitor's {found.namespace}: {found.requests}, {found.errors}, {percentiles}"
     yield Remark(name, Health.OK, says)
+
+
+def _read(hook: PaiHook, read: _ReadOfNothing) -> Iterator[Remark]:
+    try:
+        getattr(hook.sibling(read.hook), read.method)(read.nobody)
+    except (PaiPermissionError, PaiTransientError):
+        raise
+    except PaiApiError as error:
+        if is_not_activated(error):
+            raise
+    yield Remark(read.name, Health.OK, "may be read")
 
 
 def _eas_role(hook: PaiHook) -> Iterator[Remark]:

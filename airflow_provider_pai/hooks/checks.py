@@ -134,7 +134,7 @@ def told(check: Check, error: Exception) -> Remark:
         return Remark(check.name, Health.FAULT, cause.says, cause.todo)
     if isinstance(error, PaiTransientError):
         return _silent(check, error)
-    if isinstance(error, PaiApiError) and _NOT_ACTIVATED.search(f"{error.code} {error.message}"):
+    if isinstance(error, PaiApiError) and is_not_activated(error):
         title = SERVICES[error.service].title
         todo = "activate it in the console if your DAGs use it"
         return Remark(check.name, Health.WARNING, f"{title} is not activated in this account", todo)
@@ -142,6 +142,11 @@ def told(check: Check, error: Exception) -> Remark:
         return _refused(check, error)
     kind = "" if isinstance(error, PaiError) else f"{type(error).__name__}: "
     return Remark(check.name, Health.FAULT, f"{kind}{_short(str(error))}")
+
+
+def is_not_activated(error: PaiApiError) -> bool:
+    """Tell whether a service refuses because nobody has activated the product."""
+    return _NOT_ACTIVATED.search(f"{error.code} {error.message}") is not None
 
 
 def _cause(error: Exception) -> _Cause | None:

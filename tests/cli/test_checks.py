@@ -10,7 +10,7 @@ import pytest
 
 from airflow_provider_pai.cli.checks import around, executors
 from airflow_provider_pai.cli.checks import bucket as check_of
-from airflow_provider_pai.hooks.checks import Health, run_checks
+from airflow_provider_pai.hooks.checks import Health, quick, run_checks
 from airflow_provider_pai.hooks.pai import PaiConnectionHook
 from tests.conftest import airflow_connection
 
@@ -30,7 +30,8 @@ def ask(pai, monkeypatch):
 
 def test_all_is_well(ask):
     rows = ask()
-    assert list(rows) == ["state_uri", "EAS's own role", "metrics of EAS", "ledger", "Airflow"]
+    reads = ["DLC jobs", "DSW instances", "EAS services", "EAS groups"]
+    assert list(rows) == [*reads, "state_uri", "EAS's own role", "metrics of EAS", "ledger", "Airflow"]
     assert {row.result for row in rows.values()} == {Health.OK}
     assert rows["metrics of EAS"].says == (
         "CloudMonitor's acs_pai_eas: qps_total, rps_status_5xx, p5, p80, p90, p95, p99"
@@ -112,6 +113,26 @@ def test_what_an_old_airflow_has_not(ask, monkeypatch):
     row = ask()["Airflow"]
     assert row.result is Health.OK
     assert row.says.startswith("2.11.0, which has not: approval of a canary by a person (3.1); `airflow pai …` (3.2;")
+
+
+ACTIONS = sorted(
+    {check.action for check in [*quick(PaiConnectionHook()), *around(PaiConnectionHook())] if check.action}
+)
+
+
+@pytest.mark.parametrize("missing", [*ACTIONS, "cms:QueryMetricMeta"])
+def test_an_action_that_is_missing_is_named_where_it_is_needed_and_nowhere_else(pai, monkeypatch, bucket, missing):
+    allowed = [action for action in [*ACTIONS, "cms:QueryMetricMeta", "oss:ListObjects"] if action != missing]
+    user = pai.account.add_user(
+        {"Version": "1", "Statement": [{"Effect": "Allow", "Action": allowed, "Resource": "*"}]}
+    )
+    connection = airflow_connection(pai, state_uri=f"oss://{bucket.bucket_name}/state")
+    connection |= {"login": user.access_key_id, "password": user.access_key_secret}
+    monkeypatch.setenv("AIRFLOW_CONN_PAI_DEFAULT", json.dumps(connection))
+    hook = PaiConnectionHook()
+    rows = run_checks([*quick(hook), *around(hook)], 30)
+    assert {row.todo for row in rows if row.result not in (Health.OK, Health.WARNING)} == {f"allow {missing}"}
+    assert all(missing in row.says for row in rows if row.todo.startswith("allow"))
 
 
 def test_the_home_of_state(ask, bucket):
