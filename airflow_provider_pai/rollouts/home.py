@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+import uuid
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_pai.canary.weights import carriers
-from airflow_provider_pai.exceptions import PaiConfigError
+from airflow_provider_pai.exceptions import PaiApiError, PaiConfigError, PaiPermissionError, PaiTransientError
 from airflow_provider_pai.hooks.oss import OssHook
-from airflow_provider_pai.hooks.oss.home import access_faults, bucket_home, configured_home, version_faults
+from airflow_provider_pai.hooks.oss.home import bucket_home, configured_home
 from airflow_provider_pai.labels import Key, write_labels
 from airflow_provider_pai.uri import OssUri
 
@@ -63,9 +64,37 @@ def check_usable(eas: EasHook, home: OssUri, group: str) -> None:
     """
     oss = eas.sibling(OssHook)
     chosen = home == configured_home(eas.connection)
-    faults = [*(version_faults(oss, home) if chosen else ()), *access_faults(oss, home, write=True)]
-    if faults:
-        raise PaiConfigError("state_uri" if chosen else f"state of group {group}", str(home), "; ".join(faults))
+    if fault := (chosen and _versions(oss, home)) or _no_access(oss, home):
+        raise PaiConfigError("state_uri" if chosen else f"state of group {group}", str(home), fault)
+
+
+def _versions(oss: OssHook, home: OssUri) -> str:
+    """Tell that a bucket keeps versions; who may not ask is not told."""
+    try:
+        status = oss.bucket_versioning(home.bucket)
+    except PaiTransientError:
+        raise
+    except PaiApiError:
+        return ""
+    text = "each renewal of a lease would stay there for ever; name a bucket that never had versioning"
+    return f"its versioning is {status}: {text}" if status else ""
+
+
+def _no_access(oss: OssHook, home: OssUri) -> str:
+    """Tell why a home can't be read and written: no bucket, another region, a permission; it is tried."""
+    region = oss.connection.region
+    try:
+        next(oss.list_objects(home), None)
+        probe = home.join(f"_check-{uuid.uuid4().hex}")
+        oss.put_once(probe, "x")
+        oss.delete(probe)
+    except PaiTransientError:
+        raise
+    except PaiPermissionError as error:
+        return f"grant oss:ListObjects, GetObject, PutObject and DeleteObject on it, in region {region}: {error}"
+    except PaiApiError as error:
+        return f"name a bucket that exists in region {region}: {error}"
+    return ""
 
 
 def _by_age(group: Group) -> list[Member]:

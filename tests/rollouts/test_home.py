@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import json
 import logging
+import uuid
 from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
+from oss2.models import BucketVersioningConfig
 
 from airflow_provider_pai.canary.actions import Look
-from airflow_provider_pai.exceptions import PaiConfigError
+from airflow_provider_pai.exceptions import PaiConfigError, PaiTransientError
+from airflow_provider_pai.hooks.eas import EasHook
+from airflow_provider_pai.hooks.oss import OssHook
 from airflow_provider_pai.labels import Key
-from airflow_provider_pai.rollouts.home import home_labels, home_of, kept_home
+from airflow_provider_pai.rollouts.home import check_usable, home_labels, home_of, kept_home
 from airflow_provider_pai.rollouts.rollout_driver import RolloutDriver
 from airflow_provider_pai.uri import OssUri
+from tests.conftest import airflow_connection
 from tests.fake import PLAN, FakeEas, goal, spec_of
 
 FIRST, SECOND, THIRD = "20261121T1800Z-aaaaaaaa", "20261122T1800Z-bbbbbbbb", "20261123T1800Z-cccccccc"
@@ -133,3 +138,64 @@ def test_without_a_label_the_connection_comes_before_what_is_mounted(eas, monkey
 def test_nothing_tells_of_a_home():
     with pytest.raises(PaiConfigError, match=r"state_uri: None is not allowed; .* no service of group digits mounts"):
         home_of(FakeEas(), FakeEas().group("digits"))
+
+
+@pytest.fixture
+def refusal(pai, connection, bucket, monkeypatch):
+    """Why a bucket is no home: the connection's, or else a group's."""
+
+    def ask(name=bucket.bucket_name, *, chosen=True):
+        home = OssUri(name, "state/")
+        extra = {"state_uri": str(home)} if chosen else {}
+        monkeypatch.setenv("AIRFLOW_CONN_PAI_DEFAULT", json.dumps(airflow_connection(pai, **extra)))
+        hook = EasHook()
+        try:
+            check_usable(hook, home, "digits")
+        except PaiConfigError as error:
+            return f"{error.field}: {error.allowed}"
+        return ""
+
+    return ask
+
+
+def test_a_home_that_can_be_used_is_left_as_it_was(refusal, bucket):
+    assert refusal() == refusal(chosen=False) == ""
+    assert list(OssHook().list_objects(f"oss://{bucket.bucket_name}/")) == []
+
+
+@pytest.mark.parametrize("status", ["Enabled", "Suspended"])
+def test_a_home_that_is_chosen_must_not_keep_versions(refusal, bucket, status):
+    bucket.put_bucket_versioning(BucketVersioningConfig("Enabled"))
+    bucket.put_bucket_versioning(BucketVersioningConfig(status))
+    assert refusal().startswith(f"state_uri: its versioning is {status}: ")
+    assert refusal().endswith("name a bucket that never had versioning")
+    assert refusal(chosen=False) == ""
+
+
+def test_a_home_without_a_bucket(refusal):
+    assert refusal(f"none-{uuid.uuid4().hex}").startswith("state_uri: name a bucket that exists in region cn-")
+    assert refusal(f"none-{uuid.uuid4().hex}", chosen=False).startswith("state of group digits: name a bucket that ")
+
+
+def test_a_home_in_another_region(pai, refusal):
+    name = f"far-{uuid.uuid4().hex[:8]}"
+    pai.services.oss.create_bucket(name, region="cn-beijing")
+    assert "oss-cn-beijing.aliyuncs.com" in refusal(name)
+
+
+@pytest.mark.parametrize("call", ["oss GET", "oss POST", "oss DELETE"])
+def test_a_home_for_which_a_permission_is_missing(pai, refusal, call):
+    pai.account.faults.add(match=f"^{call}", status=403, code="AccessDenied")
+    assert refusal().startswith("state_uri: grant oss:ListObjects, ")
+
+
+def test_whoever_may_not_ask_for_versioning_is_told_of_nothing(pai, refusal):
+    pai.account.faults.add(match=r"^oss GET /[^/]+/$", status=403, code="AccessDenied", times=1)
+    assert refusal() == ""
+
+
+def test_no_answer_is_no_fault_of_the_home(pai, refusal, monkeypatch):
+    monkeypatch.setattr(OssHook, "retry_seconds", 0)
+    pai.account.faults.add(match="^oss GET", status=503, code="ServiceUnavailable")
+    with pytest.raises(PaiTransientError):
+        refusal()

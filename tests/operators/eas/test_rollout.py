@@ -455,7 +455,7 @@ def test_lease_and_looks_lie_in_the_home_that_the_connection_names(group, states
 def test_a_home_that_keeps_versions_is_refused_before_anything_is_created(group, states, status):
     states.put_bucket_versioning(BucketVersioningConfig("Enabled"))
     states.put_bucket_versioning(BucketVersioningConfig(status))
-    with pytest.raises(PaiConfigError, match=rf"state_uri: .*{states.bucket_name}.*versioning .* is {status}: "):
+    with pytest.raises(PaiConfigError, match=rf"state_uri: .*{states.bucket_name}.*versioning is {status}: "):
         deploy(group, group.model(20), "versions").run()
     assert group.state() == {}
 
