@@ -24,6 +24,9 @@ class World:
     label_values: str = _switch(
         "refused", "cut", says="What happens to a DSW or EAS label that breaks the tag rule: refused, or made to fit."
     )
+    oss_kms_append: str = _switch(
+        "taken", "refused", says="What AppendObject does in a bucket that encrypts by a KMS key of the user's own."
+    )
     dlc_tags: str = _switch("free", "ruled", says="Whether the tag rule holds for DLC's Settings.Tags, too.")
     dlc_list_days: int = _switch(
         0, 30, 7, says="Longest time, in days, that ListJobs and ListTensorboards may be asked for; 0: any."

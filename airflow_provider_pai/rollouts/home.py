@@ -86,12 +86,15 @@ def _no_access(oss: OssHook, home: OssUri) -> str:
     try:
         next(oss.list_objects(home), None)
         probe = home.join(f"_check-{uuid.uuid4().hex}")
-        oss.put_once(probe, "x")
+        if not oss.put_once(probe, "x"):
+            return f"name a bucket that takes appends: {probe} was refused"
         oss.delete(probe)
     except PaiTransientError:
         raise
     except PaiPermissionError as error:
         return f"grant oss:ListObjects, GetObject, PutObject and DeleteObject on it, in region {region}: {error}"
+    except PaiConfigError as error:
+        return error.allowed
     except PaiApiError as error:
         return f"name a bucket that exists in region {region}: {error}"
     return ""

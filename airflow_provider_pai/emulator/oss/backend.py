@@ -7,9 +7,11 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from airflow_provider_pai.emulator.account import Account
+from airflow_provider_pai.emulator.oss.configs import encryption_of
 from airflow_provider_pai.emulator.oss.errors import (
     OssError,
     another_region,
+    invalid_argument,
     no_such_bucket,
     position_not_equal_to_length,
 )
@@ -147,6 +149,17 @@ class OssBackend:
                 raise OssError(409, "BucketNotEmpty", "The bucket you tried to delete is not empty.")
             self._index.drop_bucket(name)
             shutil.rmtree(self.root / name, ignore_errors=True)
+
+    def check_append(self, bucket: str) -> None:
+        """Refuse an append where the bucket encrypts by a key of its user's own.
+
+        Page AppendObject: such a key can't be given for appendable objects. Whether a bucket's rule does is not told.
+
+        :raises OssError: NoSuchBucket, InvalidArgument.
+        """
+        key = encryption_of(self.config(bucket, "encryption")).get("KMSMasterKeyID")
+        if key and self.account.world.oss_kms_append == "refused":
+            raise invalid_argument("A KMS key can't be specified for an appendable object.", "KMSMasterKeyID", key)
 
     def append_base(self, bucket: str, key: str, position: int) -> StoredObject | None:
         """Return the object that an append goes on from, None for a new one.

@@ -9,7 +9,15 @@ from pathlib import Path
 from typing import Unpack
 from urllib.parse import quote
 
-from airflow_provider_pai.exceptions import PaiConfigError, PaiConflictError, PaiPermissionError, PaiTransferError
+from airflow_provider_pai.exceptions import (
+    PaiApiError,
+    PaiConfigError,
+    PaiConflictError,
+    PaiNotFoundError,
+    PaiPermissionError,
+    PaiTransferError,
+    PaiTransientError,
+)
 from airflow_provider_pai.hooks.oss.buckets import OssBuckets
 from airflow_provider_pai.hooks.oss.client import blocks, sdk
 from airflow_provider_pai.hooks.oss.copy import copy_object, pinned
@@ -46,6 +54,7 @@ class OssHook(OssBuckets, OssListings):
         """Write an object unless it exists, in any bucket; tell whether it was written.
 
         :param data: at least one byte.
+        :raises PaiConfigError: the bucket takes no appends, and keeps versions.
         """
         to, body = object_uri("uri", uri), data.encode() if isinstance(data, str) else data
         # Buckets with versions ignore x-oss-forbid-overwrite. In every bucket "you can create a new Appendable version
@@ -53,6 +62,18 @@ class OssHook(OssBuckets, OssListings):
         send = partial(self.bucket(to.bucket).append_object, to.key, 0, body)
         try:
             self.verified("AppendObject", to, send, lambda: crc_of(body), repeatable=False)
+        except PaiConflictError:
+            return False
+        except (PaiNotFoundError, PaiPermissionError, PaiTransientError):
+            raise
+        except PaiApiError:
+            # A bucket that encrypts by a KMS key of the user's own may take no appends.
+            return self._put_new(to, body)
+        return True
+
+    def _put_new(self, to: OssUri, body: bytes) -> bool:
+        try:
+            self.put(to, body, overwrite=False)
         except PaiConflictError:
             return False
         return True
@@ -269,5 +290,5 @@ class OssHook(OssBuckets, OssListings):
                 raise PaiConflictError("oss", f"HeadObject {to}", "it exists", "FileAlreadyExists", 409) from None
             return
         if status:
-            allowed = f"True in bucket {to.bucket}: its versioning is {status}, where OSS overwrites all the same"
-            raise PaiConfigError("overwrite", False, f"{allowed} and what was there stays as a version")
+            allowed = f"only in a bucket that never had versioning; that of {to.bucket} is {status}"
+            raise PaiConfigError("overwrite", False, f"{allowed}: OSS overwrites there, and what was there stays")

@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 import requests
-from oss2.models import BucketVersioningConfig
+from oss2.models import BucketVersioningConfig, ServerSideEncryptionRule
 
 from airflow_provider_pai.exceptions import (
     PaiApiError,
@@ -73,6 +73,31 @@ def test_an_object_is_written_once_where_versions_are_kept(hook, at, versioned):
     assert hook.get(at + "once") == b"renewed"
     hook.delete(at + "once")
     assert hook.put_once(at + "once", "fourth")
+
+
+@pytest.fixture(params=["taken", "refused"])
+def encrypted(pai, bucket, request):
+    """A bucket that encrypts by a key of its user's own, in either world."""
+    bucket.put_bucket_encryption(ServerSideEncryptionRule(sse_algorithm="KMS", kms_master_keyid="key"))
+    pai.account.change_world({"oss_kms_append": request.param})
+    yield bucket
+    pai.account.change_world({"oss_kms_append": "taken"})
+
+
+def test_an_object_is_written_once_where_a_key_of_one_s_own_encrypts(hook, at, encrypted):
+    assert hook.put_once(at + "once", "first")
+    assert not hook.put_once(at + "once", "second")
+    assert hook.get(at + "once") == b"first"
+
+
+def test_a_bucket_that_takes_no_appends_and_keeps_versions_is_refused(pai, hook, at, bucket, encrypted):
+    bucket.put_bucket_versioning(BucketVersioningConfig("Enabled"))
+    if pai.account.world.oss_kms_append == "taken":
+        assert hook.put_once(at + "once", "first")
+        return
+    with pytest.raises(PaiConfigError, match=f"never had versioning; that of {bucket.bucket_name} is Enabled"):
+        hook.put_once(at + "once", "first")
+    assert hook.head(at + "once") is None
 
 
 def test_only_one_of_many_writes_an_object_once(hook, at, versioned):

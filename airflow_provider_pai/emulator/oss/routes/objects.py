@@ -62,6 +62,7 @@ async def put_object(call: OssCall) -> Response:
 async def append_object(call: OssCall) -> Response:
     """AppendObject."""
     objects = call.oss.objects
+    call.oss.check_append(call.bucket)
     position = call.integer("position", 0, 0, 5 << 30)
     base = await asyncio.to_thread(call.oss.append_base, call.bucket, call.key, position)
     attributes = base.attributes if base else upload_attributes(call, "Appendable")
