@@ -72,6 +72,7 @@ class OssHook(OssBuckets, OssListings):
         return True
 
     def _put_new(self, to: OssUri, body: bytes) -> bool:
+        self.bucket_versioning(to.bucket)  # whoever may not ask could not be sure that nobody else has written it
         try:
             self.put(to, body, overwrite=False)
         except PaiConflictError:

@@ -97,6 +97,9 @@ def test_a_bucket_that_takes_no_appends_and_keeps_versions_is_refused(pai, hook,
         return
     with pytest.raises(PaiConfigError, match=f"never had versioning; that of {bucket.bucket_name} is Enabled"):
         hook.put_once(at + "once", "first")
+    pai.account.faults.add(match=r"oss GET /[^/]+/$", status=403, code="AccessDenied", times=1)
+    with pytest.raises(PaiPermissionError, match="GetBucketInfo"):
+        hook.put_once(at + "once", "first")
     assert hook.head(at + "once") is None
 
 
