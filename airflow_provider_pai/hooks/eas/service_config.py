@@ -81,10 +81,11 @@ def numbered(listed: list[Json], service: Json) -> dict[int, Json]:
     :param service: DescribeService's answer.
     """
     orders = [order for order in (listed[::-1], listed) if sorted(order, key=_built) == order]
-    first, serving = service["LatestVersion"] - len(listed) + 1, fingerprint(service.get("ServiceConfig"))
+    first = (service.get("LatestVersion") or len(listed)) - len(listed) + 1
+    serving = fingerprint(service.get("ServiceConfig"))
     numberings = [dict(enumerate(order, first)) for order in orders or [sorted(listed, key=_built)]]
     for numbers in numberings:
-        if fingerprint(numbers.get(service["CurrentVersion"], {}).get("ServiceConfig")) == serving:
+        if fingerprint(numbers.get(service.get("CurrentVersion") or 0, {}).get("ServiceConfig")) == serving:
             return numbers
     return numberings[0]
 

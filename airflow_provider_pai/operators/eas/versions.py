@@ -102,7 +102,7 @@ class EasRollbackServiceOperator(WaitingOperator):
         else:
             target = _with_artifact(versions, str(self.to))
         if target not in versions or target == current:
-            known = f"{min(versions)} to {max(versions)}"
+            known = f"{min(versions, default=1)} to {max(versions, default=1)}"
             allowed = f"another of versions {known} than {current}, which serves, or an artifact's version in them"
             raise PaiConfigError("to", self.to, allowed)
         return target

@@ -65,6 +65,8 @@ def test_a_list_in_no_order_at_all_goes_by_its_times():
     listed = [version(2, 20), version(1, 10), version(3, 30)]
     numbers = numbered(listed, {"CurrentVersion": 3, "LatestVersion": 3})
     assert numbers == {number: version(number, 10 * number) for number in (1, 2, 3)}
+    assert numbered(listed, {}) == numbers
+    assert numbered([], {"CurrentVersion": 1, "LatestVersion": 1}) == {}
 
 
 def test_versions_that_only_scale_come_behind_the_one_that_was_deployed():
