@@ -21,14 +21,13 @@ from airflow_provider_pai.hooks.checks import Check, Health, Remark, is_not_acti
 from airflow_provider_pai.hooks.dlc import DlcHook
 from airflow_provider_pai.hooks.dsw import DswHook
 from airflow_provider_pai.hooks.eas import EasHook
-from airflow_provider_pai.hooks.identity import RamHook
+from airflow_provider_pai.hooks.identity import EAS_ROLE, RamHook
 from airflow_provider_pai.hooks.oss import OssHook
 from airflow_provider_pai.hooks.oss.home import configured_home
 from airflow_provider_pai.ledger import database, default_path
 from airflow_provider_pai.metrics.base import Declaration, make_source
 from airflow_provider_pai.metrics.cloudmonitor import CloudMonitorMetrics
 
-EAS_ROLE = "AliyunServiceRoleForPaiEas"
 # Executors whose tasks run on the machine of the scheduler.
 _LOCAL = ("LocalExecutor", "SequentialExecutor", "DebugExecutor")
 

@@ -18,13 +18,13 @@ from airflow_provider_pai.hooks.base import PaiHook
 from airflow_provider_pai.hooks.identity import StsHook
 from airflow_provider_pai.services import SERVICES, path_of
 
-_ROLE_ARN = re.compile(r"acs:ram::\d+:role/[A-Za-z0-9.-]{1,64}")
+_ROLE_ARN = re.compile(r"acs:ram::\d+:role/[A-Za-z0-9._-]{1,64}")
 _PROVIDER_ARN = re.compile(r"acs:ram::\d+:oidc-provider/\S+")
-_ACTION = re.compile(r"\b[a-z]+:[A-Z]\w+")
+_ACTION = re.compile(r"\b(?:pai[a-z]*|eas|oss|cms|ram):[A-Z]\w+")
 _CAUSE_OF_SILENCE = re.compile(r"\[Errno -?\d+\] ([^'\")>]+)|([\w ]*timed out)")
 _SDK_AROUND = re.compile(r"code: \d+, | ?request id: \S+$")
 # No page lists the codes of a product that nobody has activated: their names and texts have this in common.
-_NOT_ACTIVATED = re.compile(r"not?[ ._]?(been )?(open|activat|enabled|subscrib)|未开通", re.IGNORECASE)
+_NOT_ACTIVATED = re.compile(r"not[ ._]?(been )?(open|activat|enabled|subscrib)|未开通", re.IGNORECASE)
 # A request is refused when its time is this far from the service's ("Request syntax and signature method V3").
 _SKEW_REFUSED, _SKEW_TOLD = 900, 60
 
@@ -56,13 +56,17 @@ class Check(NamedTuple):
 
     :param rows: what is found; whatever it raises becomes a row, too.
     :param action: RAM action that it needs.
-    :param needed: False: without the permission nothing is known, and nothing wrong.
+    :param needed: False: without an answer nothing is known, and nothing wrong.
     """
 
     name: str
     rows: Callable[[], Iterable[Remark]]
     action: str = ""
     needed: bool = True
+
+    def unanswered(self, says: str, todo: str) -> Remark:
+        """Return the row of a question that got no answer."""
+        return Remark(self.name, Health.FAULT if self.needed else Health.UNCHECKED, says, todo)
 
 
 class _Cause(NamedTuple):
@@ -124,7 +128,7 @@ def run_checks(checks: Sequence[Check], seconds: float) -> list[Remark]:
         thread.join(max(0.0, end - monotonic()))
     late = f"no answer within {seconds:g} s"
     for number, check in enumerate(checks):
-        found.setdefault(number, [Remark(check.name, Health.FAULT, late, _LOOK_AT_THE_NETWORK)])
+        found.setdefault(number, [check.unanswered(late, _LOOK_AT_THE_NETWORK)])
     return [row for number in range(len(checks)) for row in found[number]]
 
 
@@ -174,17 +178,16 @@ _LOOK_AT_THE_NETWORK = "look at region, `network`, endpoints, proxy and firewall
 def _silent(check: Check, error: PaiTransientError) -> Remark:
     if error.status is not None:
         says = f"answered {error.status} {error.code}: {_short(error.message)}"
-        return Remark(check.name, Health.FAULT, says, "try again later")
+        return check.unanswered(says, "try again later")
     found = _CAUSE_OF_SILENCE.search(error.message)
     why = (found[1] or found[2]).strip() if found else _short(error.message)
-    return Remark(check.name, Health.FAULT, f"no answer: {why}", _LOOK_AT_THE_NETWORK)
+    return check.unanswered(f"no answer: {why}", _LOOK_AT_THE_NETWORK)
 
 
 def _refused(check: Check, error: PaiPermissionError) -> Remark:
     named = _ACTION.search(error.message)
     action = named[0] if named else check.action
-    result = Health.FAULT if check.needed else Health.UNCHECKED
-    return Remark(check.name, result, _short(error.message), f"allow {action}" if action else "")
+    return check.unanswered(_short(error.message), f"allow {action}" if action else "")
 
 
 def _short(text: str) -> str:

@@ -8,6 +8,9 @@ from typing import NamedTuple
 from airflow_provider_pai.hooks.base import PaiHook
 from airflow_provider_pai.remote import Json
 
+EAS_ROLE = "AliyunServiceRoleForPaiEas"
+"""Service-linked role by which EAS mounts OSS; made when EAS is first used."""
+
 
 class Caller(NamedTuple):
     """Who calls.
@@ -46,7 +49,7 @@ class RamHook(PaiHook):
 
     def ping(self) -> None:
         """Ask for the role by which EAS reads OSS."""
-        self.role("AliyunServiceRoleForPaiEas")
+        self.role(EAS_ROLE)
 
     def role(self, name: str) -> Json:
         """Return a role.

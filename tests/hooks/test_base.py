@@ -131,7 +131,7 @@ def test_the_test_button_waits_for_nobody(pai, monkeypatch):
         monkeypatch.setattr("airflow_provider_pai.hooks.pai.TEST_SECONDS", 0.5)
         works, text = PaiConnectionHook().test_connection()
     assert not works
-    everything = "identity, OSS, DLC, DSW, EAS, AIWorkspace, CloudMonitor, workspace"
+    everything = "identity, OSS, DLC, DSW, EAS, AIWorkspace, CloudMonitor"
     assert text.startswith(f"fault: {everything}: no answer within 0.5 s")
 
 

@@ -123,6 +123,8 @@ def test_an_endpoint_where_nobody_answers(account):
     rows = account(extra={"eas_endpoint": "http://127.0.0.1:9"})
     assert (rows["EAS"].result, rows["EAS"].says) == (Health.FAULT, "no answer: Connection refused")
     assert rows["DLC"].result is Health.OK
+    rows = account(extra={"aiworkspace_endpoint": "http://127.0.0.1:9"})
+    assert (rows["AIWorkspace"].result, rows["workspace"].result) == (Health.FAULT, Health.UNCHECKED)
 
 
 def test_checks_run_side_by_side():
