@@ -169,7 +169,7 @@ class FakeEas:
 
     def _pass(self, seconds: float) -> None:
         """Requests arrive and are shared out, services come up."""
-        group, requests = self.group("digits"), round(self.rate * seconds)
+        group, requests = self.group("digits", *self.members), round(self.rate * seconds)
         serving, share = carriers(group), shares(group)
         if self.members and self.counts and not serving:
             self.dropped += requests
@@ -195,8 +195,9 @@ class FakeEas:
     @property
     def serving(self) -> dict[str, float]:
         """Return who answers with which share."""
-        share = shares(self.group("digits"))
-        return {member.name: share[member.name] for member in carriers(self.group("digits"))}
+        group = self.group("digits", *self.members)
+        share = shares(group)
+        return {member.name: share[member.name] for member in carriers(group)}
 
     # --- what a driver calls of EasHook
 
@@ -205,8 +206,9 @@ class FakeEas:
         self.calls.append(name)
         self.sleep(0.1)
 
-    def group(self, name: str) -> Group:
-        shown = tuple(member for member in self.members.values() if member.name not in self.unlisted)
+    def group(self, name: str, *known: str) -> Group:
+        hidden = self.unlisted.difference(known)
+        shown = tuple(member for member in self.members.values() if member.name not in hidden)
         return Group(name=name, customized=self.customized, members=shown)
 
     def create(self, config: Mapping[str, Any], labels: Mapping[str, str]) -> None:

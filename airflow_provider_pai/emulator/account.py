@@ -37,7 +37,7 @@ class Settings:
     grace: float = 5.0
     """Time between SIGTERM and SIGKILL when a process is stopped."""
     list_lag: float = 0.0
-    """Time by which lists of jobs and instances are behind: they show each as it was then, and none that is younger."""
+    """Time by which lists of jobs, instances and services are behind: they show each as it was then, none younger."""
     weight_lag: float = 0.0
     """Time after which the EAS gateway acts on a weight, traffic state or mode that was set."""
     gateway_lag: float = 0.3

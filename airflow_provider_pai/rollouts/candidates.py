@@ -31,11 +31,13 @@ class EasCandidateHook(EasHook):
     def tagged(self, tags: Mapping[str, str]) -> list[RemoteJob]:
         """Return the candidates that bear these labels, the deployment's aside."""
         wanted = {name: value for name, value in tags.items() if name != Key.DEPLOYMENT}
-        candidates = [
-            self.get(service["ServiceName"])
+        names = {
+            service["ServiceName"]
             for phase in sorted(WITHDRAWABLE)
             for service in self.list_services(label={Key.PHASE: phase.value, **wanted})
-        ]
+        }
+        # A list may be behind: what was a candidate may have been promoted.
+        candidates = [job for job in map(self.get, sorted(names)) if job.tags.get(Key.PHASE) in WITHDRAWABLE]
         return [job._replace(tags={**job.tags, Key.GENERATION: "1"}) for job in candidates]
 
     def request_stop(self, job_id: str) -> None:

@@ -107,7 +107,7 @@ def withdraw_candidate(
     changes = changes or Changes(eas, eas.log)
     plan, end = replace(plan, drain=min(plan.drain, seconds / 2)), clock.monotonic() + seconds
     while clock.monotonic() < end:
-        group = eas.group(goal.group)
+        group = eas.group(goal.group, goal.service)
         member = group.member(goal.service)
         progress = member.progress if member else None
         if member is None or progress is None or progress.phase not in WITHDRAWABLE:

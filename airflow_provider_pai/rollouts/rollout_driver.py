@@ -92,7 +92,10 @@ class RolloutDriver:
 
     @property
     def _state(self) -> _State:
-        return self._known_state or self._state_of(self._eas.group(self._spec.goal.group))
+        return self._known_state or self._state_of(self._group())
+
+    def _group(self) -> Group:
+        return self._eas.group(self._spec.goal.group, self._spec.goal.service)
 
     def _state_of(self, group: Group) -> _State:
         """Return what lies on OSS of the group, where its services say: another rollout may have been the first."""
@@ -132,7 +135,7 @@ class RolloutDriver:
             return self._tick()
 
     def _tick(self) -> Tick:
-        group = self._eas.group(self._spec.goal.group)
+        group = self._group()
         reason = self._must_not(group)
         if reason:
             return self._ended(group, actions.Finish(outcome="skipped", why=reason))
@@ -144,7 +147,7 @@ class RolloutDriver:
                 holder = lease.take()
                 if holder is not None:
                     return self._wait_for(holder, begun=group.member(self._spec.goal.service) is not None)
-                group = self._eas.group(self._spec.goal.group)
+                group = self._group()
                 if self._state_of(group).lease is not lease:
                     return Tick(pause=self._lease_poll)
             return self._act(group)
@@ -155,7 +158,7 @@ class RolloutDriver:
 
     def preview(self) -> str:
         """Return what would be done now, in words; nothing is changed."""
-        return preview(self._rollout(self._eas.group(self._spec.goal.group)))
+        return preview(self._rollout(self._group()))
 
     def kill(self, why: str, seconds: float) -> None:
         """Take the candidate's traffic away at once, then end the rest if there is time.

@@ -38,7 +38,7 @@ class Takeover:
         :raises RolloutStoppedError: someone else moved it, or EAS does not take the weights.
         """
         for _ in range(_MOVES):
-            group = self.hook.group(self.group)
+            group = self.hook.group(self.group, self.service, self.replaced)
             target, before = self._of(group), group.member(self.replaced)
             foreign = [m.name for m in carriers(group) if m.name not in (self.service, self.replaced)]
             if foreign:
@@ -58,7 +58,7 @@ class Takeover:
 
     def settle(self, drain: float) -> Member | None:
         """Write down who serves and who was bad, then stop who was bad; return it as it was."""
-        group = self.hook.group(self.group)
+        group = self.hook.group(self.group, self.service, self.replaced)
         target, bad = self._of(group), group.member(self.replaced)
         entry = self._reject(bad) if bad is not None else ""
         if (ours := target.progress) is not None:

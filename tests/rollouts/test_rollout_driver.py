@@ -275,19 +275,24 @@ def test_throttling_and_lost_answers_do_not_fail_a_rollout(eas, seed, error_rate
     assert eas.dropped == 0
 
 
-def test_a_created_service_that_is_not_listed_yet_is_not_made_again(eas):
+def test_a_candidate_that_is_not_listed_yet_is_found_by_its_name(eas):
     eas.unlisted.add(CANDIDATE)
-    driver = eas.driver(goal(SECOND))
-    assert [driver.tick().pause for _ in range(3)] == [0, 1, 1]
-    eas.unlisted.clear()
     assert eas.run(goal(SECOND)).outcome == "promoted"
     assert eas.created == [STABLE, CANDIDATE]
 
 
-def test_a_name_that_is_taken_elsewhere_is_an_error(eas, monkeypatch):
+def test_a_candidate_that_is_not_listed_yet_is_withdrawn_by_a_kill(eas):
     eas.unlisted.add(CANDIDATE)
     driver = eas.driver(goal(SECOND))
     driver.tick()
+    driver.kill("the task was ended by hand", 5)
+    assert eas.members[CANDIDATE].progress.phase is Phase.ROLLED_BACK
+
+
+def test_a_name_that_is_taken_elsewhere_is_an_error(eas, monkeypatch):
+    taken = PaiConflictError("eas", "CreateService", f"{CANDIDATE} exists", "ServiceAlreadyExists")
+    eas.before_call = refusing("create", taken)
+    driver = eas.driver(goal(SECOND))
     monkeypatch.setattr(eas, "describe", lambda name: {"ServiceGroup": "another"})
     with pytest.raises(PaiConflictError):
         driver.tick()

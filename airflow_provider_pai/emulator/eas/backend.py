@@ -44,6 +44,7 @@ class EasBackend:
         self.account = account
         self._oss = oss
         self.services: dict[str, Service] = {}
+        self._gone: list[tuple[float, Service]] = []
         self.groups = Groups(account, self.services)
         for document in account.store.all("eas_service"):
             self._restore(ServiceRecord.from_document(document))
@@ -57,6 +58,13 @@ class EasBackend:
         if service is None:
             raise NotFoundError(f"Service {name} does not exist.", "InvalidService.NotFound")
         return service
+
+    def listed(self) -> list[Service]:
+        """Return the services as lists show them: `list_lag` behind."""
+        moment = self.account.now().timestamp() - self.account.settings.list_lag
+        self._gone = [(gone, service) for gone, service in self._gone if gone > moment]
+        known = [*self.services.values(), *(service for _, service in self._gone)]
+        return [shown for service in known if (shown := service.as_of(moment)) is not None]
 
     def create(self, config: Json, labels: dict[str, str], workspace_id: str) -> Service:
         """Create a service and begin to bring it up."""
@@ -246,6 +254,7 @@ class EasBackend:
 
     def _forget(self, service: Service) -> None:
         del self.services[service.record.name]
+        self._gone.append((self.account.now().timestamp(), service))
         self.account.store.delete("eas_service", service.record.name)
         self.groups.leave(service.record.group)
 

@@ -93,7 +93,7 @@ class _Calls:
         newest_first = choice(call.query, "Order", "desc", ("desc", "asc")) == "desc"
         services = [
             self.backend.describe(service)
-            for service in self.backend.services.values()
+            for service in self.backend.listed()
             if _matches(service, call.query) and labels.items() <= service.record.labels.items()
         ]
         services.sort(key=lambda item: item["CreateTime"])

@@ -6,6 +6,7 @@ import asyncio
 import shutil
 import time
 from collections.abc import Awaitable, Callable
+from copy import copy
 from pathlib import Path
 
 from airflow_provider_pai.emulator.account import Account
@@ -13,6 +14,7 @@ from airflow_provider_pai.emulator.eas.fleet import Fleet, InstanceFailedError
 from airflow_provider_pai.emulator.eas.records import LIVES, ServiceRecord, ServiceVersion
 from airflow_provider_pai.emulator.eas.series import Series
 from airflow_provider_pai.emulator.eas.service_json import ServiceSpec, parse
+from airflow_provider_pai.emulator.past import Past
 from airflow_provider_pai.emulator.runtime.mounts import FolderSource
 from airflow_provider_pai.emulator.types import Json
 
@@ -23,6 +25,8 @@ class Service:
     def __init__(self, account: Account, record: ServiceRecord, oss: FolderSource) -> None:
         self.account = account
         self.record = record
+        # What has a status already is an earlier emulator's.
+        self.since = 0.0 if record.status else account.now().timestamp()
         self.spec: ServiceSpec = parse(record.config)
         self.folder: Path = account.data / "eas" / record.name
         self.fleet = Fleet(account, self.folder, oss, self._on_instance_event)
@@ -36,6 +40,7 @@ class Service:
         self._up: tuple[float, float] | None = None
         """When it came up since its last start, and how long the gateway takes to learn of it."""
         self._life: asyncio.Task[None] | None = None
+        self._past = Past()
 
     @property
     def total_instances(self) -> int:
@@ -105,7 +110,16 @@ class Service:
     def save(self) -> None:
         """Write the record to the store."""
         self.record.updated = self.account.timestamp()
-        self.account.store.put("eas_service", self.record.name, self.record.to_document())
+        text = self.account.store.put("eas_service", self.record.name, self.record.to_document())
+        self._past.add(self.account.now().timestamp(), text, self.account.settings.list_lag)
+
+    def as_of(self, moment: float) -> Service | None:
+        """Return the service as lists show it that are up to date with a moment; None if it did not exist then."""
+        if self.since > moment:
+            return None
+        then, shown = self._past.as_of(moment), copy(self)
+        shown.record = ServiceRecord.from_document(then) if then else self.record
+        return shown
 
     def _apply(self, traffic_state: str, weight: int) -> None:
         self.route = (traffic_state, weight)

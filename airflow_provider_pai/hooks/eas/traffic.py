@@ -35,11 +35,15 @@ class Mirror(NamedTuple):
 class EasTraffic(EasCalls):
     """Groups and the traffic of their services."""
 
-    def group(self, name: str) -> Group:
-        """Return a group with all its members as they are now; without members where there is no such group."""
-        # The list says who belongs to the group; what it says of each may be less than DescribeService does.
-        names = [service["ServiceName"] for service in self.list_services(group_name=name)]
-        members = tuple(member for service in names if (member := self._member(service)) is not None)
+    def group(self, name: str, *known: str) -> Group:
+        """Return a group with all its members as they are now; without members where there is no such group.
+
+        :param known: services that are asked for by their names: lists may be behind.
+        """
+        # The list says who else belongs to the group; what it says of each may be less than DescribeService does.
+        listed = [service["ServiceName"] for service in self.list_services(group_name=name)]
+        names = dict.fromkeys([*listed, *filter(None, known)])
+        members = tuple(member for service in names if (member := self._member(service, name)) is not None)
         try:
             customized = self.describe_group(name).get("TrafficMode") == "customized"
         except PaiNotFoundError:
@@ -112,10 +116,13 @@ class EasTraffic(EasCalls):
         url = (body.intranet_endpoint if vpc else body.internet_endpoint) or body.intranet_endpoint
         return Endpoint(str(url), str(body.access_token or ""))
 
-    def _member(self, name: str) -> Member | None:
+    def _member(self, name: str, group: str) -> Member | None:
+        """Return a service of a group; None where it is gone, or in another or none."""
         try:
             service = self.describe(name)
         except PaiNotFoundError:
+            return None
+        if service.get("ServiceGroup") != group:
             return None
         return Member(
             name=name,

@@ -8,6 +8,7 @@ from alibabacloud_eas20210701 import models
 from alibabacloud_tea_openapi.exceptions import ClientException
 
 from airflow_provider_pai.emulator import Emulator
+from tests.emulator.pai_sdk import until
 from tests.emulator.serving import BUCKET, Eas, calling, refusal
 
 
@@ -199,3 +200,20 @@ def test_a_restarted_emulator_runs_its_services_again(tmp_path: Path):
         assert (after.traffic_mode, after.access_token) == ("customized", group.access_token)
         with calling(after.internet_endpoint, after.access_token) as call:
             assert json.loads(call().data)["version"] == "a"
+
+
+def test_lists_may_lag(tmp_path):
+    with Emulator(tmp_path, dwell=0.01, list_lag=0.6) as pai:
+        eas = Eas(pai)
+        listed = lambda **query: eas.client.list_services(models.ListServicesRequest(**query)).body.services  # noqa: E731
+        name = eas.create(eas.config("late"), wait=False, labels={"a": "1"})
+        assert listed() == []
+        assert eas.describe(name).service_name == name
+        until(lambda: listed(label={"a": "1"}), bool)
+        eas.client.update_service_label(eas.region, name, models.UpdateServiceLabelRequest(labels={"a": "2"}))
+        assert [service.service_name for service in listed(label={"a": "1"})] == [name]
+        until(lambda: listed(label={"a": "2"}), bool)
+        eas.client.delete_service(eas.region, name)
+        until(lambda: name in pai.services.eas.services, lambda there: not there)
+        assert listed()[0].service_name == name
+        until(listed, lambda services: services == [])

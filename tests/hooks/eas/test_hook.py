@@ -194,3 +194,17 @@ def test_a_service_is_made_with_its_own_labels_and_what_there_is_room_for(group,
     theirs = {f"team_{number}": "x" for number in range(18)}
     name = group.eas.create({**config, "labels": theirs}, {Key.DEPLOYMENT: "d", Key.TASK: "t", Key.CYCLE: "1"})
     assert group.eas.get(name).tags == {**theirs, Key.TASK: "t", Key.CYCLE: "1"}
+
+
+def test_a_member_that_no_list_shows_is_found_by_its_name(group, config, pai):
+    eas, name = group.eas, config["metadata"]["name"]
+    pai.account.change_settings({"list_lag": 60})
+    try:
+        eas.create(config)
+        alone = eas.create({**config, "metadata": {**config["metadata"], "name": f"{name}_alone", "group": None}})
+        assert eas.group(group.name).members == ()
+        found = eas.group(group.name, name, "", "gone", alone).members
+        assert [member.name for member in found] == [name]
+    finally:
+        pai.account.change_settings({"list_lag": 0})
+        eas.delete(alone)
