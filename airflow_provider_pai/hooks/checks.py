@@ -144,6 +144,8 @@ def told(check: Check, error: Exception) -> Remark:
         return Remark(check.name, Health.WARNING, f"{title} is not activated in this account", todo)
     if isinstance(error, PaiPermissionError):
         return _refused(check, error)
+    if isinstance(error, PaiApiError):  # in short: the row tells the service
+        return Remark(check.name, Health.FAULT, f"{_short(error.message)}{f' ({error.code})' if error.code else ''}")
     kind = "" if isinstance(error, PaiError) else f"{type(error).__name__}: "
     return Remark(check.name, Health.FAULT, f"{kind}{_short(str(error))}")
 

@@ -165,6 +165,8 @@ def error(kind, code, status, message="text", service="eas"):
         (error(PaiTransientError, "Throttling.User", 429), Health.FAULT, "answered 429 Throttling.User: text"),
         (error(PaiTransientError, None, None, "HTTPSPool: Read timed out."), Health.FAULT, "no answer: Read timed out"),
         (error(PaiApiError, "X", 400, "the service is not opened"), Health.WARNING, "EAS is not activated"),
+        (error(PaiApiError, "Odd", 400), Health.FAULT, "text (Odd)"),
+        (error(PaiApiError, None, None, "h: no such name"), Health.FAULT, "h: no such name"),
         (PaiConfigError("region", "x", "one of y"), Health.FAULT, "region: 'x' is not allowed; one of y"),
         (ValueError("refresh failed: 'Code': 'SignatureDoesNotMatch'"), Health.FAULT, SECRET),
         (OSError("disk\n  full"), Health.FAULT, "OSError: disk full"),
