@@ -58,6 +58,8 @@ ROLLOUTS = (
     canary.Scenario("good", 1, rate=40),
     canary.Scenario("killed", 0, kills=2, rate=60),
 )
+LONGEST = 600
+"""Seconds that a world may take."""
 COUNTS = ("tasks", "duplicates", "orphans", "bad_promoted", "good_rolled_back", "requests", "failed", "inconsistent")
 MUST_BE_NONE = COUNTS[1:5] + COUNTS[6:]
 
@@ -184,10 +186,15 @@ def in_its_world(case: Case) -> Json:
                 stdout=subprocess.PIPE,
                 text=True,
                 check=False,
+                timeout=LONGEST,
             )
-            return json.loads(done.stdout or '{"crashed": "no result"}')
+            found: Json = json.loads(done.stdout or '{"crashed": "no result"}')
+        except subprocess.TimeoutExpired:
+            found = {"crashed": f"no result after {LONGEST} s"}
         finally:
             emulator.terminate()
+    canary.say({"world": case.name, "wrong": wrong(case, found), "found": found})
+    return found
 
 
 def wrong(case: Case, found: Json) -> str:
