@@ -15,6 +15,7 @@ from airflow_provider_pai.smoke.round import Leftover, Round
 from airflow_provider_pai.states import DLC_JOB
 from airflow_provider_pai.versions import utc_text
 
+_ECHO = 'echo "smoke ${BASH_VERSION:-sh}"'
 _BEFORE_IT_RUNS = ("Creating", "EnvPreparing", "Bidding", "SanityChecking")
 
 
@@ -61,17 +62,20 @@ def _echo(one: Round, hook: DlcHook) -> None:
     forbidden = {f"{Key.SMOKE}_url": "http://airflow.example"}
     refused = ""
     try:
-        job_id = hook.submit(_body(one, "echo smoke", forbidden))
+        job_id = hook.submit(_body(one, _ECHO, forbidden))
     except PaiApiError as error:
         refused = f"{error.status} {error.code}"
-        job_id = hook.submit(_body(one, "echo smoke"))
+        job_id = hook.submit(_body(one, _ECHO))
     with one.made(f"DLC job {job_id}", partial(take_job_away, one, hook, job_id)):
         one.facts.learn("dlc_tags", "ruled" if refused else "free", f"a tag with http://: {refused or 'taken'}")
         began = hook.clock.monotonic()
         one.wait("the job in ListJobs", lambda: hook.tagged(one.labels) or None)
         one.facts.learn("list_lag", None, f"ListJobs shows a new job after {hook.clock.monotonic() - began:.1f} s")
         job = hook.wait(job_id, poll_interval=one.choice.pause, deadline=hook.clock.utc() + one.choice.patience)
-        one.facts.learn("dlc_echo", None, f"{job.status}: {hook.log_tail(job, 1) or 'no log yet'}")
+        told = hook.log_tail(job, 1)
+        one.facts.learn("dlc_echo", None, f"{job.status}: {told or 'no log yet'}")
+        shell = "sh" if told.endswith("smoke sh") else "bash"
+        one.facts.learn("dlc_shell", shell if "smoke" in told else None, f"the job's shell: {told or 'no log yet'}")
 
 
 def _stop_early(one: Round, hook: DlcHook) -> None:

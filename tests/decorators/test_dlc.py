@@ -68,7 +68,8 @@ def by_rank():
 
 
 @both
-def test_value_and_arguments_travel(bucket, deferrable):
+def test_value_and_arguments_travel(bucket, pai, deferrable):
+    pai.account.change_world({"dlc_shell": "sh"})
     run = run_of(bucket, facts, "ü", [1, None], scale=2.5, extra={"a": (1, 2)}, options={"deferrable": deferrable})
     value = run.run()
     assert value["first"] == "ü"

@@ -227,6 +227,7 @@ class Life:
             folder=root.folder,
             log=log_file(self._folder, self._document(pod_id)["PodUid"]),
             grace=self._job.settings.get("TerminationGracePeriodSeconds") or self._account.settings.grace,
+            shell=self._account.world.dlc_shell,
         )
         self._processes[pod_id] = process
         self._document(pod_id).update(Status="Running", GmtStartTime=self._account.timestamp())

@@ -53,8 +53,9 @@ class Process:
         log: Path,
         grace: float,
         memory: int = 0,
+        shell: str = "bash",
     ) -> Process:
-        """Start `bash -c script` in a folder.
+        """Start `<shell> -c script` in a folder.
 
         :param environment: added to the base environment.
         :param grace: seconds between SIGTERM and SIGKILL at a stop.
@@ -63,7 +64,7 @@ class Process:
         log.parent.mkdir(parents=True, exist_ok=True)
         spawning = asyncio.ensure_future(
             asyncio.create_subprocess_exec(
-                *(sys.executable, "-I", "-S", str(_GUARD), str(grace), str(memory), "bash", "-c", script),
+                *(sys.executable, "-I", "-S", str(_GUARD), str(grace), str(memory), shell, "-c", script),
                 stdin=asyncio.subprocess.PIPE,
                 stdout=asyncio.subprocess.PIPE,
                 stderr=asyncio.subprocess.STDOUT,

@@ -206,3 +206,21 @@ def test_lists_instance_types(jobs):
     specs = jobs.list_ecs_specs(dlc.ListEcsSpecsRequest(accelerator_type="GPU", sort_by="GPU", page_size=2)).body
     assert [(spec.accelerator_type, spec.gpu) for spec in specs.ecs_specs] == [("GPU", 4), ("GPU", 4)]
     assert specs.total_count > 2
+
+
+@pytest.mark.parametrize("shell", ["bash", "sh"])
+def test_a_command_runs_in_the_shell_of_the_world(pai, jobs, shell):
+    pai.account.change_world({"dlc_shell": shell})
+    job = run_job(jobs, job_request("echo ${BASH_VERSION:+bash}${BASH_VERSION:-sh}"))
+    (line,) = pod_logs(jobs, job.pods[0].pod_id)
+    assert line.startswith(shell)
+
+
+def test_lists_may_refuse_large_pages_and_long_times(pai, jobs):
+    pai.account.change_world({"dlc_list_days": 7, "dlc_list_page": 50})
+    days = lambda count: (datetime.now(UTC) - timedelta(days=count)).strftime("%Y-%m-%dT%H:%M:%SZ")  # noqa: E731
+    for query in ({"page_size": 51}, {"start_time": days(7)}, {"start_time": days(30), "end_time": days(20)}):
+        with pytest.raises(ClientException, match=r"PageSize must be|at most 7 days before EndTime"):
+            jobs.list_jobs(dlc.ListJobsRequest(**query))
+    for query in ({"page_size": 50}, {"start_time": days(6)}, {"start_time": days(30), "end_time": days(23)}):
+        jobs.list_jobs(dlc.ListJobsRequest(**query))

@@ -379,12 +379,13 @@ def test_a_repository_that_only_the_service_can_read_is_left_to_it(bucket, caplo
 
 def put_code(bucket):
     uri = f"oss://{bucket.bucket_name}/code/train.sh"
-    OssHook().put(uri, SAVE)
+    OssHook().put(uri, f"[[ a == a ]] && {SAVE}")
     return uri
 
 
 @pytest.mark.parametrize("one", [True, False])
-def test_an_entry_script_from_oss_runs_and_is_recorded_with_its_digest(bucket, one):
+def test_an_entry_script_from_oss_runs_in_bash_and_is_recorded_with_its_digest(bucket, pai, one):
+    pai.account.change_world({"dlc_shell": "sh"})
     uri = put_code(bucket)
     code = {"uri": uri if one else uri.removesuffix("/train.sh")}
     run = task(bucket, f"oss-{one}", command="", entry_script="train.sh", code=code)
