@@ -21,7 +21,13 @@ from airflow_provider_pai.canary.preview import preview
 from airflow_provider_pai.canary.rollout import Rollout
 from airflow_provider_pai.canary.weights import carriers
 from airflow_provider_pai.clock import SYSTEM_CLOCK, Clock
-from airflow_provider_pai.exceptions import PaiApiError, PaiConflictError, PaiMetricsError, PaiUnsupportedError
+from airflow_provider_pai.exceptions import (
+    PaiApiError,
+    PaiConflictError,
+    PaiMetricsError,
+    PaiTransientError,
+    PaiUnsupportedError,
+)
 from airflow_provider_pai.hooks.oss import OssHook
 from airflow_provider_pai.hooks.oss.home import rollout_folder
 from airflow_provider_pai.metrics.lookout import Lookout
@@ -217,6 +223,10 @@ class RolloutDriver:
         except PaiUnsupportedError as error:
             self._state.lease.release()
             return self._ended(group, actions.Finish(outcome="stopped", why=str(error)))
+        except (PaiApiError, PaiMetricsError) as error:
+            if isinstance(action, actions.Create) and not isinstance(error, PaiTransientError):
+                self._give_back()  # nothing was made
+            raise
 
     def _apply(self, rollout: Rollout, action: actions.Action) -> float:
         """Do one action and return the seconds to wait after it."""

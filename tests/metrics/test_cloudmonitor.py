@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import time
 
 import pytest
@@ -149,6 +150,8 @@ def test_a_rollout_whose_metrics_do_not_exist_makes_nothing(bucket):
     with pytest.raises(PaiMetricsError, match=r"has no qps with .* acs_learn: nothing"):
         Task(lambda: EasCanaryDeployOperator(**arguments)).run()
     assert group.state() == {}
+    leases = bucket.list_objects(prefix=f".pai/rollouts/{group.name}/").object_list
+    assert json.loads(bucket.get_object(leases[-1].key).read())["released"]
 
 
 def test_options_are_checked():
