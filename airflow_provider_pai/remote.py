@@ -12,8 +12,15 @@ DEFAULT_CONN_ID = "pai_default"
 DEFAULT_POLL_INTERVAL = 10.0
 """Seconds between two looks at something remote."""
 
-# Where a run's result lies; an environment variable of the instance, so that whoever looks at the instance finds it.
+DEFAULT_LOG_INTERVAL = 30.0
+"""Seconds between two looks at a job's own log."""
+
+# Where a DSW run's script, log and result lie, and its output; environment variables of the instance, so that whoever
+# looks at the instance finds them.
 RUN_URI = "PAI_RUN_URI"
+RUN_DIR = "PAI_RUN_DIR"
+OUTPUT_URI = "PAI_OUTPUT_URI"
+SCRIPT_NAME = "_start.sh"
 RESULT_NAME = "_result.json"
 LOG_NAME = "run.log"
 

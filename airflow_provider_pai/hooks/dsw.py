@@ -12,7 +12,16 @@ from airflow_provider_pai.hooks.base import JobHook
 from airflow_provider_pai.hooks.errors import kind_of
 from airflow_provider_pai.hooks.paging import all_pages
 from airflow_provider_pai.hooks.waiting import MAX_LINES, Cursor
-from airflow_provider_pai.remote import LOG_NAME, RESULT_NAME, RUN_URI, Json, RemoteJob
+from airflow_provider_pai.remote import (
+    LOG_NAME,
+    OUTPUT_URI,
+    RESULT_NAME,
+    RUN_DIR,
+    RUN_URI,
+    SCRIPT_NAME,
+    Json,
+    RemoteJob,
+)
 from airflow_provider_pai.states import DSW_INSTANCE, DSW_RUN
 from airflow_provider_pai.uri import OssUri
 
@@ -125,12 +134,27 @@ class DswHook(JobHook):
 class DswRunHook(DswHook):
     """A command that an instance runs at its start, seen as a job.
 
-    DSW has no API that runs a command or tells how its on-start script ended. So the script writes `_result.json`
-    into the run's folder on OSS as its last act, and a run's status is the instance's status until that file is
-    there: then `RunSucceeded` or `RunFailed`.
+    DSW has no API that runs a command or tells how its on-start command ended. So that starts a script of the run's
+    folder on OSS, which writes `_result.json` there as its last act; a run's status is the instance's status until
+    that file is there: then `RunSucceeded` or `RunFailed`.
     """
 
     states = DSW_RUN
+
+    def submit(self, body: Json) -> str:
+        """Put the on-start command of a CreateInstance body into the run's folder; create an instance that starts it.
+
+        It is started in the background, by a few characters: whether DSW waits for an on-start command and how long it
+        may be is nowhere said, and DataWorks, whose CreateServerIdeInstance has one, takes 1024 characters.
+        """
+        variables = body["EnvironmentVariables"]
+        for name in (RUN_URI, OUTPUT_URI):
+            if uri := variables.get(name):  # a prefix that no object has may not be mountable
+                self.oss.put(OssUri.parse(uri, name).folder, b"")
+        script = body["UserCommand"]["OnStart"]["Content"]
+        self.oss.put(OssUri.parse(variables[RUN_URI], RUN_URI).join(SCRIPT_NAME), script)
+        start = f"nohup bash {variables[RUN_DIR]}/{SCRIPT_NAME} < /dev/null > /dev/null 2>&1 &"
+        return super().submit({**body, "UserCommand": {"OnStart": {"Content": start}}})
 
     @cached_property
     def oss(self) -> OssHook:
@@ -141,7 +165,13 @@ class DswRunHook(DswHook):
 
     def get(self, job_id: str) -> RemoteJob:
         """Describe one run."""
-        instance = self.describe(job_id)
+        return self._run(self.describe(job_id))
+
+    def tagged(self, tags: Mapping[str, str]) -> list[RemoteJob]:
+        """Return every run whose instance bears these labels; of one that has ended the instance rests."""
+        return [self._run(instance) for instance in self.list_instances(labels=dict(tags))]
+
+    def _run(self, instance: Json) -> RemoteJob:
         variables = instance.get("EnvironmentVariables") or {}
         job = _remote(instance)
         if not (uri := variables.get(RUN_URI)):

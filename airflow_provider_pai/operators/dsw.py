@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Mapping, Sequence
-from string import Template
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from airflow_provider_pai.exceptions import PaiConfigError, PaiError
@@ -24,8 +23,9 @@ from airflow_provider_pai.inputs import (
 from airflow_provider_pai.labels import ServedModel, checked_labels
 from airflow_provider_pai.links import DswInstanceLink
 from airflow_provider_pai.operators.base import PaiOperator
+from airflow_provider_pai.operators.run_script import run_script
 from airflow_provider_pai.operators.workload.base import CODE_PATH, MOUNT_ROOT, Mount, WorkloadOperator
-from airflow_provider_pai.remote import LOG_NAME, RESULT_NAME, RUN_URI, Json, RemoteJob
+from airflow_provider_pai.remote import DEFAULT_LOG_INTERVAL, LOG_NAME, OUTPUT_URI, RUN_DIR, RUN_URI, Json, RemoteJob
 from airflow_provider_pai.states import DSW_INSTANCE, Verdict
 from airflow_provider_pai.uri import OssUri
 
@@ -34,34 +34,14 @@ if TYPE_CHECKING:
 
 RUN_PATH = f"{MOUNT_ROOT}/run"
 
-# The result is written last and only once: an instance that is started again by hand does not run the command again.
-_ON_START = Template("""[ -e $run/$result ] && exit 0
-(
-set -e
-$code
-$command
-) > $run/$log 2>&1
-code=$$?
-printf '{"exit_code": %d, "finished_at": "%s"}' "$$code" "$$(date -u +%Y-%m-%dT%H:%M:%SZ)" > $run/$result
-""")
-
-# Below the home folder: it belongs to the instance alone.
-_CHECKOUT = Template("""rm -rf "$$HOME/pai-code"
-git clone --quiet $branch $repo "$$HOME/pai-code"
-git -C "$$HOME/pai-code" checkout --quiet --detach $commit
-""")
-_ENTER = Template("""export PAI_CODE_DIR=$folder/$path
-cd "$$PAI_CODE_DIR"
-""")
-
 AFTER_CHOICES = ("stop", "delete", "keep")
 
 
 class DswRunCommandOperator(WorkloadOperator["DswRunHook"]):
     """Run a command on a DSW instance of its own; the instance is stopped after it.
 
-    DSW has no API that runs a command: the instance is created with the command as its on-start script, which leaves
-    its exit code and log in the run's folder on OSS (`run_uri`), and that is what is waited for.
+    DSW has no API that runs a command: the instance starts a script of the run's folder on OSS (`run_uri`), which
+    leaves its log and exit code there, and that is what is waited for. The log is copied there every `log_interval`.
 
     Returns `{"instance_id", "output", "commit", "run_uri", "log_uri", "exit_code", "finished_at", "url"}`.
 
@@ -138,9 +118,9 @@ class DswRunCommandOperator(WorkloadOperator["DswRunHook"]):
         if self.inputs:
             self.datasets()
         run = self._run_folder(identity, generation)
-        environment = {**self.environment(output), RUN_URI: str(run), "PAI_RUN_DIR": RUN_PATH}
+        environment = {**self.environment(output), RUN_URI: str(run), RUN_DIR: RUN_PATH}
         if output:
-            environment["PAI_OUTPUT_URI"] = str(output)
+            environment[OUTPUT_URI] = str(output)
         body: Json = {
             # At most 27 letters, digits and _.
             "InstanceName": f"airflow_{identity.key(generation)}",
@@ -152,7 +132,7 @@ class DswRunCommandOperator(WorkloadOperator["DswRunHook"]):
                 _dataset(self.oss.mount_uri(m.uri), m) for m in (*self.mounts(output), Mount(str(run), RUN_PATH, False))
             ],
             "EnvironmentVariables": environment,
-            "UserCommand": {"OnStart": {"Content": self._on_start()}},
+            "UserCommand": {"OnStart": {"Content": self._script()}},
             "CredentialConfig": self._credential_config(),
             "Accessibility": "PRIVATE",
         }
@@ -171,7 +151,7 @@ class DswRunCommandOperator(WorkloadOperator["DswRunHook"]):
         environment = self.hook.describe(job.job_id).get("EnvironmentVariables") or {}
         facts = {
             "instance_id": job.job_id,
-            "output": environment.get("PAI_OUTPUT_URI"),
+            "output": environment.get(OUTPUT_URI),
             "commit": environment.get("PAI_CODE_COMMIT"),
             "log_uri": str(OssUri.parse(job.facts["run_uri"]).join(LOG_NAME)),
             "url": self.hook.console_url(job.job_id),
@@ -185,25 +165,9 @@ class DswRunCommandOperator(WorkloadOperator["DswRunHook"]):
         parent = OssUri.parse(self.run_uri) if self.run_uri else OssUri.parse(self.output_uri).join("_runs")
         return parent.join(identity.version(generation)).folder
 
-    def _on_start(self) -> str:
-        return _ON_START.substitute(
-            run=RUN_PATH, result=RESULT_NAME, log=LOG_NAME, code=self._enter_code(), command=self.script()
-        )
-
-    def _enter_code(self) -> str:
-        """Return the lines that fetch the code and go into its folder."""
-        source = self.source
-        if source is None:
-            return ""
-        path = shlex.quote(source.path)
-        if source.mount:
-            return _ENTER.substitute(folder=CODE_PATH, path=path)
-        checkout = _CHECKOUT.substitute(
-            repo=shlex.quote(source.repo),
-            branch=f"--branch {shlex.quote(source.branch)}" if source.branch else "",
-            commit=shlex.quote(source.commit),
-        )
-        return checkout + _ENTER.substitute(folder='"$HOME/pai-code"', path=path)
+    def _script(self) -> str:
+        every = self.log_interval or DEFAULT_LOG_INTERVAL
+        return run_script(folder=RUN_PATH, command=self.script(), source=self.source, code_path=CODE_PATH, every=every)
 
     def _credential_config(self) -> Json | None:
         if not self.role_arn:

@@ -14,7 +14,7 @@ from airflow_provider_pai.identity import Decision, TaggedJob, TaskIdentity, dec
 from airflow_provider_pai.inputs import Span, seconds
 from airflow_provider_pai.links import PaiLink
 from airflow_provider_pai.operators.deferring import DeferringOperator
-from airflow_provider_pai.remote import DEFAULT_POLL_INTERVAL, Json, RemoteJob
+from airflow_provider_pai.remote import DEFAULT_LOG_INTERVAL, DEFAULT_POLL_INTERVAL, Json, RemoteJob
 from airflow_provider_pai.states import Verdict
 from airflow_provider_pai.triggers.job import PaiJobTrigger
 
@@ -51,7 +51,7 @@ class PaiJobOperator(DeferringOperator[JobHookT]):
         *,
         poll_interval: Span = DEFAULT_POLL_INTERVAL,
         cancel_on_kill: bool = True,
-        log_interval: Span = 30.0,
+        log_interval: Span = DEFAULT_LOG_INTERVAL,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from airflow_provider_pai.emulator import Emulator
-from airflow_provider_pai.exceptions import PaiApiError, PaiConfigError, PaiJobFailedError
+from airflow_provider_pai.exceptions import PaiApiError, PaiConfigError, PaiJobFailedError, PaiNotFoundError
 from airflow_provider_pai.hooks.dsw import DswHook, DswRunHook
 from airflow_provider_pai.hooks.oss import OssHook
 from airflow_provider_pai.labels import Key
@@ -19,6 +19,7 @@ from airflow_provider_pai.operators.dsw import (
 )
 from airflow_provider_pai.states import DSW_INSTANCE, Verdict
 from tests.conftest import airflow_connection, oss_bucket
+from tests.emulator.pai_sdk import until, wait_for
 from tests.task import Task
 
 pytestmark = pytest.mark.usefixtures("connection")
@@ -70,6 +71,53 @@ def test_a_failed_command_fails_the_task_with_its_log_and_the_instance_is_stoppe
     assert "about to" in str(caught.value)
     assert "not reached" not in str(caught.value)
     assert rest(caught.value.job_id) == "Stopped"
+
+
+WORLDS = [
+    {},
+    {"dsw_refusal": "body"},
+    {"dsw_on_start": "blocking"},
+    {"dsw_on_start_size": 1024},
+    {"dsw_user": "user"},
+    {"dsw_missing_prefix": "fails"},
+]
+
+
+@pytest.mark.parametrize("switches", [*WORLDS, {name: value for world in WORLDS for name, value in world.items()}])
+def test_a_run_is_the_same_in_every_world(bucket, repository, world, switches):
+    world(**switches)
+    long = "\n".join(f": {index:0100}" for index in range(20))
+    command = f"cat n.txt; echo; {long}\necho $PAI_PARAMS > $PAI_OUTPUT_DIR/b"
+    code = {"repo": repository[0], "commit": "v1", "path": "sub"}
+    result = task(bucket, "world", command=command, code=code, parameters={"n": 1}, after="delete").run()
+    assert OssHook().get(result["output"] + "b") == b'{"n": 1}\n'
+    assert OssHook().get(result["log_uri"]) == b"one\n"
+    with pytest.raises(PaiNotFoundError):
+        DswHook().wait(result["instance_id"], poll_interval=0.02)
+
+
+def test_the_log_is_read_while_the_command_runs(bucket, tmp_path):
+    go = tmp_path / "go"
+    run = task(bucket, "live", command=f"echo first; {wait_for(go)}; echo last", log_interval=0.05)
+    one = run.make()
+    hook = one.hook
+    job_id = hook.submit(one.build(run.context(), one.identity(run.context()), 1))
+    cursor: dict = {}
+    until(lambda: hook.new_log_lines(job_id, cursor), lambda lines: lines == ["first"])
+    assert hook.get(job_id).status != "RunSucceeded"
+    go.touch()
+    job = hook.wait(job_id, poll_interval=0.02)
+    assert hook.new_log_lines(job_id, cursor) == ["last"]
+    assert hook.log_tail(job) == "first\nlast"
+    hook.request_stop(job_id)
+
+
+def test_a_run_writes_into_its_home_and_its_mounts_alone(pai, bucket):
+    instance_id = task(bucket, "home", command="true").run()["instance_id"]
+    rest(instance_id)
+    root = pai.data / "dsw" / instance_id / "root"
+    assert sorted(path.name for path in root.iterdir()) == ["mnt", "root"]
+    assert sorted(path.name for path in (root / "mnt/pai").iterdir()) == ["output", "run"]
 
 
 def test_code_is_checked_out_at_the_commit(bucket, repository):
@@ -143,6 +191,17 @@ def test_a_run_that_has_ended_may_be_stopped_again(bucket):
 def test_a_run_whose_instance_is_to_be_deleted_ends_and_leaves_none(bucket):
     instance_id = task(bucket, "deleted", command="true", after="delete").run()["instance_id"]
     assert DswHook()._status(instance_id) in {None, *DSW_INSTANCE.deleting}
+
+
+def test_a_later_try_finds_a_run_that_has_succeeded_though_its_instance_rests(bucket):
+    run = task(bucket, "found", command="true")
+    instance_id = run.run()["instance_id"]
+    rest(instance_id)
+    run.store.clear()
+    one = run.make()
+    identity = one.identity(run.context())
+    assert [(job.job_id, job.status) for job in one.hook.find(identity)] == [(instance_id, "RunSucceeded")]
+    assert run.run()["instance_id"] == instance_id
 
 
 def test_on_kill_stops_the_instance(bucket):

@@ -168,8 +168,9 @@ class Life:
         :raises JobFailedError: when git refuses or a bucket does not exist.
         """
         request = self._job.request
+        appends = bool(self._job.settings.get("EnableOssAppend"))
         mounts = [
-            Mount(source["Uri"], source["MountPath"], source.get("MountAccess") == "RO")
+            Mount(source["Uri"], source["MountPath"], source.get("MountAccess") == "RO", appends)
             for source in request.get("DataSources") or []
         ]
         try:

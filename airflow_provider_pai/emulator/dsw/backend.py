@@ -73,7 +73,7 @@ class DswBackend:
 
     def create(self, request: Json) -> Json:
         """Create an instance and start it."""
-        check_instance(request)
+        check_instance(request, self.account.world)
         if request.get("EcsSpec"):
             check_ecs_spec("EcsSpec", request["EcsSpec"])
         workspace_id = self._workspaces.check_workspace(request.get("WorkspaceId"))
@@ -134,7 +134,7 @@ class DswBackend:
         changed = {name: value for name, value in instance.request.items() if name not in cleared} | changes
         if not CHANGEABLE_ANYTIME.issuperset([*changes, *cleared]) or start:
             self._resting(instance_id, "changed")
-        check_instance(changed)
+        check_instance(changed, self.account.world)
         instance.document["Request"] = changed
         instance.save()
         return self.start(instance_id) if start else {"InstanceId": instance_id}

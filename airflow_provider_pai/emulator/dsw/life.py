@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import shlex
 import shutil
 from collections.abc import Callable, Coroutine
 from pathlib import Path
@@ -11,11 +12,17 @@ from typing import Any
 from airflow_provider_pai.emulator.account import Account
 from airflow_provider_pai.emulator.dsw.instance import Instance
 from airflow_provider_pai.emulator.errors import ApiError
-from airflow_provider_pai.emulator.runtime.mounts import FolderSource, Mount, mount_all
+from airflow_provider_pai.emulator.runtime.mounts import FolderSource, Mount, check_prefixes, mount_all
 from airflow_provider_pai.emulator.runtime.processes import Process, see_out, stop_all
 from airflow_provider_pai.emulator.runtime.root import Root
 
 STARTING = ("ResourceAllocating", "EnvPreparing", "Starting")
+HOMES = {"root": "/root", "user": "/home/pai"}
+
+# The container outlives its on-start command: so does what the command has put into the background.
+_CONTAINER = "bash -c {script}; : > {ended}; exec tail -f /dev/null"
+_LOOK = 0.01
+"""Seconds between two looks for the end of an on-start command that holds its instance back."""
 
 
 class Life:
@@ -65,27 +72,36 @@ class Life:
         """Mount the datasets; everything else in the root is as the last stop left it, as on a system disk."""
         root = Root(self._folder / "root")
         mounts = [
-            Mount(dataset["Uri"], dataset["MountPath"], dataset.get("MountAccess") == "RO")
+            Mount(dataset["Uri"], dataset["MountPath"], dataset.get("MountAccess") == "RO", appends=False)
             for dataset in self._instance.request.get("Datasets") or []
         ]
+        if self._account.world.dsw_missing_prefix == "fails":
+            check_prefixes(mounts, self._oss)
         await mount_all(root, mounts, self._oss)
         return root
 
     async def _run(self, root: Root) -> None:
-        """Run the on-start command; the instance is Running before, while and after it runs."""
-        request = self._instance.request
+        """Run the on-start command, and what it leaves in the background until the instance is stopped."""
+        request, world = self._instance.request, self._account.world
         script = ((request.get("UserCommand") or {}).get("OnStart") or {}).get("Content")
-        self._instance.move("Running")
         if not script:
+            self._instance.move("Running")
             return
+        command = root.translate_command(script, self._folder / "scripts")
+        home, ended = root.local(HOMES[world.dsw_user]), self._folder / "on-start.ended"
+        home.mkdir(parents=True, exist_ok=True)
+        ended.unlink(missing_ok=True)
         process = await Process.start(
-            root.translate(script),
-            environment=root.translate_environment(request.get("EnvironmentVariables") or {}),
+            _CONTAINER.format(script=shlex.quote(command), ended=shlex.quote(str(ended))),
+            environment={"HOME": str(home), **root.translate_environment(request.get("EnvironmentVariables") or {})},
             folder=root.folder,
             log=self._folder / "logs" / "on-start.log",
             grace=self._account.settings.grace,
         )
         try:
+            while world.dsw_on_start == "blocking" and process.running and not ended.exists():
+                await asyncio.sleep(_LOOK)
+            self._instance.move("Running")
             await process.wait()
         finally:
             await stop_all([process])

@@ -8,11 +8,12 @@ from collections.abc import Sequence
 from airflow_provider_pai.emulator.errors import InvalidParameterError
 from airflow_provider_pai.emulator.runtime.mounts import check_mount_path, check_mounts, parse_oss_uri
 from airflow_provider_pai.emulator.types import Json
+from airflow_provider_pai.emulator.world import World
 
 EXCLUSIVE = (("EcsSpec", "ResourceId"), ("ImageId", "ImageUrl"))
 
 
-def check_instance(request: Json) -> None:
+def check_instance(request: Json, world: World) -> None:
     """Refuse an instance that the API would refuse.
 
     :raises InvalidParameterError: naming the field, the value and what is allowed.
@@ -30,6 +31,7 @@ def check_instance(request: Json) -> None:
         raise InvalidParameterError(f"Priority must be from 1 to 9, not {priority!r}.")
     _datasets(request)
     _environment(request)
+    _on_start(request, world.dsw_on_start_size)
     check_labels(request.get("Labels") or [])
 
 
@@ -63,3 +65,9 @@ def _environment(request: Json) -> None:
     variables = request.get("EnvironmentVariables") or {}
     if not isinstance(variables, dict) or not all(isinstance(value, str) for value in variables.values()):
         raise InvalidParameterError(f"EnvironmentVariables must map texts to texts, not {variables!r}.")
+
+
+def _on_start(request: Json, most: int) -> None:
+    content = ((request.get("UserCommand") or {}).get("OnStart") or {}).get("Content") or ""
+    if most and len(content) > most:
+        raise InvalidParameterError(f"UserCommand.OnStart.Content may have {most} characters, not {len(content)}.")

@@ -17,6 +17,7 @@ from airflow_provider_pai.emulator.oss.errors import (
 )
 from airflow_provider_pai.emulator.oss.files import Files
 from airflow_provider_pai.emulator.oss.index import Index
+from airflow_provider_pai.emulator.oss.listing import Cursor
 from airflow_provider_pai.emulator.oss.names import check_bucket, check_key, path_of
 from airflow_provider_pai.emulator.oss.objects import Objects
 from airflow_provider_pai.emulator.oss.stored import StoredObject
@@ -60,16 +61,23 @@ class OssBackend:
         """Close the index."""
         self._index.close()
 
-    def folder(self, bucket: str, prefix: str) -> Path:
+    def folder(self, bucket: str, prefix: str, *, appends: bool = True) -> Path:
         """Return the folder that holds the objects below a prefix, to be mounted; it need not exist.
 
+        :param appends: False: from now on a file in it is an object only when no process has it open for writing.
         :raises OssError: NoSuchBucket, InvalidObjectName (a prefix that can't be a path).
         """
         self.bucket(bucket)
         relative = path_of(prefix.strip("/")) if prefix.strip("/") else ""
         if relative is None:
             raise OssError(400, "InvalidObjectName", f"The prefix {prefix!r} can't be mounted: it is no path.")
-        return self.files.pin(self.root / bucket / relative)
+        return self.files.pin(self.root / bucket / relative, appends=appends)
+
+    def is_empty(self, bucket: str, prefix: str) -> bool:
+        """Tell whether no object has a prefix."""
+        self.bucket(bucket)
+        page, _ = self.objects.page(bucket, Cursor(prefix=prefix.encode()), "", 1)
+        return not page.keys
 
     def bucket(self, name: str) -> Bucket:
         """Return a bucket.

@@ -3,6 +3,8 @@
 A key can't be a path where another key is in its way ("a" beside "a/b"), where a component is empty, "." or "..", or
 too long for a file name. Such objects are kept below `.pai-emulator/aside`, are listed and served as all others, and
 only mounts don't show them.
+
+A file below a mount that does not append is an object once no process has it open for writing.
 """
 
 from __future__ import annotations
@@ -20,6 +22,7 @@ from airflow_provider_pai.emulator.oss.listing import Cursor, walk
 from airflow_provider_pai.emulator.oss.names import path_of
 from airflow_provider_pai.emulator.oss.staging import Staged, hash_file
 from airflow_provider_pai.emulator.oss.stored import StoredObject
+from airflow_provider_pai.emulator.runtime.open_files import being_written
 
 # The kernel dates writes by a clock that stands still for some milliseconds: a file younger than this may be
 # written once more without showing it.
@@ -38,6 +41,7 @@ class Files:
         self._staging = root / ".pai-emulator" / "staging"
         self._index = index
         self._pinned: set[Path] = set()
+        self._closing: set[Path] = set()
         for folder in (self._staging, self.aside):
             folder.mkdir(parents=True, exist_ok=True)
         self._sweep()
@@ -57,10 +61,22 @@ class Files:
         """Return a file that is there as a new object's."""
         return Staged.adopt(self._staging, file)
 
-    def pin(self, folder: Path) -> Path:
-        """Keep a folder that is mounted even when its last object is deleted."""
+    def pin(self, folder: Path, *, appends: bool) -> Path:
+        """Keep a folder that is mounted even when its last object is deleted.
+
+        :param appends: False: its files are objects only when they are closed.
+        """
         self._pinned.add(folder)
+        if not appends:
+            self._closing.add(folder)
         return folder
+
+    def _unclosed(self, folder: Path) -> frozenset[str]:
+        """Return what is no object yet of a folder, or of one file: it is being written through a mount."""
+        mounts = [mount for mount in self._closing if mount.is_relative_to(folder) or folder.is_relative_to(mount)]
+        if not mounts:
+            return frozenset()
+        return frozenset(path for path in being_written() if path.startswith(tuple(f"{mount}/" for mount in mounts)))
 
     def is_taken(self, bucket: str, key: str) -> bool:
         """Tell whether there is an object; what its file holds is not looked at."""
@@ -85,7 +101,8 @@ class Files:
     def sources(self, bucket: str, cursor: Cursor) -> list[Iterator[bytes]]:
         """Return the sorted keys of a bucket, of those that are paths and of those that are not."""
         folder = os.fsencode(self.root / bucket)
-        files = walk(folder, cursor, lambda entry: _is_object(entry, folder))
+        unclosed = set(map(os.fsencode, self._unclosed(self.root / bucket)))
+        files = walk(folder, cursor, lambda entry: entry.path not in unclosed and _is_object(entry, folder))
         after, prefix = cursor.after.decode(errors="ignore"), cursor.prefix.decode(errors="ignore")
         return [files, (key.encode() for key in self._index.aside_keys(bucket, after, prefix))]
 
@@ -116,7 +133,7 @@ class Files:
         path = folder / relative
         if os.path.realpath(path.parent) != str(path.parent):
             return None
-        return path if _is_file_in(str(path), str(folder)) else None
+        return path if _is_file_in(str(path), str(folder)) and str(path) not in self._unclosed(path) else None
 
     def _target(self, bucket: str, key: str) -> Path | None:
         """Make room for a key's file and return its path, None if it can't have one."""

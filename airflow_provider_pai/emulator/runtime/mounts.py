@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Protocol
 
-from airflow_provider_pai.emulator.errors import InvalidParameterError
+from airflow_provider_pai.emulator.errors import InvalidParameterError, NotFoundError
 from airflow_provider_pai.emulator.runtime.root import Root
 
 # Bucket, then the endpoint of its region (public, internal or an emulator's), which is recorded and not used.
@@ -19,17 +19,28 @@ _OSS_URI = re.compile(r"oss://(?P<bucket>[a-z0-9][a-z0-9-]{1,61}[a-z0-9])(?:\.[\
 class FolderSource(Protocol):
     """OSS, as far as a mount needs it."""
 
-    def folder(self, bucket: str, prefix: str) -> Path:
-        """Return the folder of a prefix; raises ApiError 404 for an unknown bucket."""
+    def folder(self, bucket: str, prefix: str, *, appends: bool = True) -> Path:
+        """Return the folder of a prefix; raises ApiError 404 for an unknown bucket.
+
+        :param appends: as of `Mount`.
+        """
+
+    def is_empty(self, bucket: str, prefix: str) -> bool:
+        """Tell whether no object has a prefix."""
 
 
 @dataclass(frozen=True)
 class Mount:
-    """One data source: an OSS prefix at a container path."""
+    """One data source: an OSS prefix at a container path.
+
+    :param appends: a file is an object as it grows. DLC's and DSW's mounts upload in parts by default: an object shows
+        once its file is closed [help: PAI, reading OSS data in DLC and DSW, JindoFuse's default limits].
+    """
 
     uri: str
     path: str
     read_only: bool = False
+    appends: bool = True
 
     def __post_init__(self) -> None:
         parse_oss_uri(self.uri)
@@ -72,11 +83,23 @@ def check_mounts(paths: Iterable[str], field: str = "MountPath") -> None:
         taken.append(path)
 
 
+def check_prefixes(mounts: Iterable[Mount], oss: FolderSource) -> None:
+    """Refuse to mount a prefix that no object has.
+
+    :raises ApiError: 404, naming it.
+    """
+    for mount in mounts:
+        if oss.is_empty(*parse_oss_uri(mount.uri)):
+            raise NotFoundError(f"Nothing lies below {mount.uri}.", "NoSuchKey")
+
+
 async def mount_all(root: Root, mounts: Sequence[Mount], oss: FolderSource) -> None:
     """Show every data source in a root; copies are made off the event loop.
 
     :raises ApiError: 404 for a bucket that does not exist.
     """
-    sources = [(mount, oss.folder(*parse_oss_uri(mount.uri))) for mount in mounts]
+    sources = [
+        (mount, oss.folder(*parse_oss_uri(mount.uri), appends=mount.appends or mount.read_only)) for mount in mounts
+    ]
     for mount, source in sources:
         await asyncio.to_thread(root.mount, mount.path, source, read_only=mount.read_only)

@@ -69,6 +69,24 @@ class Root:
         forms += [rf"(?<![\w.-]){re.escape(word)}(?![\w.-])" for word in self._words]
         return re.sub("|".join(forms), lambda match: local[match.group()], text)
 
+    def translate_command(self, command: str, copies: Path) -> str:
+        """Rewrite a command, and copies of the shell scripts below mounts that it names.
+
+        :param copies: folder for them.
+        """
+        mounts = "|".join(map(re.escape, self._paths)) or "$^"
+
+        def copied(match: re.Match[str]) -> str:
+            script = Path(self.translate(match.group()))
+            if not script.is_file():
+                return match.group()
+            copies.mkdir(parents=True, exist_ok=True)
+            copy = copies / script.name
+            copy.write_text(self.translate(script.read_text(encoding="utf-8")), encoding="utf-8")
+            return str(copy)
+
+        return self.translate(re.sub(rf"(?<![\w./-])(?:{mounts})/[\w./-]+\.sh\b", copied, command))
+
     def translate_environment(self, environment: Mapping[str, str]) -> dict[str, str]:
         """Rewrite every value."""
         return {name: self.translate(value) for name, value in environment.items()}

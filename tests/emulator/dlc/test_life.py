@@ -13,7 +13,7 @@ from alibabacloud_pai_dlc20201203 import models as dlc
 from alibabacloud_tea_openapi.exceptions import ClientException
 
 from airflow_provider_pai.emulator import Emulator
-from tests.emulator.pai_sdk import alive, client, data_source, job_request, pod_logs, run_job, until, wait_job
+from tests.emulator.pai_sdk import alive, client, data_source, job_request, pod_logs, run_job, until, wait_for, wait_job
 
 
 def test_a_job_runs_through_the_documented_statuses(pai, jobs):
@@ -141,6 +141,20 @@ def test_what_a_job_writes_is_on_oss_and_what_it_reads_stays(jobs, bucket):
     assert bucket.get_object("in/data.txt").read() == b"old"
     assert bucket.get_object("out/v1/m/model.bin").read() == b"model"
     assert [source.mount_path for source in job.data_sources] == ["/mnt/in/", "/mnt/out/"]
+
+
+@pytest.mark.parametrize("appends", [False, True])
+def test_a_file_on_a_mount_is_an_object_as_it_grows_only_with_EnableOssAppend(jobs, bucket, tmp_path, appends):
+    go = tmp_path / "go"
+    command = f"(echo 1; echo > /mnt/out/begun; {wait_for(go)}; echo 2) > /mnt/out/events"
+    sources = [data_source(bucket, "out/", "/mnt/out")]
+    request = job_request(command, DataSources=sources, Settings={"EnableOssAppend": appends})
+    job_id = jobs.create_job(request).body.job_id
+    until(lambda: bucket.object_exists("out/begun"), bool)
+    assert bucket.object_exists("out/events") is appends
+    go.touch()
+    wait_job(jobs, job_id)
+    assert bucket.get_object("out/events").read() == b"1\n2\n"
 
 
 def test_an_unknown_bucket_fails_the_job_before_it_runs(jobs):

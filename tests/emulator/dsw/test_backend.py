@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 import uuid
 
 import pytest
@@ -10,7 +11,7 @@ from alibabacloud_pai_dsw20220101 import models
 from alibabacloud_tea_openapi.exceptions import ClientException
 
 from airflow_provider_pai.emulator import Emulator
-from tests.emulator.pai_sdk import alive, client, unknown_fields, until
+from tests.emulator.pai_sdk import alive, client, unknown_fields, until, wait_for
 
 
 @pytest.fixture(scope="module")
@@ -105,6 +106,67 @@ def test_each_start_runs_the_command_and_finds_the_disk_as_it_was(dsw, bucket):
     dsw.start_instance(instance_id)
     wait_instance(dsw, instance_id, "Running")
     until(lambda: bucket.get_object("out/starts").read().strip(), lambda starts: starts == b"2")
+
+
+def test_what_the_command_leaves_in_the_background_ends_with_the_instance(dsw, tmp_path):
+    out = tmp_path / "pid"
+    running = run_instance(dsw, f"nohup sleep 300 > /dev/null 2>&1 & echo $! > {out}")
+    until(lambda: out.exists() and out.read_text(), bool)
+    time.sleep(0.3)
+    assert alive(int(out.read_text()))
+    stop_instance(dsw, running.instance_id)
+    assert not alive(int(out.read_text()))
+
+
+def test_a_command_may_hold_its_instance_back(dsw, world, tmp_path):
+    world(dsw_on_start="blocking")
+    go = tmp_path / "go"
+    instance_id = dsw.create_instance(instance_request(wait_for(go))).body.instance_id
+    wait_instance(dsw, instance_id, "Starting")
+    time.sleep(0.2)
+    assert wait_instance(dsw, instance_id, "Starting", "Running").status == "Starting"
+    go.touch()
+    wait_instance(dsw, instance_id, "Running")
+
+
+@pytest.mark.parametrize(("who", "home"), [("root", "/root"), ("user", "/home/pai")])
+def test_who_runs_the_command_has_a_home(dsw, bucket, world, who, home):
+    world(dsw_user=who)
+    dataset = {"Uri": f"oss://{bucket.bucket_name}/out/", "MountPath": "/mnt/out"}
+    run_instance(dsw, "echo $HOME > /mnt/out/home", Datasets=[dataset])
+    until(lambda: bucket.object_exists("out/home"), bool)
+    assert bucket.get_object("out/home").read().decode().strip().endswith(home)
+
+
+def test_a_command_may_have_a_limit(dsw, world):
+    world(dsw_on_start_size=1024)
+    request = instance_request("x" * 1025)
+    with pytest.raises(ClientException, match="may have 1024 characters, not 1025"):
+        dsw.create_instance(request)
+
+
+def test_a_prefix_that_no_object_has_may_be_no_mount(dsw, bucket, world):
+    dataset = {"Uri": f"oss://{bucket.bucket_name}/none/", "MountPath": "/mnt/none"}
+    assert run_instance(dsw, Datasets=[dataset]).status == "Running"
+    world(dsw_missing_prefix="fails")
+    failed = run_instance(dsw, Datasets=[dataset])
+    assert (failed.status, failed.reason_code) == ("Failed", "DatasetMountFailed")
+    bucket.put_object("none/", b"")
+    assert run_instance(dsw, Datasets=[dataset]).status == "Running"
+
+
+def test_a_file_on_a_mount_is_an_object_when_it_is_closed(dsw, bucket, tmp_path):
+    go = tmp_path / "go"
+    dataset = {"Uri": f"oss://{bucket.bucket_name}/out/", "MountPath": "/mnt/out"}
+    run_instance(
+        dsw, f"(echo begun; echo > /mnt/out/begun; {wait_for(go)}; echo done) > /mnt/out/log", Datasets=[dataset]
+    )
+    until(lambda: bucket.object_exists("out/begun"), bool)
+    assert not bucket.object_exists("out/log")
+    assert [item.key for item in bucket.list_objects("out/").object_list] == ["out/begun"]
+    go.touch()
+    until(lambda: bucket.object_exists("out/log"), bool)
+    assert bucket.get_object("out/log").read() == b"begun\ndone\n"
 
 
 def test_the_environment_can_be_saved_before_the_stop(dsw):

@@ -16,7 +16,7 @@ class Folders:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
 
-    def folder(self, bucket: str, prefix: str) -> Path:
+    def folder(self, bucket: str, prefix: str, *, appends: bool = True) -> Path:
         return self._folder / bucket / prefix
 
 

@@ -14,3 +14,19 @@ def test_translates_whole_paths_and_ports_once(tmp_path):
     )
     assert root.translate("--port=8000 -p 8000, 18000 8000.5 v8000") == "--port=23456 -p 23456, 18000 8000.5 v8000"
     assert root.translate_environment({"A": "x:/mnt/data"}) == {"A": f"x:{tmp_path}/d"}
+
+
+def test_translates_copies_of_the_shell_scripts_that_a_command_names(tmp_path):
+    root = Root(tmp_path / "root")
+    root.map_path("/mnt/run", tmp_path / "run")
+    (tmp_path / "run").mkdir()
+    for name in ("start.sh", "out"):
+        (tmp_path / "run" / name).write_text("ls /mnt/run/x")
+    command = root.translate_command("sh /mnt/run/start.sh /mnt/run/none.sh > /mnt/run/out", tmp_path / "copies")
+    assert command == f"sh {tmp_path}/copies/start.sh {tmp_path}/run/none.sh > {tmp_path}/run/out"
+    assert (tmp_path / "copies/start.sh").read_text() == f"ls {tmp_path}/run/x"
+    assert (tmp_path / "run/start.sh").read_text() == "ls /mnt/run/x"
+
+
+def test_a_command_without_mounts_stays_as_it_is(tmp_path):
+    assert Root(tmp_path / "root").translate_command("sh /mnt/a.sh", tmp_path / "copies") == "sh /mnt/a.sh"

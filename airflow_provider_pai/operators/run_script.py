@@ -1,0 +1,90 @@
+"""Script of a DSW run: its code, its command, its log and its result."""
+
+from __future__ import annotations
+
+import shlex
+from string import Template
+from typing import TYPE_CHECKING
+
+from airflow_provider_pai.remote import LOG_NAME, RESULT_NAME
+
+if TYPE_CHECKING:
+    from airflow_provider_pai.operators.workload.code import Source
+
+# A mount of OSS shows a file when it is closed, and is no place for frequent writes or for Git [help: PAI, reading OSS
+# data in DLC and DSW; read-and-write-dataset-data]. So the log grows on the instance's own disk, and whole copies of it
+# are put on the mount, under another name until they are complete: a renamed file has been uploaded. The result comes
+# last and only once: an instance that is started again by hand does not run the command again.
+_SCRIPT = Template("""[ -e $run/$result ] && exit 0
+export HOME=~
+work=~/.pai-run
+rm -rf "$$work"
+mkdir -p "$$work" || work=$$(mktemp -d)
+cd
+
+publish() {
+  cp "$$work/$$1" "$run/$$1.part" && mv -f "$run/$$1.part" "$run/$$1"
+}
+
+(
+trap 'kill $$!; exit' TERM
+while :; do
+  sleep $every & wait $$!
+  [ "$$work/$log" -nt "$$work/copied" ] || continue
+  touch "$$work/copied"
+  publish $log
+done
+) &
+copier=$$!
+
+(
+set -e
+$code
+$command
+) > "$$work/$log" 2>&1
+code=$$?
+
+kill $$copier
+wait $$copier
+publish $log
+printf '{"exit_code": %d, "finished_at": "%s"}' "$$code" "$$(date -u +%Y-%m-%dT%H:%M:%SZ)" > "$$work/$result"
+publish $result
+""")
+
+_CHECKOUT = Template("""rm -rf "$$HOME/pai-code"
+git clone --quiet $branch $repo "$$HOME/pai-code"
+git -C "$$HOME/pai-code" checkout --quiet --detach $commit
+""")
+_ENTER = Template("""export PAI_CODE_DIR=$folder/$path
+cd "$$PAI_CODE_DIR"
+""")
+
+
+def run_script(*, folder: str, command: str, source: Source | None, code_path: str, every: float) -> str:
+    """Return the script, for bash.
+
+    :param folder: where the run's folder on OSS is mounted.
+    :param code_path: where code from OSS is mounted; code from Git is cloned into the home folder.
+    :param every: seconds between two copies of the log.
+    """
+    return _SCRIPT.substitute(
+        run=folder,
+        result=RESULT_NAME,
+        log=LOG_NAME,
+        every=f"{every:g}",
+        code=_enter(source, code_path) if source else "",
+        command=command,
+    )
+
+
+def _enter(source: Source, code_path: str) -> str:
+    """Return the lines that fetch the code and go into its folder."""
+    path = shlex.quote(source.path)
+    if source.mount:
+        return _ENTER.substitute(folder=code_path, path=path)
+    checkout = _CHECKOUT.substitute(
+        repo=shlex.quote(source.repo),
+        branch=f"--branch {shlex.quote(source.branch)}" if source.branch else "",
+        commit=shlex.quote(source.commit),
+    )
+    return checkout + _ENTER.substitute(folder='"$HOME/pai-code"', path=path)
