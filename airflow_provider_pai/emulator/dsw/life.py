@@ -17,8 +17,11 @@ from airflow_provider_pai.emulator.runtime.processes import Process, see_out, st
 from airflow_provider_pai.emulator.runtime.root import Root
 
 STARTING = ("ResourceAllocating", "EnvPreparing", "Starting")
-HOMES = {"root": "/root", "user": "/home/pai"}
+USERS = {"root": ("0", "/root"), "user": ("1000", "/home/pai")}
+"""Number and home of who runs the on-start command; in truth it is whoever runs the emulator."""
 
+# What `id -u` says in a shell of the command's.
+_ID = '() {{ if [ "$*" = -u ]; then echo {uid}; else command id "$@"; fi; }}'
 # The container outlives its on-start command: so does what the command has put into the background.
 _CONTAINER = "bash -c {script}; : > {ended}; exec tail -f /dev/null"
 _LOOK = 0.01
@@ -88,12 +91,17 @@ class Life:
             self._instance.move("Running")
             return
         command = root.translate_command(script, self._folder / "scripts")
-        home, ended = root.local(HOMES[world.dsw_user]), self._folder / "on-start.ended"
+        uid, home_path = USERS[world.dsw_user]
+        home, ended = root.local(home_path), self._folder / "on-start.ended"
         home.mkdir(parents=True, exist_ok=True)
         ended.unlink(missing_ok=True)
         process = await Process.start(
             _CONTAINER.format(script=shlex.quote(command), ended=shlex.quote(str(ended))),
-            environment={"HOME": str(home), **root.translate_environment(request.get("EnvironmentVariables") or {})},
+            environment={
+                "HOME": str(home),
+                "BASH_FUNC_id%%": _ID.format(uid=uid),
+                **root.translate_environment(request.get("EnvironmentVariables") or {}),
+            },
             folder=root.folder,
             log=self._folder / "logs" / "on-start.log",
             grace=self._account.settings.grace,

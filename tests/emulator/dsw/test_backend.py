@@ -129,11 +129,11 @@ def test_a_command_may_hold_its_instance_back(dsw, world, tmp_path):
     wait_instance(dsw, instance_id, "Running")
 
 
-@pytest.mark.parametrize(("who", "home"), [("root", "/root"), ("user", "/home/pai")])
-def test_who_runs_the_command_has_a_home(dsw, bucket, world, who, home):
+@pytest.mark.parametrize(("who", "home"), [("root", "/root 0"), ("user", "/home/pai 1000")])
+def test_who_runs_the_command_has_a_home_and_a_number(dsw, bucket, world, who, home):
     world(dsw_user=who)
     dataset = {"Uri": f"oss://{bucket.bucket_name}/out/", "MountPath": "/mnt/out"}
-    run_instance(dsw, "echo $HOME > /mnt/out/home", Datasets=[dataset])
+    run_instance(dsw, "echo $HOME $(id -u) > /mnt/out/home", Datasets=[dataset])
     until(lambda: bucket.object_exists("out/home"), bool)
     assert bucket.get_object("out/home").read().decode().strip().endswith(home)
 
