@@ -10,10 +10,12 @@ from datetime import timedelta
 import pytest
 
 from airflow_provider_pai.emulator import Emulator
-from airflow_provider_pai.exceptions import PaiError, PaiJobFailedError, PaiPermissionError
+from airflow_provider_pai.exceptions import PaiError, PaiJobFailedError, PaiPermissionError, PaiTransientError
 from airflow_provider_pai.hooks.dlc import DlcHook
 from airflow_provider_pai.operators import jobs
 from airflow_provider_pai.operators.dlc import DlcSubmitJobOperator
+from airflow_provider_pai.remote import RemoteJob
+from tests.clock import VirtualClock
 from tests.conftest import airflow_connection
 from tests.task import Task
 
@@ -148,6 +150,32 @@ def test_a_retry_right_after_a_failed_job_makes_a_new_one_though_lists_still_sho
             with pytest.raises(PaiJobFailedError):
                 run.run()
         until("two jobs", lambda: list(jobs_of(run).values()) == ["Failed", "Failed"], 5)
+
+
+@pytest.mark.parametrize("store", [True, False])
+@pytest.mark.parametrize("lag", [2, 15, 30])
+def test_a_submit_that_lists_show_half_a_minute_late_is_made_once(monkeypatch, task, lag, store):
+    """The answer is lost; before that or, where Airflow keeps nothing for a task, with its worker."""
+    time, born, run = VirtualClock(), [], task()
+
+    def submit(self, body):
+        born.append((time.now, body["Settings"]["Tags"]))
+        raise PaiTransientError("dlc", "CreateJob", "no answer") if store else WorkerLostError
+
+    def job(at, tags):
+        return RemoteJob(job_id=f"dlc{at}", status="Running", created=str(at), tags=tags)
+
+    monkeypatch.setattr(DlcHook, "clock", time.clock)
+    monkeypatch.setattr(DlcHook, "submit", submit)
+    monkeypatch.setattr(DlcHook, "tagged", lambda *_: [job(*each) for each in born if time.now >= each[0] + lag])
+    monkeypatch.setattr(DlcHook, "get", lambda *_: job(*born[0]))
+    context = lambda: {**run.context(), **({} if store else {"task_state_store": None})}  # noqa: E731
+    if not store:
+        with pytest.raises(WorkerLostError):
+            run.make().begin(context())
+        run.try_number = 2
+    assert run.make().begin(context()) == f"dlc{born[0][0]}"
+    assert len(born) == 1
 
 
 def test_a_run_that_was_deleted_and_made_again_trains_again(task):
