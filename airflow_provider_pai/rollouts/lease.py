@@ -78,6 +78,8 @@ class Lease:
         self._renewed = 0.0
         self.number = 0
         """Fencing number: each lease's is higher than the one before; 0: not held."""
+        self.members: tuple[str, ...] = ()
+        """Services of the group that the holder knew, for the next one: EAS's lists may be behind, OSS is not."""
 
     def take(self) -> Holder | None:
         """Take the lease; return None when it is ours, else who holds it."""
@@ -124,6 +126,7 @@ class Lease:
         try:
             content = json.loads(self._hook.get(at))
             holder, ttl, released = Holder.from_dict(content["holder"]), float(content["ttl"]), content["released"]
+            self.members = tuple(map(str, content.get("members") or ()))
         except PaiNotFoundError:
             return None
         except (ValueError, TypeError, LookupError) as error:
@@ -139,4 +142,5 @@ class Lease:
         return self._prefix.join(f"{number:08d}.json")
 
     def _content(self, released: bool = False) -> str:
-        return json.dumps({"holder": self._holder.to_dict(), "released": released, "ttl": self._ttl})
+        holder = self._holder.to_dict()
+        return json.dumps({"holder": holder, "released": released, "ttl": self._ttl, "members": self.members})

@@ -101,7 +101,12 @@ class RolloutDriver:
         return self._known_state or self._state_of(self._group())
 
     def _group(self) -> Group:
-        return self._eas.group(self._spec.goal.group, self._spec.goal.service)
+        """Return the group: what its list shows, and what is known to be in it."""
+        lease = self._known_state.lease if self._known_state else None
+        group = self._eas.group(self._spec.goal.group, self._spec.goal.service, *(lease.members if lease else ()))
+        if lease is not None and lease.number:
+            lease.members = tuple(member.name for member in group.members)
+        return group
 
     def _state_of(self, group: Group) -> _State:
         """Return what lies on OSS of the group, where its services say: another rollout may have been the first."""

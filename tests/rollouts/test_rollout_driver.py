@@ -281,6 +281,12 @@ def test_a_candidate_that_is_not_listed_yet_is_found_by_its_name(eas):
     assert eas.created == [STABLE, CANDIDATE]
 
 
+def test_what_serves_and_is_not_listed_yet_is_known_from_the_lease(eas):
+    eas.unlisted |= {STABLE, CANDIDATE}
+    assert eas.run(goal(SECOND)).outcome == "promoted"
+    assert eas.members[CANDIDATE].progress.stable == STABLE
+
+
 def test_a_candidate_that_is_not_listed_yet_is_withdrawn_by_a_kill(eas):
     eas.unlisted.add(CANDIDATE)
     driver = eas.driver(goal(SECOND))

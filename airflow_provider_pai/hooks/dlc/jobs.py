@@ -39,6 +39,7 @@ _OVERLAP = timedelta(minutes=5)
 _STOPPED_BY_USER = "JobStoppedByUser"
 # A job is ended at the first look after its limit, but its running time is cut to whole seconds.
 _TIME_LIMIT_SLACK = 5
+_LIST_LAG_SECONDS = 35.0
 
 
 class DlcHook(JobHook):
@@ -232,12 +233,19 @@ class DlcHook(JobHook):
     def _limit_met(self, job: RemoteJob) -> int:
         """Return the minutes that a job might run, where it has: GetJob tells how long it ran, ListJobs the limit."""
         try:
-            limit = int(next(self.list_jobs(job_id=job.job_id), {}).get("JobMaxRunningTimeMinutes") or 0)
-            ran = int(self.describe(job.job_id).get("Duration") or 0) if limit else 0
+            ran = int(self.describe(job.job_id).get("Duration") or 0) + _TIME_LIMIT_SLACK
+            limit = self._limit(job.job_id) if ran >= 60 else 0
         except PaiError as error:
             self.log.warning("Whether %s met its time limit is not known: %s", job.job_id, error)
             return 0
-        return limit if ran >= limit * 60 - _TIME_LIMIT_SLACK else 0
+        return limit if ran >= limit * 60 else 0
+
+    def _limit(self, job_id: str) -> int:
+        """Return the minutes that a job may run, 0: any number; a list may be behind."""
+        end = self.clock.monotonic() + _LIST_LAG_SECONDS
+        while (listed := next(self.list_jobs(job_id=job_id), None)) is None and self.clock.monotonic() < end:
+            self.clock.sleep(2)
+        return int((listed or {}).get("JobMaxRunningTimeMinutes") or 0)
 
 
 def _remote(job: Json) -> RemoteJob:

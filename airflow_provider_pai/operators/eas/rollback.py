@@ -91,8 +91,8 @@ class EasRollbackOperator(WaitingOperator):
         """Choose the version and bring its service up; return what serves where it has that version already."""
         self._check()
         hook, identity = self.hook, self.identity(context)
-        with self._held(identity) as home:
-            group = hook.group(self.group)
+        with self._held(identity) as (home, known):
+            group = hook.group(self.group, *known)
             name = self._marked(group, identity) or self._choose(group, identity, home)
             service = hook.get(name)
             self._begun = _way_back(name, service.tags, identity)
@@ -250,8 +250,10 @@ class EasRollbackOperator(WaitingOperator):
         }
 
     @contextmanager
-    def _held(self, identity: TaskIdentity) -> Iterator[OssUri | None]:
-        """Hold the group, so that no rollout works on it meanwhile; give its state's home, None: it can't be used.
+    def _held(self, identity: TaskIdentity) -> Iterator[tuple[OssUri | None, tuple[str, ...]]]:
+        """Hold the group, so that no rollout works on it meanwhile.
+
+        Gives its state's home, None where it can't be used, and the services that the last holder knew.
 
         :raises PaiError: a rollout holds it.
         """
@@ -272,7 +274,7 @@ class EasRollbackOperator(WaitingOperator):
         if other is not None:
             raise PaiError(f"group {self.group} is held by {other}: end that task first, it takes its candidate out")
         try:
-            yield home
+            yield home, lease.members if lease else ()
         finally:
             if lease is not None:
                 lease.release()

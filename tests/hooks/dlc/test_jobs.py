@@ -70,6 +70,14 @@ def test_a_job_that_met_its_time_limit_says_so_whatever_its_status(account, stat
     assert "last" in failure.log_tail
 
 
+@pytest.mark.parametrize("account", [{"minute": 0.5, "list_lag": 3}], indirect=True)
+def test_a_time_limit_is_told_though_lists_do_not_show_the_job_yet(account):
+    hook = DlcHook()
+    job = hook.wait(hook.submit(body("sleep 60", JobMaxRunningTimeMinutes=1)), poll_interval=0.05)
+    assert list(hook.list_jobs()) == []
+    assert "its time limit of 1 minutes has passed" in hook.failure(job).reason
+
+
 def test_a_job_that_failed_or_was_stopped_before_its_limit_does_not(account):
     hook = DlcHook()
     failed = hook.wait(hook.submit(body("exit 3", JobMaxRunningTimeMinutes=60)), poll_interval=0.02)
