@@ -41,7 +41,7 @@ class Files:
         self._staging = root / ".pai-emulator" / "staging"
         self._index = index
         self._pinned: set[Path] = set()
-        self._closing: set[Path] = set()
+        self._closing: frozenset[str] = frozenset()
         for folder in (self._staging, self.aside):
             folder.mkdir(parents=True, exist_ok=True)
         self._sweep()
@@ -68,15 +68,18 @@ class Files:
         """
         self._pinned.add(folder)
         if not appends:
-            self._closing.add(folder)
+            self._closing |= {str(folder)}  # another set: threads may be reading this one
         return folder
 
-    def _unclosed(self, folder: Path) -> frozenset[str]:
-        """Return what is no object yet of a folder, or of one file: it is being written through a mount."""
-        mounts = [mount for mount in self._closing if mount.is_relative_to(folder) or folder.is_relative_to(mount)]
-        if not mounts:
+    def _unclosed(self, bucket: Path) -> frozenset[str]:
+        """Return the files of a bucket that are no objects yet: they are being written through a mount."""
+        if not any(mount.startswith(str(bucket)) for mount in self._closing):
             return frozenset()
-        return frozenset(path for path in being_written() if path.startswith(tuple(f"{mount}/" for mount in mounts)))
+        return frozenset(path for path in being_written() if self._closes(Path(path)))
+
+    def _closes(self, path: Path) -> bool:
+        """Tell whether a file lies below a mount that does not append."""
+        return bool(self._closing) and not self._closing.isdisjoint(map(str, path.parents))
 
     def is_taken(self, bucket: str, key: str) -> bool:
         """Tell whether there is an object; what its file holds is not looked at."""
@@ -133,7 +136,9 @@ class Files:
         path = folder / relative
         if os.path.realpath(path.parent) != str(path.parent):
             return None
-        return path if _is_file_in(str(path), str(folder)) and str(path) not in self._unclosed(path) else None
+        if not _is_file_in(str(path), str(folder)) or (self._closes(path) and str(path) in being_written()):
+            return None
+        return path
 
     def _target(self, bucket: str, key: str) -> Path | None:
         """Make room for a key's file and return its path, None if it can't have one."""
