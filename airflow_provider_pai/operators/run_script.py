@@ -13,8 +13,9 @@ if TYPE_CHECKING:
 
 # A mount of OSS shows a file when it is closed, and is no place for frequent writes or for Git [help: PAI, reading OSS
 # data in DLC and DSW; read-and-write-dataset-data]. So the log grows on the instance's own disk, and whole copies of it
-# are put on the mount, under another name until they are complete: a renamed file has been uploaded. The result comes
-# last and only once: an instance that is started again by hand does not run the command again.
+# are put on the mount, under another name until they are complete: a renamed file has been uploaded. Where a mount
+# renames nothing over a file that is there, the file is written anew. The result comes last and only once: an instance
+# that is started again by hand does not run the command again.
 _SCRIPT = Template("""[ -e $run/$result ] && exit 0
 export HOME=~
 work=~/.pai-run
@@ -23,7 +24,9 @@ mkdir -p "$$work" || work=$$(mktemp -d)
 cd
 
 publish() {
-  cp "$$work/$$1" "$run/$$1.part" && mv -f "$run/$$1.part" "$run/$$1"
+  cp "$$work/$$1" "$run/$$1.part" && mv -f "$run/$$1.part" "$run/$$1" && return
+  cp "$$work/$$1" "$run/$$1"
+  rm -f "$run/$$1.part"
 }
 
 (

@@ -112,11 +112,13 @@ def test_the_log_is_read_while_the_command_runs(bucket, tmp_path):
     hook.request_stop(job_id)
 
 
-def test_a_run_writes_into_its_home_and_its_mounts_alone(pai, bucket):
+@pytest.mark.parametrize(("who", "home"), [("root", "root"), ("user", "home")])
+def test_a_run_writes_into_its_home_and_its_mounts_alone(pai, bucket, world, who, home):
+    world(dsw_user=who)
     instance_id = task(bucket, "home", command="true").run()["instance_id"]
     rest(instance_id)
     root = pai.data / "dsw" / instance_id / "root"
-    assert sorted(path.name for path in root.iterdir()) == ["mnt", "root"]
+    assert sorted(path.name for path in root.iterdir()) == sorted(["mnt", home])
     assert sorted(path.name for path in (root / "mnt/pai").iterdir()) == ["output", "run"]
 
 

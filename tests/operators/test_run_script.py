@@ -22,10 +22,12 @@ def places(tmp_path):
     return home, folder
 
 
-def run(places, command, source=None, every=30.0):
+def run(places, command, source=None, every=30.0, path=""):
     home, folder = places
     script = run_script(folder=str(folder), command=command, source=source, code_path=f"{home}/code", every=every)
-    subprocess.run(["bash", "-c", script], env={"PATH": os.environ["PATH"], "HOME": str(home)}, cwd="/", check=False)
+    subprocess.run(
+        ["bash", "-c", script], env={"PATH": path + os.environ["PATH"], "HOME": str(home)}, cwd="/", check=False
+    )
     return json.loads((folder / "_result.json").read_text())
 
 
@@ -53,6 +55,16 @@ def test_log_and_exit_code_are_the_commands(places, command, code, log):
 
 def test_nothing_is_left_on_the_mount_but_the_log_and_the_result(places):
     run(places, "for i in 1 2 3 4; do echo $i; sleep 0.05; done", every=0.02)
+    assert sorted(path.name for path in places[1].iterdir()) == ["_result.json", "run.log"]
+
+
+def test_a_mount_that_renames_nothing_over_a_file_gets_it_written_anew(places, tmp_path):
+    tool = tmp_path / "bin/mv"
+    tool.parent.mkdir()
+    tool.write_text('#!/bin/sh\n[ ! -e "$3" ] && /bin/mv "$@"\n')
+    tool.chmod(0o755)
+    run(places, "for i in 1 2 3 4; do echo $i; sleep 0.05; done", every=0.02, path=f"{tool.parent}:")
+    assert log_of(places) == "1\n2\n3\n4\n"
     assert sorted(path.name for path in places[1].iterdir()) == ["_result.json", "run.log"]
 
 
