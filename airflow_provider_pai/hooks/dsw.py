@@ -12,6 +12,8 @@ from airflow_provider_pai.hooks.base import JobHook
 from airflow_provider_pai.hooks.errors import kind_of
 from airflow_provider_pai.hooks.paging import all_pages
 from airflow_provider_pai.hooks.waiting import MAX_LINES, Cursor
+from airflow_provider_pai.identity import TaggedJob, TaskIdentity
+from airflow_provider_pai.labels import Key
 from airflow_provider_pai.remote import (
     LOG_NAME,
     OUTPUT_URI,
@@ -167,9 +169,10 @@ class DswRunHook(DswHook):
         """Describe one run."""
         return self._run(self.describe(job_id))
 
-    def tagged(self, tags: Mapping[str, str]) -> list[RemoteJob]:
-        """Return every run whose instance bears these labels; of one that has ended the instance rests."""
-        return [self._run(instance) for instance in self.list_instances(labels=dict(tags))]
+    def find(self, identity: TaskIdentity) -> list[TaggedJob]:
+        """Return every run that a task has made, as it ended; `tagged` tells what became of the instances."""
+        runs = [self._run(instance) for instance in self.list_instances(labels={Key.TASK: identity.task})]
+        return [run.tagged for run in runs if run.tagged is not None]
 
     def _run(self, instance: Json) -> RemoteJob:
         variables = instance.get("EnvironmentVariables") or {}

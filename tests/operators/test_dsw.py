@@ -206,6 +206,14 @@ def test_a_later_try_finds_a_run_that_has_succeeded_though_its_instance_rests(bu
     assert run.run()["instance_id"] == instance_id
 
 
+def test_an_instance_that_runs_on_after_its_run_is_seen_to_run(bucket):
+    run = task(bucket, "runs-on", command="true", after="keep")
+    instance_id = run.run()["instance_id"]
+    task_tag = {Key.TASK: run.make().identity(run.context()).task}
+    assert [(job.job_id, job.status) for job in DswRunHook().tagged(task_tag)] == [(instance_id, "Running")]
+    DswRunHook().request_stop(instance_id)
+
+
 def test_on_kill_stops_the_instance(bucket):
     run = task(bucket, "kill", command="sleep 60")
     one = run.make()
