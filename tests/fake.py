@@ -126,6 +126,12 @@ class FakeEas:
     """Requests per second to the group."""
     gateway_lag: float = 0.0
     """Seconds after a service came up in which the gateway answers in its place."""
+    new_takes_traffic: bool = False
+    """A new member of the group takes traffic at once."""
+    unreleasable: str = ""
+    """Status in which a service can't be taken out of it."""
+    loses_weights: bool = False
+    """A service outside the traffic has no weight."""
     smoke: str = ""
     """What is wrong with a service's answers before it has traffic."""
     wrong: Callable[[str], str] = lambda name: ""
@@ -219,9 +225,23 @@ class FakeEas:
         self.created.append(name)
         self.born[name] = self.now
         self.members[name] = Member(
-            name=name, status="Creating", running=0, total=1, version=1, labels=_checked(labels)
+            name=name,
+            status="Creating",
+            running=0,
+            total=1,
+            version=1,
+            labels=_checked(labels),
+            weight=100 if self.new_takes_traffic else 0,
+            grouping=self.new_takes_traffic,
         )
         self.after_call(f"create {name}")
+
+    def isolate(self, name: str) -> bool:
+        self._call(f"isolate {name}")
+        if self.members[name].status == self.unreleasable:
+            return False
+        self.members[name] = replace(self.members[name], weight=0, grouping=False)
+        return True
 
     def delete(self, name: str) -> None:
         self._call(f"delete {name}")
@@ -235,7 +255,8 @@ class FakeEas:
 
     def release(self, name: str, *, weight: int, grouping: bool) -> None:
         self._call(f"release {name} {weight} {grouping}")
-        self.members[name] = replace(self.members[name], weight=weight, grouping=grouping)
+        kept = grouping or not self.loses_weights
+        self.members[name] = replace(self.members[name], weight=weight if kept else 0, grouping=grouping)
         self.after_call(f"release {name}")
 
     def set_traffic_mode(self, group: str, mode: str) -> None:

@@ -56,6 +56,20 @@ class Release:
     weight: int
     grouping: bool
 
+    def __str__(self) -> str:
+        """Return what it comes to, in words."""
+        return f"weight {self.weight}" if self.grouping else "no group traffic"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Isolate:
+    """Take a service that comes up out of the group's traffic, where EAS has put it by itself.
+
+    A refusal is heard again: nobody knows whether a service can be released before it runs.
+    """
+
+    service: str
+
 
 @dataclass(frozen=True, kw_only=True)
 class Customize:
@@ -119,7 +133,7 @@ class Finish:
     progress: Progress | None = None
 
 
-Change = Delete | Stop | Label | Release | Customize | Wait | Withdraw
+Change = Delete | Stop | Label | Release | Isolate | Customize | Wait | Withdraw
 """What needs nothing but the group: no lease, no numbers, no service JSON."""
 
 Action = Change | Create | Probe | Look | Finish

@@ -5,7 +5,7 @@ Each function returns the one next action.
 
 from __future__ import annotations
 
-from airflow_provider_pai.canary.actions import Action, Create, Probe
+from airflow_provider_pai.canary.actions import Action, Create, Isolate, Probe
 from airflow_provider_pai.canary.ending import drifted, withdraw
 from airflow_provider_pai.canary.goal import Goal, guard
 from airflow_provider_pai.canary.group import Group, Phase, Progress
@@ -40,8 +40,10 @@ def prepare(situation: Situation) -> Action:
         return withdraw(situation, "rolled_back", situation.stop)
     if candidate.failed:
         return withdraw(situation, "rejected", str(candidate))
-    if not candidate.ready and situation.elapsed >= situation.plan.ready_timeout:
+    if (candidate.grouping or not candidate.ready) and situation.elapsed >= situation.plan.ready_timeout:
         return withdraw(situation, "timed_out", f"after {situation.elapsed:.0f} s: {candidate}")
+    if candidate.grouping:
+        return Isolate(service=candidate.name)
     if not candidate.ready:
         return situation.wait(str(candidate))
     if situation.progress.phase is not Phase.SMOKED:

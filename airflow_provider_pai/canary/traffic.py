@@ -13,25 +13,28 @@ def toward(group: Group, candidate: Member, stable: Member | None, percent: int)
 
     There is no moment on the way in which nobody answers.
 
-    The candidate joins last: weights first, then the traffic mode, then the candidate, so that neither a mode
-    that follows instance counts nor a weight of 0 decides anything on the way. A rise touches the candidate
-    before production, so the share stays below its goal until the last call.
+    The candidate joins last, and gets its weight in the same call: production's weight first, then the traffic mode,
+    then the candidate, so that neither a mode that follows instance counts nor a weight of 0, or one that was set on
+    a service outside the traffic and lost there, decides anything on the way. A rise touches the candidate before
+    production, so the share stays below its goal until the last call.
     """
     goal = weights_for(percent)
     if not group.customized or not candidate.grouping:
         # Production alone keeps a weight above 0 until the candidate has joined.
-        if stable is not None and stable.weight != max(1, goal.stable):
+        if stable is not None and not _has(stable, max(1, goal.stable)):
             return Release(service=stable.name, weight=max(1, goal.stable), grouping=True)
-        if candidate.weight != goal.candidate:
-            return Release(service=candidate.name, weight=goal.candidate, grouping=candidate.grouping)
         if not group.customized:
             return Customize()
+    if not _has(candidate, goal.candidate):
         return Release(service=candidate.name, weight=goal.candidate, grouping=True)
-    if candidate.weight != goal.candidate:
-        return Release(service=candidate.name, weight=goal.candidate, grouping=True)
-    if stable is not None and stable.weight != goal.stable:
-        return Release(service=stable.name, weight=goal.stable, grouping=True)
+    if stable is not None and not _has(stable, goal.stable):
+        return Release(service=stable.name, weight=goal.stable, grouping=goal.stable > 0)
     return None
+
+
+def _has(member: Member, weight: int) -> bool:
+    """Tell whether a member has a weight; 0 is to be outside the traffic: EAS may serve a weight of 0 a little."""
+    return (member.grouping and member.weight == weight) if weight else not member.grouping
 
 
 def drift(situation: Situation) -> str:
@@ -42,7 +45,7 @@ def drift(situation: Situation) -> str:
         return f"{', '.join(foreign)} carries group traffic"
     if stable is None:
         return "the service that served is gone"
-    if not stable.grouping:
+    if not stable.grouping and situation.percent(situation.progress.step) < 100:
         return f"{stable.name} no longer takes group traffic"
     if stable.leaving or stable.stopped:
         return f"{stable.name} is {stable.status}"
@@ -64,7 +67,7 @@ def _foreign_weight(situation: Situation, stable: Member) -> str:
         (candidate, {both.candidate for both in allowed}),
         (stable, {both.stable for both in allowed}),
     ):
-        if member.weight not in weights:
+        if member.grouping and member.weight not in weights:
             return f"{member.name} has weight {member.weight}, not {' or '.join(map(str, sorted(weights)))}"
     return ""
 

@@ -18,6 +18,9 @@ from airflow_provider_pai.exceptions import PaiApiError, PaiTransientError
 if TYPE_CHECKING:
     from airflow_provider_pai.hooks.eas import EasHook
 
+# What EAS has not taken, or does not show yet, it is asked for again.
+_ASK_AGAIN = 1.0
+
 WITHDRAWABLE = UNDER_WAY - {Phase.PROMOTING}
 """Phases in which a rollout can be ended without a word to anybody: production still has its place."""
 
@@ -30,11 +33,13 @@ class Changes:
         self._log = log
         self._last_line = ""
 
-    def say(self, line: str) -> None:
-        """Log a line, once where looks repeat it."""
-        if line != self._last_line:
+    def say(self, line: str) -> bool:
+        """Log a line, once where looks repeat it; return whether it is a new one."""
+        new = line != self._last_line
+        if new:
             self._log.info("%s", line)
             self._last_line = line
+        return new
 
     def apply(self, group: Group, action: actions.Change) -> float:
         """Do one action and return the seconds to wait after it."""
@@ -47,7 +52,9 @@ class Changes:
                 self.say(action.why)
                 return action.seconds
             case actions.Release():
-                self._release(action)
+                return self._release(action)
+            case actions.Isolate():
+                return 0.0 if self._eas.isolate(action.service) else _ASK_AGAIN
             case actions.Customize():
                 self.say(f"group {group.name}: traffic by weight")
                 self._eas.set_traffic_mode(group.name, "customized")
@@ -62,10 +69,10 @@ class Changes:
                 assert_never(action)
         return 0.0
 
-    def _release(self, action: actions.Release) -> None:
-        state = f"weight {action.weight}" if action.grouping else "no group traffic"
-        self.say(f"{action.service}: {state}")
+    def _release(self, action: actions.Release) -> float:
+        repeated = not self.say(f"{action.service}: {action}")
         self._eas.release(action.service, weight=action.weight, grouping=action.grouping)
+        return _ASK_AGAIN if repeated else 0.0
 
     def _withdraw(self, group: Group, action: actions.Withdraw) -> None:
         for release in action.releases:

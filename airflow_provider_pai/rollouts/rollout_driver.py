@@ -23,6 +23,7 @@ from airflow_provider_pai.canary.weights import carriers
 from airflow_provider_pai.clock import SYSTEM_CLOCK, Clock
 from airflow_provider_pai.exceptions import (
     PaiApiError,
+    PaiConfigError,
     PaiConflictError,
     PaiMetricsError,
     PaiTransientError,
@@ -228,7 +229,7 @@ class RolloutDriver:
         except PaiUnsupportedError as error:
             self._state.lease.release()
             return self._ended(group, actions.Finish(outcome="stopped", why=str(error)))
-        except (PaiApiError, PaiMetricsError) as error:
+        except (PaiApiError, PaiConfigError, PaiMetricsError) as error:
             if isinstance(action, actions.Create) and not isinstance(error, PaiTransientError):
                 self._give_back()  # nothing was made
             raise
@@ -279,7 +280,7 @@ class RolloutDriver:
         """Return the judgement, and how many golden requests the candidate was sent for it."""
         try:
             window, sent = self._lookout.take(action, self._spec.goal.group, rollout.now)
-        except (PaiApiError, PaiMetricsError) as error:
+        except (PaiApiError, PaiConfigError, PaiMetricsError) as error:
             return source_error(str(error)), 0
         return judge(self._spec.plan, window), sent
 

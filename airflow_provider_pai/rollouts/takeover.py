@@ -44,16 +44,13 @@ class Takeover:
             if foreign:
                 raise RolloutStoppedError(f"{', '.join(foreign)} carries traffic of group {self.group}, too")
             step = toward(group, target, before if before and before.grouping else None, 100)
-            if isinstance(step, Release):
-                self.log.info("%s: weight %d", step.service, step.weight)
-                self.hook.release(step.service, weight=step.weight, grouping=step.grouping)
-            elif step is not None:
-                self.hook.set_traffic_mode(self.group, "customized")
-            elif before is not None and before.grouping:
-                self.log.info("%s: no group traffic", self.replaced)
-                self.hook.release(self.replaced, weight=0, grouping=False)
-            else:
+            if step is None:
                 return
+            if isinstance(step, Release):
+                self.log.info("%s: %s", step.service, step)
+                self.hook.release(step.service, weight=step.weight, grouping=step.grouping)
+            else:
+                self.hook.set_traffic_mode(self.group, "customized")
         raise RolloutStoppedError(f"group {self.group} does not take the weights that are set")
 
     def settle(self, drain: float) -> Member | None:

@@ -49,7 +49,7 @@ def test_a_frozen_candidate_keeps_its_share_for_a_person(eas):
 
 
 def test_a_hard_limit_is_never_frozen_nor_tolerated(eas):
-    eas.error_rate = bad()
+    eas.error_rate = bad(0.8)
     plan = replace(PLAN, on_failure="freeze", max_failures=50, hard_error_rate=0.1)
     assert eas.run(goal(SECOND), plan).outcome == "rolled_back"
     assert sum(call.startswith("look") for call in eas.calls) == 1

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from airflow_provider_pai.canary.actions import Label, Probe, Wait, Withdraw
+from airflow_provider_pai.canary.actions import Isolate, Label, Probe, Wait, Withdraw
 from airflow_provider_pai.canary.group import Group, Phase
 from airflow_provider_pai.canary.prepare import after_probe, create, prepare
 from tests.fake import PLAN, goal
@@ -128,3 +128,12 @@ def test_without_golden_requests_it_goes_on_in_the_end():
 def test_no_patience_is_no_wait():
     at_once = unreached(Phase.PREPARE, plan=replace(PLAN, gateway_timeout=0))
     assert (type(at_once), at_once.progress.outcome) == (Withdraw, "timed_out")
+
+
+@pytest.mark.parametrize("phase", [Phase.PREPARE, Phase.READY, Phase.SMOKED])
+@pytest.mark.parametrize("state", [{}, {"status": "Creating", "running": 0}])
+def test_one_that_eas_gives_traffic_is_taken_out_before_anything_else(phase, state):
+    taken = situation(phase, candidate={"grouping": True, "weight": 100, **state})
+    assert prepare(taken) == Isolate(service=CANDIDATE)
+    stuck = prepare(replace(taken, now=NOW + PLAN.ready_timeout))
+    assert (type(stuck), stuck.progress.outcome) == (Withdraw, "timed_out")

@@ -175,6 +175,32 @@ def test_a_model_that_never_gets_ready_gets_no_traffic(eas):
     assert goal(SECOND).service not in eas.counts
 
 
+@pytest.mark.parametrize("unreleasable", ["", "Creating"])
+@pytest.mark.parametrize("error_rate", [0.0, 0.3])
+def test_a_new_member_that_takes_traffic_at_once_is_taken_out_of_it(eas, unreleasable, error_rate):
+    eas.new_takes_traffic, eas.unreleasable, candidate = True, unreleasable, goal(SECOND).service
+    eas.error_rate = bad(SECOND, rate=error_rate)
+    shares = {}
+    for _ in eas.actions(goal(SECOND)):
+        member = eas.members.get(candidate)
+        if member is not None and member.progress.phase in (Phase.PREPARE, Phase.SMOKED):
+            shares[member.status] = max(shares.get(member.status, 0.0), eas.serving.get(candidate, 0.0))
+    assert eas.end["outcome"] == ("rolled_back" if error_rate else "promoted")
+    # A moment after it came up, where EAS did not let it go before.
+    assert shares["Creating"] == 0
+    assert bool(shares["Running"]) is bool(unreleasable)
+    assert eas.dropped == 0
+
+
+@pytest.mark.parametrize("error_rate", [0.0, 0.3])
+def test_weights_that_are_lost_outside_the_traffic_are_set_again(eas, error_rate):
+    eas.loses_weights, eas.error_rate = True, bad(SECOND, rate=error_rate)
+    finish = eas.run(goal(SECOND))
+    winner = FIRST if error_rate else SECOND
+    assert (finish.outcome, eas.serving) == ("rolled_back" if error_rate else "promoted", {goal(winner).service: 1.0})
+    assert eas.dropped == 0
+
+
 @pytest.mark.parametrize("lag", [20, 170])
 def test_a_gateway_that_learns_late_of_it_is_waited_for(eas, lag):
     eas.gateway_lag, began = lag, eas.now

@@ -13,8 +13,11 @@ from airflow_provider_pai.canary.weights import carriers, shares
 from tests.situation import CANDIDATE, STABLE, member, situation, without_stable
 
 
-def walk(group, percent):
-    """Do what is asked until nothing is; return each share of the candidate on the way."""
+def walk(group, percent, loses_weights=False):
+    """Do what is asked until nothing is; return each share of the candidate on the way.
+
+    :param loses_weights: a service outside the traffic has no weight.
+    """
     seen, answered = [], bool(carriers(group))
     for _ in range(20):
         step = toward(group, group.member(CANDIDATE), group.member(STABLE), percent)
@@ -23,7 +26,8 @@ def walk(group, percent):
         if isinstance(step, Customize):
             group = replace(group, customized=True)
         else:
-            moved = replace(group.member(step.service), weight=step.weight, grouping=step.grouping)
+            weight = step.weight if step.grouping or not loses_weights else 0
+            moved = replace(group.member(step.service), weight=weight, grouping=step.grouping)
             others = tuple(moved if one.name == moved.name else one for one in group.members)
             group = replace(group, members=others)
         assert carriers(group) or not answered, step
@@ -33,11 +37,13 @@ def walk(group, percent):
 
 @pytest.mark.parametrize("customized", [True, False])
 @pytest.mark.parametrize("weight", [100, 0, -1, 7])
-def test_every_share_is_reached_from_below_and_somebody_always_answers(customized, weight):
+@pytest.mark.parametrize("loses_weights", [True, False])
+def test_every_share_is_reached_from_below_and_somebody_always_answers(customized, weight, loses_weights):
     old = member(STABLE, weight=weight, grouping=True)
     group = Group(name="digits", customized=customized and weight > 0, members=(old, member(CANDIDATE)))
     for percent in (10, 50, 100):
-        group, seen = walk(group, percent)
+        group, seen = walk(group, percent, loses_weights)
+        assert all(member.weight > 0 for member in group.members if member.grouping), "0 may be served a little"
         assert seen == sorted(seen)
         assert (seen[-1], max(seen)) == (percent / 100, percent / 100)
 
@@ -48,6 +54,7 @@ def test_alone_it_gets_everything():
 
 
 AT_10 = {"stable": {"weight": 90}, "candidate": {"weight": 10, "grouping": True}}
+AT_100 = {"stable": {"weight": 0, "grouping": False}, "candidate": {"weight": 100, "grouping": True}}
 ON_THE_WAY = {"stable": {"weight": 90}, "candidate": {"weight": 50, "grouping": True}}
 
 
@@ -55,6 +62,8 @@ def test_what_a_rollout_sets_is_no_drift():
     assert drift(situation(Phase.STEP, **AT_10)) == ""
     assert drift(situation(Phase.STEP, **ON_THE_WAY, step=1, since=None)) == ""
     assert drift(situation(Phase.STEP, customized=False, since=None)) == ""
+    assert drift(situation(Phase.STEP, **AT_100, step=2)) == ""
+    assert drift(situation(Phase.STEP, **{**AT_100, "stable": {"weight": 50, "grouping": False}}, step=2)) == ""
 
 
 @pytest.mark.parametrize(
@@ -66,6 +75,7 @@ def test_what_a_rollout_sets_is_no_drift():
             f"{CANDIDATE} has weight 30, not 10",
         ),
         ({**ON_THE_WAY, "step": 2, "since": None}, f"{STABLE} has weight 90, not 0 or 50"),
+        ({**AT_100, "stable": {"weight": 5}, "step": 2}, f"{STABLE} has weight 5, not 0"),
         ({**AT_10, "customized": False}, "the traffic mode is no longer customized"),
         ({**AT_10, "stable": {"weight": 90, "grouping": False}}, f"{STABLE} no longer takes group traffic"),
         ({**AT_10, "stable": {"status": "Stopping"}}, f"{STABLE} is Stopping"),

@@ -12,7 +12,13 @@ import pytest
 
 from airflow_provider_pai.canary.actions import Look
 from airflow_provider_pai.canary.group import UNDER_WAY, Phase
-from airflow_provider_pai.exceptions import PaiConflictError, PaiMetricsError, PaiPermissionError, PaiTransientError
+from airflow_provider_pai.exceptions import (
+    PaiConfigError,
+    PaiConflictError,
+    PaiMetricsError,
+    PaiPermissionError,
+    PaiTransientError,
+)
 from airflow_provider_pai.identity import TaskName
 from airflow_provider_pai.metrics.base import Several
 from airflow_provider_pai.metrics.sql import SqlMetrics
@@ -302,6 +308,20 @@ def test_a_name_that_is_taken_elsewhere_is_an_error(eas, monkeypatch):
     monkeypatch.setattr(eas, "describe", lambda name: {"ServiceGroup": "another"})
     with pytest.raises(PaiConflictError):
         driver.tick()
+
+
+def test_what_can_t_be_made_holds_up_nobody(eas):
+    refused = PaiConfigError("eas_group_key", "metadata.group", "a key that EAS heeds")
+    eas.before_call = refusing("create", refused)
+    for _ in range(2):
+        driver = eas.driver(goal(SECOND))
+        with pytest.raises(PaiConfigError, match="a key that EAS heeds"):
+            driver.tick()
+        calls = list(eas.calls)
+        driver.kill("no later try", 4)
+        assert eas.calls == calls, "there is nothing to withdraw"
+    assert (eas.run(goal(SECOND, backfill=True)).outcome, CANDIDATE in eas.members) == ("skipped", False)
+    assert lease_of(eas, "next").take() is None
 
 
 def test_an_error_that_stays_reaches_whoever_drives(eas):

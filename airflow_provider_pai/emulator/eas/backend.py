@@ -76,12 +76,15 @@ class EasBackend:
         if group is not None:
             self.groups.join(group, workspace_id)
         created = self.account.timestamp()
+        traffic_state, weight = self.groups.traffic_of_new(group)
         record = ServiceRecord(
             name=spec.name,
             group=group,
             token=spec.token or new_token(),
             workspace_id=workspace_id,
             labels=labels,
+            traffic_state=traffic_state,
+            weight=weight,
             versions=[ServiceVersion(config=config, built=created)],
             created=created,
         )
@@ -249,7 +252,7 @@ class EasBackend:
         if group is not None:
             self.groups.join(group, record.workspace_id)
         record.group = group
-        service.release("standalone", 0)
+        service.release(*self.groups.traffic_of_new(group))
         self.groups.leave(before)
 
     def _forget(self, service: Service) -> None:

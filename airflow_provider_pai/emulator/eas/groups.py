@@ -13,6 +13,9 @@ from airflow_provider_pai.emulator.eas.traffic import Split
 from airflow_provider_pai.emulator.errors import ConflictError, InvalidParameterError, NotFoundError
 from airflow_provider_pai.emulator.types import Json
 
+_WEIGHT_OF_NEW = 100
+"""In the world in which a new member takes traffic at once."""
+
 
 class Groups:
     """The groups of one account."""
@@ -50,6 +53,15 @@ class Groups:
         if name not in self.records:
             self._save(GroupRecord(name=name, workspace_id=workspace_id, created=self.account.timestamp()))
 
+    def traffic_of_new(self, name: str | None) -> tuple[str, int]:
+        """Return the traffic state and the weight of a service that has just come into a group, or none.
+
+        "Service groups and traffic management" says that it gets no traffic by default, as of April 2026; older
+        copies of the page do not.
+        """
+        takes_part = name is not None and self.account.world.eas_member_traffic == "grouping"
+        return ("grouping", _WEIGHT_OF_NEW) if takes_part else ("standalone", 0)
+
     def leave(self, name: str | None) -> None:
         """Delete the group if it has no service left."""
         if name is not None and name in self.records and not self.members(name):
@@ -71,8 +83,9 @@ class Groups:
     def choose(self, name: str) -> Service | None:
         """Return the member that takes the group's next request; None when no member takes any."""
         by_weight = self._modes.get(name) == "customized"
+        least = 1 if self.account.world.eas_weight_zero == "little" else 0
         weights = {
-            service.record.name: max(0, service.route[1]) if by_weight else len(service.fleet.ready)
+            service.record.name: max(least, service.route[1]) if by_weight else len(service.fleet.ready)
             for service in self.members(name)
             if service.route[0] == "grouping" and service.exposed
         }

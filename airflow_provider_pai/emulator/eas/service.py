@@ -99,6 +99,8 @@ class Service:
 
     def release(self, traffic_state: str, weight: int) -> None:
         """Set the traffic state and the weight; the gateway follows after `weight_lag`."""
+        if traffic_state == "standalone" and self.account.world.eas_weight_standalone == "lost":
+            weight = 0
         self.record.traffic_state, self.record.weight = traffic_state, weight
         self.save()
         lag = self.account.settings.weight_lag

@@ -36,6 +36,7 @@ class EasHook(EasTraffic):
         """Create a service from its JSON and return its name; never repeated by itself.
 
         A name that a service with the same task's labels bears is that service: the answer of an earlier try was lost.
+        A new member of a group gets none of its traffic.
 
         :raises PaiConflictError: the name is taken in this region.
         :raises PaiUnsupportedError: EAS passed over the group or the role; the service is deleted.
@@ -43,6 +44,7 @@ class EasHook(EasTraffic):
         """
         for doubt in doubts(config):
             self.log.warning("%s", doubt)
+        made = True
         try:
             name = self._create(config, labels or {})
         except PaiTransientError:
@@ -52,12 +54,16 @@ class EasHook(EasTraffic):
             name, holder = str(value_at(config, "metadata.name") or config.get("name")), None
             with suppress(PaiNotFoundError, PaiPermissionError):
                 holder = self.describe(name)
+            made = False
             if not is_made_by(holder, labels or {}):
                 raise refusal(error, name, config, holder) from error
         if wrong := self._not_done(name, config):
             self.log.error("Deleting service %s, which is not what was asked for", name)
             self.delete(name)
             raise wrong
+        if made and value_at(config, self.connection.eas_group_key):
+            with suppress(PaiNotFoundError):  # it is not shown yet: whoever waits for it looks once more
+                self.isolate(name)
         return name
 
     def _create(self, config: Mapping[str, Any], labels: Mapping[str, str]) -> str:

@@ -116,6 +116,8 @@ class EasDeployServiceOperator(WaitingOperator, ServiceOperator):
         deployment = Deployment.of(service.tags) or Deployment()
         before, mine = deployment.before, Undo.of(service.tags, identity.owner) is not None
         outcome = ("updated" if before else "created") if mine else "unchanged"
+        if outcome == "created" and self.group and not deployment.config_version:
+            hook.isolate(name)  # once more: it may not have been possible while it came up
         deployment = deployment._replace(config_version=service.facts["version"])
         labels = {**service.tags, **deployment.labels()}
         if self.artifact:

@@ -64,6 +64,39 @@ def test_weights_are_exact(eas):
         assert versions(call, 2) == {"b": 2}
 
 
+def test_a_new_member_may_take_traffic_at_once(eas, world):
+    world(eas_member_traffic="grouping")
+    member = eas.describe(eas.create(eas.config("member", group=eas.name("g"))))
+    assert (member.traffic_state, member.weight) == ("grouping", 100)
+    alone = eas.describe(eas.create(eas.config("alone"), wait=False))
+    assert (alone.traffic_state, alone.weight) == ("standalone", 0)
+
+
+def test_a_weight_of_0_may_be_served_a_little(eas, world):
+    first, second, group = eas.group_pair()
+    eas.release(first, traffic_state="grouping", weight=99)
+    eas.release(second, traffic_state="grouping", weight=0)
+    eas.traffic_mode(group.name, "customized")
+    with calling(group.internet_endpoint, group.access_token) as call:
+        assert versions(call, 100) == {"a": 100}
+        world(eas_weight_zero="little")
+        assert versions(call, 100) == {"a": 99, "b": 1}
+        eas.release(second, traffic_state="standalone")
+        assert versions(call, 100) == {"a": 100}
+
+
+@pytest.mark.parametrize(("position", "weight"), [("kept", 40), ("lost", 0)])
+def test_a_weight_may_be_lost_while_a_member_is_standalone(eas, world, position, weight):
+    world(eas_weight_standalone=position)
+    member = eas.create(eas.config("member", group=eas.name("g")), wait=False)
+    eas.release(member, traffic_state="standalone", weight=40)
+    assert eas.describe(member).weight == weight
+    eas.release(member, traffic_state="grouping", weight=40)
+    assert eas.describe(member).weight == 40
+    eas.release(member, traffic_state="standalone")
+    assert eas.describe(member).weight == weight
+
+
 def test_auto_mode_follows_the_number_of_instances(eas):
     first, second, group = eas.group_pair()
     eas.update(first, {"metadata": {"instance": 3}})

@@ -208,3 +208,22 @@ def test_a_member_that_no_list_shows_is_found_by_its_name(group, config, pai):
     finally:
         pai.account.change_settings({"list_lag": 0})
         eas.delete(alone)
+
+
+def test_a_new_member_gets_no_traffic_of_its_group(group, config, world):
+    world(eas_member_traffic="grouping")
+    name = group.eas.create(config)
+    assert group.traffic() == {name: (0, False)}
+    group.eas.release(name, weight=7, grouping=True)
+    assert group.eas.isolate(name)
+    assert group.eas.isolate(name), "once more is no error"
+    assert group.traffic() == {name: (0, False)}
+
+
+def test_one_that_can_t_be_taken_out_yet_is_told(group, config, world, pai):
+    world(eas_member_traffic="grouping")
+    pai.account.faults.add(match="api ReleaseService", status=409, code="InvalidService.Status")
+    name = group.eas.create(config)
+    assert group.eas.isolate(name) is False
+    pai.account.faults.clear()
+    assert group.eas.isolate(name) is True
