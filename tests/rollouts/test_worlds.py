@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from airflow_provider_pai.exceptions import PaiConfigError, RolloutRolledBackError
+from airflow_provider_pai.exceptions import RolloutRolledBackError, RolloutStoppedError
 from airflow_provider_pai.hooks.eas import hook
 from airflow_provider_pai.operators.eas import EasCanaryDeployOperator
 from tests.group import PLAN, People
@@ -77,6 +77,6 @@ def test_where_no_service_gets_into_a_group_a_rollout_ends_at_once_each_time(gro
     task = deploy(group, model, "ignored")
     task.max_tries = 5
     for one in (task, deploy(group, model, "another, which waits for nobody"), task):
-        with pytest.raises(PaiConfigError, match="eas_group_key"):
+        with pytest.raises(RolloutStoppedError, match="eas_group_key"):
             one.run()
         assert [s for s in group.eas.list_services(filter=group.name) if s["Status"] != "Deleting"] == []
