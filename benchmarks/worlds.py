@@ -163,7 +163,11 @@ def campaign(case: Case) -> Json:
         try:
             found |= roll_out(pool)
         except PaiError as error:
-            found |= {"refused": str(error), "orphans": found["orphans"] + len(list(EasHook().list_services()))}
+            found["refused"] = str(error)
+    if "refused" in found:
+        # Others were under way when the first was refused; what is on its way out is not left behind.
+        services = EasHook().list_services()
+        found["orphans"] += sum(service["Status"] not in EasHook.states.deleting for service in services)
     return found
 
 
@@ -188,7 +192,9 @@ def in_its_world(case: Case) -> Json:
                 check=False,
                 timeout=LONGEST,
             )
-            found: Json = json.loads(done.stdout or '{"crashed": "no result"}')
+            # Hooks log errors to standard output, too.
+            *_, last = done.stdout.splitlines() or ['{"crashed": "no result"}']
+            found: Json = json.loads(last)
         except subprocess.TimeoutExpired:
             found = {"crashed": f"no result after {LONGEST} s"}
         finally:
