@@ -171,7 +171,7 @@ def test_a_deny_statement_is_named_as_what_it_is(user):
         CALLS["paidlc:ListJobs"]()
 
 
-@pytest.mark.parametrize("action", CALLS.keys() - {"oss:ListBuckets"})
+@pytest.mark.parametrize("action", sorted(CALLS.keys() - {"oss:ListBuckets"}))
 def test_where_the_service_does_not_name_the_action_our_own_table_does(pai, user, action):
     pai.account.change_world({"ram_refusal": "bare"})
     user({"Effect": "Allow", "Action": "other:*", "Resource": "*"})
