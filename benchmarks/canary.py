@@ -247,7 +247,7 @@ def play(material: Json, scenario: Scenario) -> Json:
             "seconds": round(ended - started, 1),
             "requests": load["requests"],
             "harmed": load["harmed"],
-            "inconsistent": inconsistent(stage, end),
+            "inconsistent": inconsistent(stage, stable, end),
             "rollback_s": None if load["first"] is None else round(ended - load["first"], 2),
             "outside": outside(stage, stable, good["version"], load, began, end),
         }
@@ -315,9 +315,9 @@ def live(stage: Stage, artifact: Json, number: int, deferrable: bool, kept: Path
         os._exit(0)
 
 
-def inconsistent(stage: Stage, end: Json) -> str:
-    """Return what a rollout left that it should not have, or nothing."""
-    members = stage.eas.group(stage.group).members
+def inconsistent(stage: Stage, stable: str, end: Json) -> str:
+    """Return what a rollout left that it should not have, or nothing; a list may be behind."""
+    members = stage.eas.group(stage.group, stable, end["service"] or "").members
     serving = [member for member in members if member.grouping]
     should = end["service"] if end["outcome"] == "promoted" else None
     wrong = [
@@ -335,7 +335,7 @@ def inconsistent(stage: Stage, end: Json) -> str:
 def outside(stage: Stage, stable: str, version: str, load: Json, began: float, end: Json) -> int:
     """Count the harmed requests that were not the candidate's: production's, the group's, beyond its share."""
     harmed, production = load["harmed"], 0
-    if stage.eas.group(stage.group).member(stable):
+    if stage.eas.group(stage.group, stable).member(stable):
         time.sleep(1.1)
         production = make_source(METRICS, stage.eas).sample(stable, began, time.time()).errors
     nobody = sum(
