@@ -14,6 +14,8 @@ import requests
 
 from airflow_provider_pai.artifact import DataInterval, ModelArtifact
 from airflow_provider_pai.hooks.eas import EasHook
+from airflow_provider_pai.hooks.eas.inference import Asker, GoldenRequest
+from airflow_provider_pai.hooks.eas.traffic import Endpoint
 from airflow_provider_pai.hooks.oss import OssHook
 from airflow_provider_pai.manifests import write_artifact
 
@@ -134,14 +136,19 @@ class ServiceGroup:
 
     def serving(self) -> str:
         """Ask the group which version answers."""
-        url, token = self.eas.group_endpoint(self.name)
-        answer = requests.post(f"{url}/predict", json={}, headers={"Authorization": token}, timeout=5)
-        return str(answer.json()["version"])
+        return version_at(self.eas.group_endpoint(self.name))
 
     def clean_up(self) -> None:
         """Delete every service."""
         for member in self.eas.group(self.name).members:
             self.eas.delete(member.name)
+
+
+def version_at(endpoint: Endpoint) -> str:
+    """Ask an endpoint which version answers, once its gateway reaches it."""
+    asker = Asker(endpoint=endpoint, attempts=1, timeout=5, tolerance=0, path="/predict", gateway_timeout=5)
+    with asker.session:
+        return str(asker.ask(GoldenRequest(json={})).body["version"])
 
 
 class People:

@@ -10,6 +10,9 @@ from typing import NamedTuple
 from airflow_provider_pai.canary.plan import CHECK_LIMITS, RolloutPlan
 from airflow_provider_pai.canary.significance import binomial_tail, fisher_tail
 
+# Of a share that is only told, and decides nothing.
+_HARDLY_CHANCE = 0.001
+
 
 @dataclass(frozen=True, kw_only=True)
 class Sample:
@@ -79,6 +82,22 @@ class Window:
     doubt: str = ""
     golden: int = 0
 
+    @property
+    def other_share(self) -> str:
+        """Return the share that the counts show, where chance does not explain that it is not the one which was set.
+
+        How EAS makes shares of weights stands in no document.
+        """
+        if not (self.settled and self.same_span and self.share and self.production):
+            return ""
+        mine, theirs = self.candidate.without(self.golden).requests, self.production.requests
+        chance = min(
+            binomial_tail(mine, mine + theirs, self.share), binomial_tail(theirs, mine + theirs, 1 - self.share)
+        )
+        if chance >= _HARDLY_CHANCE:
+            return ""
+        return f"its share by counts is {mine / (mine + theirs):.0%}, not {self.share:.0%}"
+
 
 class Result(StrEnum):
     """How a look ended."""
@@ -111,7 +130,8 @@ class Judgement:
             "" if production is None else f", production {production.requests} requests, {production.errors} errors"
         )
         because = "" if self.result is Result.PASS else f" ({self.reason})"
-        return f"{self.window.candidate}{beside} → {self.result.value}{because}"
+        share = f"; {self.window.other_share}" if self.window.other_share else ""
+        return f"{self.window.candidate}{beside} → {self.result.value}{because}{share}"
 
 
 def source_error(reason: str) -> Judgement:

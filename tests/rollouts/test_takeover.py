@@ -31,6 +31,13 @@ def test_all_traffic_moves_and_nobody_waits_for_an_answer_meanwhile(eas):
     assert eas.dropped == 0
 
 
+def test_weights_that_are_lost_outside_the_traffic_are_set_when_they_count(eas):
+    eas.loses_weights = True
+    eas.members[GOOD.service] = replace(eas.members[GOOD.service], weight=0)
+    takeover(eas).move()
+    assert (eas.serving, eas.dropped) == ({GOOD.service: 1}, 0)
+
+
 def test_a_second_process_finds_it_done(eas):
     takeover(eas).move()
     calls = len(eas.calls)

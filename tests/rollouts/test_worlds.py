@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import time
-
 import pytest
 
 from airflow_provider_pai.exceptions import RolloutRolledBackError, RolloutStoppedError
@@ -38,22 +36,12 @@ def deploy(group, model, run_id, steps=(40, 100)):
     return Task(lambda: EasCanaryDeployOperator(**arguments), run_id=run_id)
 
 
-def wait_until_it_serves(group):
-    deadline = time.monotonic() + 5
-    while True:
-        try:
-            return group.serving()
-        except (KeyError, ValueError):  # an answer of the gateway
-            assert time.monotonic() < deadline
-            time.sleep(0.05)
-
-
 def test_a_good_model_is_promoted_and_a_bad_one_is_out_again(group, possible):
     first, good, wrong = group.model(20), group.model(21), group.model(22, answer=41)
     bad = group.model(23, fail=0.7) if possible == "together" else {"version": None}
     steps = [100] if possible in ("grouping", "new_version") else [40, 100]
     assert deploy(group, first, "first").run()["outcome"] == "deployed"
-    assert wait_until_it_serves(group) == first["version"]
+    assert group.serving() == first["version"]
     with People(group, threads=2) as people:
         ended = deploy(group, good, "good", steps).run()
         assert (ended["outcome"], [step["percent"] for step in ended["steps"]]) == ("promoted", steps)

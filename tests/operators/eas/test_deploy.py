@@ -7,7 +7,6 @@ import time
 from datetime import UTC, datetime, timedelta
 
 import pytest
-import requests
 from airflow.providers.common.compat.sdk import redact
 
 from airflow_provider_pai.exceptions import (
@@ -19,7 +18,7 @@ from airflow_provider_pai.exceptions import (
 )
 from airflow_provider_pai.ledger import Ledger
 from airflow_provider_pai.operators.eas import EasDeployServiceOperator
-from tests.group import service
+from tests.group import service, version_at
 from tests.task import Task
 
 pytestmark = pytest.mark.usefixtures("connection")
@@ -56,12 +55,24 @@ def deploy(at, artifact, run_id="run-1", *, max_tries=1, **changes):
 
 
 def answer(at, name=None):
-    url, token = at.eas.endpoint(name or f"{at.name}_one")
-    return requests.post(url, json={}, headers={"Authorization": token}, timeout=5).json()["version"]
+    return version_at(at.eas.endpoint(name or f"{at.name}_one"))
 
 
 def rows():
     return [(row.kind, row.version) for row in Ledger.open().rows()]
+
+
+@both
+def test_a_new_member_of_a_group_gets_no_traffic_until_somebody_releases_it(group, deferrable, world, pai):
+    world(eas_member_traffic="grouping")
+    # It may not be possible while it comes up.
+    pai.account.faults.add(match="api ReleaseService", status=409, code="InvalidService.Status", times=1)
+    name, task = f"{group.name}_one", deploy(group, group.model(20), deferrable=deferrable, group=group.name)
+    assert task.run()["outcome"] == "created"
+    assert group.traffic() == {name: (0, False)}
+    group.eas.release(name, weight=100, grouping=True)
+    assert task.run()["outcome"] == "created"
+    assert group.traffic() == {name: (100, True)}
 
 
 @both
