@@ -7,7 +7,7 @@ from email.utils import parsedate_to_datetime
 from functools import cached_property, partial
 from typing import Any
 
-from airflow_provider_pai.exceptions import PaiNotFoundError, PaiTransferError
+from airflow_provider_pai.exceptions import PaiApiError, PaiNotFoundError, PaiTransferError
 from airflow_provider_pai.hooks.base import PaiHook
 from airflow_provider_pai.hooks.oss.client import CONNECT_SECONDS, Provider, Session, sdk
 from airflow_provider_pai.hooks.oss.crc import crc_of
@@ -53,6 +53,14 @@ class OssCalls(PaiHook):
     def call_for(self, action: str, uri: OssUri, function: Callable[[], Any], *, repeatable: bool = True) -> Any:
         """Call, and let errors name the address."""
         return self.call(f"{action} {uri}", function, repeatable=repeatable)
+
+    def abort(self, to: OssUri, upload_id: str) -> None:
+        """Take back the parts of an upload; where OSS refuses it, that is told, since parts cost."""
+        bucket = self.bucket(to.bucket)
+        try:
+            self.call_for("AbortMultipartUpload", to, lambda: bucket.abort_multipart_upload(to.key, upload_id))
+        except PaiApiError as error:
+            self.log.warning("Parts of an upload to %s are left there and cost: %s", to, error)
 
     def verified(
         self, action: str, to: OssUri, send: Callable[[], Any], crc: Callable[[], int], *, repeatable: bool = True

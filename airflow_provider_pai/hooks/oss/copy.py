@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from functools import partial
 from typing import Any
 from urllib.parse import urlencode
@@ -78,8 +78,7 @@ def _in_parts(oss: OssCalls, info: ObjectInfo, to: OssUri, version: str | None, 
         complete = partial(bucket.complete_multipart_upload, to.key, upload, parts, headers=forbid)
         answer = oss.call_for("CompleteMultipartUpload", to, complete, repeatable=False)
     except BaseException:
-        with suppress(PaiApiError):
-            oss.call_for("AbortMultipartUpload", to, lambda: bucket.abort_multipart_upload(to.key, upload))
+        oss.abort(to, upload)
         raise
     if info.crc64 and answer.crc is not None and int(answer.crc) != int(info.crc64):
         oss.discard(to, answer.etag)

@@ -286,7 +286,10 @@ class OssHook(OssBuckets, OssListings):
         """
         try:
             status = self.bucket_versioning(to.bucket)
-        except PaiPermissionError:
+        except PaiPermissionError as error:
+            self.log.warning(
+                "Whether bucket %s has versions is not known, so %s is looked for: %s", to.bucket, to, error
+            )
             if self.head(to) is not None:
                 raise PaiConflictError("oss", f"HeadObject {to}", "it exists", "FileAlreadyExists", 409) from None
             return

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterator, Mapping
-from contextlib import suppress
 from functools import partial
 from types import TracebackType
 from typing import Any
 
-from airflow_provider_pai.exceptions import PaiApiError, PaiTransferError, PaiTransientError
+from airflow_provider_pai.exceptions import PaiTransferError, PaiTransientError
 from airflow_provider_pai.hooks.oss.calls import OssCalls
 from airflow_provider_pai.hooks.oss.client import blocks, sdk
 from airflow_provider_pai.hooks.oss.crc import combined, crc_of
@@ -62,9 +61,7 @@ class ObjectWriter:
         self.closed = True
         self._buffer.clear()
         if self._upload is not None:
-            with suppress(PaiApiError):
-                abort = partial(self._bucket.abort_multipart_upload, self._to.key, self._upload)
-                self._oss.call_for("AbortMultipartUpload", self._to, abort)
+            self._oss.abort(self._to, self._upload)
 
     def __enter__(self) -> ObjectWriter:
         """Return this."""

@@ -8,13 +8,13 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from airflow_provider_pai.exceptions import PaiApiError, PaiConfigError, PaiNotFoundError, PaiTransferError
+from airflow_provider_pai.exceptions import PaiConfigError, PaiNotFoundError, PaiTransferError
 from airflow_provider_pai.hooks.oss import checkpoints
 from airflow_provider_pai.hooks.oss.calls import OssCalls
 from airflow_provider_pai.hooks.oss.client import BLOCK, sdk
@@ -239,9 +239,7 @@ class _Upload:
         return str(answer.etag)
 
     def _abort(self) -> None:
-        with suppress(PaiApiError):
-            abort = partial(self._bucket.abort_multipart_upload, self.to.key, self.upload_id)
-            self.oss.call_for("AbortMultipartUpload", self.to, abort)
+        self.oss.abort(self.to, self.upload_id)
         checkpoints.forget(self.checkpoint)
 
     def _identity(self) -> dict[str, Any]:
