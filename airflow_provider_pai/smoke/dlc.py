@@ -82,8 +82,10 @@ def _stop_early(one: Round, hook: DlcHook) -> None:
     """Stop a job at once; API: StopJob."""
     job_id = hook.submit(_body(one, "sleep 600"))
     with one.made(f"DLC job {job_id}", partial(take_job_away, one, hook, job_id)):
-        status = hook.get(job_id).status
         refused = one.answer(lambda: hook.call("StopJob", lambda: hook.client.stop_job(job_id), repeatable=False))
+        # What it was then: at once if that was refused, before its end if it was stopped.
+        went = [str(entry.get("Status")) for entry in hook.describe(job_id).get("StatusHistory") or []]
+        status = next((each for each in (went if refused else went[::-1]) if each not in ("Stopping", "Stopped")), "")
         known = status in _BEFORE_IT_RUNS
         position = ("refused" if refused else "accepted") if known else None
         one.facts.learn("dlc_stop_creating", position, f"a stop of a job that is {status}: {refused or 'taken'}")
