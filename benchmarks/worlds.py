@@ -92,7 +92,7 @@ def cases() -> Iterator[Case]:
             yield Case(f"{name}={position}", dict([one]), {}, CONFIGURED.get(one, {}), one not in UNSERVED)
     for lag in (2, 30):
         yield Case(f"list_lag={lag}", settings={"list_lag": lag})
-    yield Case("weight_lag=2", settings={"weight_lag": 2})
+    yield Case("weight_lag=1", settings={"weight_lag": 1})
     together = {name: positions[0] for name, positions in others.items()}
     extra = {key: value for one in together.items() for key, value in CONFIGURED.get(one, {}).items()}
     yield Case("together", together, {"list_lag": 2, "weight_lag": 1}, extra)
