@@ -188,7 +188,7 @@ class Stage:
         return self._material["questions"][:5]
 
     def until_served(self) -> None:
-        """Return when the group's endpoint has answered for a while: the gateway learns late of services and weights."""
+        """Return when the group has answered for a while: the gateway learns late of services and weights."""
         endpoint, [pixels, _] = self.eas.group_endpoint(self.group), self._material["questions"][0]
         good = 0
         while good < STEADY:
