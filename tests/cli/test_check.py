@@ -32,7 +32,7 @@ def test_a_sound_connection_ends_with_0(check, pai):
     assert lines[0].split() == "warning identity the account itself, acs:ram::1000000000000001:root".split()
     assert lines[1].strip() == "→ make a RAM user for Airflow: this key may do everything"
     assert any(line.startswith("ok           metrics of EAS") for line in lines)
-    assert lines[-1] == "17 ok, 1 warning"
+    assert lines[-1] == "17 ok, 1 warning", printed
 
 
 def test_machines_get_the_same(check, bucket):

@@ -195,7 +195,7 @@ def test_whoever_may_not_ask_for_versioning_is_told_of_nothing(pai, refusal):
 
 
 def test_no_answer_is_no_fault_of_the_home(pai, refusal, monkeypatch):
-    monkeypatch.setattr(OssHook, "retry_seconds", 0)
+    monkeypatch.setattr(EasHook, "retry_seconds", 0)
     pai.account.faults.add(match="^oss GET", status=503, code="ServiceUnavailable")
     with pytest.raises(PaiTransientError):
         refusal()

@@ -504,6 +504,7 @@ def test_what_is_no_unfinished_artifact_is_named(bucket, content):
 
 
 def test_a_try_that_is_killed_before_its_submit_leaves_nothing_that_matters(bucket, monkeypatch):
+    monkeypatch.setattr(jobs, "SETTLE_SECONDS", 0.05)
     run = task(bucket, "killed")
     dying = run.make()
     monkeypatch.setattr(dying.hook, "submit", lambda body: die())
