@@ -12,8 +12,9 @@ from tests.conftest import airflow_connection
 
 
 @pytest.fixture
-def check(connection, capsys):
+def check(connection, capsys, monkeypatch):
     """Run the command with arguments; return its exit code and what it printed, without the emulator's log."""
+    monkeypatch.setenv("COLUMNS", "110")  # a terminal's width, which whoever runs the tests may have
 
     def run(*arguments):
         with pytest.raises(SystemExit) as ended:
