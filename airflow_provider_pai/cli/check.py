@@ -34,7 +34,10 @@ def check(args: argparse.Namespace) -> None:
     if args.smoke and not faulty(rows):
         from airflow_provider_pai.cli.smoke import smoke
 
-        sys.exit(smoke(args))
+        try:
+            sys.exit(smoke(args))
+        except PaiConfigError as error:
+            sys.exit(str(error))
     sys.exit(1 if faulty(rows) else 0)
 
 

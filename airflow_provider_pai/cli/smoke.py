@@ -23,7 +23,7 @@ from airflow_provider_pai.smoke.round import Choice, Round, clear, run
 def smoke(arguments: argparse.Namespace) -> int:
     """Play a smoke round.
 
-    :returns: 0; 1 if something broke off or is left; 2 if it was not wanted.
+    :returns: 0; 1 if something broke off or is left; 2 if it was not wanted; 130 if it was interrupted.
     """
     hook = PaiConnectionHook(arguments.conn_id)
     one = Round(hook, _choice(arguments, hook.connection.state_uri), say)
@@ -31,18 +31,29 @@ def smoke(arguments: argparse.Namespace) -> int:
     if not _agreed(yes=arguments.yes):
         say("Nothing was made.")
         return 2
+    interrupted = False
     with _by_itself():
-        clear(one, PROBES)
         try:
+            clear(one, PROBES)
             run(one, PROBES)
-        finally:
-            one.facts.write(Path(arguments.facts), _about(hook))
+        except KeyboardInterrupt:
+            interrupted = True
+    one.facts.write(Path(arguments.facts), _about(hook))
     for line in one.facts.lines():
         print(line)  # noqa: T201 - that is what a command does
-    say(f"{len(one.facts.facts)} facts are in {arguments.facts}; the emulator takes them: --facts {arguments.facts}")
-    for text in (*one.failed, *(f"left: {what}; the next round clears it, or you in the console" for what in one.left)):
+    return _summed_up(one, arguments.facts, interrupted=interrupted)
+
+
+def _summed_up(one: Round, path: str, *, interrupted: bool) -> int:
+    """Say what the round came to, what is left first, and return how the command ends."""
+    for what in one.left:
+        say(f"left: {what}; the next round clears it, or you in the console")
+    for text in one.failed:
         say(text)
-    return 1 if one.failed or one.left else 0
+    if interrupted:
+        say("interrupted; " + ("see above for what is left" if one.left else "all that was made is taken away"))
+    say(f"{len(one.facts.facts)} facts are in {path}; the emulator takes them: --facts {path}")
+    return 130 if interrupted else int(bool(one.failed or one.left))
 
 
 def say(text: str) -> None:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import NamedTuple, TypeVar
 
-from airflow_provider_pai.exceptions import PaiApiError, PaiError
+from airflow_provider_pai.exceptions import PaiApiError, PaiError, PaiNotFoundError
 from airflow_provider_pai.hooks.base import PaiHook
 from airflow_provider_pai.labels import Key
 from airflow_provider_pai.smoke.facts import Facts
@@ -108,6 +108,8 @@ class Round:
         """Take something away, or note that it is left."""
         try:
             take_away()
+        except PaiNotFoundError:
+            return  # it went meanwhile
         except BaseException as error:
             self.left.append(what)
             self.say(f"{what} is left: {error or type(error).__name__}")

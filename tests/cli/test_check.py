@@ -75,3 +75,8 @@ def test_a_round_that_costs_money_begins_only_where_all_is_well(check, monkeypat
     monkeypatch.setattr("airflow_provider_pai.cli.smoke.smoke", lambda args: 7)
     assert check("--smoke")[0] == 7
     assert check("--smoke", "--bucket", "oss://no-such-bucket")[0] == 1
+
+
+def test_a_round_without_an_image_is_refused_in_one_line(connection, bucket):
+    with pytest.raises(SystemExit, match="^--image: None"):
+        main(["check", "--smoke", "--yes", "--bucket", f"oss://{bucket.bucket_name}"])

@@ -138,3 +138,9 @@ def test_what_can_not_be_taken_away_is_named(account):
         pass
     assert one.left == ["EAS service x"]
     assert said == ["EAS service x is left: refused"]
+
+
+def test_what_went_meanwhile_is_not_left(account):
+    one, _ = make_round()
+    one.clear("DSW instance x", lambda: DswHook().describe("dsw-x"))
+    assert one.left == []
