@@ -78,5 +78,5 @@ def test_a_round_that_costs_money_begins_only_where_all_is_well(check, monkeypat
 
 
 def test_a_round_without_an_image_is_refused_in_one_line(connection, bucket):
-    with pytest.raises(SystemExit, match="^--image: None"):
+    with pytest.raises(SystemExit, match=r"^--image: None"):
         main(["check", "--smoke", "--yes", "--bucket", f"oss://{bucket.bucket_name}"])
