@@ -95,7 +95,8 @@ def cases() -> Iterator[Case]:
     yield Case("weight_lag=1", settings={"weight_lag": 1})
     together = {name: positions[0] for name, positions in others.items()}
     extra = {key: value for one in together.items() for key, value in CONFIGURED.get(one, {}).items()}
-    yield Case("together", together, {"list_lag": 2, "weight_lag": 1}, extra)
+    # Not later than a service takes to start: where a new member has traffic at once, nobody could take it out in time.
+    yield Case("together", together, {"list_lag": 2, "weight_lag": 0.1}, extra)
 
 
 def live(plan: exactly_once.Plan) -> int:
