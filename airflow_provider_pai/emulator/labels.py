@@ -21,12 +21,13 @@ _SCHEME = re.compile("https?://", re.IGNORECASE)
 
 
 def kept(labels: Mapping[str, str], world: World) -> dict[str, str]:
-    """Return a resource's labels as it keeps them: as they are, or made to fit.
+    """Return a resource's labels as this world keeps them: as they are, or made to fit.
 
     :raises InvalidParameterError: one breaks the rule, or there are too many, and this world refuses that.
     """
     if world.label_values == "refused":
         check(labels)
+    if world.label_values != "cut":
         return dict(labels)
     fitting = {_fitting(key): _fitting(value) for key, value in labels.items()}
     return {key: fitting[key] for key in list(filter(None, fitting))[:MAX_LABELS]}

@@ -22,7 +22,7 @@ class World:
     """One cloud that is possible: a position for each switch. The defaults are the likeliest."""
 
     label_values: str = _switch(
-        "refused", "cut", says="What happens to a DSW or EAS label that breaks the tag rule: refused, or made to fit."
+        "refused", "cut", "free", says="A DSW or EAS label that breaks the tag rule: refused, made to fit, or kept."
     )
     oss_kms_append: str = _switch(
         "taken", "refused", says="What AppendObject does in a bucket that encrypts by a KMS key of the user's own."

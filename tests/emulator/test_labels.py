@@ -93,3 +93,8 @@ def test_dlc_takes_any_tag_unless_the_world_has_the_rule(pai):
     pai.account.change_world({"dlc_tags": "ruled"})
     with pytest.raises(ClientException, match=r"Settings\.Tags"):
         jobs.create_job(request)
+
+
+def test_a_world_without_the_rule_keeps_what_it_gets():
+    labels = {"airflow_url": "http://airflow.example", "acs:x": "y" * 200}
+    assert kept(labels, World(label_values="free")) == labels

@@ -25,3 +25,8 @@ def test_what_nobody_could_place_has_words_and_no_position():
         "eas_duplicate_code  -  418 Teapot",
         "dlc_list_days       0  90 days: taken",
     ]
+
+
+def test_what_the_round_says_of_labels_is_a_position():
+    for position in ("refused", "cut", "free"):  # smoke/eas.py
+        assert World().changed({"label_values": position}).label_values == position
