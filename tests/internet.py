@@ -106,7 +106,9 @@ class Internet:
         head = await reader.readuntil(b"\r\n\r\n")
         method, target, _ = head.split(b"\r\n", 1)[0].decode().split()
         url = urlsplit(f"//{target}" if method == "CONNECT" else target)
-        host, port = url.hostname or "", url.port or 80
+        host, port = url.hostname, url.port or 80
+        if host is None:  # for whoever had this port before: an emulator's check of an instance, say
+            return
         self.proxied.append(f"{host}:{port}")
         known = self.names.get(host)
         to = ("127.0.0.1", known) if isinstance(known, int) else (host, port)
