@@ -12,7 +12,7 @@ from airflow_provider_pai.hooks.dlc import DlcHook
 from airflow_provider_pai.labels import Key
 from airflow_provider_pai.remote import Json
 from airflow_provider_pai.smoke.round import Leftover, Round
-from airflow_provider_pai.states import DLC_JOB
+from airflow_provider_pai.states import Verdict
 from airflow_provider_pai.versions import utc_text
 
 _ECHO = 'echo "smoke ${BASH_VERSION:-sh}"'
@@ -82,7 +82,7 @@ def _stop_early(one: Round, hook: DlcHook) -> None:
     """Stop a job at once; API: StopJob."""
     job_id = hook.submit(_body(one, "sleep 600"))
     with one.made(f"DLC job {job_id}", partial(take_job_away, one, hook, job_id)):
-        refused = one.answer(lambda: hook.call("StopJob", lambda: hook.client.stop_job(job_id), repeatable=False))
+        refused = one.answer(lambda: _stop(hook, job_id))
         # What it was then: at once if that was refused, before its end if it was stopped.
         went = [str(entry.get("Status")) for entry in hook.describe(job_id).get("StatusHistory") or []]
         status = next((each for each in (went if refused else went[::-1]) if each not in ("Stopping", "Stopped")), "")
@@ -102,17 +102,13 @@ def _time_limit(one: Round, hook: DlcHook) -> None:
 
 def take_job_away(one: Round, hook: DlcHook, job_id: str) -> None:
     """Stop a job, and delete it once it has ended."""
-
-    def stopped() -> bool | None:
-        status = hook.get(job_id).status
-        if DLC_JOB.is_final(status):
-            return True
-        if status not in DLC_JOB.stopping:
-            one.answer(lambda: hook.call("StopJob", lambda: hook.client.stop_job(job_id), repeatable=False))
-        return None
-
-    one.wait(f"the end of DLC job {job_id}", stopped)
+    one.bring_to_rest(hook, job_id, partial(_stop, hook, job_id), (Verdict.SUCCEEDED, Verdict.FAILED))
     hook.delete(job_id)
+
+
+def _stop(hook: DlcHook, job_id: str) -> None:
+    """Ask for a stop once, as it is: the hook would ask again."""
+    hook.call("StopJob", lambda: hook.client.stop_job(job_id), repeatable=False)
 
 
 def leftover_jobs(one: Round) -> Iterator[Leftover]:

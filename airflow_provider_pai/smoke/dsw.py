@@ -117,16 +117,7 @@ def _text(oss: OssHook, uri: OssUri) -> str | None:
 
 def take_instance_away(one: Round, hook: DswHook, instance_id: str) -> None:
     """Stop an instance, and delete it once it rests."""
-
-    def rests() -> bool | None:
-        status = hook.get(instance_id).status
-        if DSW_INSTANCE.judge(status) is Verdict.FAILED:
-            return True
-        if status not in DSW_INSTANCE.stopping:
-            one.answer(lambda: hook.stop(instance_id))
-        return None
-
-    one.wait(f"the rest of DSW instance {instance_id}", rests)
+    one.bring_to_rest(hook, instance_id, partial(hook.stop, instance_id), (Verdict.FAILED,))
     hook.delete(instance_id)
 
 

@@ -178,8 +178,8 @@ def _weights(one: Round, hook: EasHook, first: str, second: str, group: str) -> 
     hook.set_traffic_mode(group, "customized")
     hook.release(first, weight=90, grouping=True)
     hook.release(second, weight=10, grouping=True)
-    shares = {10: _share(one, hook, group, second)}
-    one.facts.learn("eas_share", None, f"weight 10 of 100 got {shares[10]} of {_REQUESTS} requests")
+    tenth = _share(one, hook, group, second)
+    one.facts.learn("eas_share", None, f"weight 10 of 100 got {tenth} of {_REQUESTS} requests")
     hook.release(second, weight=0, grouping=True)
     one.hook.clock.sleep(one.choice.pause)
     none = _share(one, hook, group, second)

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import hashlib
 import uuid
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import NamedTuple, TypeVar
 
 from airflow_provider_pai.exceptions import PaiApiError, PaiError, PaiNotFoundError
-from airflow_provider_pai.hooks.base import PaiHook
+from airflow_provider_pai.hooks.base import JobHook, PaiHook
 from airflow_provider_pai.labels import Key
 from airflow_provider_pai.smoke.facts import Facts
+from airflow_provider_pai.states import Verdict
 from airflow_provider_pai.uri import OssUri
 
 Leftover = tuple[str, Callable[[], None]]
@@ -95,6 +96,24 @@ class Round:
                 raise PaiError(f"{what}: not within {self.choice.patience}")
             clock.sleep(self.choice.pause)
         return found
+
+    def bring_to_rest(
+        self, hook: JobHook, job_id: str, stop: Callable[[], object], at_rest: Collection[Verdict]
+    ) -> None:
+        """Ask for a stop, again where it is refused, until something is at rest.
+
+        :raises PaiError: it is not in the time that the person granted.
+        """
+
+        def rests() -> bool | None:
+            status = hook.get(job_id).status
+            if hook.states.judge(status) in at_rest:
+                return True
+            if status not in hook.states.stopping:
+                self.answer(stop)
+            return None
+
+        self.wait(f"the end of {hook.states.kind} {job_id}", rests)
 
     @contextmanager
     def made(self, what: str, take_away: Callable[[], None]) -> Iterator[None]:
