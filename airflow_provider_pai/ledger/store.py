@@ -6,52 +6,31 @@ unique: a retried task writes no second row.
 
 from __future__ import annotations
 
-import hashlib
 import json
-import os
 import random
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import closing
 from datetime import UTC, datetime
-from enum import StrEnum
 from pathlib import Path
-from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
-from airflow_provider_pai.exceptions import PaiError
+from airflow_provider_pai.ledger.databases import database, sqlite_file
+from airflow_provider_pai.ledger.events import MAX_KEY, Event, LedgerError, Row
 from airflow_provider_pai.versions import utc_text
 
 if TYPE_CHECKING:
     from airflow.providers.common.sql.hooks.sql import DbApiHook
 
-    from airflow_provider_pai.artifact import ModelArtifact
-    from airflow_provider_pai.identity import TaskIdentity
-    from airflow_provider_pai.labels import ServedModel
-
 TABLE = "pai_ledger"
 _GENESIS = "0" * 64
-_COLUMNS = (
-    "seq",
-    "event_key",
-    "kind",
-    "subject",
-    "version",
-    "digest",
-    "payload",
-    "recorded_at",
-    "previous_hash",
-    "hash",
-)
-
-# The longest key that every MySQL row format indexes.
-_MAX_KEY = 191
+_COLUMNS = Row._fields
 
 _DDL = f"""CREATE TABLE IF NOT EXISTS {TABLE} (
   seq BIGINT NOT NULL PRIMARY KEY,
-  event_key VARCHAR({_MAX_KEY}) NOT NULL UNIQUE,
+  event_key VARCHAR({MAX_KEY}) NOT NULL UNIQUE,
   kind VARCHAR(32) NOT NULL,
-  subject VARCHAR({_MAX_KEY}) NOT NULL,
+  subject VARCHAR({MAX_KEY}) NOT NULL,
   version VARCHAR(64) NOT NULL,
   digest VARCHAR(80) NOT NULL,
   payload TEXT NOT NULL,
@@ -59,101 +38,6 @@ _DDL = f"""CREATE TABLE IF NOT EXISTS {TABLE} (
   previous_hash CHAR(64) NOT NULL,
   hash CHAR(64) NOT NULL
 )"""
-
-
-class EventKind(StrEnum):
-    """What a row records."""
-
-    RUN_FINISHED = "run_finished"
-    ARTIFACT_PRODUCED = "artifact_produced"
-    ARTIFACT_VERIFIED = "artifact_verified"
-    GATE_PASSED = "gate_passed"
-    GATE_FAILED = "gate_failed"
-    DEPLOYMENT_STEP = "deployment_step"
-    DEPLOYED = "deployed"
-    PROMOTED = "promoted"
-    ROLLED_BACK = "rolled_back"
-    SHADOWED = "shadowed"
-    SKIPPED = "skipped"
-    STOPPED = "stopped"
-
-
-class LedgerError(PaiError):
-    """A row could not be written, or the chain is broken."""
-
-
-class Event(NamedTuple):
-    """One thing that happened.
-
-    :param key: makes it unique, e.g. `promoted/digits/<task>/<cycle>`.
-    :param subject: the EAS group, or the model's name.
-    """
-
-    key: str
-    kind: EventKind
-    subject: str
-    version: str = ""
-    digest: str = ""
-    payload: Mapping[str, Any] = MappingProxyType({})
-
-    @classmethod
-    def of(
-        cls,
-        kind: str,
-        subject: str,
-        identity: TaskIdentity,
-        model: ServedModel | ModelArtifact | None,
-        payload: Mapping[str, Any],
-        *,
-        key: str | None = None,
-        number: int | None = None,
-    ) -> Event:
-        """Return what a task instance did; its cycle stands in the key, so that a retry adds no row, and a clear does.
-
-        :param number: which of several of a kind.
-        """
-        numbered = "" if number is None else f"/{number}"
-        return cls(
-            key=key or f"{kind}/{subject}/{identity.owner}{numbered}",
-            kind=EventKind(kind),
-            subject=subject,
-            version=model.version if model else "",
-            digest=model.digest if model else "",
-            payload={**identity.origin, **payload},
-        )
-
-    @classmethod
-    def produced(cls, artifact: ModelArtifact) -> Event:
-        """Return that an artifact is there; whoever finds it again adds no row."""
-        return cls(
-            key=f"artifact/{artifact.uri}"[-_MAX_KEY:],
-            kind=EventKind.ARTIFACT_PRODUCED,
-            subject=artifact.name,
-            version=artifact.version,
-            digest=artifact.digest,
-            payload=artifact.to_dict(),
-        )
-
-
-class Row(NamedTuple):
-    """An event as it stands in the ledger."""
-
-    seq: int
-    event_key: str
-    kind: str
-    subject: str
-    version: str
-    digest: str
-    payload: str
-    recorded_at: str
-    previous_hash: str
-    hash: str
-
-    @property
-    def content_hash(self) -> str:
-        """Return the hash that this row must bear."""
-        content = {name: value for name, value in self._asdict().items() if name != "hash"}
-        return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
 class Ledger:
@@ -177,7 +61,7 @@ class Ledger:
     @classmethod
     def at(cls, path: Path) -> Ledger:
         """Open the ledger in an SQLite file."""
-        return cls(_sqlite_hook(path))
+        return cls(sqlite_file(path))
 
     def record(self, event: Event) -> bool:
         """Append an event; False where its key is there already.
@@ -203,7 +87,7 @@ class Ledger:
     def rows(self) -> Iterator[Row]:
         """Yield every row in the order in which they were written."""
         for values in self._run(f"SELECT {', '.join(_COLUMNS)} FROM {TABLE} ORDER BY seq"):  # noqa: S608
-            yield Row(**dict(zip(_COLUMNS, values, strict=True)))
+            yield Row(*values)
 
     def verify(self) -> list[str]:
         """Return what is wrong with the chain, one text for each row; empty when nothing is."""
@@ -248,36 +132,6 @@ class Ledger:
             return rows
 
 
-def database(conn_id: str | None) -> DbApiHook:
-    """Return the database of a ledger: that of a connection, or the file in AIRFLOW_HOME."""
-    if not conn_id:
-        return _sqlite_hook(default_path())
-    from airflow.providers.common.compat.sdk import BaseHook
-
-    found: DbApiHook = BaseHook.get_hook(conn_id)
-    return found
-
-
-def default_path() -> Path:
-    """Return the ledger's file where no connection is named."""
-    return Path(os.environ.get("AIRFLOW_HOME") or Path("~/airflow").expanduser()) / "pai_ledger.sqlite"
-
-
 def _is_integrity_error(error: Exception) -> bool:
     """Tell by DB-API's name: each driver has a class of its own."""
     return any(kind.__name__ == "IntegrityError" for kind in type(error).__mro__)
-
-
-def _sqlite_hook(path: Path) -> DbApiHook:
-    import sqlite3
-
-    from airflow.providers.sqlite.hooks.sqlite import SqliteHook
-
-    class FileHook(SqliteHook):
-        placeholder = "?"
-
-        def get_conn(self) -> sqlite3.Connection:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            return sqlite3.connect(path, timeout=30)
-
-    return FileHook()  # type: ignore[no-untyped-call]
