@@ -59,8 +59,11 @@ class Credential:
     security_token: str | None = field(default=None, repr=False)
 
 
-def _new_credential() -> Credential:
-    return Credential(f"LTAI5t{secrets.token_hex(9)}", secrets.token_urlsafe(24))
+def _new_credential(*, temporary: bool = False) -> Credential:
+    key, secret = secrets.token_hex(9), secrets.token_urlsafe(24)
+    if temporary:
+        return Credential(f"STS.NT{key}", secret, secrets.token_urlsafe(96))
+    return Credential(f"LTAI5t{key}", secret)
 
 
 class Account:
@@ -132,13 +135,14 @@ class Account:
         self.policies[credential.access_key_id] = read
         self._expired.discard(credential.access_key_id)
 
-    def add_user(self, policy: Any = None) -> Credential:
-        """Make an access key, which is known until the emulator stops.
+    def add_user(self, policy: Any = None, *, temporary: bool = False) -> Credential:
+        """Make an access key, which is known until the emulator stops or it is removed.
 
         :param policy: as of `add_credential`.
+        :param temporary: with a security token, as STS hands them out.
         :raises ValueError: as `Policy`.
         """
-        credential = _new_credential()
+        credential = _new_credential(temporary=temporary)
         self.add_credential(credential, policy)
         return credential
 

@@ -29,7 +29,7 @@ def routes(account: Account, jobs: DlcBackend) -> list[BaseRoute]:
         Route("/_emulator/settings", _guarded(control.settings), methods=["GET", "POST"]),
         Route("/_emulator/world", _guarded(control.world), methods=["GET", "POST", "DELETE"]),
         Route("/_emulator/quotas", _guarded(control.quotas), methods=["GET", "POST", "DELETE"]),
-        Route("/_emulator/users", _guarded(control.users), methods=["GET", "POST"]),
+        Route("/_emulator/users", _guarded(control.users), methods=["GET", "POST", "DELETE"]),
         Route("/_emulator/preempt", _guarded(control.preempt), methods=["POST"]),
         Route("/_emulator/health", control.health, methods=["GET"]),
     ]
@@ -73,8 +73,11 @@ class _Control:
     async def users(self, request: Request) -> Any:
         account = self.account
         if request.method == "POST":
-            user = account.add_user((await _object(request)).get("policy", {}))
-            return {"access_key_id": user.access_key_id, "access_key_secret": user.access_key_secret}
+            body = await _object(request)
+            user = account.add_user(body.get("policy", {}), temporary=body.get("temporary") is True)
+            return {name: value for name, value in vars(user).items() if value}
+        if request.method == "DELETE":
+            account.remove_credential(str((await _object(request)).get("access_key_id")))
         return {
             key: {"policy": policy.document if policy else None, "asked": sorted(account.asked[key])}
             for key, policy in account.policies.items()

@@ -148,6 +148,21 @@ def test_a_key_is_made_over_the_control_endpoint_which_tells_what_it_asked_for(p
     assert told[pai.endpoints.access_key_id]["policy"] is None
 
 
+@pytest.mark.parametrize(
+    ("temporary", "status", "code"),
+    [(True, 400, "InvalidSecurityToken.Expired"), (False, 404, "InvalidAccessKeyId.NotFound")],
+)
+def test_a_key_ends_over_the_control_endpoint_as_expired_or_as_deleted(pai, temporary, status, code):
+    made = control(pai, "users", {"policy": None, "temporary": temporary})
+    assert ("security_token" in made) is temporary
+    jobs = Client(sdk_config(pai, **made))
+    jobs.list_jobs(dlc.ListJobsRequest())
+    assert made["access_key_id"] not in control(pai, "users", {"access_key_id": made["access_key_id"]}, "DELETE")
+    with pytest.raises(ClientException) as refused:
+        jobs.list_jobs(dlc.ListJobsRequest())
+    assert (refused.value.status_code, refused.value.code) == (status, code)
+
+
 @pytest.mark.parametrize("body", [{}, {"policy": {"Version": "1", "Statement": [{"Effect": "Allow"}]}}])
 def test_a_policy_that_is_none_makes_no_key(pai, body):
     answer = requests.post(f"{pai.endpoints.endpoint_url}/_emulator/users", json=body, timeout=5)
