@@ -92,7 +92,7 @@ class Component:
 
     def join(self) -> None:
         """Return when it and everything it started are gone."""
-        self._guard.wait(self.grace + 10)
+        self._guard.wait(self.grace + 30)
 
 
 def stop_all(components: Sequence[Component]) -> None:

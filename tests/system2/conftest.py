@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import os
-import signal
 import subprocess
 import sys
 import time
@@ -20,6 +19,8 @@ import pytest
 from airflow.providers.common.compat.version_compat import AIRFLOW_V_3_0_PLUS
 
 from airflow_provider_pai.hooks.dlc import DlcHook
+from demo.processes import Component, stop_all
+from tests.killing import kill
 
 HERE = Path(__file__).parent
 # What this process's Airflow has read already: all its processes share the home and its database.
@@ -36,10 +37,10 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 class Airflow:
-    """Airflow's processes, each in a group of its own."""
+    """Airflow's processes."""
 
     def __init__(self, connection: dict[str, Any]) -> None:
-        self.running: dict[str, subprocess.Popen[bytes]] = {}
+        self.running: dict[str, Component] = {}
         settings = {
             "core__executor": "SequentialExecutor",
             "core__dags_folder": HERE / "dags",
@@ -64,25 +65,23 @@ class Airflow:
 
     def start(self, name: str, call_it: str = "") -> None:
         """Start one part; it serves nothing on the network."""
-        with (HOME / f"{name}.log").open("ab") as log:
-            self.running[call_it or name] = subprocess.Popen(
-                ["airflow", name, "--skip-serve-logs"],
-                env=self.environment,
-                stdout=log,
-                stderr=log,
-                start_new_session=True,
-            )
+        command = ["airflow", name, "--skip-serve-logs"]
+        called = call_it or name
+        self.running[called] = Component(called, command, environment=self.environment, logs=HOME, grace=20)
 
-    def stop(self, name: str, number: signal.Signals = signal.SIGTERM) -> None:
-        """Send one part a signal and wait for its end; SIGKILL goes to its children too."""
-        process = self.running.pop(name)
-        send = os.killpg if number == signal.SIGKILL else os.kill
-        send(process.pid, number)
-        process.wait(40)
+    def stop(self, name: str) -> None:
+        """End one part, and wait until it and everything below it is gone."""
+        stop_all([self.running.pop(name)])
 
-    def process(self, name: str) -> psutil.Process:
-        """Return one part's process."""
-        return psutil.Process(self.running[name].pid)
+    def kill(self, name: str) -> None:
+        """SIGKILL one part and everything below it."""
+        for process in self.below(name):
+            kill(process)
+        self.stop(name)
+
+    def below(self, name: str) -> list[psutil.Process]:
+        """Return one part's processes."""
+        return psutil.Process(self.running[name].pid).children(recursive=True)
 
     def log(self, name: str) -> str:
         return (HOME / f"{name}.log").read_text(errors="replace")
@@ -115,8 +114,7 @@ def airflow(account: dict[str, Any]) -> Iterator[Airflow]:
         airflow.start("triggerer")
         yield airflow
     finally:
-        for name in list(airflow.running):
-            airflow.stop(name)  # a scheduler that is killed leaves its DAG processor behind
+        stop_all(list(airflow.running.values()))
 
 
 class Run:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import signal
 import time
 
 import pytest
 
 from tests.killing import frozen
-from tests.system2.conftest import HOME
+from tests.system2.conftest import HOME, Airflow
 
 DEFERRED = ("late", "done", "marked", "cleared", "moved", "kept")
 
@@ -51,13 +50,13 @@ def test_a_clear_leaves_one_job(one):
     assert one.job_statuses("cleared") == ["Stopped", "Running"]
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
-def test_a_triggerer_that_restarts_stops_nothing(one, airflow, number):
+@pytest.mark.parametrize("end", [Airflow.stop, Airflow.kill])
+def test_a_triggerer_that_restarts_stops_nothing(one, airflow, end):
     first = triggerer_of(one, "moved")
     assert first is not None
-    airflow.stop("triggerer", number)
+    end(airflow, "triggerer")
     airflow.start("triggerer")
-    one.until(f"{number.name}: taken up", lambda: triggerer_of(one, "moved") not in (None, first), 60)
+    one.until("taken up", lambda: triggerer_of(one, "moved") not in (None, first), 60)
     assert one.state("moved") == "deferred"
     assert one.job_statuses("moved") == ["Running"]
     assert one.job_statuses("cleared")[1:] == ["Running"]
@@ -65,7 +64,7 @@ def test_a_triggerer_that_restarts_stops_nothing(one, airflow, number):
 
 def test_a_triggerer_that_loses_its_trigger_stops_nothing(one, airflow):
     first = triggerer_of(one, "moved")
-    with frozen([airflow.process("triggerer")], HOME / "airflow.db"):
+    with frozen(airflow.below("triggerer"), HOME / "airflow.db"):
         airflow.start("triggerer", call_it="second triggerer")
         one.until("the second triggerer took over", lambda: triggerer_of(one, "moved") not in (None, first), 60)
         before = airflow.log("triggerer").count("completed")
@@ -83,7 +82,7 @@ def test_the_next_triggerer_stops_the_job_of_a_marked_task(one):
 
 
 def test_a_timeout_that_no_triggerer_sees_stops_the_job(start, airflow):
-    airflow.stop("triggerer", signal.SIGKILL)
+    airflow.kill("triggerer")
     run = start("unwatched")
     run.until("it is deferred", lambda: run.state("late") == "deferred", 60)
     run.until("its job runs", lambda: run.job_statuses("late") == ["Running"], 10)
