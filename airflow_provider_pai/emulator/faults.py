@@ -1,4 +1,4 @@
-"""Faults on demand: errors, throttling, slow answers, and answers that never arrive.
+"""Faults on demand: errors, throttling, slow and broken answers, and answers that never arrive.
 
 Set over the control endpoint: `POST /_emulator/faults` with a list of rules, `DELETE` to clear them.
 """
@@ -14,10 +14,11 @@ import struct
 import time
 import uuid
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 from xml.sax.saxutils import escape
 
+from airflow_provider_pai.emulator.answers import SPOILS, Answer
 from airflow_provider_pai.emulator.types import App, Message, Receive, Scope, Send
 
 # Seconds; a line is not slowed down for less.
@@ -40,32 +41,48 @@ class Fault:
     """HTTP status to answer in place of the service; None: let the call through."""
     code: str = "ServiceUnavailable"
     message: str = "A fault that was asked for."
+    headers: dict[str, str] = field(default_factory=dict)
+    """Of the answer, in addition: `x-acs-retry-after` (ms), which SDKs make a ThrottlingException of, `Retry-After`."""
     delay: float = 0.0
     """Seconds to wait before the call is handled."""
+    stall: float = 0.0
+    """Seconds of silence in the middle of the answer's body."""
     drop: str | None = None
-    """`request`: close the connection unheard; `answer`: do the work, then close the connection."""
+    """Where the connection is cut: `request` unheard; `answer` when the work is done; `body` in the answer's middle."""
+    spoil: str | None = None
+    """What becomes of the answer, one of `SPOILS`: half of its body, none, somebody else's HTML page; or its fields
+    have another type, are missing, or have a status that nobody knows."""
+    fields: str = ""
+    """Regular expression over the paths of the fields that are spoiled, e.g. `Jobs.Status`; empty: all."""
     cut_after: int | None = None
     """Bytes of the body, in or out, after which the connection is cut."""
     rate: float | None = None
     """Bytes per second at which the body goes in and out: a connection on a slower network."""
-    retry_after_ms: int | None = None
-    """Sent as `x-acs-retry-after`, which the SDK turns into a ThrottlingException."""
 
     def __post_init__(self) -> None:
-        try:
-            re.compile(self.match)
-        except re.error as error:
-            raise ValueError(f"match: {self.match!r} is no regular expression: {error}") from error
-        if self.drop not in (None, "request", "answer"):
-            raise ValueError(f"drop: {self.drop!r} is not one of None, 'request', 'answer'")
+        for name in ("match", "fields"):
+            try:
+                re.compile(getattr(self, name))
+            except re.error as error:
+                raise ValueError(f"{name}: {getattr(self, name)!r} is no regular expression: {error}") from error
+        for name, allowed in (("drop", ("request", "answer", "body")), ("spoil", SPOILS)):
+            if getattr(self, name) not in (None, *allowed):
+                raise ValueError(f"{name}: {getattr(self, name)!r} is not one of None, {str(allowed)[1:-1]}")
         if self.status is not None and not 200 <= self.status <= 599:
             raise ValueError(f"status: {self.status!r} is not between 200 and 599")
+        if not all(isinstance(text, str) for pair in dict(self.headers).items() for text in pair):
+            raise ValueError(f"headers: {self.headers!r} is not text by text")
         for name in ("cut_after", "rate"):
             value = getattr(self, name)
             if value is not None and not value > 0:
                 raise ValueError(f"{name}: {value!r} is not greater than 0")
         if not 0 <= self.probability <= 1:
             raise ValueError(f"probability: {self.probability!r} is not between 0 and 1")
+
+    @property
+    def needs_whole(self) -> bool:
+        """Tell whether the answer has to be there before it goes out."""
+        return bool(self.status or self.headers or self.stall or self.drop or self.spoil)
 
     def hits(self, call: str) -> bool:
         """Tell whether this rule hits a call this time, and count the hit."""
@@ -125,27 +142,52 @@ class FaultMiddleware:
         await asyncio.sleep(fault.delay)
         if fault.drop == "request":
             await _cut(scope)
-        elif fault.drop == "answer":
-            await self.app(scope, receive, _discard)
-            await _cut(scope)
-        elif fault.status is not None:
-            await self._refuse(fault, send)
+        elif fault.needs_whole:
+            answer = self._refusal(fault) if fault.status else await _whole(self.app, scope, receive)
+            await _send_broken(fault, answer, scope, send)
         else:
             stream = _Stream(fault, scope, receive, send)
             await self.app(scope, stream.receive, stream.send)
 
-    async def _refuse(self, fault: Fault, send: Send) -> None:
+    def _refusal(self, fault: Fault) -> Answer:
         request_id = str(uuid.uuid4()).upper()
         kind, body = (_xml if self.service == "oss" else _json)(fault, request_id)
-        headers = [
-            (b"content-type", kind),
-            (b"content-length", str(len(body)).encode()),
-            (b"x-oss-request-id" if self.service == "oss" else b"x-acs-request-id", request_id.encode()),
-        ]
-        if fault.retry_after_ms is not None:
-            headers.append((b"x-acs-retry-after", str(fault.retry_after_ms).encode()))
-        await send({"type": "http.response.start", "status": fault.status, "headers": headers})
-        await send({"type": "http.response.body", "body": body})
+        named = "x-oss-request-id" if self.service == "oss" else "x-acs-request-id"
+        return Answer(fault.status or 0, {"content-type": kind, named: request_id}).with_body(body)
+
+
+async def _whole(app: App, scope: Scope, receive: Receive) -> Answer:
+    """Let the service do the work, and keep its answer."""
+    messages: list[Message] = []
+
+    async def keep(message: Message) -> None:
+        messages.append(message)
+
+    await app(scope, receive, keep)
+    start, *parts = messages
+    headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in start["headers"]}
+    return Answer(start["status"], headers, b"".join(part.get("body", b"") for part in parts))
+
+
+async def _send_broken(fault: Fault, answer: Answer, scope: Scope, send: Send) -> None:
+    """Send an answer as far as the fault lets it go, and as it makes it."""
+    if fault.drop == "answer":
+        await _cut(scope)
+        return
+    if fault.spoil:
+        answer = answer.spoiled(fault.spoil, fault.fields)
+    headers = {**answer.headers, **fault.headers}.items()
+    raw = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in headers]
+    await send({"type": "http.response.start", "status": answer.status, "headers": raw})
+    middle = len(answer.body) // 2
+    if fault.stall or fault.drop:
+        await send({"type": "http.response.body", "body": answer.body[:middle], "more_body": True})
+        await asyncio.sleep(fault.stall)
+    if fault.drop:
+        await _cut(scope)
+        return
+    rest = answer.body[middle:] if fault.stall else answer.body
+    await send({"type": "http.response.body", "body": rest})
 
 
 class _Stream:
@@ -199,18 +241,14 @@ async def _cut(scope: Scope) -> None:
     await asyncio.sleep(0)  # the server learns of the loss before it looks for our answer
 
 
-async def _discard(message: Message) -> None:
-    """Swallow an answer."""
-
-
-def _xml(fault: Fault, request_id: str) -> tuple[bytes, bytes]:
+def _xml(fault: Fault, request_id: str) -> tuple[str, bytes]:
     body = (
         f"<Error><Code>{escape(fault.code)}</Code><Message>{escape(fault.message)}</Message>"
         f"<RequestId>{request_id}</RequestId></Error>"
     )
-    return b"application/xml", body.encode()
+    return "application/xml", body.encode()
 
 
-def _json(fault: Fault, request_id: str) -> tuple[bytes, bytes]:
+def _json(fault: Fault, request_id: str) -> tuple[str, bytes]:
     answer = {"RequestId": request_id, "Code": fault.code, "Message": fault.message}
-    return b"application/json", json.dumps(answer).encode()
+    return "application/json", json.dumps(answer).encode()

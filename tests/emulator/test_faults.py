@@ -42,7 +42,10 @@ def test_rules_come_and_go(control: str) -> None:
 
 @pytest.mark.parametrize(
     "wrong",
-    [{"match": "("}, {"drop": "x"}, {"status": 99}, {"probability": 2}, {"rate": 0}, {"nonsense": 1}, "text", None],
+    [
+        *({"match": "("}, {"fields": "("}, {"drop": "x"}, {"spoil": "x"}, {"headers": {"x": 1}}, {"headers": "x"}),
+        *({"status": 99}, {"probability": 2}, {"rate": 0}, {"nonsense": 1}, "text", None),
+    ],
 )
 def test_a_wrong_rule_changes_nothing(control: str, wrong: Any) -> None:
     response = requests.post(control, json=[{"match": "oss", "status": 503}, wrong], timeout=10)
@@ -61,7 +64,11 @@ def test_status(pai: Emulator, control: str) -> None:
 
 def test_throttling(pai: Emulator, control: str) -> None:
     set_faults(
-        control, {"match": "ListJobs", "status": 429, "code": "Throttling.User", "retry_after_ms": 1500, "times": 1}
+        control,
+        {
+            **{"match": "ListJobs", "status": 429, "code": "Throttling.User", "times": 1},
+            "headers": {"x-acs-retry-after": "1500"},
+        },
     )
     with pytest.raises(ThrottlingException) as error:
         list_jobs(pai)
@@ -135,3 +142,54 @@ def test_a_line_that_breaks_and_one_that_is_slow(pai: Emulator, bucket: oss2.Buc
     begun = time.monotonic()
     assert bucket.get_object("k").read() == content
     assert time.monotonic() - begun > max(fast, 0.05)
+
+
+def asked(pai: Emulator, **fault: Any) -> requests.Response:
+    """Ask something small that needs no key: a path that no API has."""
+    pai.account.faults.add(match="api GET /none", times=1, **fault)
+    return requests.get(f"{pai.endpoints.endpoint_url}/none", timeout=0.5)
+
+
+@pytest.mark.parametrize(("fault", "status"), [({}, 404), ({"status": 503}, 503)])
+def test_a_small_answer_is_cut_in_its_middle_and_so_is_an_error(pai: Emulator, fault: Any, status: int) -> None:
+    pai.account.faults.add(match="api GET /none", drop="body", times=1, **fault)
+    with requests.get(f"{pai.endpoints.endpoint_url}/none", timeout=10, stream=True) as answer:
+        assert answer.status_code == status
+        with pytest.raises(requests.exceptions.ChunkedEncodingError):
+            _ = answer.content
+
+
+def test_an_answer_that_stalls_in_its_body(pai: Emulator) -> None:
+    begun = time.perf_counter()
+    with pytest.raises(requests.exceptions.ConnectionError):
+        asked(pai, stall=2)
+    assert time.perf_counter() - begun < 1.5
+    assert asked(pai, stall=0.1).json()["Code"] == "InvalidAction.NotFound"
+
+
+def test_a_service_or_a_proxy_says_when_to_come_again(pai: Emulator) -> None:
+    assert asked(pai, status=503, headers={"Retry-After": "7"}).headers["Retry-After"] == "7"
+
+
+def test_half_an_answer_none_and_somebody_else_s_page(pai: Emulator) -> None:
+    with pytest.raises(requests.JSONDecodeError):
+        asked(pai, spoil="half").json()
+    assert asked(pai, spoil="empty").content == b""
+    page = asked(pai, status=200, spoil="html")
+    assert (page.status_code, page.headers["content-type"]) == (200, "text/html; charset=utf-8")
+    assert "x-acs-request-id" not in page.headers
+    assert asked(pai, status=502, spoil="html").status_code == 502
+
+
+def test_a_real_answer_s_fields(pai: Emulator, bucket: oss2.Bucket) -> None:
+    pai.account.faults.add(match="api ListJobs", spoil="types", fields="TotalCount", times=1)
+    assert list_jobs(pai).body.total_count == "seven"
+    pai.account.faults.add(match="api ListJobs", spoil="missing", fields="TotalCount", times=1)
+    assert list_jobs(pai).body.total_count is None
+    bucket.put_object("k", b"1")
+    pai.account.faults.add(match="oss GET", spoil="missing", fields="Contents.Key", times=1)
+    with pytest.raises(RuntimeError):  # so oss2 says it
+        bucket.list_objects_v2()
+    pai.account.faults.add(match="oss HEAD", spoil="missing", fields="etag", times=1)
+    assert "etag" not in bucket.head_object("k").headers
+    assert "etag" in bucket.head_object("k").headers

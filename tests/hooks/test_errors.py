@@ -117,7 +117,8 @@ def test_nobody_there_is_transient(monkeypatch, pai):
 
 
 def test_throttling_with_a_hint_says_how_long(pai):
-    pai.account.faults.add(match="api CreateJob", status=429, code="Throttling.User", retry_after_ms=1500)
+    hint = {"x-acs-retry-after": "1500"}
+    pai.account.faults.add(match="api CreateJob", status=429, code="Throttling.User", headers=hint)
     with pytest.raises(PaiTransientError) as caught:
         DlcHook().submit({"DisplayName": "x"})
     assert caught.value.retry_after == 1.5
