@@ -12,7 +12,7 @@ _TRANSIENT: dict[str, dict[str, Any]] = {
     "reset in the body": {"drop": "body"},
     "reset in an error's body": {"status": 503, "drop": "body"},
     "answer lost": {"drop": "answer"},
-    "stall": {"delay": STALL},
+    "stall": {"drop": "answer", "stall": STALL},
     "stall in the body": {"stall": STALL},
     "429": {"status": 429, "code": "Throttling.User"},
     "429 with a hint": {"status": 429, "code": "Throttling.User", "headers": {"x-acs-retry-after": "300"}},

@@ -39,17 +39,20 @@ class Answer(NamedTuple):
         self._changed(meet)
         return list(met)
 
-    def spoiled(self, how: str, fields: str = "") -> Answer:
+    def spoiled(self, how: str, fields: str = "", pick: int | None = None) -> Answer:
         """Return the answer as it comes out wrong.
 
         :param how: a name of `SPOILS`.
         :param fields: regular expression over the paths of the fields it is about, e.g. `Jobs.Status`; empty: all.
+        :param pick: which of these it is about, counted round them; None: all.
         """
         if how in _WHOLE:
             return _WHOLE[how](self)
         change, usual = _FIELDS[how]
-        named = re.compile(fields or usual)
-        return self._changed(lambda path, value: change(value) if named.fullmatch(path) else value)
+        named = [path for path in self.paths() if re.fullmatch(fields or usual, path)]
+        if pick is not None and named:
+            named = [named[pick % len(named)]]
+        return self._changed(lambda path, value: change(value) if path in named else value)
 
     def _changed(self, change: _Change) -> Answer:
         if (tree := _parsed(self.body, ElementTree.fromstring)) is not None:

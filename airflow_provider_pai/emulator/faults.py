@@ -35,6 +35,8 @@ class Fault:
     match: str = ""
     """Regular expression over `<service> <action or METHOD> <path>`, e.g. `api CreateJob`, `oss PUT /bucket/`."""
     probability: float = 1.0
+    skip: int = 0
+    """How many calls it lets through first."""
     times: int | None = None
     """How many calls it may hit; None: no limit."""
     status: int | None = None
@@ -46,7 +48,7 @@ class Fault:
     delay: float = 0.0
     """Seconds to wait before the call is handled."""
     stall: float = 0.0
-    """Seconds of silence in the middle of the answer's body."""
+    """Seconds of silence in the middle of the answer's body; where the answer is dropped, before that."""
     drop: str | None = None
     """Where the connection is cut: `request` unheard; `answer` when the work is done; `body` in the answer's middle."""
     spoil: str | None = None
@@ -54,6 +56,8 @@ class Fault:
     have another type, are missing, or have a status that nobody knows."""
     fields: str = ""
     """Regular expression over the paths of the fields that are spoiled, e.g. `Jobs.Status`; empty: all."""
+    pick: int | None = None
+    """Spoil one of these alone, counted round them; None: all."""
     cut_after: int | None = None
     """Bytes of the body, in or out, after which the connection is cut."""
     rate: float | None = None
@@ -87,6 +91,9 @@ class Fault:
     def hits(self, call: str) -> bool:
         """Tell whether this rule hits a call this time, and count the hit."""
         if self.times == 0 or not re.search(self.match, call):
+            return False
+        if self.skip:
+            self.skip -= 1
             return False
         if random.random() >= self.probability:  # noqa: S311 - no secret hangs on it
             return False
@@ -172,10 +179,11 @@ async def _whole(app: App, scope: Scope, receive: Receive) -> Answer:
 async def _send_broken(fault: Fault, answer: Answer, scope: Scope, send: Send) -> None:
     """Send an answer as far as the fault lets it go, and as it makes it."""
     if fault.drop == "answer":
+        await asyncio.sleep(fault.stall)
         await _cut(scope)
         return
     if fault.spoil:
-        answer = answer.spoiled(fault.spoil, fault.fields)
+        answer = answer.spoiled(fault.spoil, fault.fields, fault.pick)
     headers = {**answer.headers, **fault.headers}.items()
     raw = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in headers]
     await send({"type": "http.response.start", "status": answer.status, "headers": raw})

@@ -16,8 +16,8 @@ def of_json() -> Answer:
     return Answer(200, {"content-type": "application/json"}).with_body(json.dumps(JOBS).encode())
 
 
-def spoiled(how: str, fields: str = "") -> object:
-    return json.loads(of_json().spoiled(how, fields).body)
+def spoiled(how: str, fields: str = "", pick: int | None = None) -> object:
+    return json.loads(of_json().spoiled(how, fields, pick).body)
 
 
 def test_fields_are_those_of_json_of_xml_or_else_the_headers() -> None:
@@ -34,6 +34,11 @@ def test_whatever_is_named_becomes_another_type_or_is_missing_or_a_status_that_n
     assert spoiled("missing", "Jobs|RequestId") == {"TotalCount": 1}
     assert spoiled("missing") == {}
     assert spoiled("unknown_status") == {**JOBS, "Jobs": [{**JOBS["Jobs"][0], "Status": "Resting"}]}  # type: ignore[index]
+
+
+def test_one_field_of_those_named_is_picked_by_a_number() -> None:
+    assert spoiled("missing", "RequestId|Jobs", 3) == {"RequestId": "r", "TotalCount": 1}
+    assert spoiled("missing", "none such", 3) == JOBS
 
 
 @pytest.mark.parametrize(

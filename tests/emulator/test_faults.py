@@ -98,6 +98,11 @@ def test_probability() -> None:
     assert not Fault(match="x", probability=0.0).hits("x")
 
 
+def test_a_later_call_is_hit() -> None:
+    rule = Fault(match="x", skip=1, times=1)
+    assert [rule.hits("x") for _ in range(3)] == [False, True, False]
+
+
 @pytest.mark.parametrize(("drop", "stored"), [("request", False), ("answer", True)])
 def test_drop(bucket: oss2.Bucket, control: str, drop: str, stored: bool) -> None:
     set_faults(control, {"match": f"oss PUT /{bucket.bucket_name}/k", "drop": drop, "times": 1})
@@ -165,6 +170,8 @@ def test_an_answer_that_stalls_in_its_body(pai: Emulator) -> None:
         asked(pai, stall=2)
     assert time.perf_counter() - begun < 1.5
     assert asked(pai, stall=0.1).json()["Code"] == "InvalidAction.NotFound"
+    with pytest.raises(requests.exceptions.ReadTimeout):
+        asked(pai, drop="answer", stall=2)
 
 
 def test_a_service_or_a_proxy_says_when_to_come_again(pai: Emulator) -> None:
