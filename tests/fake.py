@@ -85,6 +85,9 @@ class FakeOss:
     def put(self, uri: OssUri, data: bytes | str) -> None:
         self.objects[str(uri)] = (data.encode() if isinstance(data, str) else data, self._time.now)
 
+    def call(self, _action: str, function: Callable[[], Any]) -> Any:
+        return function()
+
     def put_once(self, uri: OssUri, data: bytes | str) -> bool:
         if str(uri) in self.objects:
             return False

@@ -16,6 +16,7 @@ class Tick(NamedTuple):
 
     pause: float = 0.0
     end: Json | None = None
+    answered: bool = True
 
 
 class Driver(Protocol):
@@ -36,17 +37,22 @@ class Driver(Protocol):
         ...
 
 
-def drive(driver: Driver, log: Any, clock: Clock = SYSTEM_CLOCK) -> Json:
-    """Go on until the end, and return it."""
-    back_off = _BACK_OFF
+def begin(driver: Driver, log: Any, back_off: float = _BACK_OFF) -> Tick:
+    """Go on until the end or a pause, which lasts `back_off` seconds where no answer came."""
     while True:
         try:
             tick = driver.tick()
-            back_off = _BACK_OFF
         except PaiTransientError as error:
             log.warning("No answer, waiting on: %s", error)
-            tick = Tick(pause=back_off)
-            back_off = min(2 * back_off, _MAX_BACK_OFF)
-        if tick.end is not None:
-            return tick.end
+            return Tick(pause=back_off, answered=False)
+        if tick.end is not None or tick.pause:
+            return tick
+
+
+def drive(driver: Driver, log: Any, clock: Clock = SYSTEM_CLOCK) -> Json:
+    """Go on until the end, and return it."""
+    back_off = _BACK_OFF
+    while (tick := begin(driver, log, back_off)).end is None:
+        back_off = _BACK_OFF if tick.answered else min(2 * back_off, _MAX_BACK_OFF)
         clock.sleep(tick.pause)
+    return tick.end

@@ -86,7 +86,7 @@ def _no_access(oss: OssHook, home: OssUri) -> str:
     try:
         next(oss.list_objects(home), None)
         probe = home.join(f"_check-{uuid.uuid4().hex}")
-        if not oss.put_once(probe, "x"):
+        if not oss.call("AppendObject", lambda: oss.put_once(probe, "x") or oss.head(probe)):
             return f"name a bucket that takes appends: {probe} was refused"
         oss.delete(probe)
     except PaiTransientError:

@@ -82,7 +82,13 @@ class Lease:
         """Services of the group that the holder knew, for the next one: EAS's lists may be behind, OSS is not."""
 
     def take(self) -> Holder | None:
-        """Take the lease; return None when it is ours, else who holds it."""
+        """Take the lease; return None when it is ours, else who holds it.
+
+        Asked for again where no answer came: what the lost one had written is ours, and its next number is taken.
+        """
+        return self._hook.call("AppendObject", self._take)
+
+    def _take(self) -> Holder | None:
         newest = self._newest()
         other = self._holder_of(newest) if newest else None
         if other is not None and other.key != self._holder.key:

@@ -37,9 +37,14 @@ def doubts(config: Mapping[str, Any]) -> Iterator[str]:
         yield f"{_NO_COMMAND}, unless the image starts the server by itself"
 
 
+def makers(labels: Mapping[str, str]) -> dict[str, str]:
+    """Return those of a creation's labels by which the service is found to be the one that was asked for."""
+    return {key: labels[key] for key in _MAKERS if key in labels}
+
+
 def is_made_by(service: Json | None, labels: Mapping[str, str]) -> bool:
     """Tell whether a service bears the labels of the task that asks for its creation."""
-    mine = {key: labels[key] for key in _MAKERS if key in labels}
+    mine = makers(labels)
     return bool(mine) and service is not None and mine.items() <= labels_of(service).items()
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from contextlib import suppress
+from functools import partial
 from typing import Any
 
 from airflow_provider_pai.exceptions import (
@@ -16,7 +17,7 @@ from airflow_provider_pai.exceptions import (
     PaiUnsupportedError,
 )
 from airflow_provider_pai.hooks.eas.calls import PAGE_SIZE, labels_of, without_token
-from airflow_provider_pai.hooks.eas.creation import RAM_ROLE, doubts, is_made_by, not_done, refusal
+from airflow_provider_pai.hooks.eas.creation import RAM_ROLE, doubts, is_made_by, makers, not_done, refusal
 from airflow_provider_pai.hooks.eas.service_config import numbered, value_at
 from airflow_provider_pai.hooks.eas.traffic import EasTraffic
 from airflow_provider_pai.hooks.paging import all_pages
@@ -33,9 +34,10 @@ class EasHook(EasTraffic):
     """Services and groups of EAS."""
 
     def create(self, config: Mapping[str, Any], labels: Mapping[str, str] | None = None) -> str:
-        """Create a service from its JSON and return its name; never repeated by itself.
+        """Create a service from its JSON and return its name.
 
         A name that a service with the same task's labels bears is that service: the answer of an earlier try was lost.
+        So what bears such labels is asked for again after a transient error, anything else never.
         A new member of a group gets none of its traffic.
 
         :raises PaiConflictError: the name is taken in this region.
@@ -74,7 +76,8 @@ class EasHook(EasTraffic):
         request = CreateServiceRequest(
             body=json.dumps(config), labels=own or None, workspace_id=self.connection.workspace_id
         )
-        answer = self.call("CreateService", lambda: self.client.create_service(request), repeatable=False)
+        ask = partial(self.client.create_service, request)
+        answer = self.call("CreateService", ask, repeatable=bool(makers(labels)))
         return str(answer.body.service_name)
 
     def _not_done(self, name: str, config: Mapping[str, Any]) -> PaiUnsupportedError | None:

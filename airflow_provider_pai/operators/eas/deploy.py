@@ -7,7 +7,7 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from airflow_provider_pai.exceptions import PaiConfigError, PaiTransientError
+from airflow_provider_pai.exceptions import PaiConfigError
 from airflow_provider_pai.hooks.eas.goals import Undo, Until
 from airflow_provider_pai.hooks.eas.service_config import deployed_version
 from airflow_provider_pai.identity import TaskIdentity
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from airflow_provider_pai.artifact import ModelArtifact
 
 ON_FAILURE = ("rollback", "keep")
-_ATTEMPTS = 5
 
 
 class EasDeployServiceOperator(WaitingOperator, ServiceOperator):
@@ -154,7 +153,8 @@ class EasDeployServiceOperator(WaitingOperator, ServiceOperator):
         if self.on_failure == "rollback":
             self._begun = (name, Undo(version=asked.before, owner=identity.owner.labels()))
         if service.status == EAS_GONE:
-            self._create(config, {**labels, **artifact_labels(artifact)})
+            self.log.info("Creating service %s", name)
+            hook.create(config, {**labels, **artifact_labels(artifact)})
         elif earlier.is_for(asked.config, version=self._deployed(service, earlier), latest=latest):
             self.log.info("Service %s is what is declared, or becomes it", name)
         else:
@@ -173,20 +173,6 @@ class EasDeployServiceOperator(WaitingOperator, ServiceOperator):
             return version
         deployed = deployed_version(self.hook.versions(service.job_id), version)
         return earlier.config_version if deployed <= earlier.config_version <= version else version
-
-    def _create(self, config: Json, labels: Mapping[str, str]) -> None:
-        """Create the service; a lost answer does no harm: the hook knows by the labels what is ours."""
-        hook = self.hook
-        self.log.info("Creating service %s", self.service_name)
-        for attempt in range(_ATTEMPTS):
-            try:
-                hook.create(config, labels)
-                return
-            except PaiTransientError as error:
-                if attempt + 1 == _ATTEMPTS:
-                    raise
-                self.log.warning("No answer to the creation, asking again: %s", error)
-                self.clock.sleep(min(self.poll_interval, attempt + 1.0))
 
     def _refuse_foreign(self, service: RemoteJob) -> None:
         """Refuse to change what is not a service of this operator's kind."""

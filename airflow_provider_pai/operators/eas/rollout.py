@@ -115,11 +115,10 @@ class RolloutOperator(DrivingOperator):
 
     def look(self, spec: RolloutSpec) -> Json | None:
         """Go on until there is something to wait for: what ends at once need not be deferred."""
+        from airflow_provider_pai.rollouts.driver import begin
+
         assert self._driver is not None
-        while True:
-            tick = self._driver.tick()
-            if tick.end is not None or tick.pause:
-                return tick.end
+        return begin(self._driver, self.log).end
 
     def trigger(self, context: Any, spec: RolloutSpec) -> CanaryTrigger:
         """Return what goes on with the rollout."""

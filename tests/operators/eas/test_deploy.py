@@ -191,6 +191,13 @@ def test_an_answer_that_is_lost_makes_no_second_service(group, pai):
     assert deploy(group, deploy_model(group), "run-2").run()["outcome"] == "updated"
 
 
+@pytest.mark.parametrize("fault", [{"status": 429, "code": "Throttling.User"}, {"drop": "request"}])
+def test_a_creation_without_an_answer_is_asked_for_again(group, pai, fault):
+    rule = pai.account.faults.add(match="api CreateService ", times=2, **fault)
+    assert deploy(group, group.model(20)).run()["outcome"] == "created"
+    assert rule.times == 0
+
+
 def deploy_model(group):
     """Return the artifact that serves, by its address."""
     config = json.loads(group.eas.describe(f"{group.name}_one")["ServiceConfig"])

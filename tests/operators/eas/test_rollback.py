@@ -110,10 +110,12 @@ def artifact_of(group, end):
 
 
 @both
-def test_by_redeploying_its_artifact_where_the_service_is_gone(group, nights, deferrable):
+def test_by_redeploying_its_artifact_where_the_service_is_gone(group, nights, pai, deferrable):
     first, _ = nights
     group.eas.delete(first["service"])
     group.eas.wait(first["service"], poll_interval=0.05, until=lambda one: one.status == "Deleted")
+    for call in ("api CreateService ", "oss POST .*/.pai/"):
+        pai.account.faults.add(match=call, times=1, status=429, code="Throttling.User")
     with People(group) as people:
         end = back(group, deferrable=deferrable).run()
     assert people.lost == []

@@ -17,6 +17,7 @@ from airflow_provider_pai.exceptions import (
     RolloutStoppedError,
     RolloutStuckError,
 )
+from airflow_provider_pai.hooks.eas import EasHook
 from airflow_provider_pai.ledger import Ledger
 from airflow_provider_pai.metrics.lookout import Lookout
 from airflow_provider_pai.operators.eas import (
@@ -474,3 +475,33 @@ def test_artifacts_in_a_bucket_that_keeps_versions_are_rolled_out_all_the_same(g
     model = group.model(20)
     assert deploy(group, model, "versions").run()["outcome"] == "deployed"
     assert group.serving() == model["version"]
+
+
+THROTTLED = {"status": 429, "code": "Throttling.User"}
+
+
+@pytest.mark.parametrize("deferrable", [True, False])
+@pytest.mark.parametrize(
+    ("call", "fault"),
+    [
+        ("api CreateService ", THROTTLED),
+        ("api CreateService ", {"status": 503}),
+        ("api CreateService ", {"drop": "request"}),
+        ("api CreateService ", {"drop": "answer"}),
+        ("api ListServices ", THROTTLED),
+        ("oss POST .*/.pai/", THROTTLED),
+        ("oss POST .*/.pai/", {"drop": "answer"}),
+    ],
+)
+def test_one_call_without_an_answer_fails_no_try(group, pai, call, fault, deferrable):
+    rule = pai.account.faults.add(match=call, times=1, **fault)
+    end = deploy(group, group.model(20), "first", deferrable=deferrable).run()
+    assert (end["outcome"], rule.times) == ("deployed", 0)
+    assert len(group.state()) == 1
+
+
+def test_a_creation_that_is_throttled_for_long_is_waited_out_by_the_triggerer(group, pai, monkeypatch):
+    monkeypatch.setattr(EasHook, "retry_seconds", 0)
+    rule = pai.account.faults.add(match="api CreateService ", times=3, **THROTTLED)
+    assert deploy(group, group.model(20), "first").run()["outcome"] == "deployed"
+    assert rule.times == 0

@@ -77,8 +77,9 @@ def nothing_left(at, production):
 
 
 @both
-def test_a_good_model_passes_and_nobody_hears_its_answers(group, production, deferrable, capsys):
+def test_a_good_model_passes_and_nobody_hears_its_answers(group, production, pai, deferrable, capsys):
     model = group.model(21)
+    pai.account.faults.add(match="api CreateService ", times=1, status=429, code="Throttling.User")
     task = shadow(group, model, deferrable=deferrable)
     with People(group) as people:
         end = task.run()
