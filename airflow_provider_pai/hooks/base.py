@@ -5,12 +5,12 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
-from functools import cached_property
+from functools import cached_property, partial
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 from airflow.providers.common.compat.connection import get_async_connection, get_async_extra_dejson
-from airflow.providers.common.compat.sdk import BaseHook, mask_secret
+from airflow.providers.common.compat.sdk import BaseHook
 from tenacity import Retrying, retry_if_exception_type, wait_random_exponential
 
 from airflow_provider_pai.clock import SYSTEM_CLOCK, Clock
@@ -18,10 +18,12 @@ from airflow_provider_pai.exceptions import (
     PaiError,
     PaiJobFailedError,
     PaiNotFoundError,
+    PaiPermissionError,
     PaiTimeoutError,
     PaiTransientError,
 )
 from airflow_provider_pai.hooks.errors import translated
+from airflow_provider_pai.hooks.rotation import Credentials, checked, read_connection
 from airflow_provider_pai.hooks.waiting import Cursor, LogCopy, Watch
 from airflow_provider_pai.identity import TaggedJob, TaskIdentity
 from airflow_provider_pai.labels import Key
@@ -76,31 +78,32 @@ class PaiHook(BaseHook):
 
         :raises PaiConfigError: when a field is missing or not allowed.
         """
-        connection = self.get_connection(self.pai_conn_id)
-        return self._read(connection, connection.extra_dejson)
+        return read_connection(**self._place)
+
+    @cached_property
+    def credentials(self) -> Credentials:
+        """Return what all clients of this hook and its siblings sign with."""
+        return Credentials(self.connection, partial(read_connection, **self._place))
 
     async def load_connection(self) -> None:
         """Read the connection without blocking the event loop; triggers call this first."""
         if "connection" not in self.__dict__:
             connection = await get_async_connection(self.pai_conn_id)
-            self.__dict__["connection"] = self._read(connection, await get_async_extra_dejson(connection))
+            extra = await get_async_extra_dejson(connection)
+            self.__dict__["connection"] = checked(connection, extra, self.region, self.workspace_id)
 
     def sibling(self, hook_class: type[H]) -> H:
         """Return another service's hook on the same connection, which is not read a second time."""
         hook = hook_class(**self.arguments)
         hook.__dict__["connection"] = self.connection
+        hook.__dict__["credentials"] = self.credentials
         hook.retry_seconds = self.retry_seconds
         hook.clock = self.clock
         return hook
 
-    def _read(self, connection: Any, extra: Mapping[str, Any]) -> PaiConnection:
-        from airflow_provider_pai.hooks.connection import PaiConnection
-
-        read = PaiConnection.read(connection, extra, region=self.region, workspace_id=self.workspace_id)
-        for secret in (read.access_key_secret, read.security_token):
-            if secret:
-                mask_secret(secret)
-        return read
+    @property
+    def _place(self) -> dict[str, Any]:
+        return {"conn_id": self.pai_conn_id, "region": self.region, "workspace_id": self.workspace_id}
 
     @cached_property
     def client(self) -> Any:
@@ -130,7 +133,7 @@ class PaiHook(BaseHook):
         adopt()
         scheme, _, host = self.connection.endpoint(service or self.service).rpartition("://")
         return Config(
-            credential=self.connection.credential_client(),
+            credential=self.credentials,
             endpoint=host,
             protocol=scheme or "https",
             region_id=self.connection.region,
@@ -140,7 +143,9 @@ class PaiHook(BaseHook):
         )
 
     def call(self, action: str, function: Callable[[], T], *, repeatable: bool = True) -> T:
-        """Call the service with errors translated.
+        """Call the service with errors translated; where the credentials are refused, the connection is read anew.
+
+        A refusal is no work done, so with other credentials any call is made again, at once.
 
         :param repeatable: the call may be made again after a transient error (throttled, 5xx, connection lost);
             it is, with growing pauses and jitter, for `retry_seconds`. False for calls that create something.
@@ -148,8 +153,14 @@ class PaiHook(BaseHook):
         """
 
         def once() -> T:
-            with translated(self.service, action):
-                return function()
+            while True:
+                signed_with = self.credentials.connection
+                try:
+                    with translated(self.service, action):
+                        return function()
+                except PaiPermissionError as error:
+                    if not self.credentials.renewed(signed_with, error):
+                        raise
 
         if not repeatable:
             return once()

@@ -5,17 +5,16 @@ Precedence of every field: the operator's or hook's argument, then the connectio
 
 from __future__ import annotations
 
-import hashlib
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from functools import cached_property, lru_cache
 from ipaddress import ip_address
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.sdk import conf
 
 from airflow_provider_pai.exceptions import PaiConfigError
+from airflow_provider_pai.hooks.credentials import CredentialClient, client_of
 from airflow_provider_pai.inputs import one_of, parse_uri, text
 from airflow_provider_pai.labels import MAX_CHARACTERS
 from airflow_provider_pai.services import SERVICES
@@ -41,22 +40,6 @@ _KEYS = ("access_key_id", "access_key_secret", "security_token")
 _ENDPOINTS = {f"{service}_endpoint": service for service in SERVICES}
 # Where a person finds them in the form.
 _WRITTEN = {"access_key_id": "login (AccessKey ID)", "access_key_secret": "password (AccessKey Secret)"}
-
-
-class Credential(Protocol):
-    """What `get_credential()` of alibabacloud-credentials returns."""
-
-    access_key_id: str
-    access_key_secret: str
-    security_token: str | None
-
-
-class CredentialClient(Protocol):
-    """A client of alibabacloud-credentials; asked anew for each request, so that credentials rotate."""
-
-    def get_credential(self) -> Credential:
-        """Return the credential of this moment."""
-        ...
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -128,37 +111,31 @@ class PaiConnection:
         """
         return f"https://pai.console.aliyun.com/?regionId={self.region}&workspaceId={self.workspace_id or ''}#{page}"
 
-    @cached_property
-    def cache_key(self) -> str:
-        """Return what two hooks must share to share a poller: endpoint, credentials and workspace."""
-        parts = (
-            self.endpoint_url,
-            sorted(self.endpoints.items()),
-            self.region,
-            self.workspace_id,
-            self.auth,
-            self.access_key_id,
-            self.access_key_secret,
-            self.security_token,
-            self.role_arn,
-            self.network,
-        )
-        return hashlib.sha256(repr(parts).encode()).hexdigest()[:16]
+    @property
+    def cache_key(self) -> tuple[object, ...]:
+        """Return what two hooks must share to share a poller: all but the credentials, which rotate."""
+        endpoints = (self.endpoint_url, *sorted(self.endpoints.items()))
+        return (self.conn_id, self.region, self.workspace_id, self.network, *endpoints)
+
+    @property
+    def credential_fields(self) -> dict[str, str | None]:
+        """Return what credentials are made of, by alibabacloud-credentials' names."""
+        return {
+            "type": self.auth,
+            "access_key_id": self.access_key_id,
+            "access_key_secret": self.access_key_secret,
+            "security_token": self.security_token,
+            "role_arn": self.role_arn,
+            "role_session_name": self.role_session_name,
+            "role_name": self.role_name,
+            "oidc_provider_arn": self.oidc_provider_arn,
+            "oidc_token_file_path": self.oidc_token_file,
+            "sts_endpoint": self.endpoint("sts").removeprefix("https://"),
+        }
 
     def credential_client(self) -> CredentialClient:
         """Return the client that hands out credentials, rotated where they expire; one an account in a process."""
-        return _credential_client(
-            type=self.auth,
-            access_key_id=self.access_key_id,
-            access_key_secret=self.access_key_secret,
-            security_token=self.security_token,
-            role_arn=self.role_arn,
-            role_session_name=self.role_session_name,
-            role_name=self.role_name,
-            oidc_provider_arn=self.oidc_provider_arn,
-            oidc_token_file_path=self.oidc_token_file,
-            sts_endpoint=self.endpoint("sts").removeprefix("https://"),
-        )
+        return client_of(**self.credential_fields)
 
     def _check(self) -> None:
         own_endpoints = self.endpoint_url or self.endpoints
@@ -186,19 +163,6 @@ class PaiConnection:
 
     def _name(self, name: str) -> str:
         return f"connection {self.conn_id}, {name}"
-
-
-@lru_cache(maxsize=64)
-def _credential_client(**fields: str | None) -> CredentialClient:
-    """Build a client: it asks STS or the instance for itself, and for an instance's role it keeps a thread."""
-    from alibabacloud_credentials.client import Client
-    from alibabacloud_credentials.models import Config
-
-    from airflow_provider_pai.hooks.network import adopt
-
-    adopt()
-    client: CredentialClient = Client(None if fields["type"] == "default" else Config(**fields))
-    return client
 
 
 def _text(field: str, value: object) -> str:

@@ -24,6 +24,8 @@ _PERMISSION_CODES = (
     "InvalidSecurityToken",
     "SecurityToken",
     "MissingAuthorization",
+    "MissingSecurityToken",
+    "IncompleteSignature",
     "AccessDenied",
     "NoPermission",
     "InvalidTimeStamp",

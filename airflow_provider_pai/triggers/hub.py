@@ -34,22 +34,28 @@ _THREADS = 8
 Question = tuple[str, asyncio.Future[Any]]
 AnyHub = TypeVar("AnyHub", bound="Hub")
 
-_hubs: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, dict[tuple[type, type, str], Hub]]
-_hubs = weakref.WeakKeyDictionary()
+# A hub lives as long as somebody holds it, and its threads and connections with it.
+_Hubs = weakref.WeakValueDictionary[tuple[type, type, tuple[object, ...]], "Hub"]
+_hubs: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, _Hubs] = weakref.WeakKeyDictionary()
 
 
 def hub_of(hook: PaiHook) -> Hub:
-    """Return the running loop's hub for everything that this hook's connection reaches."""
+    """Return the running loop's hub for everything that this hook's connection reaches; whoever waits holds it."""
     return hub_for(Hub, hook)
 
 
 def hub_for(kind: type[AnyHub], hook: PaiHook) -> AnyHub:
-    """Return the running loop's hub of a kind for everything that this hook's connection reaches."""
-    hubs = _hubs.setdefault(asyncio.get_running_loop(), {})
+    """Return the running loop's hub of a kind for everything that this hook's connection reaches.
+
+    It signs with the credentials that were read last: they rotate, and those before expire.
+    """
+    hubs = _hubs.setdefault(asyncio.get_running_loop(), weakref.WeakValueDictionary())
     key = (kind, type(hook), hook.connection.cache_key)
-    if key not in hubs:
-        hubs[key] = kind(hook)
-    return cast("AnyHub", hubs[key])
+    hub = hubs.get(key)
+    if hub is None:
+        hub = hubs[key] = kind(hook)
+    hub.hook.credentials.adopt(hook.connection)
+    return cast("AnyHub", hub)
 
 
 def next_tick(seconds: float, interval: float) -> float:

@@ -12,7 +12,7 @@ from airflow.providers.common.compat.module_loading import import_string
 from airflow_provider_pai.exceptions import PaiTransientError
 from airflow_provider_pai.remote import Json, RemoteJob
 from airflow_provider_pai.triggers.base import OwningTrigger
-from airflow_provider_pai.triggers.hub import hub_of, next_tick
+from airflow_provider_pai.triggers.hub import Hub, hub_of, next_tick
 
 if TYPE_CHECKING:
     from airflow_provider_pai.hooks.base import JobHook
@@ -59,6 +59,7 @@ class PaiJobTrigger(OwningTrigger["JobHook"]):
         self._copy: LogCopy | None = None
         self._watch: Watch | None = None
         self._answer: asyncio.Future[RemoteJob]
+        self._hub: Hub
 
     def arguments(self) -> Json:
         """Return the constructor's arguments."""
@@ -82,11 +83,12 @@ class PaiJobTrigger(OwningTrigger["JobHook"]):
 
     async def connected(self) -> JobHook:
         """Return the hub's hook, so that all who watch the same account hold but one."""
-        return cast("JobHook", hub_of(await super().connected()).hook)
+        self._hub = hub_of(await super().connected())
+        return cast("JobHook", self._hub.hook)
 
     def rest(self, hook: JobHook, seconds: float) -> Awaitable[RemoteJob]:
         """Ask the hub for the job as it will be then; it wakes all who are due with their answers."""
-        self._answer = hub_of(hook).get(self.job_id, next_tick(seconds, self.poll_interval))
+        self._answer = self._hub.get(self.job_id, next_tick(seconds, self.poll_interval))
         return self._answer
 
     async def poll(self, hook: JobHook) -> Json | None:

@@ -31,12 +31,10 @@ class ListingTrigger(_OssTrigger):
 
     async def connected(self) -> OssHook:
         """Return the hub's hook."""
-        return cast("OssHook", self._hub(await super().connected()).hook)
-
-    def _hub(self, hook: OssHook) -> ListingHub:
         from airflow_provider_pai.triggers.oss_listings import ListingHub
 
-        return hub_for(ListingHub, hook)
+        self._hub: ListingHub = hub_for(ListingHub, await super().connected())
+        return cast("OssHook", self._hub.hook)
 
     async def rest(self, hook: OssHook, seconds: float) -> None:
         """Say when to look next; the hub waits for it."""
@@ -44,8 +42,7 @@ class ListingTrigger(_OssTrigger):
 
     async def find(self, hook: OssHook, uris: list[str]) -> list[list[ObjectInfo]]:
         """Return the objects that fit each address."""
-        hub = self._hub(hook)
-        return list(await asyncio.gather(*(hub.find(uri, self._due) for uri in uris)))
+        return list(await asyncio.gather(*(self._hub.find(uri, self._due) for uri in uris)))
 
 
 class OssKeyTrigger(ListingTrigger):

@@ -22,7 +22,7 @@ from airflow.providers.common.compat.module_loading import import_string
 
 from airflow_provider_pai.exceptions import PaiApiError, PaiError, PaiPermissionError, PaiTransientError
 from airflow_provider_pai.hooks.base import PaiHook
-from airflow_provider_pai.hooks.connection import _credential_client
+from airflow_provider_pai.hooks.credentials import client_of
 from airflow_provider_pai.hooks.dlc import DlcHook
 from airflow_provider_pai.hooks.eas.inference import Asker, GoldenRequest
 from airflow_provider_pai.hooks.eas.traffic import Endpoint
@@ -82,7 +82,7 @@ def place(internet: Internet, pai: Any, monkeypatch: pytest.MonkeyPatch) -> Plac
     internet.reset()
     monkeypatch.setattr(socket, "getaddrinfo", internet.look_up)
     monkeypatch.setattr(PaiHook, "retry_seconds", 0)
-    _credential_client.cache_clear()
+    client_of.cache_clear()
     for name in {*VARIABLES, *map(str.lower, VARIABLES)} & set(os.environ):
         monkeypatch.delenv(name)
     return Place(internet, pai, monkeypatch)

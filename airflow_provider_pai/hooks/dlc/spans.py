@@ -17,7 +17,7 @@ LOOK_BACK = timedelta(days=90)
 # How long a span may be is not documented; an hour less, since clocks differ.
 _SPANS = (LOOK_BACK, timedelta(days=30, hours=-1), timedelta(days=7, hours=-1))
 
-_taken: dict[str, timedelta] = {}
+_taken: dict[object, timedelta] = {}
 """The span that DLC has taken, by connection."""
 
 Listed = Callable[[str, str | None], Iterator[Json]]

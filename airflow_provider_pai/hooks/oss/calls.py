@@ -28,7 +28,7 @@ class OssCalls(PaiHook):
 
     @cached_property
     def _auth(self) -> Any:
-        return sdk().ProviderAuthV4(Provider(self.connection.credential_client()))
+        return sdk().ProviderAuthV4(Provider(self.credentials))
 
     @cached_property
     def _session(self) -> Any:

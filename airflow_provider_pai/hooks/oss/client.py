@@ -12,7 +12,7 @@ from urllib.parse import urlencode
 from airflow_provider_pai.exceptions import PaiTransientError
 
 if TYPE_CHECKING:
-    from airflow_provider_pai.hooks.connection import CredentialClient
+    from airflow_provider_pai.hooks.credentials import CredentialClient
 
 BLOCK = 1 << 20
 """Bytes that go to or come from a socket at a time: oss2's 8 KiB cost six times the CPU."""
