@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Sequence
-from functools import cached_property
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from airflow.providers.common.compat.sdk import BaseOperator
 
 from airflow_provider_pai.inputs import optional
+from airflow_provider_pai.lazy import cached_property
 from airflow_provider_pai.remote import DEFAULT_CONN_ID, Json
 
 if TYPE_CHECKING:

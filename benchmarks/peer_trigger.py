@@ -28,7 +28,7 @@ class GetJobTrigger(BaseTrigger):
         from alibabacloud_pai_dlc20201203.models import GetJobRequest
 
         hook = DlcHook(**self.hook_arguments)
-        await hook.load_connection()
+        await asyncio.to_thread(lambda: hook.connection)
         while True:
             answer = await hook.client.get_job_async(self.job_id, GetJobRequest(need_detail=False))
             if answer.body.status in ("Succeeded", "Failed", "Stopped"):

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import io
 from datetime import datetime
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +20,7 @@ from airflow_provider_pai.exceptions import PaiNotFoundError
 from airflow_provider_pai.hooks.oss import OssHook
 from airflow_provider_pai.hooks.oss.objects import ObjectInfo
 from airflow_provider_pai.inputs import parse_uri
+from airflow_provider_pai.lazy import cached_property
 from airflow_provider_pai.remote import Json
 from airflow_provider_pai.uri import OssUri
 

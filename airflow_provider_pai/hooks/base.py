@@ -5,11 +5,10 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
-from functools import cached_property, partial
+from functools import partial
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
-from airflow.providers.common.compat.connection import get_async_connection, get_async_extra_dejson
 from airflow.providers.common.compat.sdk import BaseHook
 from tenacity import Retrying, retry_if_exception_type, wait_random_exponential
 
@@ -23,10 +22,11 @@ from airflow_provider_pai.exceptions import (
     PaiTransientError,
 )
 from airflow_provider_pai.hooks.errors import translated
-from airflow_provider_pai.hooks.rotation import Credentials, checked, read_connection
+from airflow_provider_pai.hooks.rotation import Credentials, read_connection
 from airflow_provider_pai.hooks.waiting import Cursor, LogCopy, Watch
 from airflow_provider_pai.identity import TaggedJob, TaskIdentity
 from airflow_provider_pai.labels import Key
+from airflow_provider_pai.lazy import cached_property
 from airflow_provider_pai.remote import DEFAULT_CONN_ID, DEFAULT_POLL_INTERVAL, Json, RemoteJob
 from airflow_provider_pai.services import SERVICES
 from airflow_provider_pai.states import States
@@ -85,12 +85,10 @@ class PaiHook(BaseHook):
         """Return what all clients of this hook and its siblings sign with."""
         return Credentials(self.connection, partial(read_connection, **self._place))
 
-    async def load_connection(self) -> None:
-        """Read the connection without blocking the event loop; triggers call this first."""
-        if "connection" not in self.__dict__:
-            connection = await get_async_connection(self.pai_conn_id)
-            extra = await get_async_extra_dejson(connection)
-            self.__dict__["connection"] = checked(connection, extra, self.region, self.workspace_id)
+    @property
+    def address(self) -> str:
+        """Return the service's address."""
+        return self.connection.endpoint(self.service)
 
     def sibling(self, hook_class: type[H]) -> H:
         """Return another service's hook on the same connection, which is not read a second time."""

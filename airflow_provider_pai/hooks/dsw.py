@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
-from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_pai.exceptions import PaiApiError, PaiNotFoundError
@@ -14,6 +13,7 @@ from airflow_provider_pai.hooks.paging import all_pages
 from airflow_provider_pai.hooks.waiting import MAX_LINES, Cursor
 from airflow_provider_pai.identity import TaggedJob, TaskIdentity
 from airflow_provider_pai.labels import Key
+from airflow_provider_pai.lazy import cached_property
 from airflow_provider_pai.remote import (
     LOG_NAME,
     OUTPUT_URI,

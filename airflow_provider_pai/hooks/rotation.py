@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from threading import Lock
-from typing import Any
 
 from airflow.providers.common.compat.sdk import BaseHook, mask_secret
 
@@ -28,6 +27,8 @@ class Credentials:
         self._read = read
         self._client: CredentialClient | None = None
         self._lock = Lock()
+        # A lock of its own: a secrets backend may stall, and event loops take the other one.
+        self._renewing = Lock()
 
     def get_credential(self) -> Credential:
         """Return the credential of this moment."""
@@ -40,7 +41,7 @@ class Credentials:
 
         :param refused: the connection as it was when the request was signed; somebody may have read it anew since.
         """
-        with self._lock:
+        with self._renewing:
             if self.connection is not refused:
                 return True
             try:
@@ -50,7 +51,7 @@ class Credentials:
                 return False
             if now.credential_fields == refused.credential_fields:
                 return False
-            self._adopt(now)
+            self.adopt(now)
         _log.warning(
             "Connection %s holds new credentials, going on with them; the old were refused: %s", now.conn_id, error
         )
@@ -60,27 +61,16 @@ class Credentials:
         """Go on with a connection that was just read."""
         with self._lock:
             if connection.credential_fields != self.connection.credential_fields:
-                self._adopt(connection)
-
-    def _adopt(self, connection: PaiConnection) -> None:
-        self.connection, self._client = connection, None
+                self.connection, self._client = connection, None
 
 
 def read_connection(conn_id: str, region: str | None, workspace_id: str | None) -> PaiConnection:
-    """Read an Airflow connection; in a triggerer, in a thread.
+    """Read an Airflow connection, its secrets masked in every log; in a triggerer, in a thread.
 
     :raises PaiConfigError: a field is missing or not allowed.
     """
     connection = BaseHook.get_connection(conn_id)
-    return checked(connection, connection.extra_dejson, region, workspace_id)
-
-
-def checked(connection: Any, extra: Mapping[str, Any], region: str | None, workspace_id: str | None) -> PaiConnection:
-    """Return what an Airflow connection says, its secrets masked in every log.
-
-    :raises PaiConfigError: a field is missing or not allowed.
-    """
-    read = PaiConnection.read(connection, extra, region=region, workspace_id=workspace_id)
+    read = PaiConnection.read(connection, connection.extra_dejson, region=region, workspace_id=workspace_id)
     for secret in (read.access_key_secret, read.security_token):
         if secret:
             mask_secret(secret)

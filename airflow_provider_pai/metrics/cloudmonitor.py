@@ -6,7 +6,6 @@ import re
 import time
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Any, NamedTuple
 
 from airflow_provider_pai.canary.analysis import Sample
@@ -14,6 +13,7 @@ from airflow_provider_pai.exceptions import PaiMetricsError
 from airflow_provider_pai.hooks.cloudmonitor import CloudMonitorHook, Metric
 from airflow_provider_pai.hooks.eas import EasHook
 from airflow_provider_pai.inputs import mapping, number, seconds, whole_number
+from airflow_provider_pai.lazy import cached_property
 
 # What no current page tells is looked for among these, in this order: an old page of CloudMonitor has `acs_learn` and
 # the first name of each metric, an old page of EAS ("Enable service monitoring and alerting") the second.

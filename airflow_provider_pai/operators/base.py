@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from functools import cached_property
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from airflow.providers.common.compat.sdk import AirflowSkipException
 
 from airflow_provider_pai.connected import Connected, HookT
 from airflow_provider_pai.identity import TaskIdentity
+from airflow_provider_pai.lazy import cached_property
 
 if TYPE_CHECKING:
     from airflow_provider_pai.artifact import ModelArtifact

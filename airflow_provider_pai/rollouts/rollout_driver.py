@@ -8,7 +8,6 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from datetime import datetime
-from functools import cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from airflow.providers.common.compat.sdk import Stats
@@ -31,6 +30,7 @@ from airflow_provider_pai.exceptions import (
 )
 from airflow_provider_pai.hooks.oss import OssHook
 from airflow_provider_pai.hooks.oss.home import rollout_folder
+from airflow_provider_pai.lazy import cached_property
 from airflow_provider_pai.metrics.lookout import Lookout
 from airflow_provider_pai.remote import Json
 from airflow_provider_pai.rollouts.approval import gate_of

@@ -9,7 +9,6 @@ import threading
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from datetime import datetime
-from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_pai.canary.analysis import Result, Window, judge
@@ -25,6 +24,7 @@ from airflow_provider_pai.exceptions import (
 )
 from airflow_provider_pai.hooks.eas.goals import Until
 from airflow_provider_pai.labels import ServedModel, Shadow
+from airflow_provider_pai.lazy import cached_property
 from airflow_provider_pai.metrics.lookout import Lookout
 from airflow_provider_pai.remote import Json, RemoteJob
 from airflow_provider_pai.rollouts.driver import Tick

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_pai.exceptions import PaiArtifactError, PaiConfigError
 from airflow_provider_pai.inputs import Span, artifact, moment, parse_uri, seconds, texts
+from airflow_provider_pai.lazy import cached_property
 from airflow_provider_pai.remote import Json
 from airflow_provider_pai.sensors.base import PaiSensor
 from airflow_provider_pai.triggers.oss import (

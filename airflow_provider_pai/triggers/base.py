@@ -14,6 +14,7 @@ from airflow.triggers.base import BaseTrigger, TriggerEvent
 
 from airflow_provider_pai.exceptions import PaiError, PaiTransientError
 from airflow_provider_pai.remote import Json
+from airflow_provider_pai.triggers.threads import connect, in_thread
 
 if TYPE_CHECKING:
     from airflow_provider_pai.hooks.base import PaiHook
@@ -68,7 +69,7 @@ class PollTrigger(BaseTrigger, Generic[HookT]):
     async def connected(self) -> HookT:
         """Return a hook whose connection is read."""
         hook = self.make_hook()
-        await hook.load_connection()
+        await connect(hook)
         return hook
 
     @abstractmethod
@@ -186,8 +187,8 @@ class OwningTrigger(PollTrigger[HookT]):
             return
         hook = self.make_hook()
         hook.retry_seconds = self.kill_seconds
-        await hook.load_connection()
-        await asyncio.to_thread(self.end, hook)
+        await connect(hook, "kill")
+        await in_thread("kill", hook.address, self.end, hook)
 
 
 async def is_still_deferred(task: Json, trigger_id: int | None) -> bool:
@@ -199,7 +200,7 @@ async def is_still_deferred(task: Json, trigger_id: int | None) -> bool:
     :param trigger_id: the trigger that asks.
     """
     ask = _is_deferred_by_api if AIRFLOW_V_3_0_PLUS else _is_deferred_in_database
-    return await asyncio.to_thread(ask, task, trigger_id)
+    return await in_thread("kill", "airflow", ask, task, trigger_id)
 
 
 def _is_deferred_by_api(task: Json, _trigger_id: int | None) -> bool:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_pai.exceptions import PaiApiError
 from airflow_provider_pai.hooks.eas.goals import Undo, Until
 from airflow_provider_pai.remote import Json
 from airflow_provider_pai.triggers.base import OwningTrigger
+from airflow_provider_pai.triggers.threads import in_thread
 
 if TYPE_CHECKING:
     from airflow_provider_pai.hooks.eas import EasHook
@@ -55,7 +55,7 @@ class EasServiceTrigger(EasTrigger):
         """Look at the service once."""
         from airflow_provider_pai.hooks.waiting import Watch
 
-        service = await asyncio.to_thread(hook.get, self.service)
+        service = await in_thread("poll", hook.address, hook.get, self.service)
         self._watch = self._watch or Watch(hook, self.service)
         self._watch.note(service)
         return {**self.subject(), "job": service.to_dict()} if Until(**self.goal).is_over(service) else None
@@ -64,7 +64,7 @@ class EasServiceTrigger(EasTrigger):
         """Undo what the task began; what does not answer now the worker undoes."""
         hook.retry_seconds = self.kill_seconds
         try:
-            await asyncio.to_thread(self.end, hook)
+            await in_thread("kill", hook.address, self.end, hook)
         except PaiApiError as error:
             self.log.warning("%s could not be undone here: %s", self.service, error)
         return {**await super().on_deadline(hook), "status": self._watch.status if self._watch else "not seen"}

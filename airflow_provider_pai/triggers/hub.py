@@ -10,11 +10,11 @@ import asyncio
 import contextvars
 import weakref
 from collections.abc import Coroutine
-from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from airflow_provider_pai.exceptions import PaiNotFoundError
 from airflow_provider_pai.remote import RemoteJob
+from airflow_provider_pai.triggers.threads import in_thread
 
 if TYPE_CHECKING:
     from airflow_provider_pai.hooks.base import PaiHook
@@ -27,9 +27,6 @@ PAGE = 50
 
 # Seconds that the pages behind a slow one wait for it.
 PATIENCE = 1.0
-
-# Slow pages that may be under way at the same time.
-_THREADS = 8
 
 Question = tuple[str, asyncio.Future[Any]]
 AnyHub = TypeVar("AnyHub", bound="Hub")
@@ -77,7 +74,6 @@ class Hub:
         self.hook = hook
         self._rounds: dict[float, list[Question]] = {}
         self._asking: set[asyncio.Task[None]] = set()
-        self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="pai-hub")
 
     def get(self, job_id: str, due: float = 0.0) -> asyncio.Future[RemoteJob]:
         """Return, once awaited, one job's state as it is at `due` or a moment later.
@@ -118,9 +114,8 @@ class Hub:
 
     async def _ask_page(self, questions: list[Question]) -> None:
         ids = list(dict.fromkeys(job_id for job_id, _ in questions))
-        loop = asyncio.get_running_loop()
         try:
-            jobs = await loop.run_in_executor(self._threads, self.hook.get_many, ids)
+            jobs = await in_thread("poll", self.hook.address, self.hook.get_many, ids)
         except Exception as error:  # noqa: BLE001 - belongs to whoever asked
             for _, answer in questions:
                 _fail(answer, error)

@@ -13,6 +13,7 @@ from airflow_provider_pai.exceptions import PaiTransientError
 from airflow_provider_pai.remote import Json, RemoteJob
 from airflow_provider_pai.triggers.base import OwningTrigger
 from airflow_provider_pai.triggers.hub import Hub, hub_of, next_tick
+from airflow_provider_pai.triggers.threads import in_thread
 
 if TYPE_CHECKING:
     from airflow_provider_pai.hooks.base import JobHook
@@ -102,7 +103,7 @@ class PaiJobTrigger(OwningTrigger["JobHook"]):
         if self.log_interval:
             self._copy = self._copy or LogCopy(hook, self.job_id, self.log_interval, taken_over=self._is_late())
             if self._copy.due(final=ended):
-                await asyncio.to_thread(self._copy.look)
+                await in_thread("log", hook.address, self._copy.look)
         return {**self.subject(), "job": job.to_dict()} if ended else None
 
     def _is_late(self) -> bool:
@@ -116,7 +117,7 @@ class PaiJobTrigger(OwningTrigger["JobHook"]):
         if self.cancel_on_kill:
             self.log.info("The deadline %s has come: stopping %s", self.deadline, self.job_id)
             try:
-                await asyncio.to_thread(hook.request_stop, self.job_id)
+                await in_thread("kill", hook.address, hook.request_stop, self.job_id)
             except PaiTransientError as error:
                 self.log.warning("%s is not stopped yet, the worker asks again: %s", self.job_id, error)
         return await super().on_deadline(hook)

@@ -10,6 +10,7 @@ from airflow_provider_pai.remote import Json
 from airflow_provider_pai.triggers.base import PollTrigger
 from airflow_provider_pai.triggers.hub import hub_for, next_tick
 from airflow_provider_pai.triggers.oss_quiet import Quiet
+from airflow_provider_pai.triggers.threads import in_thread
 
 if TYPE_CHECKING:
     from airflow_provider_pai.hooks.oss import OssHook
@@ -124,7 +125,7 @@ class OssArtifactTrigger(_OssTrigger):
         from airflow_provider_pai.manifests import check_awaited, read_artifact
 
         try:
-            artifact = await asyncio.to_thread(read_artifact, hook, self.uri)
+            artifact = await in_thread("poll", hook.address, read_artifact, hook, self.uri)
             check_awaited(artifact, self.digest, self.newer_than)
         except PaiArtifactError as error:
             self.log.info("Waiting: %s", error)

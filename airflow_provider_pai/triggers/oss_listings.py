@@ -6,13 +6,13 @@ answered from its listing, and keys of one folder from one listing, unless it wo
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Iterable, Iterator
 from itertools import groupby, islice, takewhile
 from typing import TYPE_CHECKING, NamedTuple, cast
 
 from airflow_provider_pai.hooks.oss.patterns import Patterns, fixed_prefix, is_pattern
 from airflow_provider_pai.triggers.hub import Hub, Question
+from airflow_provider_pai.triggers.threads import in_thread
 from airflow_provider_pai.uri import OssUri
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ class ListingHub(Hub):
 
     async def _ask_listing(self, listing: Listing, questions: list[Question]) -> None:
         try:
-            found = await asyncio.get_running_loop().run_in_executor(self._threads, listing.find, self.hook)
+            found = await in_thread("poll", self.hook.address, listing.find, self.hook)
         except Exception as error:  # noqa: BLE001 - belongs to whoever asked
             for _, answer in questions:
                 if not answer.done():

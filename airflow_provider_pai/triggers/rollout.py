@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from airflow_provider_pai.remote import Json
 from airflow_provider_pai.triggers.eas import EasTrigger
+from airflow_provider_pai.triggers.threads import in_thread
 
 if TYPE_CHECKING:
     from airflow_provider_pai.hooks.eas import EasHook
@@ -45,7 +46,7 @@ class DriverTrigger(EasTrigger):
         """Go on until it is over; the SDK blocks, so every tick has a thread."""
         driver = self.driver(hook)
         while True:
-            tick = await asyncio.to_thread(driver.tick)
+            tick = await in_thread("tick", hook.address, driver.tick)
             if tick.end is not None:
                 return {"end": tick.end}
             await asyncio.sleep(tick.pause)

@@ -11,7 +11,7 @@ from Tea import exceptions as sdk_exceptions
 
 from airflow_provider_pai.exceptions import PaiConfigError, PaiTimeoutError, PaiTransientError
 from airflow_provider_pai.hooks.aiworkspace import AIWorkspaceHook
-from airflow_provider_pai.hooks.base import JobHook, PaiHook
+from airflow_provider_pai.hooks.base import JobHook
 from airflow_provider_pai.hooks.dlc import DlcHook
 from airflow_provider_pai.hooks.pai import PaiConnectionHook
 from airflow_provider_pai.remote import RemoteJob
@@ -156,9 +156,3 @@ def test_events_and_logs_of_a_job():
         f"[{job_id}-worker-0] rank 1",
     ]
     hook.delete(job_id)
-
-
-async def test_a_trigger_reads_the_connection_without_blocking():
-    hook = PaiHook()
-    await hook.load_connection()
-    assert hook.__dict__["connection"].region == "cn-hangzhou"

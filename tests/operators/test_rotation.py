@@ -16,6 +16,7 @@ from airflow_provider_pai.hooks.oss.stream import read_blocks
 from airflow_provider_pai.operators.dlc import DlcSubmitJobOperator
 from airflow_provider_pai.triggers import hub
 from airflow_provider_pai.triggers.job import PaiJobTrigger
+from airflow_provider_pai.triggers.threads import AT_ONCE
 from airflow_provider_pai.uri import OssUri
 from tests.rotation import Keys
 from tests.task import Task
@@ -65,7 +66,7 @@ def test_many_triggers_share_one_hub_whose_threads_do_not_grow_with_the_keys(key
     job_ids = [job(f"sleep {1.5 + number / 50}") for number in range(25)]
 
     def threads():
-        return sum(thread.name.startswith("pai-hub") for thread in threading.enumerate())
+        return sum(thread.name.startswith("pai-poll") for thread in threading.enumerate())
 
     async def all_of_them():
         waiting, most = [], 0
@@ -86,10 +87,10 @@ def test_many_triggers_share_one_hub_whose_threads_do_not_grow_with_the_keys(key
     events, most, busy, left = asyncio.run(all_of_them())
     assert [event["job"]["status"] for event in events] == ["Succeeded"] * 25
     assert (most, left) == (1, 0)
-    assert busy - before <= hub._THREADS
+    assert busy - before <= AT_ONCE
     gc.collect()
     for thread in threading.enumerate():
-        if thread.name.startswith("pai-hub"):
+        if thread.name.startswith("pai-poll"):
             thread.join(1)
     assert threads() <= before
 

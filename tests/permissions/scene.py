@@ -11,7 +11,6 @@ import uuid
 from collections.abc import Callable, Iterator, Set
 from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +20,7 @@ from airflow_provider_pai.artifact import ModelArtifact
 from airflow_provider_pai.emulator import Emulator
 from airflow_provider_pai.hooks.dlc import DlcHook
 from airflow_provider_pai.hooks.oss import OssHook
+from airflow_provider_pai.lazy import cached_property
 from airflow_provider_pai.manifests import write_artifact
 from tests.conftest import airflow_connection
 from tests.group import ServiceGroup

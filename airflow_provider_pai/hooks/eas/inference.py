@@ -7,7 +7,7 @@ import math
 import random
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from functools import cached_property, partial
+from functools import partial
 from typing import Any
 
 from airflow_provider_pai.clock import SYSTEM_CLOCK, Clock
@@ -15,6 +15,7 @@ from airflow_provider_pai.exceptions import PaiConfigError
 from airflow_provider_pai.hooks.eas.traffic import Endpoint
 from airflow_provider_pai.hooks.errors import translated
 from airflow_provider_pai.inputs import json_value, mapping, one_of, text, whole_number
+from airflow_provider_pai.lazy import cached_property
 
 # EAS's own answers in a service's place: a request that took too long, too many of them, a full queue, nobody behind
 # the gateway ("Service status codes and common errors"). With them a 404 without a body: the gateway does not know the

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from email.utils import parsedate_to_datetime
-from functools import cached_property, partial
+from functools import partial
 from typing import Any
 
 from airflow_provider_pai.exceptions import PaiApiError, PaiNotFoundError, PaiTransferError
@@ -14,6 +14,7 @@ from airflow_provider_pai.hooks.oss.crc import crc_of
 from airflow_provider_pai.hooks.oss.headers import FORBID_OVERWRITE, version_parameters
 from airflow_provider_pai.hooks.oss.objects import ObjectInfo
 from airflow_provider_pai.inputs import object_uri
+from airflow_provider_pai.lazy import cached_property
 from airflow_provider_pai.uri import OssUri
 
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from fnmatch import translate
-from functools import cached_property
 
 from airflow_provider_pai.exceptions import PaiConfigError
 from airflow_provider_pai.inputs import texts
+from airflow_provider_pai.lazy import cached_property
 
 _WILD = r"[*?\[]"
 # Keys are no longer; and a hostile pattern's translation takes the square of its length.

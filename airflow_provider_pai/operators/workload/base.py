@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping, Sequence
-from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 from airflow_provider_pai.exceptions import PaiConfigError
 from airflow_provider_pai.identity import TaskIdentity
 from airflow_provider_pai.inputs import mapping, optional, parse_uri, required, text
+from airflow_provider_pai.lazy import cached_property
 from airflow_provider_pai.operators.environment import check_environment, mask_secrets
 from airflow_provider_pai.operators.jobs import JobHookT, PaiJobOperator
 from airflow_provider_pai.operators.workload.code import GitCode, OssCode, Source, check_code, find_code
