@@ -6,11 +6,12 @@ from abc import abstractmethod
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
-from airflow.providers.common.compat.sdk import BaseOperator
+from airflow.providers.common.compat.sdk import BaseOperator, mask_secret
 
 from airflow_provider_pai.inputs import optional
 from airflow_provider_pai.lazy import cached_property
 from airflow_provider_pai.remote import DEFAULT_CONN_ID, Json
+from airflow_provider_pai.sensitive import secrets_in
 
 if TYPE_CHECKING:
     from airflow_provider_pai.hooks.base import PaiHook
@@ -58,6 +59,13 @@ class Connected(BaseOperator, Generic[HookT]):
         self.pai_conn_id = pai_conn_id
         self.region = region
         self.workspace_id = workspace_id
+
+    def _do_render_template_fields(self, parent: Any, *args: Any, **kwargs: Any) -> None:
+        """Mask secrets as soon as they are known: Airflow stores rendered fields before it executes."""
+        super()._do_render_template_fields(parent, *args, **kwargs)
+        if parent is self:
+            for _, secret in secrets_in({name: getattr(self, name, None) for name in self.template_fields}):
+                mask_secret(secret)
 
     @property
     @abstractmethod

@@ -28,6 +28,8 @@ from typing import Any
 
 from airflow.providers.common.compat.sdk import AirflowException, AirflowFailException
 
+from airflow_provider_pai.sensitive import hidden
+
 
 class PaiError(AirflowException):
     """Base of the provider's errors."""
@@ -37,7 +39,7 @@ class PaiConfigError(PaiError, ValueError):
     """Bad input, named by field, value and what is allowed."""
 
     def __init__(self, field: str, value: object, allowed: str) -> None:
-        super().__init__(f"{field}: {_shown(value)} is not allowed; {allowed}")
+        super().__init__(f"{field}: {_shown(field, value)} is not allowed; {allowed}")
         self.field = field
         self.value = value
         self.allowed = allowed
@@ -51,16 +53,18 @@ class PaiUnsupportedError(PaiConfigError, AirflowFailException):
     """A service took what it does not do, and what came of it is undone: no retry of the task changes that."""
 
 
-_SHOWN = 300
+# Characters of a value, and of a text that is meant as JSON: what is not read as such may hold secrets anywhere.
+_SHOWN, _SHOWN_JSON = 300, 40
 
 
-def _shown(value: object) -> str:
-    """Return a value for people, shortened: a template may have made a file of it."""
+def _shown(field: str, value: object) -> str:
+    """Return a value for people, without secrets and shortened: a template may have made a file of it."""
     try:
-        text = repr(value)
+        text = hidden(repr(value), value, field)
     except ValueError:  # an integer of thousands of digits
         text = f"<{type(value).__name__}>"
-    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}… ({len(text)} characters)"
+    most = _SHOWN_JSON if isinstance(value, str) and value.lstrip().startswith(("{", "[")) else _SHOWN
+    return text if len(text) <= most else f"{text[:most]}… ({len(text)} characters)"
 
 
 class PaiApiError(PaiError):

@@ -175,7 +175,7 @@ def mapping(field: str, value: object, allowed: str = "an object of names to val
         return {}
     read = _written(value, dict)
     if not isinstance(read, Mapping):
-        raise PaiConfigError(field, value, allowed)
+        raise PaiConfigError(field, value, f"{allowed}{_broken_json(value)}")
     plain: dict[str, Any] = json_value(field, read)
     return plain
 
@@ -210,7 +210,7 @@ def json_list(field: str, value: object, allowed: str = "a list of objects") -> 
     if isinstance(read, Mapping):
         read = [read]
     if not _is_list(read):
-        raise PaiConfigError(field, value, allowed)
+        raise PaiConfigError(field, value, f"{allowed}{_broken_json(value)}")
     plain: list[Any] = json_value(field, read)
     return plain
 
@@ -352,6 +352,16 @@ def _written(value: object, kind: type | tuple[type, ...]) -> object:
         if isinstance(written, kind) and (kind is not list or all(isinstance(each, str) for each in _ordered(written))):
             return written
     return value
+
+
+def _broken_json(value: object) -> str:
+    """Return where a text that begins as JSON breaks off being it."""
+    if isinstance(value, str) and value.lstrip().startswith(("{", "[")):
+        try:
+            json.loads(value)
+        except (ValueError, RecursionError) as error:
+            return f"; as JSON: {error}"
+    return ""
 
 
 def _is_list(value: Any) -> TypeGuard[Iterable[Any]]:

@@ -21,6 +21,7 @@ RUN_URI = "PAI_RUN_URI"
 RUN_DIR = "PAI_RUN_DIR"
 OUTPUT_URI = "PAI_OUTPUT_URI"
 SCRIPT_NAME = "_start.sh"
+CODE_NAME = "_code.tar.gz"
 RESULT_NAME = "_result.json"
 LOG_NAME = "run.log"
 

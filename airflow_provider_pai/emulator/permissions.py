@@ -35,7 +35,11 @@ ACTIONS: Mapping[tuple[str, str], str] = {
             "DeleteServiceAutoScaler DescribeServiceEndpoints ListServiceInstances DescribeServiceEvent "
             "DescribeServiceLog ListGroups DescribeGroup UpdateGroup DescribeGroupEndpoints",
         ),
-        ("2021-02-04", "paicodesource", "CreateCodeSource ListCodeSources GetCodeSource DeleteCodeSource"),
+        (
+            "2021-02-04",
+            "paicodesource",
+            "CreateCodeSource ListCodeSources GetCodeSource UpdateCodeSource DeleteCodeSource",
+        ),
         ("2021-02-04", "paiworkspace", "ListWorkspaces GetWorkspace"),
     )
     for call in calls.split()

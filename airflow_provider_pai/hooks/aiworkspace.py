@@ -3,10 +3,32 @@
 from __future__ import annotations
 
 import hashlib
+from dataclasses import dataclass, field
+
+from airflow.providers.common.compat.sdk import BaseHook
 
 from airflow_provider_pai.exceptions import PaiConfigError, PaiNotFoundError
 from airflow_provider_pai.hooks.base import PaiHook
 from airflow_provider_pai.remote import Json
+
+
+@dataclass(frozen=True)
+class GitLogin:
+    """User and access token that a private repository is cloned with."""
+
+    user: str
+    token: str = field(repr=False)
+
+    @classmethod
+    def of(cls, conn_id: str) -> GitLogin:
+        """Read an Airflow connection, e.g. one of type `git`: its login and its password.
+
+        :raises PaiConfigError: it has no password.
+        """
+        connection = BaseHook.get_connection(conn_id)
+        if not connection.password:
+            raise PaiConfigError("code['git_conn_id']", conn_id, "a connection whose password is an access token")
+        return cls(connection.login or "git", connection.password)
 
 
 class AIWorkspaceHook(PaiHook):
@@ -51,21 +73,29 @@ class AIWorkspaceHook(PaiHook):
         found: Json = answer.body.to_map()
         return found
 
-    def code_source(self, repo: str, branch: str | None, mount_path: str) -> str:
-        """Return the id of the code source of a repository, made once and found again by its name."""
+    def code_source(self, repo: str, branch: str | None, mount_path: str, login: GitLogin | None = None) -> str:
+        """Return the id of the code source of a repository, made once and found again by its name.
+
+        :param login: it clones with; one that is found gets the token as it is now, since tokens are renewed.
+        """
         from alibabacloud_aiworkspace20210204.models import CreateCodeSourceRequest, ListCodeSourcesRequest
 
-        key = hashlib.sha256(f"{repo}\0{branch}\0{mount_path}".encode()).hexdigest()[:16]
+        user, token = (login.user, login.token) if login else (None, None)
+        key = hashlib.sha256(f"{repo}\0{branch}\0{mount_path}\0{user}".encode()).hexdigest()[:16]
         name = f"airflow-{key}"
         listed = ListCodeSourcesRequest(display_name=name, workspace_id=self._workspace)
         sources = self.call("ListCodeSources", lambda: self.client.list_code_sources(listed)).body.code_sources or []
         for source in sources:
             if source.display_name == name and source.code_repo == repo:
+                if login:
+                    self._renew(source.code_source_id, login)
                 return str(source.code_source_id)
         request = CreateCodeSourceRequest(
             display_name=name,
             code_repo=repo,
             code_branch=branch,
+            code_repo_user_name=user,
+            code_repo_access_token=token,
             mount_path=mount_path,
             clone_type=1,  # into the mount path itself, not into a folder of the repository's name
             workspace_id=self._workspace,
@@ -73,3 +103,10 @@ class AIWorkspaceHook(PaiHook):
         )
         answer = self.call("CreateCodeSource", lambda: self.client.create_code_source(request), repeatable=False)
         return str(answer.body.code_source_id)
+
+    def _renew(self, code_source_id: str, login: GitLogin) -> None:
+        """Give a code source the token as it is now. API: UpdateCodeSource."""
+        from alibabacloud_aiworkspace20210204.models import UpdateCodeSourceRequest
+
+        request = UpdateCodeSourceRequest(code_repo_user_name=login.user, code_repo_access_token=login.token)
+        self.call("UpdateCodeSource", lambda: self.client.update_code_source(code_source_id, request))

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import shlex
+import tempfile
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from airflow_provider_pai.exceptions import PaiConfigError, PaiError
@@ -25,12 +27,22 @@ from airflow_provider_pai.links import DswInstanceLink
 from airflow_provider_pai.operators.base import PaiOperator
 from airflow_provider_pai.operators.run_script import run_script
 from airflow_provider_pai.operators.workload.base import CODE_PATH, MOUNT_ROOT, Mount, WorkloadOperator
-from airflow_provider_pai.remote import DEFAULT_LOG_INTERVAL, LOG_NAME, OUTPUT_URI, RUN_DIR, RUN_URI, Json, RemoteJob
+from airflow_provider_pai.remote import (
+    CODE_NAME,
+    DEFAULT_LOG_INTERVAL,
+    LOG_NAME,
+    OUTPUT_URI,
+    RUN_DIR,
+    RUN_URI,
+    Json,
+    RemoteJob,
+)
 from airflow_provider_pai.states import DSW_INSTANCE, Verdict
 from airflow_provider_pai.uri import OssUri
 
 if TYPE_CHECKING:
     from airflow_provider_pai.hooks.dsw import DswHook, DswRunHook
+    from airflow_provider_pai.operators.workload.code import Source
 
 RUN_PATH = f"{MOUNT_ROOT}/run"
 
@@ -118,6 +130,8 @@ class DswRunCommandOperator(WorkloadOperator["DswRunHook"]):
         if self.inputs:
             self.datasets()
         run = self._run_folder(identity, generation)
+        if self.source and self.source.login:
+            self._bring_code(self.source, run)
         environment = {**self.environment(output), RUN_URI: str(run), RUN_DIR: RUN_PATH}
         if output:
             environment[OUTPUT_URI] = str(output)
@@ -160,6 +174,22 @@ class DswRunCommandOperator(WorkloadOperator["DswRunHook"]):
         model, key = ServedModel(version=identity.version(generation)), f"run/{job.job_id}/{identity.key(generation)}"
         self.record("run_finished", identity.task_id, identity, model, facts, key=key)
         return facts
+
+    def _bring_code(self, source: Source, run: OssUri) -> None:
+        """Put a private repository's files into the run's folder: an instance has no place for a token.
+
+        :raises PaiConfigError: they can't be read here.
+        """
+        from airflow_provider_pai.operators.workload.git import GitError, archive
+
+        with tempfile.TemporaryDirectory(prefix="pai-code-") as folder:
+            packed = Path(folder) / CODE_NAME
+            try:
+                archive(source.repo, source.commit, source.login, packed)
+            except GitError as error:
+                allowed = f"a repository that the worker can clone; git says: {error}"
+                raise PaiConfigError("code['repo']", source.repo, allowed) from error
+            self.oss.upload(packed, run.join(CODE_NAME))
 
     def _run_folder(self, identity: TaskIdentity, generation: int) -> OssUri:
         parent = OssUri.parse(self.run_uri) if self.run_uri else OssUri.parse(self.output_uri).join("_runs")

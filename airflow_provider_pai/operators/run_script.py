@@ -6,7 +6,7 @@ import shlex
 from string import Template
 from typing import TYPE_CHECKING
 
-from airflow_provider_pai.remote import LOG_NAME, RESULT_NAME
+from airflow_provider_pai.remote import CODE_NAME, LOG_NAME, RESULT_NAME
 
 if TYPE_CHECKING:
     from airflow_provider_pai.operators.workload.code import Source
@@ -58,6 +58,10 @@ _CHECKOUT = Template("""rm -rf "$$HOME/pai-code"
 git clone --quiet $branch $repo "$$HOME/pai-code"
 git -C "$$HOME/pai-code" checkout --quiet --detach $commit
 """)
+_UNPACK = Template("""rm -rf "$$HOME/pai-code"
+mkdir "$$HOME/pai-code"
+tar -xzf $run/$archive -C "$$HOME/pai-code"
+""")
 _ENTER = Template("""export PAI_CODE_DIR=$folder/$path
 cd "$$PAI_CODE_DIR"
 """)
@@ -66,8 +70,8 @@ cd "$$PAI_CODE_DIR"
 def run_script(*, folder: str, command: str, source: Source | None, code_path: str, every: float) -> str:
     """Return the script, for bash.
 
-    :param folder: where the run's folder on OSS is mounted.
-    :param code_path: where code from OSS is mounted; code from Git is cloned into the home folder.
+    :param folder: where the run's folder on OSS is mounted; it holds the code of a private repository.
+    :param code_path: where code from OSS is mounted; code from Git goes into the home folder.
     :param every: seconds between two copies of the log.
     """
     return _SCRIPT.substitute(
@@ -75,19 +79,23 @@ def run_script(*, folder: str, command: str, source: Source | None, code_path: s
         result=RESULT_NAME,
         log=LOG_NAME,
         every=f"{every:g}",
-        code=_enter(source, code_path) if source else "",
+        code=_enter(source, folder, code_path) if source else "",
         command=command,
     )
 
 
-def _enter(source: Source, code_path: str) -> str:
+def _enter(source: Source, run: str, code_path: str) -> str:
     """Return the lines that fetch the code and go into its folder."""
     path = shlex.quote(source.path)
     if source.mount:
         return _ENTER.substitute(folder=code_path, path=path)
-    checkout = _CHECKOUT.substitute(
-        repo=shlex.quote(source.repo),
-        branch=f"--branch {shlex.quote(source.branch)}" if source.branch else "",
-        commit=shlex.quote(source.commit),
+    fetch = (
+        _UNPACK.substitute(run=run, archive=CODE_NAME)
+        if source.login
+        else _CHECKOUT.substitute(
+            repo=shlex.quote(source.repo),
+            branch=f"--branch {shlex.quote(source.branch)}" if source.branch else "",
+            commit=shlex.quote(source.commit),
+        )
     )
-    return checkout + _ENTER.substitute(folder='"$HOME/pai-code"', path=path)
+    return fetch + _ENTER.substitute(folder='"$HOME/pai-code"', path=path)

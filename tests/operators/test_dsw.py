@@ -20,6 +20,7 @@ from airflow_provider_pai.operators.dsw import (
 from airflow_provider_pai.states import DSW_INSTANCE, Verdict
 from tests.conftest import airflow_connection, oss_bucket
 from tests.emulator.pai_sdk import until, wait_for
+from tests.private_git import private_git
 from tests.task import Task
 
 pytestmark = pytest.mark.usefixtures("connection")
@@ -131,6 +132,18 @@ def test_code_is_checked_out_at_the_commit(bucket, repository):
     assert result["commit"] == first
     assert folder.endswith("/pai-code/sub")
     assert variable == folder
+
+
+def test_code_of_a_private_repository_comes_without_its_token(bucket, repository, tmp_path, monkeypatch):
+    monkeypatch.setenv("AIRFLOW_CONN_GIT_MINE", json.dumps({"conn_type": "git", "login": "me", "password": "my-token"}))
+    with private_git(repository[0], tmp_path) as (url, server):
+        server.let_in("me", "my-token")
+        code = {"repo": url, "commit": "v1", "path": "sub", "git_conn_id": "git_mine"}
+        result = task(bucket, "private", command="cat n.txt; pwd", code=code).run()
+    assert OssHook().get(result["log_uri"]).decode().startswith("one")
+    left = {each.uri: OssHook().get(each.uri) for each in OssHook().list_objects(result["run_uri"])}
+    assert "my-token" not in str(left)
+    assert "my-token" not in str([DswHook().describe(result["instance_id"]), result])
 
 
 def test_code_on_oss_is_the_folder_that_the_command_starts_in(bucket):

@@ -39,9 +39,7 @@ class AIWorkspaceBackend:
             if not request.get(field):
                 raise InvalidParameterError(f"{field} is required.")
         self.check_workspace(request["WorkspaceId"])
-        check_mount_path(request["MountPath"])
-        if request.get("CloneType", 0) not in (0, 1):
-            raise InvalidParameterError(f"CloneType must be 0 or 1, not {request['CloneType']!r}.")
+        _check(request)
         code_source_id = f"code-{secrets.token_hex(8)}"
         moment = self.account.timestamp()
         document = {
@@ -65,6 +63,13 @@ class AIWorkspaceBackend:
         if source is None:
             raise NotFoundError(f"Code source {code_source_id} does not exist.")
         return source
+
+    def update_code_source(self, code_source_id: str, request: Json) -> Json:
+        """Change the fields that are given."""
+        changed = {**self.get_code_source(code_source_id), **request, "GmtModifyTime": self.account.timestamp()}
+        _check(changed)
+        self.account.store.put(KIND, code_source_id, changed)
+        return {"CodeSourceId": code_source_id}
 
     def delete_code_source(self, code_source_id: str) -> Json:
         """Delete one code source."""
@@ -137,3 +142,9 @@ class AIWorkspaceBackend:
             "GmtCreateTime": "2026-01-01T00:00:00.000Z",
             "GmtModifiedTime": "2026-01-01T00:00:00.000Z",
         }
+
+
+def _check(source: Json) -> None:
+    check_mount_path(source["MountPath"])
+    if source.get("CloneType", 0) not in (0, 1):
+        raise InvalidParameterError(f"CloneType must be 0 or 1, not {source['CloneType']!r}.")

@@ -23,6 +23,7 @@ def routes(account: Account, backend: AIWorkspaceBackend) -> list[BaseRoute]:
         Action("POST", _SOURCES, "CreateCodeSource", calls.create_code_source, strict=True),
         Action("GET", _SOURCES, "ListCodeSources", calls.list_code_sources),
         Action("GET", f"{_SOURCES}/{{id}}", "GetCodeSource", calls.get_code_source),
+        Action("PUT", f"{_SOURCES}/{{id}}", "UpdateCodeSource", calls.update_code_source, strict=True),
         Action("DELETE", f"{_SOURCES}/{{id}}", "DeleteCodeSource", calls.delete_code_source),
         Action("GET", _WORKSPACES, "ListWorkspaces", calls.list_workspaces),
         Action("GET", f"{_WORKSPACES}/{{id}}", "GetWorkspace", calls.get_workspace),
@@ -44,6 +45,9 @@ class _Calls:
 
     def get_code_source(self, call: Call) -> Json:
         return self.backend.get_code_source(call.path["id"])
+
+    def update_code_source(self, call: Call) -> Json:
+        return self.backend.update_code_source(call.path["id"], call.body)
 
     def delete_code_source(self, call: Call) -> Json:
         return self.backend.delete_code_source(call.path["id"])

@@ -330,7 +330,7 @@ class DlcSubmitJobOperator(WorkloadOperator["DlcHook"]):
         from airflow_provider_pai.hooks.aiworkspace import AIWorkspaceHook
 
         workspace = self.hook.sibling(AIWorkspaceHook)
-        source_id = workspace.code_source(source.repo, source.branch, CODE_PATH)
+        source_id = workspace.code_source(source.repo, source.branch, CODE_PATH, source.login)
         return {"CodeSourceId": source_id, "Commit": source.commit, "MountPath": CODE_PATH}
 
     def _credential_config(self) -> Json | None:

@@ -20,6 +20,7 @@ from airflow_provider_pai.labels import ServedModel
 from airflow_provider_pai.links import EasRolloutLink, EasServiceLink
 from airflow_provider_pai.operators.eas.driving import DrivingOperator
 from airflow_provider_pai.remote import Json
+from airflow_provider_pai.sensitive import hidden
 from airflow_provider_pai.triggers.rollout import CanaryTrigger
 
 if TYPE_CHECKING:
@@ -103,7 +104,7 @@ class RolloutOperator(DrivingOperator):
         self.log.info("Rollout of %s to group %s in steps of %s %%", spec.goal.version, self.group, steps)
         driver = RolloutDriver(spec, self.hook, self.log, clock=self.clock)
         if flag("plan_only", self.plan_only):
-            self.log.info("Service JSON:\n%s", json.dumps(spec.config, indent=2))
+            self.log.info("Service JSON:\n%s", hidden(json.dumps(spec.config, indent=2), spec.config))
             self.skip(f"plan only\n{driver.preview()}")
         self._driver = driver
         home = driver.home

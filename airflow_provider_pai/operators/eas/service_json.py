@@ -104,14 +104,6 @@ def laid_over(typed: Json, service: Mapping[str, Any] | str | None) -> Json:
     return laid
 
 
-def named_values(service: Json) -> Json:
-    """Return where a service JSON may hold secrets, by name: its token and the environment of its containers."""
-    containers = [item for item in service.get("containers") or [] if isinstance(item, Mapping)]
-    variables = [item for container in containers for item in container.get("env") or [] if isinstance(item, Mapping)]
-    named = {str(item.get("name")): item.get("value") for item in variables}
-    return {**named, **({"token": service["token"]} if "token" in service else {})}
-
-
 def service_json(
     given: Mapping[str, Any],
     *,

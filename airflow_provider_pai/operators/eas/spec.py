@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_pai.exceptions import PaiArtifactError, PaiConfigError, PaiPermissionError
 from airflow_provider_pai.inputs import artifact, parse_uri
 from airflow_provider_pai.operators.eas.base import EasOperator
-from airflow_provider_pai.operators.eas.service_json import ServiceSpec, laid_over, named_values, service_json
-from airflow_provider_pai.operators.environment import mask_secrets
+from airflow_provider_pai.operators.eas.service_json import ServiceSpec, laid_over, service_json
 from airflow_provider_pai.remote import Json
 from airflow_provider_pai.uri import OssUri
 
@@ -89,15 +87,6 @@ class ServiceOperator(EasOperator):
         self.env = env
         self.health_check = health_check
         self.enable_ram_role = enable_ram_role
-
-    def _do_render_template_fields(self, parent: Any, *args: Any, **kwargs: Any) -> None:
-        """Mask secrets as soon as they are known: Airflow stores rendered fields before it executes."""
-        super()._do_render_template_fields(parent, *args, **kwargs)
-        if parent is not self:
-            return
-        mask_secrets(self.env)
-        with suppress(PaiConfigError):  # what is no service JSON is refused where the task runs
-            mask_secrets(named_values(laid_over({}, self.service)))
 
     def described_service(self) -> Json:
         """Return the service JSON as far as the DAG gives it.

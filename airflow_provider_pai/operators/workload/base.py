@@ -11,9 +11,10 @@ from airflow_provider_pai.exceptions import PaiConfigError
 from airflow_provider_pai.identity import TaskIdentity
 from airflow_provider_pai.inputs import mapping, optional, parse_uri, required, text
 from airflow_provider_pai.lazy import cached_property
-from airflow_provider_pai.operators.environment import check_environment, mask_secrets
+from airflow_provider_pai.operators.environment import check_environment
 from airflow_provider_pai.operators.jobs import JobHookT, PaiJobOperator
 from airflow_provider_pai.operators.workload.code import GitCode, OssCode, Source, check_code, find_code
+from airflow_provider_pai.sensitive import secrets_in
 from airflow_provider_pai.uri import OssUri
 
 if TYPE_CHECKING:
@@ -109,17 +110,11 @@ class WorkloadOperator(PaiJobOperator[JobHookT]):
         if self.code is not None:
             self.code = check_code(self.code)
         self.env = check_environment(self.env, self.reserved_environment)
-        if secrets := mask_secrets(self.env):
+        if secrets := [name for name, _ in secrets_in(self.env)]:
             self.log.warning(
                 "env: %s look like secrets; everybody who may read the job reads them. Use role_arn for credentials",
                 ", ".join(secrets),
             )
-
-    def _do_render_template_fields(self, parent: Any, *args: Any, **kwargs: Any) -> None:
-        """Mask secrets as soon as they are known: Airflow stores rendered fields before it executes."""
-        super()._do_render_template_fields(parent, *args, **kwargs)
-        if parent is self:
-            mask_secrets(self.env)
 
     def script(self) -> str:
         """Return the command as a shell gets it."""

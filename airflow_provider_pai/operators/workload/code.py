@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple, TypedDict
 
 from airflow_provider_pai.exceptions import PaiConfigError
 from airflow_provider_pai.inputs import mapping, optional, parse_uri, required
+from airflow_provider_pai.sensitive import secrets_in
 from airflow_provider_pai.uri import OssUri
 
 if TYPE_CHECKING:
     from airflow_provider_pai.artifact import Code
+    from airflow_provider_pai.hooks.aiworkspace import GitLogin
     from airflow_provider_pai.hooks.oss import OssHook
 
 log = logging.getLogger(__name__)
@@ -21,13 +24,15 @@ class GitCode(TypedDict, total=False):
     """Code from Git; a plain dict, so that each value may be a template.
 
     `repo` (URL) and `commit` (a hash, or a branch or tag, of which the hash is looked up) are required; `branch`
-    narrows the clone; `path` is a folder in the repository that commands run in.
+    narrows the clone; `path` is a folder in the repository that commands run in; `git_conn_id` is an Airflow connection
+    (one of type `git`, say) with a user and an access token for a private repository: neither may stand in its URL.
     """
 
     repo: str
     commit: str
     branch: str
     path: str
+    git_conn_id: str
 
 
 class OssCode(TypedDict, total=False):
@@ -48,6 +53,7 @@ class Source(NamedTuple):
     :param repo: the repository's URL, or the `oss://` address.
     :param commit: the full hash; of a prefix the digest over keys, sizes and ETags, of one object its CRC64.
     :param mount: prefix on OSS that holds the code; None: it comes from Git.
+    :param login: of a private repository.
     """
 
     repo: str
@@ -55,6 +61,7 @@ class Source(NamedTuple):
     branch: str | None = None
     path: str = ""
     mount: OssUri | None = None
+    login: GitLogin | None = None
 
     def record(self, entry: str) -> Code:
         """Return what an artifact tells of it."""
@@ -83,7 +90,18 @@ def check_code(declared: Mapping[str, Any] | str) -> Any:
         parse_uri("code['uri']", code["uri"])
     else:
         required("code['commit']", code.get("commit"), "a commit, branch or tag")
+        _check_repository(code)
     return code
+
+
+def _check_repository(code: Mapping[str, str]) -> None:
+    """Refuse a URL with a login in it: job, artifact, ledger and log would show it to everybody."""
+    repo = code["repo"]
+    if list(secrets_in(repo)):
+        allowed = "a URL without user and token: name an Airflow connection that has them in code['git_conn_id']"
+        raise PaiConfigError("code['repo']", repo, f"{allowed}, and PAI gets them as its code source's access token")
+    if code.get("git_conn_id") and not re.match("https?://", repo):
+        raise PaiConfigError("code['git_conn_id']", code["git_conn_id"], f"a repository at https://, not {repo}")
 
 
 def find_code(code: Mapping[str, Any], oss: OssHook) -> Source:
@@ -95,17 +113,19 @@ def find_code(code: Mapping[str, Any], oss: OssHook) -> Source:
 
 
 def _in_git(code: Mapping[str, Any]) -> Source:
+    from airflow_provider_pai.hooks.aiworkspace import GitLogin
     from airflow_provider_pai.operators.workload.git import GitError, full_commit
 
     repo, commit = code["repo"], code["commit"]
+    login = GitLogin.of(code["git_conn_id"]) if code.get("git_conn_id") else None
     try:
-        found = full_commit(repo, commit)
+        found = full_commit(repo, commit, login)
     except GitError as error:
         log.warning("Whether %s has %s could not be looked up here, the job will tell: %s", repo, commit, error)
         found = commit
     if found is None:
         raise PaiConfigError("code['commit']", commit, f"a commit, branch or tag of {repo}")
-    return Source(repo=repo, commit=found, branch=code.get("branch"), path=code.get("path", ""))
+    return Source(repo=repo, commit=found, branch=code.get("branch"), path=code.get("path", ""), login=login)
 
 
 def _on_oss(code: Mapping[str, Any], oss: OssHook) -> Source:

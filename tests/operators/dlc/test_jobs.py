@@ -17,6 +17,7 @@ from airflow_provider_pai.manifests import read_artifact
 from airflow_provider_pai.operators import deferring, jobs
 from airflow_provider_pai.operators.dlc import DlcStopJobOperator, DlcSubmitJobOperator
 from tests.conftest import airflow_connection
+from tests.private_git import private_git
 from tests.task import Task
 
 pytestmark = pytest.mark.usefixtures("connection")
@@ -375,6 +376,35 @@ def test_a_repository_that_only_the_service_can_read_is_left_to_it(bucket, caplo
     body = run.make().build(run.context(), run.make().identity(run.context()), 1)
     assert body["CodeSource"]["Commit"] == "4f2a9c1"
     assert "could not be looked up here, the job will tell" in caplog.text
+
+
+@pytest.fixture
+def private(repository, tmp_path, monkeypatch):
+    """A private repository, and the Airflow connection that opens it."""
+    with private_git(repository[0], tmp_path) as (url, server):
+
+        def let_in(token):
+            server.let_in("me", token)
+            monkeypatch.setenv(
+                "AIRFLOW_CONN_GIT_MINE", json.dumps({"conn_type": "git", "login": "me", "password": token})
+            )
+
+        let_in("first-token-of-mine")
+        yield url, let_in
+
+
+def test_a_private_repository_is_cloned_with_a_connections_token_as_it_is_then(bucket, private, repository, caplog):
+    url, let_in = private
+    code = {"repo": url, "commit": "v1", "path": "sub", "git_conn_id": "git_mine"}
+    shown = []
+    for token in ("first-token-of-mine", "second-token-of-mine"):
+        let_in(token)
+        run = task(bucket, token[:5], code=code, command=f'[ "$(cat $PAI_CODE_DIR/n.txt)" = one ] && {SAVE}')
+        artifact = ModelArtifact.from_dict(run.run())
+        assert (artifact.code.repo, artifact.code.commit) == (url, repository[1][0])
+        job = DlcHook().describe(artifact.job.id)
+        shown += [job, artifact, *Ledger.open().rows()]
+    assert "-token-of-mine" not in f"{shown}{caplog.text}"
 
 
 def put_code(bucket):

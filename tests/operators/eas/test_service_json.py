@@ -1,7 +1,7 @@
 import pytest
 
 from airflow_provider_pai.exceptions import PaiConfigError
-from airflow_provider_pai.operators.eas.service_json import ServiceSpec, laid_over, named_values, service_json
+from airflow_provider_pai.operators.eas.service_json import ServiceSpec, laid_over, service_json
 
 CONTAINER = {"image": "i", "command": "serve {model}", "port": 8000}
 
@@ -146,15 +146,6 @@ def test_without_group_and_artifact_neither_stands_in_it():
 def test_what_the_operator_decides_itself_and_what_is_torn_is_refused(given, changes, message):
     with pytest.raises(PaiConfigError, match=message):
         whole(given, **changes)
-
-
-def test_a_token_and_the_environment_are_what_may_be_secret():
-    service = {
-        "token": "t",
-        "containers": [{"env": [{"name": "KEY", "value": "k"}]}, {"env": [{"name": "B", "value": 1}]}],
-    }
-    assert named_values(service) == {"KEY": "k", "B": 1, "token": "t"}
-    assert named_values({}) == {}
 
 
 @pytest.mark.parametrize("where", [{"metadata": {"gpu": 1, "resource": "eas-r-1"}}, {"metadata": {"gpu": 0}}])

@@ -15,9 +15,15 @@ from airflow_provider_pai.uri import OssUri
         ({"repo": "r", "uri": "oss://bucket/a"}, "exactly one of repo .* and uri"),
         ({"repo": "r"}, r"code\['commit'\]: None "),
         ({"repo": "r", "commit": "  "}, r"code\['commit'\]: '  ' "),
-        ({"repo": "r", "commit": "main", "digest": "d"}, "code: 'digest' .* repo, commit, branch, path"),
+        ({"repo": "r", "commit": "main", "digest": "d"}, "code: 'digest' .* repo, commit, branch, path, git_conn_id"),
         ({"uri": "oss://bucket/a", "commit": "main"}, "code: 'commit' .* uri, digest, path"),
         ({"uri": "s3://bucket/a"}, r"code\['uri'\]: 's3://bucket/a' "),
+        (
+            {"repo": "https://me:hunter2@h/r", "commit": "main"},
+            r"repo'\]: 'https://me:\*\*\*@h/r' .*git_conn_id",
+        ),
+        ({"repo": "https://hunter2@h/r", "commit": "main"}, r"repo'\]: 'https://\*\*\*@h/r' .*git_conn_id"),
+        ({"repo": "ssh://git@h/r", "commit": "m", "git_conn_id": "g"}, "git_conn_id'.*: 'g' .* https://"),
     ],
 )
 def test_what_names_no_code_is_refused(code, message):

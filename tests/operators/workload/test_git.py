@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import subprocess
+import tarfile
+
 import pytest
 
-from airflow_provider_pai.operators.workload.git import GitError, full_commit
+from airflow_provider_pai.hooks.aiworkspace import GitLogin
+from airflow_provider_pai.operators.workload import git
+from airflow_provider_pai.operators.workload.git import GitError, archive, full_commit
+from tests.private_git import private_git
 
 
 @pytest.mark.parametrize(("name", "index"), [("main", 1), ("HEAD", 1), ("refs/heads/main", 1), ("v1", 0)])
@@ -33,3 +39,44 @@ def test_a_worker_without_git_is_an_error(repository, monkeypatch, tmp_path):
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(GitError, match="git"):
         full_commit(repository[0], "main")
+
+
+LOGIN = GitLogin("me", "hunter2-hunter2")
+
+
+@pytest.fixture
+def private(repository, tmp_path):
+    with private_git(repository[0], tmp_path) as (url, server):
+        server.let_in(LOGIN.user, LOGIN.token)
+        yield url, server
+
+
+def test_a_private_repository_is_read_with_its_login_alone(private, repository, tmp_path):
+    url, (first, second) = private[0], repository[1]
+    assert full_commit(url, "main", LOGIN) == second
+    assert full_commit(url, first[:8], LOGIN) == first
+    archive(url, first, LOGIN, tmp_path / "code.tar.gz")
+    with tarfile.open(tmp_path / "code.tar.gz") as packed:
+        assert packed.extractfile("sub/n.txt").read() == b"one"
+    for login in (None, GitLogin("me", "another")):
+        with pytest.raises(GitError) as error:
+            full_commit(url, "main", login)
+        assert "another" not in str(error.value)
+
+
+def test_no_process_shows_the_token(private, monkeypatch):
+    seen = []
+    real = subprocess.run
+    monkeypatch.setattr(subprocess, "run", lambda command, **given: seen.append(command) or real(command, **given))
+    full_commit(private[0], "main", LOGIN)
+    assert seen
+    assert LOGIN.token not in str(seen) + repr(LOGIN)
+
+
+def test_another_host_gets_no_token(private):
+    url, server = private
+    elsewhere = url.replace("127.0.0.1", "localhost")
+    with pytest.raises(GitError):
+        git._git(git._access(url, LOGIN), "ls-remote", "--", elsewhere)
+    assert server.asked
+    assert not any(server.asked)
