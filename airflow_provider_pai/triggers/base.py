@@ -9,11 +9,13 @@ from collections.abc import AsyncIterator, Awaitable
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
+from airflow.providers.common.compat.sdk import mask_secret
 from airflow.providers.common.compat.version_compat import AIRFLOW_V_3_0_PLUS
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
 from airflow_provider_pai.exceptions import PaiError, PaiTransientError
 from airflow_provider_pai.remote import Json
+from airflow_provider_pai.sensitive import secrets_in
 from airflow_provider_pai.triggers.threads import connect, in_thread
 
 if TYPE_CHECKING:
@@ -94,6 +96,8 @@ class PollTrigger(BaseTrigger, Generic[HookT]):
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """Yield one event."""
+        for _, secret in secrets_in(self.arguments()):
+            mask_secret(secret)  # a service JSON holds some, and this process has rendered none
         try:
             payload = await self._wait(await self.connected())
         except PaiError as error:

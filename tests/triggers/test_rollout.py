@@ -8,7 +8,7 @@ import random
 import time
 
 import pytest
-from airflow.providers.common.compat.sdk import TaskDeferred
+from airflow.providers.common.compat.sdk import TaskDeferred, redact
 
 from airflow_provider_pai.canary.group import UNDER_WAY
 from airflow_provider_pai.exceptions import RolloutRolledBackError
@@ -68,6 +68,13 @@ def test_survives_the_way_through_the_database(group):
     assert RolloutSpec.from_dict(json.loads(json.dumps(spec.to_dict()))) == spec
     assert group.eas.group_endpoint(group.name).token not in text
     assert group.eas.connection.access_key_secret not in text
+
+
+async def test_the_secrets_of_the_service_are_masked_where_it_runs(group):
+    trigger = deferred(group, group.model(21))
+    trigger.rollout["config"]["token"] = "a-token-that-no-worker-masked"
+    await cancelled_at_step(group, trigger)
+    assert redact("401: a-token-that-no-worker-masked") == "401: ***"
 
 
 async def test_a_trigger_that_moves_leaves_everything_and_one_that_is_ended_takes_its_candidate_along(
