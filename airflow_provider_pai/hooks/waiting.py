@@ -7,12 +7,18 @@ from collections.abc import Sequence
 from typing import Any, ClassVar, Protocol
 
 from airflow_provider_pai.clock import Clock, in_words
-from airflow_provider_pai.exceptions import PaiError, PaiTransientError
+from airflow_provider_pai.exceptions import PaiError, PaiPermissionError, PaiTransientError
 from airflow_provider_pai.remote import RemoteJob
 from airflow_provider_pai.states import States, Verdict
 
 MAX_LINES = 500
 """Lines that one look copies at most, for each pod."""
+
+PATIENCE = 3600.0
+"""Seconds for which a wait goes on while it is refused: time to mend the connection, or the policy."""
+
+# Of RAM: the key is a good one, and lacks a right.
+_DENIALS = ("Forbidden", "AccessDenied", "NoPermission", "Unauthorized")
 
 # The last lines of a log, by which the place is found again: no API has a cursor.
 _REMEMBERED = 50
@@ -40,24 +46,64 @@ class Watched(Protocol):
         """Return the job's page in the console."""
 
 
+class Patience:
+    """How long a wait bears that it gets no answer, or a refusal: who may not look may not stop anything either.
+
+    :param paid: what is waited for was made by this task; else refusals are borne behind the first answer.
+    :param denials: bear that the key lacks a right, too: of a wait that always asks the same.
+    """
+
+    __slots__ = ("_clock", "_denials", "_log", "_paid", "_until")
+
+    def __init__(self, clock: Clock, log: Any, *, paid: bool, denials: bool = True) -> None:
+        self._clock = clock
+        self._log = log
+        self._paid = paid
+        self._denials = denials
+        self._until: float | None = None
+
+    def answered(self) -> None:
+        """Begin anew with the next refusal."""
+        self._paid, self._until = True, None
+
+    def bear(self, error: PaiTransientError | PaiPermissionError) -> None:
+        """Say that the wait goes on.
+
+        :raises PaiPermissionError: the refusal, where it is not borne, or not any longer.
+        """
+        if isinstance(error, PaiTransientError):
+            self._log.warning("No answer, waiting on: %s", error)
+            return
+        now = self._clock.monotonic()
+        if self._until is None:
+            self._until = now + PATIENCE
+        denied = str(error.code).startswith(_DENIALS)
+        if not self._paid or (denied and not self._denials) or now >= self._until:
+            raise error
+        todo = "allow it in RAM" if denied else "put a key that works into the connection, which is read at each look"
+        self._log.warning("REFUSED, waiting on for %s: %s: %s", in_words(self._until - now), todo, error)
+
+
 class Watch:
     """Logs changes of one job's status, each with how long the last one took; shared by both waits."""
 
-    __slots__ = ("_since", "hook", "job_id", "status")
+    __slots__ = ("_patience", "_since", "hook", "job_id", "status")
 
     def __init__(self, hook: Watched, job_id: str) -> None:
         self.hook = hook
         self.job_id = job_id
         self.status = ""
+        self._patience = Patience(hook.clock, hook.log, paid=False)
         self._since = self.hook.clock.monotonic()
 
     def read(self) -> RemoteJob | None:
-        """Describe the job; None while the service does not answer."""
+        """Describe the job; None while the service does not answer, or refuses what it has answered before."""
         try:
             job = self.hook.get(self.job_id)
-        except PaiTransientError as error:
-            self.hook.log.warning("%s: no answer, waiting on: %s", self.job_id, error)
+        except (PaiTransientError, PaiPermissionError) as error:
+            self._patience.bear(error)
             return None
+        self._patience.answered()
         self.note(job)
         return job
 

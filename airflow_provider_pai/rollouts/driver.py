@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any, NamedTuple, Protocol
 
 from airflow_provider_pai.clock import SYSTEM_CLOCK, Clock
-from airflow_provider_pai.exceptions import PaiTransientError
+from airflow_provider_pai.exceptions import PaiPermissionError, PaiTransientError
+from airflow_provider_pai.hooks.waiting import Patience
 from airflow_provider_pai.remote import Json
 
 _BACK_OFF, _MAX_BACK_OFF = 1.0, 15.0
@@ -51,8 +52,15 @@ def begin(driver: Driver, log: Any, back_off: float = _BACK_OFF) -> Tick:
 
 def drive(driver: Driver, log: Any, clock: Clock = SYSTEM_CLOCK) -> Json:
     """Go on until the end, and return it."""
-    back_off = _BACK_OFF
-    while (tick := begin(driver, log, back_off)).end is None:
+    back_off, patience = _BACK_OFF, Patience(clock, log, paid=True, denials=False)
+    while True:
+        try:
+            tick = begin(driver, log, back_off)
+            patience.answered()
+        except PaiPermissionError as error:
+            patience.bear(error)
+            tick = Tick(pause=back_off, answered=False)
+        if tick.end is not None:
+            return tick.end
         back_off = _BACK_OFF if tick.answered else min(2 * back_off, _MAX_BACK_OFF)
         clock.sleep(tick.pause)
-    return tick.end

@@ -8,11 +8,58 @@ import time
 
 import pytest
 
+from airflow_provider_pai.exceptions import PaiPermissionError, PaiTransientError
 from airflow_provider_pai.hooks.dlc import DlcHook
-from airflow_provider_pai.hooks.waiting import LogCopy, advance, marks, unseen
+from airflow_provider_pai.hooks.waiting import PATIENCE, LogCopy, Patience, advance, marks, unseen
 from airflow_provider_pai.operators.dlc import DlcSubmitJobOperator
 from airflow_provider_pai.operators.dsw import DswRunCommandOperator
+from tests.clock import VirtualClock
 from tests.task import Task
+
+EXPIRED = PaiPermissionError("dlc", "GetJob", "expired", "InvalidSecurityToken.Expired", 400)
+DENIED = PaiPermissionError("dlc", "GetJob", "denied", "Forbidden.RAM", 403)
+LOST = PaiTransientError("dlc", "GetJob", "lost", "Timeout")
+
+
+def borne(given, **how):
+    """Return for how many seconds of a wait's looks, one every ten minutes, each error is borne."""
+    time = VirtualClock()
+    patience = Patience(time.clock, logging.getLogger("tests.waiting"), **how)
+    for error in given:
+        if error is None:
+            patience.answered()
+        else:
+            try:
+                patience.bear(error)
+            except PaiPermissionError:
+                break
+        time.clock.sleep(600)
+    return time.clock.monotonic() - VirtualClock().clock.monotonic()
+
+
+@pytest.mark.parametrize(
+    ("given", "how", "seconds"),
+    [
+        ([EXPIRED], {"paid": False}, 0),  # nothing was made: a wrong key is told at once
+        ([DENIED], {"paid": False}, 0),
+        ([LOST] * 100, {"paid": False}, 60_000),
+        ([EXPIRED] * 100, {"paid": True}, PATIENCE),
+        ([DENIED] * 100, {"paid": True}, PATIENCE),
+        ([None, *[DENIED] * 100], {"paid": False}, 600 + PATIENCE),
+        ([EXPIRED, EXPIRED, None, *[EXPIRED] * 100], {"paid": True}, 1800 + PATIENCE),
+        ([DENIED], {"paid": True, "denials": False}, 0),
+        ([EXPIRED] * 100, {"paid": True, "denials": False}, PATIENCE),
+    ],
+)
+def test_patience(given, how, seconds):
+    assert borne(given, **how) == seconds
+
+
+def test_a_refusal_that_is_borne_says_first_what_to_do(caplog):
+    borne([EXPIRED, DENIED], paid=True)
+    first, second = (record.getMessage() for record in caplog.records)
+    assert first.startswith("REFUSED, waiting on for 1 hour: put a key that works into the connection")
+    assert second.startswith("REFUSED, waiting on for 50 minutes: allow it in RAM")
 
 
 @pytest.mark.parametrize(

@@ -51,12 +51,25 @@ def trigger(job_id, **changes):
     return PaiJobTrigger(**{**given, "job_id": job_id, "poll_interval": 0.02, "task": TASK, **changes})
 
 
+def task(bucket, command, **changes):
+    given = {"framework": "xgboost", "ecs_spec": "ecs.g6.large", "image": "i", "command": command}
+    given |= {"task_id": "task", "poll_interval": 0.02, **changes}
+    return Task(lambda: DlcSubmitJobOperator(**given), run_id=bucket.bucket_name, max_tries=0)
+
+
 @pytest.mark.parametrize("deferrable", [False, True])
 def test_the_last_try_goes_on_with_the_new_key(keys, bucket, deferrable):
-    given = {"framework": "xgboost", "ecs_spec": "ecs.g6.large", "image": "i", "command": "sleep 0.8"}
-    given |= {"poll_interval": 0.02, "deferrable": deferrable}
-    one = Task(lambda: DlcSubmitJobOperator(task_id="task", **given), run_id=f"{bucket.bucket_name}-1", max_tries=0)
+    one = task(bucket, "sleep 0.8", deferrable=deferrable)
     with meanwhile(keys.rotate):
+        job_id = one.run()["job_id"]
+    assert DlcHook().get(job_id).status == "Succeeded"
+
+
+@pytest.mark.parametrize("deferrable", [False, True])
+def test_a_wait_goes_on_until_somebody_mends_the_connection(keys, bucket, deferrable):
+    """The key ended before the connection held another; the job is paid for, and nobody could stop it."""
+    one = task(bucket, "sleep 1.5", deferrable=deferrable)
+    with meanwhile(lambda: keys.end(all_of_them=True)), meanwhile(keys.renew, 0.9):
         job_id = one.run()["job_id"]
     assert DlcHook().get(job_id).status == "Succeeded"
 

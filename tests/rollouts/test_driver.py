@@ -6,7 +6,7 @@ import logging
 
 import pytest
 
-from airflow_provider_pai.exceptions import PaiConflictError, PaiTransientError
+from airflow_provider_pai.exceptions import PaiConflictError, PaiPermissionError, PaiTransientError
 from airflow_provider_pai.rollouts.driver import Tick, drive
 from tests.clock import VirtualClock
 
@@ -41,6 +41,16 @@ def test_waits_longer_and_longer_while_nobody_answers():
     lost = PaiTransientError("eas", "DescribeGroup", "no answer", "Timeout")
     end, pauses = driven(*[lost] * 6, Tick(pause=3), lost, Tick(end={}))
     assert (end, pauses) == ({}, [1, 2, 4, 8, 15, 15, 3, 1])
+
+
+def test_waits_while_its_credentials_are_refused_but_not_for_a_right_that_it_never_had():
+    gone = PaiPermissionError("eas", "DescribeGroup", "expired", "InvalidSecurityToken.Expired", 400)
+    end, pauses = driven(Tick(pause=3), gone, gone, Tick(end={}))
+    assert (end, pauses) == ({}, [3, 1, 2])
+    with pytest.raises(PaiPermissionError, match="expired"):
+        driven(*[gone] * 1000)
+    with pytest.raises(PaiPermissionError, match="denied"):
+        driven(Tick(), PaiPermissionError("eas", "CreateService", "denied", "Forbidden.RAM", 403))
 
 
 def test_any_other_error_is_the_task_s():
