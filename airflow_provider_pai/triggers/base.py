@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import random
 from abc import abstractmethod
 from collections.abc import AsyncIterator, Awaitable
@@ -13,13 +14,14 @@ from airflow.providers.common.compat.sdk import mask_secret
 from airflow.providers.common.compat.version_compat import AIRFLOW_V_3_0_PLUS
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
-from airflow_provider_pai.exceptions import PaiError, PaiTransientError
+from airflow_provider_pai.exceptions import PaiError, PaiPermissionError, PaiTransientError
 from airflow_provider_pai.remote import Json
 from airflow_provider_pai.sensitive import secrets_in
 from airflow_provider_pai.triggers.threads import connect, in_thread
 
 if TYPE_CHECKING:
     from airflow_provider_pai.hooks.base import PaiHook
+    from airflow_provider_pai.hooks.waiting import Patience
 
 
 HookT = TypeVar("HookT", bound="PaiHook")
@@ -29,7 +31,7 @@ class PollTrigger(BaseTrigger, Generic[HookT]):
     """Looks at something remote again and again until there is an event.
 
     The remote state is read first, clocks are read second. Transient errors never end the wait before the
-    deadline; what else goes wrong is handed to the worker as `{"error": text}`, where it fails the task.
+    deadline, refusals not before its patience ends; what else goes wrong is handed to the worker as `{"error": text}`.
 
     :param hook_arguments: builds the hook, as `PaiHook.arguments` gives them.
     :param poll_interval: seconds between two looks.
@@ -38,6 +40,11 @@ class PollTrigger(BaseTrigger, Generic[HookT]):
 
     delay: float = 0.0
     """Seconds before the first look."""
+    paid: bool = False
+    """What is waited for was made by the task; refusals are borne from the first look on."""
+    bears_denials: bool = True
+    """All looks ask the same: a right that is missing was taken away."""
+    patience: Patience
 
     def __init__(self, *, hook_arguments: Json, poll_interval: float, deadline: str | None = None) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
@@ -112,17 +119,21 @@ class PollTrigger(BaseTrigger, Generic[HookT]):
 
     async def _wait(self, hook: HookT) -> Json:
         """Wait for the event's payload. Thousands wait here at the same time: every frame below this one counts."""
+        from airflow_provider_pai.hooks.waiting import Patience
+
+        self.patience = Patience(hook.clock, self.log, paid=self.paid, denials=self.bears_denials)
         pause = self.poll_interval
         rest = self.delay
         while True:
             try:
                 await self.rest(hook, rest)
                 payload = await self.poll(hook)
+                self.patience.answered()
                 pause = self.poll_interval
-            except PaiTransientError as error:
-                self.log.warning("No answer, waiting on: %s", error)
+            except (PaiTransientError, PaiPermissionError) as error:
+                self.patience.bear(error)
                 payload = None
-                pause = error.retry_after or self.longer(pause)
+                pause = getattr(error, "retry_after", None) or self.longer(pause)
             if payload is not None:
                 return payload
             left = self._seconds_left()
@@ -136,6 +147,11 @@ class PollTrigger(BaseTrigger, Generic[HookT]):
         return (datetime.fromisoformat(self.deadline) - datetime.now(UTC)).total_seconds()
 
 
+_log = logging.getLogger(__name__)
+
+# Seconds; an API server that starts anew is back by then.
+_ASK_AGAIN = (1.0, 2.0, 4.0, 8.0)
+
 _under_way: set[asyncio.Task[None]] = set()
 
 # Since 3.3; before it, a trigger whose task is ended is only cancelled, as it is when its triggerer shuts down.
@@ -148,6 +164,7 @@ class OwningTrigger(PollTrigger[HookT]):
     :param task: dag_id, run_id, task_id and map_index of the task.
     """
 
+    paid = True
     kill_seconds: float = 20.0
     """How long the end of what is remote may be tried."""
 
@@ -187,7 +204,12 @@ class OwningTrigger(PollTrigger[HookT]):
         await asyncio.shield(work)
 
     async def _end(self) -> None:
-        if await is_still_deferred(self.task_key, self.trigger_id):
+        try:
+            if await is_still_deferred(self.task_key, self.trigger_id):
+                return
+        except Exception:
+            what = ", ".join(map(str, self.subject().values())) or "what the task began"
+            self.log.exception("%s MAY GO ON, nothing is stopped: Airflow does not say whether its task waits", what)
             return
         hook = self.make_hook()
         hook.retry_seconds = self.kill_seconds
@@ -204,6 +226,12 @@ async def is_still_deferred(task: Json, trigger_id: int | None) -> bool:
     :param trigger_id: the trigger that asks.
     """
     ask = _is_deferred_by_api if AIRFLOW_V_3_0_PLUS else _is_deferred_in_database
+    for pause in _ASK_AGAIN:
+        try:
+            return await in_thread("kill", "airflow", ask, task, trigger_id)
+        except Exception as error:  # noqa: BLE001 - of Airflow's API or its database
+            _log.warning("Airflow does not say whether task %s waits, asking again: %s", task["task_id"], error)
+        await asyncio.sleep(pause)
     return await in_thread("kill", "airflow", ask, task, trigger_id)
 
 

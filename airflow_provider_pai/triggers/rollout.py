@@ -23,6 +23,8 @@ _RETRY_SECONDS = 5.0
 class DriverTrigger(EasTrigger):
     """Yields `{"end": …}` when what it carries through is over, whatever came of it."""
 
+    bears_denials = False
+
     def __init__(self, *, hook_arguments: Json, task: Json) -> None:
         super().__init__(hook_arguments=hook_arguments, poll_interval=1.0, task=task)
         self._driver: Driver | None = None
@@ -47,6 +49,7 @@ class DriverTrigger(EasTrigger):
         driver = self.driver(hook)
         while True:
             tick = await in_thread("tick", hook.address, driver.tick)
+            self.patience.answered()
             if tick.end is not None:
                 return {"end": tick.end}
             await asyncio.sleep(tick.pause)

@@ -74,8 +74,9 @@ def test_a_wait_goes_on_until_somebody_mends_the_connection(keys, bucket, deferr
     assert DlcHook().get(job_id).status == "Succeeded"
 
 
-def test_many_triggers_share_one_hub_whose_threads_do_not_grow_with_the_keys(keys):
+def test_many_triggers_share_one_hub_whose_threads_do_not_grow_with_the_keys(pai, monkeypatch):
     """Each rotation defers a task anew, whose trigger reads the connection with the new key."""
+    keys = Keys(pai, monkeypatch, temporary=True)
     job_ids = [job(f"sleep {1.5 + number / 50}") for number in range(25)]
 
     def threads():

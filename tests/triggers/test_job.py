@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from airflow.triggers.base import BaseTrigger
 
+from airflow_provider_pai.hooks import waiting
 from airflow_provider_pai.hooks.dlc import DlcHook
 from airflow_provider_pai.triggers import base
 from airflow_provider_pai.triggers.job import PaiJobTrigger
@@ -59,7 +60,8 @@ def test_transient_errors_are_waited_out(pai):
     assert fire(trigger(job_id))["job"]["status"] == "Succeeded"
 
 
-def test_what_will_not_pass_is_handed_to_the_worker(pai):
+def test_what_will_not_pass_is_handed_to_the_worker(pai, monkeypatch):
+    monkeypatch.setattr(waiting, "PATIENCE", 0.0)
     pai.account.faults.add(match="api (ListJobs|GetJob)", status=403, code="Forbidden.RAM")
     event = fire(trigger("dlc1"))
     assert event["job_id"] == "dlc1"
@@ -94,6 +96,24 @@ def test_on_kill_stops_only_what_no_longer_waits(monkeypatch, deferred, cancel, 
     monkeypatch.setattr(base, "is_still_deferred", still_deferred)
     job_id = submit("sleep 0.4")
     asyncio.run(trigger(job_id, cancel_on_kill=cancel).on_kill())
+    assert status_after_stop(job_id) == ("Stopped" if stops else "Succeeded")
+
+
+@pytest.mark.parametrize(("failures", "stops"), [(2, True), (9, False)])
+def test_a_kill_asks_airflow_again_whether_the_task_still_waits(monkeypatch, failures, stops):
+    """Its API server starts anew meanwhile; without any answer a healthy job may not be stopped."""
+    answers = iter([OSError("API server is gone")] * failures)
+
+    def ask(_task, _trigger_id):
+        if error := next(answers, None):
+            raise error
+        return False
+
+    monkeypatch.setattr(base, "_is_deferred_by_api", ask)
+    monkeypatch.setattr(base, "_is_deferred_in_database", ask)
+    monkeypatch.setattr(base, "_ASK_AGAIN", (0.01, 0.01))
+    job_id = submit("sleep 0.4")
+    asyncio.run(trigger(job_id).on_kill())
     assert status_after_stop(job_id) == ("Stopped" if stops else "Succeeded")
 
 
