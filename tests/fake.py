@@ -13,11 +13,11 @@ from types import SimpleNamespace
 from typing import Any
 
 from airflow_provider_pai.canary.actions import Action, Finish
-from airflow_provider_pai.canary.analysis import Sample
 from airflow_provider_pai.canary.goal import Goal
 from airflow_provider_pai.canary.group import Group, Member, Phase, Progress, service_name
 from airflow_provider_pai.canary.plan import RolloutPlan
 from airflow_provider_pai.canary.rollout import Rollout
+from airflow_provider_pai.canary.samples import Sample
 from airflow_provider_pai.canary.weights import carriers, shares
 from airflow_provider_pai.exceptions import PaiConflictError, PaiMetricsError, PaiNotFoundError
 from airflow_provider_pai.hooks.eas.traffic import Endpoint, Mirror
@@ -127,6 +127,8 @@ class FakeEas:
     hangs: Callable[[str], bool] = lambda name: False
     rate: float = 40.0
     """Requests per second to the group."""
+    weight_lag: float = 0.0
+    """Seconds after which requests follow weights, states and mode that were set."""
     gateway_lag: float = 0.0
     """Seconds after a service came up in which the gateway answers in its place."""
     new_takes_traffic: bool = False
@@ -163,6 +165,7 @@ class FakeEas:
     connection = SimpleNamespace(state_uri=None)
 
     def __post_init__(self) -> None:
+        self._seen: list[tuple[float, Group]] = []
         self.time = VirtualClock(on_sleep=self._pass)
         self.oss = FakeOss(self.time)
         self.lookout = Lookout(eas=self, source=FakeSource(self), probe=FakeProbe(self))  # type: ignore[arg-type]
@@ -178,10 +181,13 @@ class FakeEas:
 
     def _pass(self, seconds: float) -> None:
         """Requests arrive and are shared out, services come up."""
-        group, requests = self.group("digits", *self.members), round(self.rate * seconds)
-        serving, share = carriers(group), shares(group)
-        if self.members and self.counts and not serving:
-            self.dropped += requests
+        group, requests = self._followed(), round(self.rate * seconds)
+        share = shares(group)
+        serving = carriers(group)
+        # With weights that are late requests may be sent to what is stopped already.
+        stopped = [member.name for member in group.members if member.status in ("Stopping", "Stopped")]
+        if self.members and self.counts:
+            self.dropped += round(requests * sum(map(share.__getitem__, stopped))) if serving else requests
         for member in serving:
             part = round(requests * share[member.name])
             self._count(member.name, part)
@@ -192,6 +198,21 @@ class FakeEas:
                 self.members[name] = replace(member, status="Running", running=1)
             if member.status == "Stopping":
                 self.members[name] = replace(member, status="Stopped")
+
+    def _followed(self) -> Group:
+        """Return the group as its gateway sees it: `weight_lag` behind in all but its instances."""
+        group, lag = self.group("digits", *self.members), self.weight_lag
+        self._seen = [(at, seen) for at, seen in self._seen if at > self.now - lag - 60] + [(self.now, group)]
+        known = [seen for at, seen in self._seen if at <= self.now - lag]
+        if not lag or not known:
+            return group
+        then = {member.name: member for member in known[-1].members}
+        late = (
+            replace(member, weight=then[member.name].weight, grouping=then[member.name].grouping)
+            for member in group.members
+            if member.name in then
+        )
+        return Group(name=group.name, customized=known[-1].customized, members=tuple(late))
 
     def reached_at(self, name: str) -> float:
         return self.born[name] + self.ready_after + self.gateway_lag

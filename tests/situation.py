@@ -47,10 +47,11 @@ def situation(
     :param others: further members.
     :param stable: changes of the service that serves.
     :param candidate: changes of the candidate.
-    :param changes: fields of `Situation`, or of the candidate's progress.
+    :param changes: fields of `Situation`, or of the candidate's progress, whose `stable` is called `stable_name`.
     """
+    changes = {"stable": changes.pop("stable_name", STABLE), **changes}
     fields = {name: changes.pop(name) for name in ("plan", "goal", "now", "stop", "gate") if name in changes}
-    progress = progress_of(SECOND, phase, **{"stable": STABLE, **changes})
+    progress = progress_of(SECOND, phase, **changes)
     old = member(STABLE, progress_of(FIRST, Phase.PROMOTED), **{"weight": 100, "grouping": True, **(stable or {})})
     new = member(CANDIDATE, progress, **(candidate or {}))
     group = Group(name="digits", customized=customized, members=(old, new, *others))

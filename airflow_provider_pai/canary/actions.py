@@ -89,6 +89,10 @@ class Look:
 
     :param since: Unix time from which on requests count.
     :param began: Unix time at which the share was reached.
+    :param percent_before: the share before, which counts show until the gateway follows the weights.
+    :param patient: it may yet follow them.
+    :param recent: Unix time from which on requests tell whether the candidate still answers.
+    :param past: spans of Unix times before the candidate had any traffic.
     :param golden: requests of ours to the candidate since then.
     """
 
@@ -97,7 +101,11 @@ class Look:
     percent: int
     since: float
     began: float
+    percent_before: int = 0
+    patient: bool = False
     settled: bool = False
+    recent: float = 0.0
+    past: tuple[tuple[float, float], ...] = ()
     golden: int = 0
 
 

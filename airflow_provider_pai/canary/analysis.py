@@ -2,111 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
-from enum import StrEnum
-from typing import NamedTuple
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
 
+from airflow_provider_pai.canary.harm import harm
 from airflow_provider_pai.canary.plan import CHECK_LIMITS, RolloutPlan
-from airflow_provider_pai.canary.significance import binomial_tail, fisher_tail
-
-# Of a share that is only told, and decides nothing.
-_HARDLY_CHANCE = 0.001
-
-
-@dataclass(frozen=True, kw_only=True)
-class Sample:
-    """What one service answered in a span of time.
-
-    :param p95_ms: None where the source cannot tell.
-    :param quantiles: further percentiles (50, 75, …) in ms: they tell a slow service from a few slow requests.
-    :param values: further values of the source by their names, for `RolloutPlan.checks`.
-    """
-
-    requests: int
-    errors: int
-    p95_ms: float | None = None
-    quantiles: Mapping[int, float] = field(default_factory=dict)
-    values: Mapping[str, float] = field(default_factory=dict)
-
-    def __post_init__(self) -> None:
-        if not 0 <= self.errors <= self.requests:
-            raise ValueError(f"errors: {self.errors}; allowed: from 0 to requests, which is {self.requests}")
-
-    @property
-    def error_rate(self) -> float:
-        """Return the share of failed requests; 0 without requests."""
-        return self.errors / self.requests if self.requests else 0.0
-
-    def percentile(self, percent: int) -> float | None:
-        """Return a percentile in ms; None where the source does not tell it."""
-        return self.p95_ms if percent == 95 else self.quantiles.get(percent)
-
-    def value(self, name: str) -> float | None:
-        """Return a value by its name: the source's own, `error_rate`, or a percentile as `p50_ms`."""
-        percentiles = {f"p{percent}_ms": ms for percent, ms in self.quantiles.items()}
-        known = {"error_rate": self.error_rate, "p95_ms": self.p95_ms, **percentiles, **self.values}
-        return known.get(name)
-
-    def without(self, golden: int) -> Sample:
-        """Return this without our own requests, which were answered well: they tell nothing about people's."""
-        return replace(self, requests=max(self.errors, self.requests - golden))
-
-    def __str__(self) -> str:
-        latency = "" if self.p95_ms is None else f", p95 {self.p95_ms:.0f} ms"
-        values = "".join(f", {name} {value:g}" for name, value in self.values.items())
-        return f"{self.requests} requests, {self.errors} errors{latency}{values}"
-
-
-NOTHING = Sample(requests=0, errors=0)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Window:
-    """Candidate and production over the same span; `production` is None where nothing else served.
-
-    :param same_span: False: production has no traffic now, its numbers are from before the step.
-    :param share: share of the group's traffic, 0 to 1, that the candidate should have.
-    :param settled: the share has been set long enough for the counts to show it.
-    :param wrong: what was wrong with the candidate's answers to golden requests.
-    :param doubt: what was wrong with others that are nobody's fault in particular.
-    :param golden: how many of the candidate's requests were ours.
-    """
-
-    candidate: Sample
-    production: Sample | None = None
-    same_span: bool = True
-    share: float = 0.0
-    settled: bool = False
-    wrong: str = ""
-    doubt: str = ""
-    golden: int = 0
-
-    @property
-    def other_share(self) -> str:
-        """Return the share that the counts show, where chance does not explain that it is not the one which was set.
-
-        How EAS makes shares of weights stands in no document.
-        """
-        if not (self.settled and self.same_span and self.share and self.production):
-            return ""
-        mine, theirs = self.candidate.without(self.golden).requests, self.production.requests
-        chance = min(
-            binomial_tail(mine, mine + theirs, self.share), binomial_tail(theirs, mine + theirs, 1 - self.share)
-        )
-        if chance >= _HARDLY_CHANCE:
-            return ""
-        return f"its share by counts is {mine / (mine + theirs):.0%}, not {self.share:.0%}"
-
-
-class Result(StrEnum):
-    """How a look ended."""
-
-    PASS = "pass"  # noqa: S105 - not a password
-    FAIL = "fail"
-    INCONCLUSIVE = "inconclusive"
-    ERROR = "error"
-
+from airflow_provider_pai.canary.samples import NOTHING, Finding, Result, Sample, Window
+from airflow_provider_pai.canary.share import late, lost
+from airflow_provider_pai.canary.significance import binomial_tail
 
 # So many times production's requests the candidate has had when all that is uncertain is production's rate.
 _SAID_ALL = 4
@@ -117,12 +20,16 @@ class Judgement:
     """One look at the candidate.
 
     :param hard: a hard limit was passed: no patience.
+    :param proven: it is the candidate that is bad; False: production is, since the candidate has traffic.
+    :param late: the gateway does not follow the weights yet.
     """
 
     result: Result
     reason: str
     window: Window
     hard: bool = False
+    proven: bool = True
+    late: bool = False
 
     def __str__(self) -> str:
         production = self.window.production
@@ -139,14 +46,6 @@ def source_error(reason: str) -> Judgement:
     return Judgement(result=Result.ERROR, reason=reason, window=Window(candidate=NOTHING))
 
 
-class Finding(NamedTuple):
-    """What one check found; nothing found is nothing wrong."""
-
-    result: Result
-    reason: str
-    hard: bool = False
-
-
 def judge(plan: RolloutPlan, window: Window) -> Judgement:
     """Weigh what the candidate answered since the step began.
 
@@ -158,16 +57,21 @@ def judge(plan: RolloutPlan, window: Window) -> Judgement:
     findings = [
         *_golden(window),
         *_traffic(plan, window),
-        *_lost(plan, counted),
+        *lost(plan, counted),
         *_errors(plan, window),
         *_latency(plan, window),
         *_checks(plan, window),
+        *harm(plan, window),
     ]
-    hard = any(finding.hard for finding in findings)
+    waits = late(plan, window)
     for result in (Result.FAIL, Result.INCONCLUSIVE):
-        reasons = [finding.reason for finding in findings if finding.result is result]
-        if reasons:
-            return Judgement(result=result, reason="; ".join(reasons), window=window, hard=hard)
+        found = [finding for finding in findings if finding.result is result]
+        if result is Result.INCONCLUSIVE and waits:
+            return Judgement(result=result, reason=waits, window=window, late=True)
+        if found:
+            hard, proven = any(one.hard for one in found), any(one.proven for one in found)
+            reason = "; ".join(one.reason for one in found)
+            return Judgement(result=result, reason=reason, window=window, hard=hard, proven=proven)
     return Judgement(result=Result.PASS, reason="within all limits", window=window)
 
 
@@ -183,24 +87,6 @@ def _traffic(plan: RolloutPlan, window: Window) -> Iterator[Finding]:
         yield Finding(Result.INCONCLUSIVE, f"{window.candidate.requests} of {plan.min_requests} requests")
 
 
-def _lost(plan: RolloutPlan, window: Window) -> Iterator[Finding]:
-    """Ask for the answers that the share must have brought, whoever asked: what hangs is not counted."""
-    candidate, production = window.candidate, window.production
-    if not window.settled or production is None:
-        return
-    if not window.same_span:
-        lost = not candidate.requests and production.requests >= plan.min_requests
-        expected = float(production.requests)
-    else:
-        total = candidate.requests + production.requests
-        expected = total * window.share
-        chance = binomial_tail(production.requests, total, 1 - window.share)
-        lost = candidate.requests < expected / 2 and chance < plan.significance
-    if lost:
-        reason = f"{candidate.requests} answers where its share should bring about {expected:.0f}: requests hang"
-        yield Finding(Result.FAIL, reason)
-
-
 def _errors(plan: RolloutPlan, window: Window) -> Iterator[Finding]:
     candidate, production = window.candidate, window.production
     if plan.hard_error_rate is not None:
@@ -214,11 +100,7 @@ def _errors(plan: RolloutPlan, window: Window) -> Iterator[Finding]:
         yield from _rate(plan, window, plan.max_error_rate, 2 * plan.max_error_rate, chance, limit)
     if plan.max_error_rate_delta is not None and production is not None and production.requests:
         allowed = production.error_rate + plan.max_error_rate_delta
-        # Both must speak against chance: worse than production at all, and worse by more than the delta.
-        chance = max(
-            fisher_tail(candidate.errors, candidate.requests, production.errors, production.requests),
-            binomial_tail(candidate.errors, candidate.requests, allowed),
-        )
+        chance = candidate.chance_beside(production, plan.max_error_rate_delta)
         limit = f"production {production.error_rate:.2%} + max_error_rate_delta {plan.max_error_rate_delta:.2%}"
         said_all = not window.same_span and candidate.requests >= _SAID_ALL * production.requests
         if candidate.error_rate > allowed and chance >= plan.significance and said_all:

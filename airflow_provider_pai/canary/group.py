@@ -9,7 +9,8 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from enum import StrEnum
 
-from airflow_provider_pai.canary.analysis import Judgement, Result, Sample
+from airflow_provider_pai.canary.analysis import Judgement
+from airflow_provider_pai.canary.samples import Result, Sample
 from airflow_provider_pai.exceptions import PaiConfigError
 from airflow_provider_pai.labels import Key, read_labels, write_labels
 from airflow_provider_pai.states import EAS_SERVICE
@@ -32,6 +33,8 @@ _COUNTS = (
     "own_config",
     "stable_config",
     "try_number",
+    "exposed",
+    "late",
 )
 _SETTLING = "settling "
 
@@ -44,6 +47,8 @@ class Phase(StrEnum):
     """Ready, but the gateway answers in its place."""
     SMOKED = "smoked"
     """Ready, golden requests answered; no traffic yet."""
+    ALONE = "alone"
+    """The same, but production is down: it may be restarting."""
     STEP = "step"
     PROMOTING = "promoting"
     PROMOTED = "promoted"
@@ -60,7 +65,9 @@ class Phase(StrEnum):
     """Left alone after someone else intervened."""
 
 
-UNDER_WAY = frozenset({Phase.PREPARE, Phase.READY, Phase.SMOKED, Phase.STEP, Phase.PROMOTING, Phase.WITHDRAWN})
+UNDER_WAY = frozenset(
+    {Phase.PREPARE, Phase.READY, Phase.SMOKED, Phase.ALONE, Phase.STEP, Phase.PROMOTING, Phase.WITHDRAWN}
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -145,6 +152,10 @@ class Progress:
     stable_config: int = 0
     try_number: int = 0
     """Airflow's try in which it was taken out unjudged; 0: it was not. A later try may begin anew."""
+    exposed: int = 0
+    """Unix time before which it had no traffic: production's past ends there; 0: unknown."""
+    late: int = 0
+    """Seconds of this step in which the counts still showed the share before: they are no part of it."""
     outcome: str = ""
     note: str = ""
     rejected: tuple[str, ...] = ()

@@ -5,6 +5,8 @@ Each function returns the one next action.
 
 from __future__ import annotations
 
+import math
+
 from airflow_provider_pai.canary.actions import Action, Create, Isolate, Probe
 from airflow_provider_pai.canary.ending import drifted, withdraw
 from airflow_provider_pai.canary.goal import Goal, guard
@@ -46,7 +48,7 @@ def prepare(situation: Situation) -> Action:
         return Isolate(service=candidate.name)
     if not candidate.ready:
         return situation.wait(str(candidate))
-    if situation.progress.phase is not Phase.SMOKED:
+    if situation.progress.phase not in (Phase.SMOKED, Phase.ALONE):
         return Probe(service=candidate.name)
     return _begin(situation)
 
@@ -89,21 +91,27 @@ def _begin(situation: Situation) -> Action:
         return withdraw(situation, "skipped", reason)
     if not others:
         return _begin_alone(situation)
+    if progress.phase is Phase.ALONE:
+        return situation.label(f"{progress.stable} serves again", phase=Phase.SMOKED, since=situation.now)
     waiting = gated(situation, 0)
     if waiting is not None:
         return waiting
     own = {"own_version": situation.candidate.version, "own_config": situation.candidate.config}
     theirs = {"stable_version": stable.version, "stable_config": stable.config} if stable else {}
-    why = f"first step: {situation.plan.steps[0]} %"
-    return situation.label(why, phase=Phase.STEP, step=0, since=None, **own, **theirs)
+    why, exposed = f"first step: {situation.plan.steps[0]} %", math.floor(situation.now)
+    return situation.label(why, phase=Phase.STEP, step=0, since=None, exposed=exposed, **own, **theirs)
 
 
 def _begin_alone(situation: Situation) -> Action:
-    stable = situation.stable
+    """Give everybody a model that nobody has judged, but neither for a restart of production nor after its deletion."""
+    stable, alone_before = situation.stable, situation.progress.phase is Phase.ALONE
+    if stable is None and situation.progress.stable:
+        return drifted(situation, f"{situation.progress.stable}, which served, is gone")
     if stable is not None and not (stable.failed or stable.leaving):
-        # A restart of production is no reason to give everybody a model that nobody has judged.
-        back_until = situation.progress.began(situation.now) + situation.plan.drain
-        pause = situation.wait_until(f"{stable}; it may come back", back_until)
+        why = f"{stable}; it may come back"
+        if not alone_before:
+            return situation.label(why, phase=Phase.ALONE, since=situation.now)
+        pause = situation.wait_until(why, situation.progress.began(situation.now) + situation.plan.ready_timeout)
         if pause is not None:
             return pause
     note = "nothing served before"

@@ -3,8 +3,8 @@
 Nothing is remembered between two looks: whoever reads the same group comes to the same action, so any process
 may go on where another was killed.
 
-    (none) → prepare → (ready →) smoked → step 0, 1, … → promoting → promoted → (by a later rollout) retired
-                └─────────┴────────┴───────┴─ withdrawn → rolled_back
+    (none) → prepare → (ready →) smoked (→ alone) → step 0, 1, … → promoting → promoted → (by a later rollout) retired
+                └─────────┴────────┴────────┴────────┴─ withdrawn → rolled_back
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ PHASES: Mapping[Phase, Callable[[Situation], Action]] = {
     Phase.PREPARE: prepare,
     Phase.READY: prepare,
     Phase.SMOKED: prepare,
+    Phase.ALONE: prepare,
     Phase.STEP: step,
     Phase.PROMOTING: promote,
     Phase.PROMOTED: over,

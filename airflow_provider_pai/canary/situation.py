@@ -48,6 +48,11 @@ class Situation:
         return self.now - self.progress.began(self.now)
 
     @property
+    def effective(self) -> float:
+        """Return the seconds since the step's share was seen to take effect."""
+        return self.elapsed - self.progress.late
+
+    @property
     def moving(self) -> bool:
         """Tell whether calls towards the step's share may be outstanding."""
         return self.progress.since is None

@@ -5,13 +5,16 @@ Each function returns the one next action.
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 
 from airflow_provider_pai.canary.actions import Action, Customize, Label, Look, Wait
-from airflow_provider_pai.canary.analysis import Judgement, Result
+from airflow_provider_pai.canary.analysis import Judgement
 from airflow_provider_pai.canary.ending import drifted, freeze, withdraw
 from airflow_provider_pai.canary.goal import guard
 from airflow_provider_pai.canary.group import Phase, Progress, StepResult
+from airflow_provider_pai.canary.plan import RolloutPlan
+from airflow_provider_pai.canary.samples import Result
 from airflow_provider_pai.canary.situation import Situation
 from airflow_provider_pai.canary.traffic import changed, drift, toward
 
@@ -45,7 +48,10 @@ def after_look(situation: Situation, judgement: Judgement, golden: int = 0) -> A
     result = StepResult.of(situation.percent(progress.step), judgement)
     closed = replace(situation, progress=replace(counted, steps=(*progress.steps, result)))
     if judgement.hard:
-        return withdraw(closed, "rejected", judgement.reason)
+        return withdraw(closed, "rejected" if judgement.proven else "rolled_back", judgement.reason)
+    if judgement.late:
+        begun = replace(progress, late=math.ceil(situation.elapsed), golden=golden)
+        return Label(service=situation.candidate.name, progress=begun, why=judgement.reason, pause=plan.interval)
     if _too_many_failures(closed):
         if plan.on_failure == "freeze":
             return freeze(closed, judgement.reason)
@@ -76,7 +82,7 @@ def _move(situation: Situation) -> Action:
     progress, percent = situation.progress, situation.percent(situation.progress.step)
     move = toward(situation.group, situation.candidate, situation.stable, percent)
     if move is None:
-        counters = dict.fromkeys(("failures", "inconclusive", "source_errors", "consecutive", "golden"), 0)
+        counters = dict.fromkeys(("failures", "inconclusive", "source_errors", "consecutive", "golden", "late"), 0)
         return situation.label(f"at {percent} %, read back", since=situation.now, settling=None, **counters)
     if not isinstance(move, Customize):
         return move
@@ -91,9 +97,9 @@ def _look(situation: Situation, began: float) -> Wait | Look:
 
     :param began: Unix time at which the share was reached.
     """
-    plan, progress = situation.plan, situation.progress
-    percent, judged_from = situation.percent(progress.step), began + plan.warm_up
-    left = judged_from + plan.interval - situation.now
+    plan, progress, now = situation.plan, situation.progress, situation.now
+    percent, judged_from = situation.percent(progress.step), began + progress.late + plan.warm_up
+    left = judged_from + plan.interval - now
     if left > 0:
         return Wait(why=f"at {percent} %", seconds=min(left, plan.interval))
     return Look(
@@ -102,9 +108,23 @@ def _look(situation: Situation, began: float) -> Wait | Look:
         percent=percent,
         since=judged_from,
         began=began,
-        settled=situation.now - judged_from >= _settling(situation, percent),
+        percent_before=situation.percent(progress.step - 1),
+        patient=situation.elapsed <= plan.gateway_timeout,
+        settled=now - judged_from >= _settling(situation, percent),
+        # Of what answered once and hangs now, the second half of the time shows nothing.
+        recent=min(now - plan.interval, (judged_from + now) / 2),
+        past=_past(plan, progress.exposed),
         golden=progress.golden,
     )
+
+
+def _past(plan: RolloutPlan, exposed: int) -> tuple[tuple[float, float], ...]:
+    """Return the spans before the first step in which production is looked at.
+
+    The longer one tells what is usual; in the shorter one shows what had begun already.
+    """
+    lengths = dict.fromkeys((plan.interval, max(plan.interval, plan.min_duration)))
+    return tuple((exposed - length, float(exposed)) for length in lengths if exposed)
 
 
 def _settling(situation: Situation, percent: int) -> float:
@@ -117,7 +137,7 @@ def _settling(situation: Situation, percent: int) -> float:
 
 def _bake(closed: Situation, judgement: Judgement) -> Action | None:
     """Return the action at the end of the time in which production is kept up, or None while it goes on."""
-    if judgement.result in (Result.FAIL, Result.ERROR) or closed.elapsed < closed.plan.bake:
+    if judgement.result in (Result.FAIL, Result.ERROR) or closed.effective < closed.plan.bake:
         return None
     # The step to 100 % has its result already.
     return _rise(replace(closed, progress=replace(closed.progress, steps=closed.progress.steps[:-1])))
@@ -126,7 +146,7 @@ def _bake(closed: Situation, judgement: Judgement) -> Action | None:
 def _conclude(closed: Situation, judgement: Judgement) -> Action | None:
     """Return the action at the end of a step, or None while it goes on."""
     plan = closed.plan
-    if judgement.result is Result.PASS and closed.elapsed >= plan.min_duration:
+    if judgement.result is Result.PASS and closed.effective >= plan.min_duration:
         return _rise(closed)
     if judgement.result is Result.INCONCLUSIVE and _out_of_patience(closed):
         if plan.on_inconclusive == "rollback":

@@ -14,7 +14,7 @@ from typing import Any, Protocol
 
 from airflow.providers.common.compat.module_loading import import_string
 
-from airflow_provider_pai.canary.analysis import Sample
+from airflow_provider_pai.canary.samples import Sample
 from airflow_provider_pai.exceptions import PaiConfigError, PaiMetricsError
 from airflow_provider_pai.hooks.eas import EasHook
 from airflow_provider_pai.inputs import json_list, one_of

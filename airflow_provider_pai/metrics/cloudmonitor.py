@@ -8,7 +8,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from airflow_provider_pai.canary.analysis import Sample
+from airflow_provider_pai.canary.samples import Sample
 from airflow_provider_pai.exceptions import PaiMetricsError
 from airflow_provider_pai.hooks.cloudmonitor import CloudMonitorHook, Metric
 from airflow_provider_pai.hooks.eas import EasHook

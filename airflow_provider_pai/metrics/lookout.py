@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from airflow_provider_pai.canary.actions import Look
-from airflow_provider_pai.canary.analysis import NOTHING, Sample, Window
+from airflow_provider_pai.canary.samples import NOTHING, Sample, Window
 from airflow_provider_pai.exceptions import PaiApiError, PaiMetricsError
 from airflow_provider_pai.hooks.eas import EasHook
 from airflow_provider_pai.hooks.oss import OssHook
@@ -26,6 +26,8 @@ class Lookout:
     eas: EasHook
     source: MetricsSource
     probe: EndpointProbe | None
+    _known: dict[tuple[float, float], Sample] = field(default_factory=dict)
+    """Production's past, which does not change."""
 
     @classmethod
     def declared(cls, eas: EasHook, metrics: Declaration, probe: Mapping[str, Any] | None) -> Lookout:
@@ -67,32 +69,50 @@ class Lookout:
         """
         wrong, doubt, sent = self._golden(look, group)
         try:
-            candidate, production, same_span = self._samples(look, now)
-            settled = look.settled and now - look.since > 2 * self.source.lateness
+            window = self._counted(look, now)
         except (PaiApiError, PaiMetricsError):
             if not wrong:
                 raise
-            candidate, production, same_span, settled = NOTHING, None, True, False
-        return Window(
-            candidate=candidate,
-            production=production,
-            same_span=same_span,
-            share=look.percent / 100,
-            settled=settled,
-            wrong=wrong,
-            doubt=doubt,
-            golden=look.golden + sent,
-        ), sent
+            window = Window(candidate=NOTHING)
+        golden = look.golden + sent
+        return replace(window, share=look.percent / 100, wrong=wrong, doubt=doubt, golden=golden), sent
 
-    def _samples(self, look: Look, now: float) -> tuple[Sample, Sample | None, bool]:
+    def _counted(self, look: Look, now: float) -> Window:
         """Sample both; at 100 %, where production has at most stragglers, its last span before the step stands in."""
         source = self.source
         candidate = source.sample(look.candidate, look.since, now)
         if not look.stable:
-            return candidate, None, True
+            return Window(candidate=candidate)
+        meanwhile = source.sample(look.stable, look.since, now)
+        settled = look.settled and now - look.since > 2 * source.lateness
+        window = Window(
+            candidate=candidate,
+            production=meanwhile,
+            meanwhile=meanwhile,
+            share_before=look.percent_before / 100 if look.patient else None,
+            settled=settled,
+            recent=self._recent(look, now) if settled else None,
+        )
         if look.percent < 100:
-            return candidate, source.sample(look.stable, look.since, now), True
-        return candidate, source.sample(look.stable, look.began - (now - look.since), look.began), False
+            return replace(window, past=self._past(look))
+        before = source.sample(look.stable, look.began - (now - look.since), look.began)
+        return replace(window, production=before, same_span=False)
+
+    def _recent(self, look: Look, now: float) -> tuple[Sample, Sample]:
+        """Sample people's requests in the latest part; of ours there were as many a second as in the whole."""
+        start, part = look.recent - self.source.lateness, (now - look.recent) / (now - look.since)
+        candidate = self.source.sample(look.candidate, start, now).without(round(look.golden * part))
+        return candidate, self.source.sample(look.stable, start, now)
+
+    def _past(self, look: Look) -> tuple[Sample, ...]:
+        """Sample production before the candidate had traffic; a source that knows no past leaves it at that."""
+        try:
+            for start, end in look.past:
+                if (start, end) not in self._known:
+                    self._known[start, end] = self.source.sample(look.stable, start - self.source.lateness, end)
+        except (PaiApiError, PaiMetricsError) as error:
+            self.eas.log.warning("Production is not compared with its own past: %s", error)
+        return tuple(self._known[span] for span in look.past if span in self._known)
 
     def _golden(self, look: Look, group: str) -> tuple[str, str, int]:
         """Ask as people do, through the group; the services' own endpoints tell whose wrong answers are.

@@ -7,7 +7,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from airflow_provider_pai.canary.analysis import Sample
+from airflow_provider_pai.canary.samples import Sample
 from airflow_provider_pai.exceptions import PaiMetricsError
 from airflow_provider_pai.hooks.eas import EasHook
 from airflow_provider_pai.inputs import required, texts

@@ -6,8 +6,9 @@ import json
 from dataclasses import asdict
 
 from airflow_provider_pai.canary.actions import Look
-from airflow_provider_pai.canary.analysis import Judgement, Sample
+from airflow_provider_pai.canary.analysis import Judgement
 from airflow_provider_pai.canary.group import Progress
+from airflow_provider_pai.canary.samples import Sample
 from airflow_provider_pai.exceptions import PaiApiError, PaiNotFoundError
 from airflow_provider_pai.hooks.oss import OssHook
 from airflow_provider_pai.remote import Json

@@ -11,8 +11,9 @@ from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from airflow_provider_pai.canary.analysis import Result, Window, judge
+from airflow_provider_pai.canary.analysis import judge
 from airflow_provider_pai.canary.plan import RolloutPlan
+from airflow_provider_pai.canary.samples import Result, Window
 from airflow_provider_pai.clock import SYSTEM_CLOCK, Clock
 from airflow_provider_pai.exceptions import (
     PaiApiError,

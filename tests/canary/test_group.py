@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from airflow_provider_pai.canary.analysis import Judgement, Result, Sample, Window
+from airflow_provider_pai.canary.analysis import Judgement
 from airflow_provider_pai.canary.group import (
     Group,
     Member,
@@ -15,6 +15,7 @@ from airflow_provider_pai.canary.group import (
     rejection,
     service_name,
 )
+from airflow_provider_pai.canary.samples import Result, Sample, Window
 from tests.situation import NOW, SECOND, member, progress_of
 
 STEPS = tuple(

@@ -75,14 +75,32 @@ def test_a_newer_model_that_serves_meanwhile_is_not_replaced():
 
 
 def test_where_nothing_serves_it_goes_straight_to_100_percent():
-    alone = prepare(without_stable(situation(Phase.SMOKED)))
+    alone = prepare(without_stable(situation(Phase.SMOKED, stable_name="")))
     assert (alone.progress.phase, alone.progress.outcome) == (Phase.PROMOTING, "deployed")
 
 
-def test_production_that_restarts_may_come_back():
-    restarts = situation(Phase.SMOKED, stable={"status": "Waiting", "running": 0})
-    assert isinstance(prepare(restarts), Wait)
-    assert prepare(replace(restarts, now=NOW + PLAN.drain)).progress.phase is Phase.PROMOTING
+@pytest.mark.parametrize("status", ["Waiting", "Starting", "Updating", "Scaling"])
+def test_production_that_restarts_may_come_back_for_as_long_as_a_service_may_take(status):
+    later = {"stable": {"status": status, "running": 0}, "now": NOW + 999}
+    noticed = prepare(situation(Phase.SMOKED, **later))
+    assert (type(noticed), noticed.progress.phase, noticed.progress.since) == (Label, Phase.ALONE, NOW + 999)
+    waits = situation(Phase.ALONE, **{**later, "now": NOW + PLAN.ready_timeout - 1})
+    assert prepare(waits) == Wait(why=f"{STABLE} is {status}, 0 of 1 instances; it may come back", seconds=1)
+    assert prepare(replace(waits, now=NOW + PLAN.ready_timeout)).progress.phase is Phase.PROMOTING
+    back = prepare(situation(Phase.ALONE, now=NOW + 30))
+    assert (back.progress.phase, back.progress.since) == (Phase.SMOKED, NOW + 30)
+
+
+@pytest.mark.parametrize("status", ["Failed", "Stopped", "Deleting"])
+def test_production_that_does_not_come_back_is_replaced_at_once(status):
+    assert prepare(situation(Phase.SMOKED, stable={"status": status, "running": 0})).progress.phase is Phase.PROMOTING
+
+
+@pytest.mark.parametrize("phase", [Phase.SMOKED, Phase.ALONE])
+def test_where_production_was_deleted_nobody_gets_a_model_that_was_not_judged(phase):
+    left = prepare(without_stable(situation(phase)))
+    assert (left.progress.phase, left.progress.outcome) == (Phase.DRIFTED, "stopped")
+    assert left.progress.note == f"someone else intervened: {STABLE}, which served, is gone"
 
 
 def test_a_plan_of_one_step_asks_the_person_first():

@@ -7,8 +7,9 @@ from dataclasses import replace
 import pytest
 
 from airflow_provider_pai.canary.actions import Customize, Label, Look, Release, Wait, Withdraw
-from airflow_provider_pai.canary.analysis import Judgement, Result, Sample, Window
+from airflow_provider_pai.canary.analysis import Judgement
 from airflow_provider_pai.canary.group import Phase
+from airflow_provider_pai.canary.samples import Result, Sample, Window
 from airflow_provider_pai.canary.step import after_look, gated, step
 from tests.fake import PLAN, goal
 from tests.situation import CANDIDATE, NOW, SECOND, STABLE, situation
@@ -83,7 +84,32 @@ def test_looks_after_an_interval_and_the_warm_up():
     early = situation(Phase.STEP, **AT_10, plan=plan, now=NOW + 6)
     assert step(early) == Wait(why="at 10 %", seconds=2)
     look = step(replace(early, now=NOW + 8))
-    assert look == Look(candidate=CANDIDATE, stable=STABLE, percent=10, since=NOW + 3, began=NOW)
+    spans = {"since": NOW + 3, "began": NOW, "recent": NOW + 3}
+    assert look == Look(candidate=CANDIDATE, stable=STABLE, percent=10, patient=True, **spans)
+
+
+def test_production_is_looked_at_before_the_first_step_in_a_long_span_and_a_short_one():
+    exposed = situation(Phase.STEP, **AT_10, now=NOW + 9, exposed=900)
+    assert step(exposed).past == ((895, 900), (890, 900))
+    assert step(replace(exposed, plan=replace(PLAN, min_duration=0))).past == ((895, 900),)
+
+
+def test_a_step_begins_when_its_weights_take_effect():
+    one = situation(Phase.STEP, **AT_50, step=1, now=NOW + 6.5, golden=8)
+    late = after_look(one, replace(INCONCLUSIVE, late=True), golden=4)
+    assert (type(late), late.progress.late, late.progress.golden, late.progress.inconclusive) == (Label, 7, 4, 0)
+    one = situation(Phase.STEP, **AT_50, step=1, now=NOW + PLAN.min_duration + 6, late=7)
+    assert isinstance(after_look(one, PASS), Wait)
+    assert after_look(replace(one, now=one.now + 1), PASS).progress.step == 2
+    look = step(replace(one, now=NOW + 12))
+    assert (look.since, look.percent_before, look.patient) == (NOW + 7, 10, True)
+    assert step(replace(one, now=NOW + PLAN.gateway_timeout + 1)).patient is False
+
+
+def test_a_harmed_production_withdraws_at_once_and_the_digest_is_not_remembered():
+    patient = situation(Phase.STEP, **AT_10, plan=replace(PLAN, on_failure="freeze", max_failures=9))
+    harmed = after_look(patient, replace(judged(Result.FAIL, hard=True), proven=False))
+    assert (type(harmed), harmed.progress.outcome, harmed.progress.rejected) == (Withdraw, "rolled_back", ())
 
 
 @pytest.mark.parametrize(("number", "weights", "settled"), [(0, AT_10, 15), (2, AT_100, 45)])

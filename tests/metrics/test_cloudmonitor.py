@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from airflow_provider_pai.canary.analysis import Sample
+from airflow_provider_pai.canary.samples import Sample
 from airflow_provider_pai.exceptions import PaiConfigError, PaiMetricsError, PaiNotFoundError
 from airflow_provider_pai.hooks.cloudmonitor import CloudMonitorHook, Metric
 from airflow_provider_pai.hooks.eas import EasHook

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass, field
 from types import SimpleNamespace
 
 import pytest
 
 from airflow_provider_pai.canary.actions import Look
-from airflow_provider_pai.canary.analysis import NOTHING, Sample
+from airflow_provider_pai.canary.samples import NOTHING, Sample
 from airflow_provider_pai.exceptions import PaiMetricsError
 from airflow_provider_pai.metrics.golden_requests import Answers
 from airflow_provider_pai.metrics.lookout import Lookout
@@ -40,7 +41,7 @@ def lookout(source, **answers):
         return answers[endpoint]
 
     probe = SimpleNamespace(requests=[1, 2, 3], ask=ask)
-    eas = SimpleNamespace(group_endpoint=lambda group: group, endpoint=lambda name: name)
+    eas = SimpleNamespace(group_endpoint=lambda group: group, endpoint=lambda name: name, log=logging.getLogger())
     return Lookout(eas=eas, source=source, probe=probe if answers else None), asked
 
 
@@ -78,8 +79,41 @@ def test_both_are_counted_over_the_same_span(source):
 
 def test_at_100_percent_production_before_the_step_stands_in(source):
     window, _ = lookout(source)[0].take(look(100), "group", now=110.0)
-    assert source.spans == [("new", 100.0, 110.0), ("old", 80.0, 90.0)]
-    assert window.same_span is False
+    assert source.spans == [("new", 100.0, 110.0), ("old", 100.0, 110.0), ("old", 80.0, 90.0)]
+    assert (window.same_span, window.meanwhile) == (False, Sample(requests=10, errors=0))
+
+
+def test_production_before_the_rollout_is_asked_for_once_and_as_far_as_a_late_source_covers_it(source, caplog):
+    one, _ = lookout(source)
+    spans = {"past": ((80.0, 85.0), (70.0, 85.0))}
+    windows = [one.take(look(**spans), "group", now=now)[0] for now in (110.0, 120.0)]
+    assert source.spans[2:4] == [("old", 79.0, 85.0), ("old", 69.0, 85.0)]
+    assert [len(window.past) for window in windows] == [2, 2]
+    assert len(source.spans) == 6
+
+
+def test_a_source_that_knows_no_past_is_no_error(source, caplog):
+    def only_lately(service, start, end):
+        if start < 100:
+            raise PaiMetricsError("nothing older than a minute")
+        return Sample(requests=10, errors=0)
+
+    source.sample = only_lately
+    window, _ = lookout(source)[0].take(look(past=((80.0, 85.0),)), "group", now=110.0)
+    assert (window.past, window.candidate.requests) == ((), 10)
+    assert "not compared with its own past: nothing older than a minute" in caplog.text
+
+
+def test_the_latest_part_of_a_settled_span_is_asked_for_by_itself(source):
+    window, _ = lookout(source)[0].take(look(settled=True, recent=105.0, golden=8), "group", now=110.0)
+    assert source.spans[2:] == [("new", 104.0, 110.0), ("old", 104.0, 110.0)]
+    assert [sample.requests for sample in window.recent] == [6, 10]
+
+
+@pytest.mark.parametrize("patient", [True, False])
+def test_the_share_before_is_told_while_the_gateway_may_be_late(source, patient):
+    window, _ = lookout(source)[0].take(look(50, percent_before=20, patient=patient), "group", now=110.0)
+    assert window.share_before == (0.2 if patient else None)
 
 
 def test_a_wrong_answer_counts_though_the_source_is_silent(source):

@@ -7,7 +7,7 @@ import sqlite3
 
 import pytest
 
-from airflow_provider_pai.canary.analysis import Sample
+from airflow_provider_pai.canary.samples import Sample
 from airflow_provider_pai.exceptions import PaiConfigError, PaiMetricsError
 from airflow_provider_pai.metrics.base import check_names, make_source
 

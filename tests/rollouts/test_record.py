@@ -8,8 +8,9 @@ import logging
 import pytest
 
 from airflow_provider_pai.canary.actions import Look
-from airflow_provider_pai.canary.analysis import Judgement, Result, Sample, Window
+from airflow_provider_pai.canary.analysis import Judgement
 from airflow_provider_pai.canary.group import Phase, Progress, StepResult
+from airflow_provider_pai.canary.samples import Result, Sample, Window
 from airflow_provider_pai.exceptions import PaiPermissionError
 from airflow_provider_pai.rollouts.record import Record
 from airflow_provider_pai.uri import OssUri
