@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple, Self
 
-from airflow_provider_pai.labels import Key, Owner, legal_name, write_labels
+from airflow_provider_pai.labels import Key, Owner, legal_name, read_number, write_labels
 from airflow_provider_pai.states import States, Verdict
 from airflow_provider_pai.versions import make_version
 
@@ -139,9 +139,10 @@ class TaggedJob(NamedTuple):
     def read(cls, job_id: str, status: str, tags: Mapping[str, str], created: str) -> Self | None:
         """Read a job's tags, or None where they are not ours."""
         cycle, generation = tags.get(Key.CYCLE, ""), tags.get(Key.GENERATION, "")
-        if not (cycle.isdigit() and generation.isdigit()):
+        try:
+            return cls(job_id, status, read_number(cycle), read_number(generation), created)
+        except ValueError:
             return None
-        return cls(job_id=job_id, status=status, cycle=int(cycle), generation=int(generation), created=created)
 
 
 class Decision(NamedTuple):

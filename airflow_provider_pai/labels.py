@@ -7,6 +7,7 @@ that of DSW ("ALIYUN::PaiDswApi::Instance" of ROS), of EAS, whose labels are tag
 import hashlib
 import re
 from collections.abc import Collection, Mapping
+from datetime import datetime
 from typing import TYPE_CHECKING, NamedTuple, Self
 
 from airflow_provider_pai.exceptions import PaiConfigError
@@ -27,6 +28,7 @@ _OURS = "airflow_"
 
 _RESERVED = re.compile("aliyun|acs:", re.IGNORECASE)
 _SCHEME = re.compile(r"\A(?:https?:/{2,})+|(https?:/)/+", re.IGNORECASE)
+_NUMBER = re.compile(r"[0-9]{1,12}", re.ASCII)
 _CHANGED = re.compile(r"-[0-9a-f]{8}\Z")
 _ALLOWED = (
     f"a key of 1 and a value of 0 to {MAX_CHARACTERS} characters, neither beginning with aliyun or acs: nor holding "
@@ -115,6 +117,32 @@ def beginning(value: str) -> str:
     return _CHANGED.sub("", value).removeprefix("/")
 
 
+def is_ours(key: str) -> bool:
+    """Tell whether the provider writes a label."""
+    return key.startswith(_OURS)
+
+
+def read_number(text: str) -> int:
+    """Return a number that was written as a label.
+
+    :raises ValueError: it is none that the provider writes, though Python might take it.
+    """
+    if not _NUMBER.fullmatch(text):
+        raise ValueError(f"{text!r} is no number of ours")
+    return int(text)
+
+
+def read_moment(text: str) -> float:
+    """Return the Unix time of an ISO 8601 text that was written as a label.
+
+    :raises ValueError: it is none, or names no time zone.
+    """
+    moment = datetime.fromisoformat(text)
+    if moment.tzinfo is None:
+        raise ValueError(f"{text!r} names no time zone")
+    return moment.timestamp()
+
+
 def checked_labels(field: str, given: object, own: Collection[str]) -> dict[str, str]:
     """Return the labels that a user gives to a resource beside the provider's.
 
@@ -123,7 +151,7 @@ def checked_labels(field: str, given: object, own: Collection[str]) -> dict[str,
     """
     labels = text_mapping(field, given)
     for key, value in labels.items():
-        if key.startswith(_OURS):
+        if is_ours(key):
             raise PaiConfigError(f"{field}[{key!r}]", value, f"keys that begin with {_OURS} are the provider's own")
         if not key or legal(key) != key or (value and legal(value) != value):
             raise PaiConfigError(f"{field}[{key!r}]", value, _ALLOWED)
@@ -303,11 +331,19 @@ class Shadow(NamedTuple):
 
     @classmethod
     def of(cls, labels: Mapping[str, str]) -> Self | None:
-        """Read a service's labels; None for one that is no shadow."""
+        """Read a service's labels; None for one that is no shadow. A time that can't be read is none."""
         text = read_labels(labels)
-        source = text.get(Key.SHADOW_OF)
-        return cls(source=source, since=text.get(Key.SINCE, ""), ready=text.get(Key.READY, "")) if source else None
+        source, since, ready = (text.get(key, "") for key in (Key.SHADOW_OF, Key.SINCE, Key.READY))
+        return cls(source=source, since=_moment_or_none(since), ready=_moment_or_none(ready)) if source else None
 
     def labels(self) -> dict[str, str]:
         """Return the labels."""
         return write_labels({Key.SHADOW_OF: self.source, Key.SINCE: self.since, Key.READY: self.ready})
+
+
+def _moment_or_none(text: str) -> str:
+    try:
+        read_moment(text)
+    except ValueError:
+        return ""
+    return text

@@ -254,6 +254,7 @@ class FakeEas:
             running=0,
             total=1,
             version=1,
+            created=str(self.now),
             labels=_checked(labels),
             weight=100 if self.new_takes_traffic else 0,
             grouping=self.new_takes_traffic,

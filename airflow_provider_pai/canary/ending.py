@@ -52,6 +52,16 @@ def drifted(situation: Situation, why: str) -> Label:
     return situation.label(note, phase=Phase.DRIFTED, outcome="stopped", note=note)
 
 
+def deleted(situation: Situation) -> Release | Finish:
+    """Give production all traffic where a person has deleted the candidate, and stop: it is not made again."""
+    stable = situation.stable
+    if stable is not None and stable.running and not (stable.grouping and stable.weight == 100):
+        return Release(service=stable.name, weight=100, grouping=True)
+    serving = ", ".join(member.name for member in carriers(situation.group)) or "nothing"
+    why = f"someone deleted {situation.candidate.name}: it is made again if the task is cleared; {serving} serves now"
+    return Finish(outcome="stopped", why=why)
+
+
 def roll_back(situation: Situation) -> Change:
     """Finish what `withdraw` began: remember the digest, give production its weight, drain and stop the candidate."""
     candidate, progress = situation.candidate, situation.progress

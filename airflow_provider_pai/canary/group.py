@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -12,10 +13,11 @@ from enum import StrEnum
 from airflow_provider_pai.canary.analysis import Judgement
 from airflow_provider_pai.canary.samples import Result, Sample
 from airflow_provider_pai.exceptions import PaiConfigError
-from airflow_provider_pai.labels import Key, read_labels, write_labels
-from airflow_provider_pai.states import EAS_SERVICE
+from airflow_provider_pai.labels import Key, read_labels, read_moment, read_number, write_labels
+from airflow_provider_pai.states import EAS_GONE, EAS_SERVICE
 
 _NAME = re.compile(r"[a-z0-9_]{3,63}")
+_REJECTION = re.compile(r"[^.]*\.[^.]*\.[0-9]{1,9}")
 # Four results with counts of eight digits fill 127 of a label's 128 characters.
 _STEPS_PER_LABEL = 4
 _MAX_REJECTED = 3
@@ -101,7 +103,7 @@ class StepResult:
                 percent=int(percent),
                 requests=int(requests),
                 errors=int(errors),
-                p95_ms=float(p95) if p95 else None,
+                p95_ms=_milliseconds(p95) if p95 else None,
                 verdict=_VERDICTS[verdict],
             )
         except (KeyError, ValueError):
@@ -164,27 +166,31 @@ class Progress:
 
     @classmethod
     def of(cls, labels: Mapping[str, str]) -> Progress | None:
-        """Read a service's labels; None for a service that no rollout has touched."""
-        text = read_labels(labels)
-        if text.get(Key.PHASE, "") not in set(Phase):
+        """Read a service's labels; None for a service that no rollout has touched, and where one can't be read."""
+        try:
+            return cls._read(read_labels(labels))
+        except (KeyError, ValueError):
             return None
+
+    @classmethod
+    def _read(cls, text: Mapping[str, str]) -> Progress:
         numbers, _, since = text.get(Key.COUNTS, "").partition(" ")
-        counts = dict(zip(_COUNTS, map(int, (numbers or "0").split(".")), strict=False))
+        counts = dict(zip(_COUNTS, map(read_number, (numbers or "0").split(".")), strict=False))
         results = " ".join(text[name] for name in sorted(text) if name.startswith(Key.RESULTS)).split()
         return cls(
             phase=Phase(text[Key.PHASE]),
             version=text.get(Key.VERSION, ""),
             digest=text.get(Key.DIGEST, ""),
-            interval_end=text.get(Key.INTERVAL_END, ""),
+            interval_end=_checked_moment(text.get(Key.INTERVAL_END, "")),
             task=text.get(Key.TASK, ""),
-            cycle=int(text.get(Key.CYCLE) or 0),
+            cycle=read_number(text.get(Key.CYCLE) or "0"),
             stable=text.get(Key.STABLE, ""),
             since=_read_time(since),
             settling=_read_time(since.partition(_SETTLING)[2]),
             **counts,
             outcome=text.get(Key.OUTCOME, ""),
             note=text.get(Key.NOTE, ""),
-            rejected=tuple(text.get(Key.REJECTED, "").split()),
+            rejected=tuple(map(_checked_rejection, text.get(Key.REJECTED, "").split())),
             steps=tuple(filter(None, map(StepResult.read, results))),
         )
 
@@ -240,6 +246,8 @@ class Member:
     """EAS's number of what it runs, which every change of its service JSON raises; 0: unknown."""
     config: int = 0
     """Fingerprint of its service JSON, whatever its instances; 0: unknown."""
+    created: str = ""
+    """When EAS has made it, as it tells."""
     labels: Mapping[str, str] = field(default_factory=dict)
 
     @property
@@ -265,6 +273,11 @@ class Member:
     def stopped(self) -> bool:
         """Tell whether somebody has stopped it."""
         return self.status in EAS_SERVICE.stopped
+
+    @property
+    def deleted(self) -> bool:
+        """Tell whether somebody has deleted it, or does."""
+        return self.status in EAS_SERVICE.deleting | {EAS_GONE}
 
     @property
     def leaving(self) -> bool:
@@ -322,4 +335,22 @@ def _write_time(moment: float) -> str:
 
 
 def _read_time(text: str) -> float | None:
-    return None if not text or text.startswith(_SETTLING) else datetime.fromisoformat(text).timestamp()
+    return None if not text or text.startswith(_SETTLING) else read_moment(text)
+
+
+def _checked_moment(text: str) -> str:
+    if text:
+        read_moment(text)
+    return text
+
+
+def _checked_rejection(entry: str) -> str:
+    if not _REJECTION.fullmatch(entry):
+        raise ValueError(f"{entry!r} is no entry of ours")
+    return entry
+
+
+def _milliseconds(text: str) -> float:
+    if not math.isfinite(value := float(text)):
+        raise ValueError(f"{text!r} is no time")
+    return value

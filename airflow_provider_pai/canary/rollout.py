@@ -12,9 +12,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from airflow_provider_pai.canary.actions import Action, Finish
+from airflow_provider_pai.canary.actions import Action, Finish, Release
 from airflow_provider_pai.canary.analysis import Judgement
-from airflow_provider_pai.canary.ending import over, promote, roll_back, withdraw
+from airflow_provider_pai.canary.ending import deleted, over, promote, roll_back, withdraw
 from airflow_provider_pai.canary.goal import Goal, refused
 from airflow_provider_pai.canary.group import UNDER_WAY, Group, Member, Phase, Progress
 from airflow_provider_pai.canary.plan import RolloutPlan
@@ -63,6 +63,8 @@ class Rollout:
         if candidate is None or progress is None:
             return self._begin(candidate)
         situation, mine = self._of(candidate, progress), (self.goal.task, self.goal.cycle)
+        if candidate.deleted and progress.phase in UNDER_WAY:
+            return self._deleted(situation, mine=(progress.task, progress.cycle) == mine)
         if progress.phase in UNDER_WAY and (progress.task, progress.cycle) != mine:
             return situation.label("this task goes on with the rollout", task=self.goal.task, cycle=self.goal.cycle)
         return PHASES[progress.phase](situation)
@@ -90,12 +92,22 @@ class Rollout:
             return Finish(outcome="stopped", why=self.stop)
         return refused(self.goal, self.group) or self._wind_up() or create(self.goal, self.group, self.now)
 
+    def _deleted(self, situation: Situation, *, mine: bool) -> Action:
+        """Answer for a candidate that a person has deleted: only one who cleared the task makes it again."""
+        if mine:
+            return deleted(situation)
+        return situation.wait(str(situation.candidate)) if situation.candidate.leaving else self._begin(None)
+
     def _wind_up(self) -> Action | None:
         """Bring a rollout to its end whose task is gone: the lease is ours, so nobody else works on it."""
         for member in self.group.members:
             progress = member.progress
             if progress is not None and progress.phase in UNDER_WAY:
                 orphan = self._of(member, progress)
+                if member.deleted:
+                    if isinstance(left := deleted(orphan), Release):
+                        return left
+                    continue
                 if progress.phase in (Phase.PROMOTING, Phase.WITHDRAWN):
                     return PHASES[progress.phase](orphan)
                 reason = f"its task ended in phase {progress.phase}; {self.goal.service} takes its place"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, assert_never
 
@@ -10,10 +10,11 @@ from airflow_provider_pai.canary import actions
 from airflow_provider_pai.canary.ending import roll_back, withdraw
 from airflow_provider_pai.canary.goal import Goal
 from airflow_provider_pai.canary.group import UNDER_WAY, Group, Phase
+from airflow_provider_pai.canary.memory import Memory, recall
 from airflow_provider_pai.canary.plan import RolloutPlan
 from airflow_provider_pai.canary.situation import Situation
 from airflow_provider_pai.clock import SYSTEM_CLOCK, Clock
-from airflow_provider_pai.exceptions import PaiApiError, PaiTransientError
+from airflow_provider_pai.exceptions import PaiApiError, PaiNotFoundError, PaiTransientError
 
 if TYPE_CHECKING:
     from airflow_provider_pai.hooks.eas import EasHook
@@ -105,17 +106,22 @@ def withdraw_candidate(
     *,
     changes: Changes | None = None,
     clock: Clock = SYSTEM_CLOCK,
+    memory: Callable[[], Memory] = dict,
 ) -> None:
     """Take a candidate's traffic away at once, then stop it; another task's, or one that serves for good, is left.
 
     :param why: the reason, which the candidate's labels keep.
     :param seconds: how long it may take, half of it for requests in flight.
+    :param memory: asked only where the candidate's labels can't be read.
     """
     changes = changes or Changes(eas, eas.log)
     plan, end = replace(plan, drain=min(plan.drain, seconds / 2)), clock.monotonic() + seconds
     while clock.monotonic() < end:
         group = eas.group(goal.group, goal.service)
         member = group.member(goal.service)
+        if member is not None and member.progress is None:
+            group = recall(group, memory(), clock.now())
+            member = group.member(goal.service)
         progress = member.progress if member else None
         if member is None or progress is None or progress.phase not in WITHDRAWABLE:
             return
@@ -124,4 +130,8 @@ def withdraw_candidate(
         situation = Situation(plan=plan, goal=goal, group=group, candidate=member, progress=progress, now=clock.now())
         withdrawn = progress.phase is Phase.WITHDRAWN
         change = roll_back(situation) if withdrawn else withdraw(situation, "rolled_back", why)
-        clock.sleep(min(changes.apply(group, change), max(0.0, end - clock.monotonic())))
+        try:
+            pause = changes.apply(group, change)
+        except PaiNotFoundError:
+            pause = _ASK_AGAIN  # somebody has deleted it since it was looked at
+        clock.sleep(min(pause, max(0.0, end - clock.monotonic())))

@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from airflow_provider_pai.canary.memory import Memory, read_memory
 from airflow_provider_pai.clock import SYSTEM_CLOCK, Clock
 from airflow_provider_pai.exceptions import PaiError, PaiNotFoundError
 from airflow_provider_pai.hooks.oss import OssHook
@@ -76,10 +77,11 @@ class Lease:
         self._ttl = ttl
         self._clock = clock
         self._renewed = 0.0
+        self._written = ""
         self.number = 0
         """Fencing number: each lease's is higher than the one before; 0: not held."""
-        self.members: tuple[str, ...] = ()
-        """Services of the group that the holder knew, for the next one: EAS's lists may be behind, OSS is not."""
+        self.memory: Memory = {}
+        """The group's services as the holder knew them, for the next one: EAS's lists may be behind, OSS is not."""
 
     def take(self) -> Holder | None:
         """Take the lease; return None when it is ours, else who holds it.
@@ -94,7 +96,7 @@ class Lease:
         if other is not None and other.key != self._holder.key:
             return other
         number = newest + 1
-        written = self._hook.put_once(self._object(number), self._content())
+        written, self._written = self._hook.put_once(self._object(number), content := self._content()), content
         # Somebody may have had this number, and deleted it for a higher one, since we have looked.
         if not written or (number := self._newest()) != newest + 1:
             return self._holder_of(number) or self._holder
@@ -104,7 +106,7 @@ class Lease:
         return None
 
     def check(self) -> None:
-        """Make sure that the lease is still ours, and renew it when a third of its time has passed.
+        """Make sure that the lease is still ours, and renew it when a third of its time or the memory has passed.
 
         :raises LeaseLostError: another process has it.
         """
@@ -112,9 +114,13 @@ class Lease:
         if newest != self.number:
             holder = self._holder_of(newest) if newest else None
             raise LeaseLostError(f"{self._prefix}: lease {self.number} was taken over by {holder} ({newest})")
-        if self._clock.monotonic() - self._renewed > self._ttl / 3:
-            self._hook.put(self._object(self.number), self._content())
-            self._renewed = self._clock.monotonic()
+        if (content := self._content()) != self._written or self._clock.monotonic() - self._renewed > self._ttl / 3:
+            self._hook.put(self._object(self.number), content)
+            self._written, self._renewed = content, self._clock.monotonic()
+
+    def holder(self) -> Holder | None:
+        """Return who holds the lease, and read what the last holder knew."""
+        return self._holder_of(newest) if (newest := self._newest()) else None
 
     def release(self) -> None:
         """Give the lease back; the number stays, so that numbers never fall."""
@@ -132,7 +138,7 @@ class Lease:
         try:
             content = json.loads(self._hook.get(at))
             holder, ttl, released = Holder.from_dict(content["holder"]), float(content["ttl"]), content["released"]
-            self.members = tuple(map(str, content.get("members") or ()))
+            self.memory = read_memory(content.get("members"))
         except PaiNotFoundError:
             return None
         except (ValueError, TypeError, LookupError) as error:
@@ -149,4 +155,4 @@ class Lease:
 
     def _content(self, released: bool = False) -> str:
         holder = self._holder.to_dict()
-        return json.dumps({"holder": holder, "released": released, "ttl": self._ttl, "members": self.members})
+        return json.dumps({"holder": holder, "released": released, "ttl": self._ttl, "members": self.memory})

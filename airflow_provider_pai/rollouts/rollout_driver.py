@@ -16,6 +16,7 @@ from airflow_provider_pai.canary import actions
 from airflow_provider_pai.canary.analysis import Judgement, judge, source_error
 from airflow_provider_pai.canary.goal import guard
 from airflow_provider_pai.canary.group import Group
+from airflow_provider_pai.canary.memory import Memory, recall, remember, with_deleted
 from airflow_provider_pai.canary.preview import preview
 from airflow_provider_pai.canary.rollout import Rollout
 from airflow_provider_pai.canary.weights import carriers
@@ -25,6 +26,7 @@ from airflow_provider_pai.exceptions import (
     PaiConfigError,
     PaiConflictError,
     PaiMetricsError,
+    PaiNotFoundError,
     PaiTransientError,
     PaiUnsupportedError,
 )
@@ -40,6 +42,7 @@ from airflow_provider_pai.rollouts.home import home_labels, home_of, kept_home
 from airflow_provider_pai.rollouts.lease import DEFAULT_TTL, Holder, Lease, LeaseLostError
 from airflow_provider_pai.rollouts.record import Record
 from airflow_provider_pai.rollouts.spec import RolloutSpec
+from airflow_provider_pai.states import EAS_GONE, EAS_SERVICE
 from airflow_provider_pai.uri import OssUri
 
 if TYPE_CHECKING:
@@ -48,6 +51,8 @@ if TYPE_CHECKING:
 Gate = Callable[[], str]
 
 _LEASE_POLL = 5.0
+_LOOK_AGAIN = 1.0
+_GOING = EAS_SERVICE.deleting | {EAS_GONE}
 
 
 class _State(NamedTuple):
@@ -84,6 +89,7 @@ class RolloutDriver:
         self._handed_lookout = lookout
         self._changes = Changes(eas, log)
         self._known_state: _State | None = None
+        self._misses = 0
         # A canceled trigger's tick goes on in its thread: a kill must not be undone by it. A worker's kill comes in
         # a signal handler, in the middle of its own tick.
         self._turn = threading.RLock()
@@ -104,10 +110,28 @@ class RolloutDriver:
     def _group(self) -> Group:
         """Return the group: what its list shows, and what is known to be in it."""
         lease = self._known_state.lease if self._known_state else None
-        group = self._eas.group(self._spec.goal.group, self._spec.goal.service, *(lease.members if lease else ()))
+        memory, now = lease.memory if lease else {}, self._clock.now()
+        shown = self._eas.group(self._spec.goal.group, self._spec.goal.service, *memory)
+        recalled = recall(shown, memory, now)
+        if changed := [old.name for old, new in zip(shown.members, recalled.members, strict=True) if old != new]:
+            self._changes.say(f"labels of {', '.join(changed)} are lost or can't be read: those of the last look count")
+        group = with_deleted(recalled, memory)
         if lease is not None and lease.number:
-            lease.members = tuple(member.name for member in group.members)
+            lease.memory = remember(group, memory, now)
         return group
+
+    def _is_gone(self, group: Group) -> bool:
+        """Tell whether the candidate, which was seen before, is seen no more; one such look may be mistaken."""
+        member = group.member(self._spec.goal.service)
+        self._misses = self._misses + 1 if member is not None and member.status == EAS_GONE else 0
+        return self._misses == 1
+
+    def _memory(self) -> Memory:
+        """Return what is known of the group's services, by this process or by the lease's last holder."""
+        lease = self._state.lease
+        if not lease.memory:
+            lease.holder()
+        return lease.memory
 
     def _state_of(self, group: Group) -> _State:
         """Return what lies on OSS of the group, where its services say: another rollout may have been the first."""
@@ -162,7 +186,7 @@ class RolloutDriver:
                 group = self._group()
                 if self._state_of(group).lease is not lease:
                     return Tick(pause=self._lease_poll)
-            return self._act(group)
+            return Tick(pause=_LOOK_AGAIN) if self._is_gone(group) else self._act(group)
         except LeaseLostError as error:
             self._changes.say(str(error))
             self._state.lease.number = 0
@@ -179,7 +203,9 @@ class RolloutDriver:
         """
         with self._turn:
             goal, plan = self._spec.goal, self._spec.plan
-            withdraw_candidate(self._eas, goal, plan, why, seconds, changes=self._changes, clock=self._clock)
+            withdraw_candidate(
+                self._eas, goal, plan, why, seconds, changes=self._changes, clock=self._clock, memory=self._memory
+            )
             self._give_back()
 
     def _give_back(self) -> None:
@@ -229,6 +255,10 @@ class RolloutDriver:
         except PaiUnsupportedError as error:
             self._state.lease.release()
             return self._ended(group, actions.Finish(outcome="stopped", why=str(error)))
+        except PaiNotFoundError:
+            if not any(self._eas.get(member.name).status in _GOING for member in group.members):
+                raise
+            return Tick(pause=_LOOK_AGAIN)  # somebody has deleted one since it was looked at
         except (PaiApiError, PaiConfigError, PaiMetricsError) as error:
             if isinstance(action, actions.Create) and not isinstance(error, PaiTransientError):
                 self._give_back()  # nothing was made

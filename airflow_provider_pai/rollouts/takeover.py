@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_provider_pai.canary.actions import Release
 from airflow_provider_pai.canary.group import Group, Member, Phase, rejection
+from airflow_provider_pai.canary.memory import Memory, recall
 from airflow_provider_pai.canary.traffic import toward
 from airflow_provider_pai.canary.weights import carriers
 from airflow_provider_pai.clock import SYSTEM_CLOCK, Clock
@@ -53,9 +54,13 @@ class Takeover:
                 self.hook.set_traffic_mode(self.group, "customized")
         raise RolloutStoppedError(f"group {self.group} does not take the weights that are set")
 
-    def settle(self, drain: float) -> Member | None:
-        """Write down who serves and who was bad, then stop who was bad; return it as it was."""
-        group = self.hook.group(self.group, self.service, self.replaced)
+    def settle(self, drain: float, memory: Memory) -> Member | None:
+        """Write down who serves and who was bad, then stop who was bad; return it as it was.
+
+        :param memory: what the lease's last holder knew of the group's services.
+        """
+        shown = self.hook.group(self.group, self.service, self.replaced)
+        group = recall(shown, memory, self.clock.now())
         target, bad = self._of(group), group.member(self.replaced)
         entry = self._reject(bad) if bad is not None else ""
         if (ours := target.progress) is not None:

@@ -68,13 +68,13 @@ def test_weights_that_eas_does_not_take_are_not_set_for_ever(eas):
 def test_a_service_that_has_gone_takes_nothing_over(eas, step):
     del eas.members[GOOD.service]
     with pytest.raises(RolloutStoppedError, match=f"{GOOD.service} is no longer in group digits"):
-        getattr(takeover(eas), step)(*([0] if step == "settle" else []))
+        getattr(takeover(eas), step)(*([0, {}] if step == "settle" else []))
 
 
 def test_who_was_bad_is_written_down_drained_and_stopped(eas):
     takeover(eas).move()
     before = eas.now
-    assert takeover(eas).settle(drain=30).name == BAD.service
+    assert takeover(eas).settle(30, {}).name == BAD.service
     assert eas.now - before >= 30
     bad, good = eas.members[BAD.service], eas.members[GOOD.service]
     assert bad.leaving or bad.stopped
@@ -91,5 +91,5 @@ def test_a_stop_that_fails_is_told_and_ends_nothing(eas, caplog):
 
     takeover(eas).move()
     eas.stop = stop
-    takeover(eas).settle(drain=0)
+    takeover(eas).settle(0, {})
     assert f"{BAD.service} could not be stopped and may go on costing" in caplog.text

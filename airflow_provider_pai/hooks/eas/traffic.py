@@ -154,5 +154,6 @@ class EasTraffic(EasCalls):
             grouping=service.get("TrafficState") == "grouping",
             version=service.get("CurrentVersion") or 0,
             config=fingerprint(service.get("ServiceConfig")),
+            created=service.get("CreateTime") or "",
             labels=labels_of(service),
         )

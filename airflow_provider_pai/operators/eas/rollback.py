@@ -28,6 +28,7 @@ from airflow_provider_pai.uri import OssUri
 
 if TYPE_CHECKING:
     from airflow_provider_pai.canary.group import Group, Member
+    from airflow_provider_pai.canary.memory import Memory
     from airflow_provider_pai.ledger import Row
 
 
@@ -89,10 +90,12 @@ class EasRollbackOperator(WaitingOperator):
 
     def change(self, context: Any) -> str:
         """Choose the version and bring its service up; return what serves where it has that version already."""
+        from airflow_provider_pai.canary.memory import recall
+
         self._check()
         hook, identity = self.hook, self.identity(context)
         with self._held(identity) as (home, known):
-            group = hook.group(self.group, *known)
+            group = recall(hook.group(self.group, *known), known, hook.clock.now())
             name = self._marked(group, identity) or self._choose(group, identity, home)
             service = hook.get(name)
             self._begun = _way_back(name, service.tags, identity)
@@ -126,10 +129,10 @@ class EasRollbackOperator(WaitingOperator):
             return self._end_of("unchanged", name, service.tags, None)
         takeover = Takeover(hook=self.hook, group=self.group, service=name, replaced=mark.replaced, log=self.log)
         try:
-            with self._held(identity):
+            with self._held(identity) as (_, known):
                 self._smoke(name)
                 takeover.move()
-                bad = takeover.settle(seconds("drain", self.drain, least=0))
+                bad = takeover.settle(seconds("drain", self.drain, least=0), known)
         except PaiError as error:
             self.leave(context, error)
             raise
@@ -250,7 +253,7 @@ class EasRollbackOperator(WaitingOperator):
         }
 
     @contextmanager
-    def _held(self, identity: TaskIdentity) -> Iterator[tuple[OssUri | None, tuple[str, ...]]]:
+    def _held(self, identity: TaskIdentity) -> Iterator[tuple[OssUri | None, Memory]]:
         """Hold the group, so that no rollout works on it meanwhile.
 
         Gives its state's home, None where it can't be used, and the services that the last holder knew.
@@ -274,7 +277,7 @@ class EasRollbackOperator(WaitingOperator):
         if other is not None:
             raise PaiError(f"group {self.group} is held by {other}: end that task first, it takes its candidate out")
         try:
-            yield home, lease.members if lease else ()
+            yield home, lease.memory if lease else {}
         finally:
             if lease is not None:
                 lease.release()

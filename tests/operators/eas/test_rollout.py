@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 from airflow.providers.common.compat.sdk import AirflowSkipException, TaskDeferred
+from alibabacloud_eas20210701.models import DeleteServiceLabelRequest
 from oss2.models import BucketVersioningConfig
 
 from airflow_provider_pai.cli.jobs import TaskNow, find_orphans
@@ -505,3 +506,53 @@ def test_a_creation_that_is_throttled_for_long_is_waited_out_by_the_triggerer(gr
     rule = pai.account.faults.add(match="api CreateService ", times=3, **THROTTLED)
     assert deploy(group, group.model(20), "first").run()["outcome"] == "deployed"
     assert rule.times == 0
+
+
+@pytest.fixture
+def meanwhile(monkeypatch):
+    """What somebody does while the candidate is looked at for the first time."""
+    take = Lookout.take
+
+    def do(deed):
+        def once(self, action, *rest):
+            monkeypatch.setattr(Lookout, "take", take)
+            deed(action)
+            return take(self, action, *rest)
+
+        monkeypatch.setattr(Lookout, "take", once)
+
+    return do
+
+
+@pytest.mark.parametrize("deferrable", [True, False])
+def test_a_candidate_that_somebody_deletes_is_not_made_again(group, first, meanwhile, deferrable):
+    night = deploy(group, group.model(21), "night-2", deferrable=deferrable)
+    meanwhile(lambda action: group.eas.delete(action.candidate))
+    with People(group, threads=2) as people, pytest.raises(RolloutStoppedError, match="someone deleted"):
+        night.run()
+    assert (people.lost, group.serving()) == ([], first["version"])
+    with pytest.raises(RolloutStoppedError, match="it is made again if the task is cleared"):
+        night.run()
+    assert {name: at for name, at in group.traffic().items() if at[1]} == {
+        night.xcoms["return_value"]["previous"]: (100, True)
+    }
+
+
+@pytest.mark.parametrize("fail", [0.0, 0.9])
+def test_labels_that_somebody_loses_are_written_again(group, first, meanwhile, fail):
+    def lose(action):
+        for name in (action.candidate, action.stable):
+            request = DeleteServiceLabelRequest(keys=list(group.labels(name)))
+            group.eas.client.delete_service_label("cn-hangzhou", name, request)
+
+    night = deploy(group, group.model(21, fail=fail), "night-2", steps=[40, 100])
+    meanwhile(lose)
+    with People(group, threads=2) as people:
+        if fail:
+            with pytest.raises(RolloutRolledBackError, match="error rate"):
+                night.run()
+        else:
+            assert night.run()["outcome"] == "promoted"
+    assert people.lost == []
+    ended = night.xcoms["return_value"]
+    assert group.labels(ended["service"])["airflow_phase"] == ended["outcome"]
