@@ -154,10 +154,10 @@ def version_at(endpoint: Endpoint) -> str:
 class People:
     """Threads that send requests to a group's endpoint and count the answers by version and status."""
 
-    def __init__(self, group: ServiceGroup, pause: float = 0.01, threads: int = 1) -> None:
+    def __init__(self, group: ServiceGroup, pause: float = 0.01, threads: int = 1, path: str = "/predict") -> None:
         self.counts: Counter[tuple[str, int]] = Counter()
         self.lost: list[str] = []
-        self._endpoint = group.eas.group_endpoint(group.name)
+        self._endpoint, self._path = group.eas.group_endpoint(group.name), path
         self._pause, self._stop = pause, threading.Event()
         self._threads = [threading.Thread(target=self._ask, daemon=True) for _ in range(threads)]
 
@@ -177,7 +177,7 @@ class People:
             session.headers["Authorization"] = token
             while not self._stop.is_set():
                 try:
-                    answer = session.post(f"{url}/predict", json={"x": 1}, timeout=3)
+                    answer = session.post(f"{url}{self._path}", json={"x": 1}, timeout=3)
                     self.counts[answer.json().get("version", "gateway"), answer.status_code] += 1
                 except (requests.RequestException, ValueError) as error:
                     self.lost.append(repr(error))

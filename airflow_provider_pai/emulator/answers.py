@@ -47,7 +47,7 @@ class Answer(NamedTuple):
         :param pick: which of these it is about, counted round them; None: all.
         """
         if how in _WHOLE:
-            return _WHOLE[how](self)
+            return _WHOLE[how](self) if self.body or how == "html" else self  # an answer to HEAD has none to lose
         change, usual = _FIELDS[how]
         named = [path for path in self.paths() if re.fullmatch(fields or usual, path)]
         if pick is not None and named:

@@ -1,0 +1,77 @@
+"""Time that runs thirty times as fast for hooks, drivers and triggers: their minute of retries is two seconds."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import selectors
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from typing import Any
+from unittest.mock import patch
+
+from airflow.providers.common.compat.module_loading import import_string
+
+from airflow_provider_pai.clock import Clock
+from airflow_provider_pai.hooks.base import PaiHook
+
+SPEED = 30.0
+READ_SECONDS = 1.0
+"""Of real time, for which an answer is waited for."""
+WINDOW = 60 / SPEED
+"""Seconds of real time for which a hook repeats a call."""
+
+
+def shortened(seconds: float) -> float:
+    """Return how long a pause is, of real time; short ones are left, since services have their own time."""
+    return min(seconds, max(0.03, seconds / SPEED))
+
+
+# What is compared with the services' times is not to run away from them.
+CLOCK = Clock(
+    now=time.time, monotonic=lambda: SPEED * time.monotonic(), sleep=lambda seconds: time.sleep(shortened(seconds))
+)
+
+
+class _Selector(selectors.DefaultSelector):
+    def select(self, timeout: float | None = None) -> Any:
+        return super().select(None if timeout is None else shortened(timeout))
+
+
+class Loop(asyncio.SelectorEventLoop):
+    """A triggerer's event loop in that time."""
+
+    def __init__(self) -> None:
+        super().__init__(_Selector())
+
+    def time(self) -> float:
+        return SPEED * super().time()
+
+
+def fire(trigger: Any) -> Any:
+    """Run a trigger as `tests.task.fire`."""
+    path, arguments = trigger.serialize()
+    again = import_string(path)(**json.loads(json.dumps(arguments)))
+
+    async def first() -> Any:
+        async for event in again.run():
+            return event.payload
+        raise AssertionError("the trigger ended without an event")
+
+    with asyncio.Runner(loop_factory=Loop) as runner:
+        return json.loads(json.dumps(runner.run(first())))
+
+
+@contextmanager
+def fast() -> Iterator[None]:
+    """Let time run fast for whatever is called meanwhile."""
+    with ExitStack() as patches:
+        for what, value in {
+            "tests.task.fire": fire,
+            "airflow_provider_pai.hooks.base._READ_MS": int(1000 * READ_SECONDS),
+            "airflow_provider_pai.hooks.oss.calls.CONNECT_SECONDS": READ_SECONDS,
+        }.items():
+            patches.enter_context(patch(what, value))
+        patches.enter_context(patch.object(PaiHook, "clock", CLOCK))
+        yield
