@@ -4,20 +4,23 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from collections.abc import Mapping
+from datetime import datetime
 from enum import StrEnum
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from airflow_provider_pai.exceptions import PaiError
+from airflow_provider_pai.versions import utc_text
 
 if TYPE_CHECKING:
     from airflow_provider_pai.artifact import ModelArtifact
     from airflow_provider_pai.identity import TaskIdentity
     from airflow_provider_pai.labels import ServedModel
 
-# The longest key that every MySQL row format indexes.
-MAX_KEY = 191
+GENESIS = "0" * 64
+"""What stands for the hash before the first row."""
 
 
 class EventKind(StrEnum):
@@ -44,8 +47,9 @@ class LedgerError(PaiError):
 class Event(NamedTuple):
     """One thing that happened.
 
-    :param key: makes it unique, e.g. `promoted/digits/<task>/<cycle>`.
+    :param key: makes it unique, e.g. `promoted/digits/<task>/<cycle>`; of any length.
     :param subject: the EAS group, or the model's name.
+    :param payload: JSON, but for numbers that JSON has not: NaN and the infinities are kept as texts.
     """
 
     key: str
@@ -85,7 +89,7 @@ class Event(NamedTuple):
     def produced(cls, artifact: ModelArtifact) -> Event:
         """Return that an artifact is there; whoever finds it again adds no row."""
         return cls(
-            key=f"artifact/{artifact.uri}"[-MAX_KEY:],
+            key=f"artifact/{artifact.uri}",
             kind=EventKind.ARTIFACT_PRODUCED,
             subject=artifact.name,
             version=artifact.version,
@@ -105,11 +109,58 @@ class Row(NamedTuple):
     digest: str
     payload: str
     recorded_at: str
+    event_key_sha256: str
+    subject_sha256: str
+    version_sha256: str
     previous_hash: str
     hash: str
+
+    @classmethod
+    def of(cls, event: Event, last: Row | None, now: datetime) -> Row:
+        """Return the row of an event that follows another; None: it is the first."""
+        row = cls(
+            seq=last.seq + 1 if last else 1,
+            event_key=stored_text(event.key),
+            kind=str(event.kind),
+            subject=stored_text(event.subject),
+            version=stored_text(event.version),
+            digest=stored_text(event.digest),
+            payload=json.dumps(_plain(event.payload), sort_keys=True, default=str),
+            recorded_at=utc_text(now),
+            event_key_sha256=lookup(event.key),
+            subject_sha256=lookup(event.subject),
+            version_sha256=lookup(event.version),
+            previous_hash=last.hash if last else GENESIS,
+            hash="",
+        )
+        return row._replace(hash=row.content_hash)
+
+    @property
+    def day(self) -> str:
+        """Return the UTC day on which it was recorded."""
+        return self.recorded_at[:10]
 
     @property
     def content_hash(self) -> str:
         """Return the hash that this row must bear."""
         content = {name: value for name, value in self._asdict().items() if name != "hash"}
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+
+
+def lookup(text: str) -> str:
+    """Return by what a text of any length is found in an index."""
+    return hashlib.sha256(stored_text(text).encode()).hexdigest()
+
+
+def stored_text(text: str) -> str:
+    """Return a text without what no database takes: a NUL, half a pair of surrogates."""
+    return text.replace("\0", "\ufffd").encode(errors="replace").decode()
+
+
+def _plain(value: Any) -> Any:
+    """Return a value as JSON has it, since the row of paid work is not lost for a number or a key that JSON has not."""
+    if isinstance(value, Mapping):
+        return {str(key): _plain(each) for key, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(each) for each in value]
+    return str(value) if isinstance(value, float) and not math.isfinite(value) else value

@@ -1,4 +1,4 @@
-"""The audit ledger: what was produced, gated, deployed and rolled back, append-only, over any common-sql connection.
+"""The store: appends events to the ledger's table, each once, and answers what is asked of them.
 
 Each row carries the hash of the row before it, so that a changed or missing row shows. Each event has a key that is
 unique: a retried task writes no second row.
@@ -6,57 +6,44 @@ unique: a retried task writes no second row.
 
 from __future__ import annotations
 
-import json
-import random
-import time
-from collections.abc import Iterator, Sequence
-from contextlib import closing
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from airflow_provider_pai.ledger.chain import Anchor, faults
 from airflow_provider_pai.ledger.databases import database, sqlite_file
-from airflow_provider_pai.ledger.events import MAX_KEY, Event, LedgerError, Row
-from airflow_provider_pai.versions import utc_text
+from airflow_provider_pai.ledger.events import Event, EventKind, Row, lookup
+from airflow_provider_pai.ledger.schema import TABLE, ensure_tables, schema_version
+from airflow_provider_pai.ledger.sessions import DatabaseSession, session
 
 if TYPE_CHECKING:
     from airflow.providers.common.sql.hooks.sql import DbApiHook
 
-TABLE = "pai_ledger"
-_GENESIS = "0" * 64
-_COLUMNS = Row._fields
-
-_DDL = f"""CREATE TABLE IF NOT EXISTS {TABLE} (
-  seq BIGINT NOT NULL PRIMARY KEY,
-  event_key VARCHAR({MAX_KEY}) NOT NULL UNIQUE,
-  kind VARCHAR(32) NOT NULL,
-  subject VARCHAR({MAX_KEY}) NOT NULL,
-  version VARCHAR(64) NOT NULL,
-  digest VARCHAR(80) NOT NULL,
-  payload TEXT NOT NULL,
-  recorded_at VARCHAR(32) NOT NULL,
-  previous_hash CHAR(64) NOT NULL,
-  hash CHAR(64) NOT NULL
-)"""
+_COLUMNS = ", ".join(Row._fields)
+# Above every row's number.
+_ABOVE = 2**63 - 1
 
 
 class Ledger:
     """Append-only events in one table of a database.
 
-    :param hook: any DbApiHook (SQLite, Postgres, MySQL); the SQL is the same for all.
+    :param hook: of SQLite, PostgreSQL or MySQL.
+    :param anchor: keeps a row elsewhere, as proof against whoever changes the database; it raises nothing. It is
+        called with each promotion and with the first row of a UTC day.
     """
 
-    def __init__(self, hook: DbApiHook) -> None:
+    def __init__(self, hook: DbApiHook, anchor: Callable[[Row], None] | None = None) -> None:
         self._hook = hook
-        self._run(_DDL)
+        self._anchor = anchor
 
     @classmethod
-    def open(cls, conn_id: str | None = None) -> Ledger:
+    def open(cls, conn_id: str | None = None, anchor: Callable[[Row], None] | None = None) -> Ledger:
         """Open the ledger of a connection; without one, the SQLite file `pai_ledger.sqlite` in AIRFLOW_HOME.
 
         Workers on several machines need a connection to one database.
         """
-        return cls(database(conn_id))
+        return cls(database(conn_id), anchor)
 
     @classmethod
     def at(cls, path: Path) -> Ledger:
@@ -66,72 +53,60 @@ class Ledger:
     def record(self, event: Event) -> bool:
         """Append an event; False where its key is there already.
 
-        :raises LedgerError: the row could not be written.
+        :raises LedgerError: the row could not be written, and what to do.
         """
-        for _ in range(50):
-            row = self._next_row(event)
-            try:
-                self._run(
-                    f"INSERT INTO {TABLE} ({', '.join(_COLUMNS)}) VALUES ({self._marks(len(_COLUMNS))})",  # noqa: S608
-                    list(row),
-                )
-                return True
-            except Exception as error:
-                if not _is_integrity_error(error):
-                    raise
-            if self._run(f"SELECT seq FROM {TABLE} WHERE event_key = {self._marks(1)}", [event.key]):  # noqa: S608
+        with session(self._hook) as opened:
+            ensure_tables(opened)
+            opened.lock()
+            if _select(opened, "event_key_sha256 = ?", [lookup(event.key)]):
                 return False
-            time.sleep(random.uniform(0, 0.05))  # noqa: S311 - another writer took the number; take the next
-        raise LedgerError(f"event {event.key}: no free row number after 50 attempts")
+            last = next(iter(_select(opened, "seq > ?", [0], "seq DESC LIMIT 1")), None)
+            row = Row.of(event, last, datetime.now(UTC))
+            marks = ", ".join("?" * len(row))
+            opened.run(f"INSERT INTO {TABLE} ({_COLUMNS}) VALUES ({marks})", *row)  # noqa: S608 - no input is in it
+            opened.commit()
+        if self._anchor and (event.kind == EventKind.PROMOTED or last is None or last.day != row.day):
+            self._anchor(row)
+        return True
 
     def rows(self) -> Iterator[Row]:
         """Yield every row in the order in which they were written."""
-        for values in self._run(f"SELECT {', '.join(_COLUMNS)} FROM {TABLE} ORDER BY seq"):  # noqa: S608
-            yield Row(*values)
+        return self._pages("seq > ?", [], 0, "ASC")
 
-    def verify(self) -> list[str]:
-        """Return what is wrong with the chain, one text for each row; empty when nothing is."""
-        problems, previous, number = [], _GENESIS, 0
-        for row in self.rows():
-            number += 1
-            if row.seq != number:
-                problems.append(f"row {number} is missing: row {row.seq} follows row {number - 1}")
-                number = row.seq
-            elif row.previous_hash != previous:
-                problems.append(f"row {row.seq} does not follow the row before it")
-            if row.hash != row.content_hash:
-                problems.append(f"row {row.seq} was changed")
-            previous = row.hash
-        return problems
+    def of_subject(self, subject: str, kinds: Collection[str]) -> Iterator[Row]:
+        """Yield the rows of a group or a model, the latest first.
 
-    def _next_row(self, event: Event) -> Row:
-        last = self._run(f"SELECT seq, hash FROM {TABLE} ORDER BY seq DESC LIMIT 1")  # noqa: S608
-        seq, previous = last[0] if last else (0, _GENESIS)
-        row = Row(
-            seq=seq + 1,
-            event_key=event.key,
-            kind=str(event.kind),
-            subject=event.subject,
-            version=event.version,
-            digest=event.digest,
-            payload=json.dumps(event.payload, sort_keys=True, default=str),
-            recorded_at=utc_text(datetime.now(UTC)),
-            previous_hash=previous,
-            hash="",
-        )
-        return row._replace(hash=row.content_hash)
+        :param kinds: those that are wanted.
+        """
+        where = f"subject_sha256 = ? AND kind IN ({', '.join('?' * len(kinds))}) AND seq < ?"
+        return self._pages(where, [lookup(subject), *map(str, kinds)], _ABOVE, "DESC")
 
-    def _marks(self, count: int) -> str:
-        return ", ".join([self._hook.placeholder] * count)
+    def produced(self, version: str) -> Row | None:
+        """Return the row of the artifact that bears a version; None: none is known."""
+        where = "version_sha256 = ? AND kind = ? AND seq > ?"
+        return next(self._pages(where, [lookup(version), str(EventKind.ARTIFACT_PRODUCED)], 0, "ASC"), None)
 
-    def _run(self, sql: str, parameters: Sequence[Any] = ()) -> list[Any]:
-        with closing(self._hook.get_conn()) as connection, closing(connection.cursor()) as cursor:
-            cursor.execute(sql, parameters)
-            rows = list(cursor.fetchall()) if cursor.description else []
-            connection.commit()
-            return rows
+    def verify(self, anchors: Iterable[Anchor] = ()) -> list[str]:
+        """Return what is wrong with the rows, a text for each; empty when nothing is.
+
+        :param anchors: what was kept elsewhere; without them a missing end or a chain written anew does not show.
+        """
+        return list(faults(self.rows(), anchors))
+
+    def _pages(self, where: str, values: Sequence[Any], edge: int, order: str) -> Iterator[Row]:
+        """Yield rows page by page.
+
+        :param where: its last `?` is the row that the page before has ended at.
+        :param edge: that of the first page.
+        """
+        with session(self._hook) as opened:
+            if not schema_version(opened):
+                return
+            while page := _select(opened, where, [*values, edge], f"seq {order} LIMIT 500"):
+                yield from page
+                edge = page[-1].seq
 
 
-def _is_integrity_error(error: Exception) -> bool:
-    """Tell by DB-API's name: each driver has a class of its own."""
-    return any(kind.__name__ == "IntegrityError" for kind in type(error).__mro__)
+def _select(opened: DatabaseSession, where: str, values: Sequence[Any], order: str = "seq") -> list[Row]:
+    sql = f"SELECT {_COLUMNS} FROM {TABLE} WHERE {where} ORDER BY {order}"  # noqa: S608 - no input is in it
+    return [Row(*found) for found in opened.run(sql, *values)]

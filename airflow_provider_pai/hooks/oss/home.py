@@ -4,7 +4,7 @@
 
     rollouts/<group>/    the group's lease (00000001.json, …) and each candidate's looks (<service>.jsonl)
     jobs/<version>/      what a job's end needs of its beginning
-    ledger/              left free for rows that wait for their ledger, and for anchors of its chain
+    ledger/<deployment>/<connection>/anchors/    heads of that ledger's chain
 
 It is the connection's `state_uri`; without one, a group's state lies in the bucket of its first artifact and a job's
 beside its output.
@@ -13,6 +13,7 @@ beside its output.
 from __future__ import annotations
 
 from airflow_provider_pai.hooks.connection import PaiConnection
+from airflow_provider_pai.labels import legal_name
 from airflow_provider_pai.uri import OssUri
 
 
@@ -34,3 +35,11 @@ def rollout_folder(home: OssUri, group: str) -> OssUri:
 def job_folder(home: OssUri, version: str) -> OssUri:
     """Return where that lies which a job's end needs of its beginning."""
     return home.join("jobs", version).folder
+
+
+def ledger_folder(home: OssUri, deployment: str, conn_id: str | None) -> OssUri:
+    """Return where that lies which belongs to one ledger: two Airflows may share a home, not a ledger.
+
+    :param conn_id: its connection; None: it is a file.
+    """
+    return home.join("ledger", legal_name(deployment), legal_name(conn_id or "file")).folder
