@@ -19,6 +19,7 @@ from airflow_provider_pai.canary.plan import RolloutPlan
 from airflow_provider_pai.canary.rollout import Rollout
 from airflow_provider_pai.canary.samples import Sample
 from airflow_provider_pai.canary.weights import carriers, shares
+from airflow_provider_pai.clock import Clock
 from airflow_provider_pai.exceptions import PaiConflictError, PaiMetricsError, PaiNotFoundError
 from airflow_provider_pai.hooks.eas.traffic import Endpoint, Mirror
 from airflow_provider_pai.hooks.oss.objects import ObjectInfo
@@ -175,6 +176,10 @@ class FakeEas:
     @property
     def now(self) -> float:
         return self.time.now
+
+    @property
+    def service_clock(self) -> Clock:
+        return self.time.clock
 
     def sleep(self, seconds: float) -> None:
         self.time.sleep(seconds)

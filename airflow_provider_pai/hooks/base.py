@@ -23,6 +23,7 @@ from airflow_provider_pai.exceptions import (
 )
 from airflow_provider_pai.hooks.errors import translated
 from airflow_provider_pai.hooks.rotation import Credentials, read_connection
+from airflow_provider_pai.hooks.service_time import ServiceTime
 from airflow_provider_pai.hooks.waiting import Cursor, LogCopy, Watch
 from airflow_provider_pai.identity import TaggedJob, TaskIdentity
 from airflow_provider_pai.labels import Key
@@ -57,7 +58,7 @@ class PaiHook(BaseHook):
     retry_seconds: float = 60.0
     """How long a call that may be repeated is repeated after transient errors; pollers set 0."""
     clock: Clock = SYSTEM_CLOCK
-    """The time of all that waits or reads the time in a hook; tests set another."""
+    """The time of all that waits or reads this machine's time in a hook; tests set another."""
 
     def __init__(
         self, pai_conn_id: str = default_conn_name, region: str | None = None, workspace_id: str | None = None
@@ -85,6 +86,23 @@ class PaiHook(BaseHook):
         """Return what all clients of this hook and its siblings sign with."""
         return Credentials(self.connection, partial(read_connection, **self._place))
 
+    @cached_property
+    def _service_time(self) -> ServiceTime:
+        return ServiceTime()
+
+    @property
+    def service_clock(self) -> Clock:
+        """Return the clock of the services, by which all is told that they or other processes have dated."""
+        return self._service_time.clock(self.clock)
+
+    def in_service_time(self, moment: str | None) -> str | None:
+        """Return a moment of this machine's clock, ISO 8601, as the services' clock shows it."""
+        if moment is None:
+            return None
+        self.ping()
+        left = datetime.fromisoformat(moment) - self.clock.utc()
+        return (self.service_clock.utc() + left).isoformat()
+
     @property
     def address(self) -> str:
         """Return the service's address."""
@@ -95,6 +113,7 @@ class PaiHook(BaseHook):
         hook = hook_class(**self.arguments)
         hook.__dict__["connection"] = self.connection
         hook.__dict__["credentials"] = self.credentials
+        hook.__dict__["_service_time"] = self._service_time
         hook.retry_seconds = self.retry_seconds
         hook.clock = self.clock
         return hook
@@ -153,12 +172,15 @@ class PaiHook(BaseHook):
         def once() -> T:
             while True:
                 signed_with = self.credentials.connection
+                sent = self.clock.monotonic()
                 try:
                     with translated(self.service, action):
                         return function()
                 except PaiPermissionError as error:
                     if not self.credentials.renewed(signed_with, error):
                         raise
+                finally:
+                    self._service_time.note(sent, self.clock.monotonic())
 
         if not repeatable:
             return once()

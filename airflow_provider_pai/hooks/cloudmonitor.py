@@ -34,7 +34,7 @@ class CloudMonitorHook(PaiHook):
 
     def ping(self) -> None:
         """Ask for a metric of ECS; that there is none is an answer, too."""
-        now = self.clock.now()
+        now = self.service_clock.now()
         with suppress(PaiNotFoundError):
             next(self.points("acs_ecs_dashboard", "CPUUtilization", [], period=60, start=now - 60, end=now), None)
 

@@ -22,6 +22,8 @@ import requests
 from requests.adapters import HTTPAdapter
 from requests.utils import get_environ_proxies, select_proxy
 
+from airflow_provider_pai.hooks.service_time import hear
+
 _CA_VARIABLES = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE")
 _PROXY_VARIABLES = ("HTTP_PROXY", "http_proxy", "HTTPS_PROXY", "https_proxy")
 # A resolver that is down says EAI_AGAIN; these say that there is no such name.
@@ -92,11 +94,13 @@ class EnvironmentSession(requests.Session):
         if options.get("verify") in (None, True):
             options["verify"] = ours["verify"]
         try:
-            return super().send(request, **options)
+            answer = super().send(request, **options)
         except requests.RequestException as error:
             refuse_hopeless(error, request.url, options["proxies"])
             # The query of STS's addresses holds tokens.
             raise type(error)(re.sub(r"\?\S*", "?…", str(error)), request=request) from None
+        hear(answer.headers)
+        return answer
 
 
 @cache

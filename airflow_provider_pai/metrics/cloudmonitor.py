@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import time
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -101,7 +100,7 @@ class CloudMonitorMetrics:
 
         :raises PaiMetricsError: they are not; it names those that are.
         """
-        now = time.time()
+        now = self.eas.service_clock.now()
         list(self._points(self.found.requests, {}, now - self.period, now))
 
     @cached_property

@@ -204,7 +204,7 @@ class PaiJobOperator(DeferringOperator[JobHookT]):
         since = self._stored(context).get("submitting_since")
         if since is None:
             return 0.0
-        return SETTLE_SECONDS - (self.clock.utc() - datetime.fromisoformat(since)).total_seconds()
+        return SETTLE_SECONDS - (self.hook.service_clock.utc() - datetime.fromisoformat(since)).total_seconds()
 
     def _submit(self, context: Any, body: Json, identity: TaskIdentity, planned: Decision) -> str:
         """Submit; where no answer came, look for the job before it is submitted again.
@@ -216,7 +216,7 @@ class PaiJobOperator(DeferringOperator[JobHookT]):
         for _ in range(_SUBMIT_ATTEMPTS):
             if self._killed:
                 break
-            self._store(context, {"submitting_since": self.clock.utc().isoformat()})
+            self._store(context, {"submitting_since": self.hook.service_clock.utc().isoformat()})
             try:
                 return self.hook.submit(body)
             except PaiTransientError as error:

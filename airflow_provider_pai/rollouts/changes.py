@@ -13,7 +13,7 @@ from airflow_provider_pai.canary.group import UNDER_WAY, Group, Phase
 from airflow_provider_pai.canary.memory import Memory, recall
 from airflow_provider_pai.canary.plan import RolloutPlan
 from airflow_provider_pai.canary.situation import Situation
-from airflow_provider_pai.clock import SYSTEM_CLOCK, Clock
+from airflow_provider_pai.clock import Clock
 from airflow_provider_pai.exceptions import PaiApiError, PaiNotFoundError, PaiTransientError
 
 if TYPE_CHECKING:
@@ -105,7 +105,7 @@ def withdraw_candidate(
     seconds: float,
     *,
     changes: Changes | None = None,
-    clock: Clock = SYSTEM_CLOCK,
+    clock: Clock | None = None,
     memory: Callable[[], Memory] = dict,
 ) -> None:
     """Take a candidate's traffic away at once, then stop it; another task's, or one that serves for good, is left.
@@ -114,7 +114,7 @@ def withdraw_candidate(
     :param seconds: how long it may take, half of it for requests in flight.
     :param memory: asked only where the candidate's labels can't be read.
     """
-    changes = changes or Changes(eas, eas.log)
+    changes, clock = changes or Changes(eas, eas.log), clock or eas.service_clock
     plan, end = replace(plan, drain=min(plan.drain, seconds / 2)), clock.monotonic() + seconds
     while clock.monotonic() < end:
         group = eas.group(goal.group, goal.service)

@@ -14,7 +14,6 @@ from airflow_provider_pai.artifact import ModelArtifact
 from airflow_provider_pai.canary.goal import Goal
 from airflow_provider_pai.canary.group import check_group_name, most_labels, service_name
 from airflow_provider_pai.canary.plan import RolloutPlan
-from airflow_provider_pai.clock import Clock
 from airflow_provider_pai.exceptions import PaiConfigError
 from airflow_provider_pai.hooks.oss import OssHook
 from airflow_provider_pai.identity import TaskIdentity
@@ -147,7 +146,9 @@ class RolloutRequest(Request):
             probe=self.probe,
             artifact=model.uri,
             holder=Holder.of(identity),
-            deadline=identity.deadline(_without_drain(self.execution_timeout, plan.drain)),
+            deadline=operator.hook.in_service_time(
+                identity.deadline(_without_drain(self.execution_timeout, plan.drain))
+            ),
         )
 
     def checked_plan(self) -> RolloutPlan:
@@ -187,7 +188,7 @@ class ShadowRequest(Request):
     requests_are_idempotent: bool
     on_inconclusive: Any
 
-    def spec(self, operator: Operator, identity: TaskIdentity, clock: Clock) -> ShadowSpec:
+    def spec(self, operator: Operator, identity: TaskIdentity) -> ShadowSpec:
         """Return the run.
 
         :raises PaiConfigError: naming field, value and what is allowed.
@@ -199,7 +200,8 @@ class ShadowRequest(Request):
         model = operator.verified_artifact() if self.artifact else None
         own = {**identity.tags(1), **artifact_labels(model), **Shadow(source="").labels()}
         checked_labels("service['labels']", given.get("labels"), own)
-        metrics, source = self.checked_metrics(operator.hook, plan), self.copied_service(operator.hook)
+        hook = operator.hook
+        metrics, source = self.checked_metrics(hook, plan), self.copied_service(hook)
         name = f"{source[:46]}{NAME}{identity.task[:8]}"
         return ShadowSpec(
             source=source,
@@ -212,8 +214,8 @@ class ShadowRequest(Request):
             plan=plan.to_dict(),
             metrics=metrics,
             probe=self.probe,
-            ready_by=(clock.utc() + timedelta(seconds=plan.ready_timeout)).isoformat(),
-            deadline=identity.deadline(self.execution_timeout),
+            ready_by=(hook.service_clock.utc() + timedelta(seconds=plan.ready_timeout)).isoformat(),
+            deadline=hook.in_service_time(identity.deadline(self.execution_timeout)),
         )
 
     def check(self) -> None:

@@ -20,7 +20,7 @@ from airflow_provider_pai.canary.memory import Memory, recall, remember, with_de
 from airflow_provider_pai.canary.preview import preview
 from airflow_provider_pai.canary.rollout import Rollout
 from airflow_provider_pai.canary.weights import carriers
-from airflow_provider_pai.clock import SYSTEM_CLOCK, Clock
+from airflow_provider_pai.clock import Clock
 from airflow_provider_pai.exceptions import (
     PaiApiError,
     PaiConfigError,
@@ -69,6 +69,7 @@ class RolloutDriver:
     :param eas: the hook; its connection serves all others.
     :param gate: tells whether a person lets the candidate rise to 100 %: `open`, `waiting` or `refused`; None: the
         task that the rollout names.
+    :param clock: None: the services' time.
     :param lookout: what asks the services; None: what the rollout declares.
     """
 
@@ -78,14 +79,14 @@ class RolloutDriver:
         eas: EasHook,
         log: Any,
         gate: Gate | None = None,
-        clock: Clock = SYSTEM_CLOCK,
+        clock: Clock | None = None,
         lookout: Lookout | None = None,
     ) -> None:
         self._spec = spec
         self._eas = eas
         self._log = log
         self._gate = gate or gate_of(spec.holder.name._asdict(), spec.goal.approval)
-        self._clock = clock
+        self._clock = clock or eas.service_clock
         self._handed_lookout = lookout
         self._changes = Changes(eas, log)
         self._known_state: _State | None = None

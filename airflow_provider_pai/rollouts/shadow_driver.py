@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from airflow_provider_pai.canary.analysis import judge
 from airflow_provider_pai.canary.plan import RolloutPlan
 from airflow_provider_pai.canary.samples import Result, Window
-from airflow_provider_pai.clock import SYSTEM_CLOCK, Clock
+from airflow_provider_pai.clock import Clock
 from airflow_provider_pai.exceptions import (
     PaiApiError,
     PaiConflictError,
@@ -73,17 +73,18 @@ class ShadowSpec:
 class ShadowDriver:
     """One process's hand on a shadow run.
 
+    :param clock: None: the services' time.
     :param lookout: what asks the services; None: what the run declares.
     """
 
     def __init__(
-        self, spec: ShadowSpec, eas: EasHook, log: Any, clock: Clock = SYSTEM_CLOCK, lookout: Lookout | None = None
+        self, spec: ShadowSpec, eas: EasHook, log: Any, clock: Clock | None = None, lookout: Lookout | None = None
     ) -> None:
         self._spec = spec
         self._plan = RolloutPlan.parse(spec.plan)
         self._eas = eas
         self._log = log
-        self._clock = clock
+        self._clock = clock or eas.service_clock
         self._handed_lookout = lookout
         self._end: Json | None = None
         self._window: Window | None = None

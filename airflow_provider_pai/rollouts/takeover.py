@@ -10,7 +10,7 @@ from airflow_provider_pai.canary.group import Group, Member, Phase, rejection
 from airflow_provider_pai.canary.memory import Memory, recall
 from airflow_provider_pai.canary.traffic import toward
 from airflow_provider_pai.canary.weights import carriers
-from airflow_provider_pai.clock import SYSTEM_CLOCK, Clock
+from airflow_provider_pai.clock import Clock
 from airflow_provider_pai.exceptions import PaiApiError, RolloutStoppedError
 
 if TYPE_CHECKING:
@@ -24,6 +24,7 @@ class Takeover:
     """A service that is ready, and the one whose traffic it takes.
 
     :param replaced: what carried the traffic; empty: nothing did.
+    :param clock: None: the services' time.
     """
 
     hook: EasHook
@@ -31,7 +32,7 @@ class Takeover:
     service: str
     replaced: str
     log: Any
-    clock: Clock = SYSTEM_CLOCK
+    clock: Clock | None = None
 
     def move(self) -> None:
         """Move the traffic so that at no moment nobody answers.
@@ -60,17 +61,18 @@ class Takeover:
         :param memory: what the lease's last holder knew of the group's services.
         """
         shown = self.hook.group(self.group, self.service, self.replaced)
-        group = recall(shown, memory, self.clock.now())
+        clock = self.clock or self.hook.service_clock
+        group = recall(shown, memory, clock.now())
         target, bad = self._of(group), group.member(self.replaced)
         entry = self._reject(bad) if bad is not None else ""
         if (ours := target.progress) is not None:
             # A retry finds it promoted already: it has served since the first try.
-            since = ours.since if ours.phase is Phase.PROMOTED else self.clock.now()
+            since = ours.since if ours.phase is Phase.PROMOTED else clock.now()
             serving = replace(ours, phase=Phase.PROMOTED, since=since)
             serving = serving.reject(entry) if entry else serving
             self.hook.label(target.name, {**target.labels, **serving.labels()})
         if bad is not None and not bad.leaving and not bad.failed:
-            self.clock.sleep(drain)
+            clock.sleep(drain)
             self._stop(bad.name)
         return bad
 

@@ -135,7 +135,7 @@ class OssPrefixUnchangedSensor(_OssSensor):
     def check(self) -> list[str] | None:
         """Look at the whole prefix."""
         infos = list(self.hook.list_objects(self.prefix))
-        if reason := self._quiet.restless(infos):
+        if reason := self._quiet.restless(infos, self.hook.service_clock.utc()):
             self.log.info("Waiting for %s to come to rest: %s", self.prefix, reason)
             return None
         return [str(info.uri) for info in infos]

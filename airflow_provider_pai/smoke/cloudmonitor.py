@@ -37,7 +37,7 @@ def _statistic(one: Round, hook: CloudMonitorHook, namespace: str, metrics: list
 
 
 def _point(hook: CloudMonitorHook, namespace: str, metric: Metric, service: str) -> Json | None:
-    now = hook.clock.now()
+    now = hook.service_clock.now()
     period = min(metric.periods, default=60)
     dimensions = [{"serviceName": service}]
     points = hook.points(namespace, metric.name, dimensions, period=period, start=now - _SPAN, end=now)

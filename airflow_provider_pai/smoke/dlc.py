@@ -32,7 +32,7 @@ def _lists(one: Round, hook: DlcHook) -> None:
     """Ask for the longest times and the largest pages; API: ListJobs."""
 
     def refusal(days: int, size: int) -> str:
-        start = utc_text(hook.clock.utc() - timedelta(days=days, hours=-1))
+        start = utc_text(hook.service_clock.utc() - timedelta(days=days, hours=-1))
         query = {"WorkspaceId": hook.connection.workspace_id, "StartTime": start, "PageSize": size}
         return one.answer(lambda: hook.request("ListJobs", "2020-12-03", "GET", "/api/v1/jobs", query=query))
 

@@ -96,7 +96,7 @@ class OssPrefixUnchangedTrigger(ListingTrigger):
     async def poll(self, hook: OssHook) -> Json | None:
         """Look at the whole prefix."""
         (infos,) = await self.find(hook, [self.uri])
-        if reason := self._quiet.restless(infos):
+        if reason := self._quiet.restless(infos, hook.service_clock.utc()):
             self.log.info("Waiting for %s to come to rest: %s", self.uri, reason)
             return None
         return {"found": [str(info.uri) for info in infos]}

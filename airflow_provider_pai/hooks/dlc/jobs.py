@@ -202,7 +202,7 @@ class DlcHook(JobHook):
         place by the last lines that it has seen.
         """
         since = cursor.get("since")
-        now = utc_text(self.clock.utc() - _OVERLAP)
+        now = utc_text(self.service_clock.utc() - _OVERLAP)
         lines = []
         for pod in self.describe(job_id).get("Pods") or []:
             pod_lines = self.pod_logs(job_id, pod["PodId"], max_lines=_MAX_LOG_LINES, start_time=since)

@@ -29,7 +29,7 @@ def newest_first(hook: PaiHook, listed: Listed, key: str) -> Iterator[Json]:
     :param listed: asks for what was created between two times, ISO 8601; None: until now.
     :param key: what tells items apart.
     """
-    now, seen = hook.clock.utc(), set()
+    now, seen = hook.service_clock.utc(), set()
     for item in chain.from_iterable(_all_spans(hook, listed, now)):
         if item[key] not in seen:  # a second belongs to both spans that meet in it
             seen.add(item[key])

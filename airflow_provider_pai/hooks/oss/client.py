@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
 from airflow_provider_pai.exceptions import PaiTransientError
+from airflow_provider_pai.hooks.service_time import hear
 
 if TYPE_CHECKING:
     from airflow_provider_pai.hooks.credentials import CredentialClient
@@ -71,6 +72,7 @@ class Session:
         except requests.RequestException as error:
             refuse_hopeless(error, request.url, settings["proxies"])
             raise sdk().exceptions.RequestError(error) from error
+        hear(answer.headers)
         return sdk().http.Response(answer)
 
     def _settings_of(self, url: str) -> Any:

@@ -95,7 +95,7 @@ class EasRollbackOperator(WaitingOperator):
         self._check()
         hook, identity = self.hook, self.identity(context)
         with self._held(identity) as (home, known):
-            group = recall(hook.group(self.group, *known), known, hook.clock.now())
+            group = recall(hook.group(self.group, *known), known, hook.service_clock.now())
             name = self._marked(group, identity) or self._choose(group, identity, home)
             service = hook.get(name)
             self._begun = _way_back(name, service.tags, identity)

@@ -102,7 +102,7 @@ class RolloutOperator(DrivingOperator):
         spec = self.rollout(context)
         steps = ", ".join(map(str, spec.plan.steps))
         self.log.info("Rollout of %s to group %s in steps of %s %%", spec.goal.version, self.group, steps)
-        driver = RolloutDriver(spec, self.hook, self.log, clock=self.clock)
+        driver = RolloutDriver(spec, self.hook, self.log)
         if flag("plan_only", self.plan_only):
             self.log.info("Service JSON:\n%s", hidden(json.dumps(spec.config, indent=2), spec.config))
             self.skip(f"plan only\n{driver.preview()}")
@@ -131,7 +131,7 @@ class RolloutOperator(DrivingOperator):
         from airflow_provider_pai.rollouts.rollout_driver import RolloutDriver
 
         if self._resumed is not None and self._driver is None:
-            self._driver = RolloutDriver(self.rollout(self._resumed), self.hook, self.log, clock=self.clock)
+            self._driver = RolloutDriver(self.rollout(self._resumed), self.hook, self.log)
         super().give_up(why)
 
     def leave(self, context: Any, error: BaseException) -> None:

@@ -106,7 +106,7 @@ class EasShadowOperator(DrivingOperator):
         spec = self.shadow(context)
         self.log.info("%d %% of %s's requests to %s for %s s", spec.ratio, spec.source, spec.shadow, spec.duration)
         EasServiceLink.persist(context, self.hook.console_url(spec.shadow))
-        self._driver = ShadowDriver(spec, self.hook, self.log, self.clock)
+        self._driver = ShadowDriver(spec, self.hook, self.log)
         return spec
 
     def trigger(self, context: Any, spec: ShadowSpec) -> ShadowTrigger:
@@ -154,4 +154,4 @@ class EasShadowOperator(DrivingOperator):
         """
         from airflow_provider_pai.rollouts.request import ShadowRequest
 
-        return ShadowRequest.of(self).spec(self, self.identity(context), self.clock)
+        return ShadowRequest.of(self).spec(self, self.identity(context))
