@@ -71,11 +71,6 @@ def guard(goal: Goal, serving: Sequence[Member]) -> str:
 
 def rejected_before(goal: Goal, group: Group) -> str:
     """Return why this digest must not deploy: it was rolled back, and nobody has cleared the task since."""
-    mine, task, _ = rejection(goal.digest, goal.task, goal.cycle).split(".")
-    for member in group.members:
-        for entry in member.progress.rejected if member.progress else ():
-            digest, owner, cycle = entry.split(".")
-            # A person who clears the task raises its cycle, and may try the digest again.
-            if digest == mine and not (owner == task and int(cycle) < goal.cycle):
-                return f"digest {mine}… was rolled back before"
-    return ""
+    if not group.rejects(goal.digest, goal.task, goal.cycle):
+        return ""
+    return f"digest {rejection(goal.digest, goal.task, goal.cycle).partition('.')[0]}… was rolled back before"

@@ -298,6 +298,20 @@ class Group:
         """Return a member by its name."""
         return next((member for member in self.members if member.name == name), None)
 
+    @property
+    def rejected(self) -> frozenset[str]:
+        """Return the entries of `rejection` that its members remember."""
+        return frozenset(entry for member in self.members if member.progress for entry in member.progress.rejected)
+
+    def rejects(self, digest: str, task: str, cycle: int) -> bool:
+        """Tell whether a task's digest was rolled back before, and the task not cleared since.
+
+        A person who clears the task raises its cycle, and may try the digest again.
+        """
+        mine, task, _ = rejection(digest, task, cycle).split(".")
+        entries = (entry.split(".") for entry in self.rejected)
+        return any(found == mine and not (owner == task and int(old) < cycle) for found, owner, old in entries)
+
 
 def check_group_name(field: str, name: object) -> str:
     """Return a group name that EAS takes.

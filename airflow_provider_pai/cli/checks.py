@@ -7,8 +7,6 @@ from collections.abc import Iterator, Sequence
 from functools import partial
 from typing import NamedTuple
 
-from airflow.providers.common.compat.sdk import conf
-
 from airflow_provider_pai.exceptions import (
     PaiApiError,
     PaiMetricsError,
@@ -25,11 +23,9 @@ from airflow_provider_pai.hooks.identity import EAS_ROLE, RamHook
 from airflow_provider_pai.hooks.oss import OssHook
 from airflow_provider_pai.hooks.oss.home import configured_home
 from airflow_provider_pai.ledger import database, default_path
+from airflow_provider_pai.ledger.executors import one_of_many
 from airflow_provider_pai.metrics.base import Declaration, make_source
 from airflow_provider_pai.metrics.cloudmonitor import CloudMonitorMetrics
-
-# Executors whose tasks run on the machine of the scheduler.
-_LOCAL = ("LocalExecutor", "SequentialExecutor", "DebugExecutor")
 
 
 class _ReadOfNothing(NamedTuple):
@@ -165,25 +161,16 @@ def _ledger(hook: PaiHook) -> Iterator[Remark]:
 
     conn_id = hook.connection.ledger_conn_id
     found = database(conn_id)
-    if isinstance(found, SqliteHook):
-        yield _ledger_file(f"connection {conn_id}" if conn_id else str(default_path()))
+    place = f"connection {conn_id}" if conn_id else str(default_path())
+    if why := one_of_many(found):
+        says = f"an SQLite file ({place}): {why}, and `previous` goes by the services that stand alone"
+        yield Remark("ledger", Health.FAULT, says, "let ledger_conn_id name a Postgres or MySQL connection")
+    elif isinstance(found, SqliteHook):
+        says = f"an SQLite file ({place}), good while all tasks run on this machine"
+        yield Remark("ledger", Health.OK, says)
     else:
         found.get_records("SELECT 1")
-        yield Remark("ledger", Health.OK, f"connection {conn_id} answers")
-
-
-def _ledger_file(place: str) -> Remark:
-    remote = [name for name in executors() if name not in _LOCAL]
-    if remote:
-        says = f"an SQLite file ({place}), under {', '.join(remote)}: each worker machine writes its own"
-        return Remark("ledger", Health.FAULT, says, "let ledger_conn_id name a Postgres or MySQL connection")
-    return Remark("ledger", Health.OK, f"an SQLite file ({place}), good while all tasks run on this machine")
-
-
-def executors() -> list[str]:
-    """Return the class names of Airflow's executors; each may have a team, an alias and a path."""
-    given = conf.get("core", "executor", fallback="LocalExecutor").replace(";", ",").split(",")
-    return [re.split(r"[=:.]", one.strip())[-1] for one in given if one.strip()]
+        yield Remark("ledger", Health.OK, f"{place} answers")
 
 
 def _airflow() -> Iterator[Remark]:

@@ -16,9 +16,13 @@ if TYPE_CHECKING:
 def chosen_version(to: str, group: Group, current: Member | None, rows: Sequence[Row]) -> str:
     """Return the version that `previous`, `promoted` or a version's own name means; empty: nothing tells.
 
-    Services that stand are believed before the ledger, which another deployment may not have written.
+    Services that stand are believed before the ledger, which another deployment may not have written, and what their
+    labels call bad is never meant, whatever the ledger says.
+
+    :param rows: of the ledger; empty where it is not to be believed.
     """
-    served = served_versions(rows, group.name)
+    bad = _bad_versions(group, rows)
+    served = [version for version in served_versions(rows, group.name) if version not in bad]
     kept = [version_of(member) for member in replaced_members(group, current)]
     if to == "previous":
         return next((version for version in [*kept[::-1], *served[::-1]] if version != version_of(current)), "")
@@ -26,6 +30,16 @@ def chosen_version(to: str, group: Group, current: Member | None, rows: Sequence
         mine = [version_of(current)] if current is not None and _was_promoted(current) else []
         return next(iter([*mine, *served[::-1], *kept[::-1]]), "")
     return to
+
+
+def standing_versions(group: Group) -> str:
+    """Return in words the versions whose services stand, the latest first, for a person to name one."""
+    told = [
+        f"{version} ({member.status}{', rolled back before' if _is_bad(group, member) else ''})"
+        for member in group.members
+        if (version := version_of(member))
+    ]
+    return ", ".join(sorted(told, reverse=True)) or "none"
 
 
 def served_versions(rows: Iterable[Row], group: str) -> list[str]:
@@ -70,7 +84,7 @@ def replaced_members(group: Group, current: Member | None) -> list[Member]:
         (member.name == stable, progress.since or 0.0, member)
         for member in group.members
         if member is not current and (progress := member.progress)
-        if progress.phase in served or member.name == stable
+        if (progress.phase in served or member.name == stable) and not _is_bad(group, member)
     ]
     # What the current one has replaced is the latest, whatever the labels say of its time.
     return [member for _, _, member in sorted(kept, key=lambda item: item[:2])]
@@ -85,3 +99,21 @@ def _was_promoted(member: Member) -> bool:
     from airflow_provider_pai.canary.group import Phase
 
     return member.progress is not None and member.progress.phase is Phase.PROMOTED
+
+
+def _is_bad(group: Group, member: Member) -> bool:
+    """Tell whether labels say of a service that its model was rolled back."""
+    from airflow_provider_pai.canary.group import Phase
+
+    progress = member.progress
+    if progress is None:
+        return False
+    rejected = bool(progress.digest) and group.rejects(progress.digest, progress.task, progress.cycle)
+    return rejected or progress.phase in (Phase.WITHDRAWN, Phase.ROLLED_BACK)
+
+
+def _bad_versions(group: Group, rows: Iterable[Row]) -> set[str]:
+    """Return the versions that labels call bad: of services that stand, and by the digests that these remember."""
+    digests = {entry.partition(".")[0] for entry in group.rejected}
+    stand = {version_of(member) for member in group.members if _is_bad(group, member)}
+    return stand | {row.version for row in rows if row.digest.rpartition(":")[2][:12] in digests}

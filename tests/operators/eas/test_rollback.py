@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 
 import pytest
@@ -278,3 +279,48 @@ def test_nothing_served_before(group):
     release(group, group.model(20), "night-1").run()
     with pytest.raises(PaiConfigError, match="nothing tells what group"):
         back(group).run()
+
+
+@pytest.fixture
+def celery(monkeypatch):
+    """Workers on several machines, each with an SQLite file of its own."""
+    monkeypatch.setenv("AIRFLOW__CORE__EXECUTOR", "CeleryExecutor")
+
+
+def gone(group, end):
+    group.eas.delete(end["service"])
+    group.eas.wait(end["service"], poll_interval=0.05, until=lambda one: one.status == "Deleted")
+
+
+@both
+def test_a_file_of_one_worker_of_many_does_not_bring_back_what_was_bad(
+    group, nights, celery, monkeypatch, tmp_path, deferrable
+):
+    first, second = nights
+    other, own = tmp_path / "b", os.environ["AIRFLOW_HOME"]
+    monkeypatch.setenv("AIRFLOW_HOME", str(other))
+    assert back(group, "bad").run()["version"] == first["version"]
+    gone(group, second)
+    for member in group.eas.group(group.name).members:  # labels are lost, as people lose them
+        group.eas.label(member.name, {**member.labels, "airflow_rejected": "-"})
+    monkeypatch.setenv("AIRFLOW_HOME", own)
+    with pytest.raises(PaiConfigError, match="CeleryExecutor") as refused:
+        back(group, "back", deferrable=deferrable).run()
+    assert f"these stand: {first['version']} (Running)" in str(refused.value)
+    assert group.serving() == first["version"]
+    assert back(group, "named", to=first["version"]).run()["outcome"] == "unchanged"
+
+
+def test_services_that_stand_are_enough_for_a_worker_of_many(group, nights, celery, caplog):
+    first, _ = nights
+    assert back(group).run()["version"] == first["version"]
+    told = [record for record in caplog.records if "CeleryExecutor" in record.getMessage()]
+    assert len(told) <= 1
+
+
+def test_a_named_version_is_made_again_by_a_worker_of_many(group, nights, celery):
+    first, _ = nights
+    gone(group, first)
+    with pytest.raises(PaiConfigError, match="these stand"):
+        back(group).run()
+    assert back(group, to=first["version"]).run()["version"] == first["version"]
