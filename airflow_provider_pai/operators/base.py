@@ -15,7 +15,8 @@ if TYPE_CHECKING:
     from airflow_provider_pai.artifact import ModelArtifact
     from airflow_provider_pai.hooks.oss import OssHook
     from airflow_provider_pai.labels import ServedModel
-    from airflow_provider_pai.ledger import Ledger
+    from airflow_provider_pai.ledger.task import TaskLedger
+    from airflow_provider_pai.uri import OssUri
 
 
 class PaiOperator(Connected[HookT]):
@@ -42,11 +43,12 @@ class PaiOperator(Connected[HookT]):
         """Return the key of this task instance's external work."""
         return TaskIdentity.from_context(context, self.hook.connection.deployment)
 
-    def ledger(self) -> Ledger:
+    @cached_property
+    def ledger(self) -> TaskLedger:
         """Return the audit ledger, imported here: a DAG file that is parsed has no use for it."""
-        from airflow_provider_pai.ledger import Ledger
+        from airflow_provider_pai.ledger.task import TaskLedger
 
-        return Ledger.open(self.ledger_conn_id or self.hook.connection.ledger_conn_id)
+        return TaskLedger(self.hook, self.ledger_conn_id, self.log)
 
     def record(
         self,
@@ -58,22 +60,25 @@ class PaiOperator(Connected[HookT]):
         *,
         key: str | None = None,
         number: int | None = None,
+        beside: str | OssUri | None = None,
     ) -> None:
-        """Write a ledger row; a retried task writes no second one.
+        """Write a ledger row; a retried task writes no second one, and a ledger that is down fails no task.
 
         :param kind: an `EventKind`.
         :param subject: the EAS group, or the model's name.
         :param key: makes the row unique; by default the task's cycle does, and `number` which of several it is.
+        :param beside: address in whose bucket the row waits for a ledger that is down, without a `state_uri`.
         """
         from airflow_provider_pai.ledger import Event
 
-        self.ledger().record(Event.of(kind, subject, identity, model, payload, key=key, number=number))
+        event = Event.of(kind, subject, identity, model, payload, key=key, number=number)
+        self.ledger.record(event, beside)
 
     def record_artifact(self, artifact: ModelArtifact) -> None:
         """Write the ledger row of an artifact that is there; whoever finds it again adds none."""
         from airflow_provider_pai.ledger import Event
 
-        self.ledger().record(Event.produced(artifact))
+        self.ledger.record(Event.produced(artifact), artifact.uri)
 
     def skip(self, reason: str) -> NoReturn:
         """Skip this task and what stands behind it; the log says why in a line of its own.

@@ -172,7 +172,7 @@ class DswRunCommandOperator(WorkloadOperator["DswRunHook"]):
             **job.facts,
         }
         model, key = ServedModel(version=identity.version(generation)), f"run/{job.job_id}/{identity.key(generation)}"
-        self.record("run_finished", identity.task_id, identity, model, facts, key=key)
+        self.record("run_finished", identity.task_id, identity, model, facts, key=key, beside=job.facts["run_uri"])
         return facts
 
     def _bring_code(self, source: Source, run: OssUri) -> None:

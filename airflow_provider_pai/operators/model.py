@@ -77,7 +77,7 @@ class ModelGateOperator(EasOperator):
         result = {"metric": self.metric, "candidate": candidate, "serving": serving, "needed": needed, "passed": passed}
         identity, kind = self.identity(context), "gate_passed" if passed else "gate_failed"
         # One key for both kinds: a gate has one row a cycle.
-        self.record(kind, self.group, identity, artifact, result, key=f"gate/{identity.owner}")
+        self.record(kind, self.group, identity, artifact, result, key=f"gate/{identity.owner}", beside=artifact.uri)
         text = f"{self.metric} {candidate:.4f} of {artifact.version}: {_compared(serving, needed, self.group)}"
         if not passed:
             context["ti"].xcom_push(key="return_value", value=result)

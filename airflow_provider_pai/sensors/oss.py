@@ -225,20 +225,20 @@ class OssArtifactSensor(_OssSensor):
 
     def result(self, context: Any, found: Any) -> Json:
         """Record that the artifact was verified."""
-        from airflow_provider_pai.ledger import Event, EventKind, Ledger
+        from airflow_provider_pai.ledger import Event, EventKind
+        from airflow_provider_pai.ledger.task import TaskLedger
 
         artifact: Json = found
         self.log.info("Artifact %s %s is complete: %s", artifact["name"], artifact["version"], artifact["digest"])
-        Ledger.open(self.ledger_conn_id or self.hook.connection.ledger_conn_id).record(
-            Event(
-                key=f"verified/{artifact['digest']}",
-                kind=EventKind.ARTIFACT_VERIFIED,
-                subject=artifact["name"],
-                version=artifact["version"],
-                digest=artifact["digest"],
-                payload={"uri": artifact["uri"]},
-            )
+        event = Event(
+            key=f"verified/{artifact['digest']}",
+            kind=EventKind.ARTIFACT_VERIFIED,
+            subject=artifact["name"],
+            version=artifact["version"],
+            digest=artifact["digest"],
+            payload={"uri": artifact["uri"]},
         )
+        TaskLedger(self.hook, self.ledger_conn_id, self.log).record(event, artifact["uri"])
         return artifact
 
 

@@ -190,7 +190,7 @@ class EasDeployServiceOperator(WaitingOperator, ServiceOperator):
         model, deployment = ServedModel.of(labels), Deployment.of(labels) or Deployment()
         # A group has other services, and this task may have begun anew: what served before tells the beginnings apart.
         key = f"{kind}/{self.service_name}/{identity.owner}/{deployment.before}"
-        self.record(kind, self.group or self.service_name, identity, model, payload, key=key)
+        self.record(kind, self.group or self.service_name, identity, model, payload, key=key, beside=self.artifact_uri)
 
 
 def _hash(config: Json) -> str:

@@ -129,7 +129,7 @@ class EasRollbackOperator(WaitingOperator):
             return self._end_of("unchanged", name, service.tags, None)
         takeover = Takeover(hook=self.hook, group=self.group, service=name, replaced=mark.replaced, log=self.log)
         try:
-            with self._held(identity) as (_, known):
+            with self._held(identity) as (home, known):
                 self._smoke(name)
                 takeover.move()
                 bad = takeover.settle(seconds("drain", self.drain, least=0), known)
@@ -139,7 +139,7 @@ class EasRollbackOperator(WaitingOperator):
         end = self._end_of("rolled_back", name, service.tags, bad)
         model = ServedModel.of(bad.labels) if bad else ServedModel()
         payload = {**end, "serving_version": end["version"]}
-        self.record("rolled_back", self.group, identity, model, payload)
+        self.record("rolled_back", self.group, identity, model, payload, beside=home)
         self.log.info("Group %s serves %s again", self.group, end["version"] or name)
         return end
 
@@ -168,16 +168,13 @@ class EasRollbackOperator(WaitingOperator):
         :raises PaiConfigError: there is no such version.
         """
         from airflow_provider_pai.manifests import read_artifact
-        from airflow_provider_pai.rollouts.history import chosen_version, serving_member, version_of
+        from airflow_provider_pai.rollouts.history import serving_member, version_of
         from airflow_provider_pai.rollouts.home import home_labels
 
         if not group.members:
             raise PaiConfigError("group", self.group, "a group with at least one service")
-        current, rows = serving_member(group), list(self.ledger().rows())
-        version = read_artifact(self.oss, self.artifact).version if self.artifact else ""
-        version = version or chosen_version(self.to, group, current, rows)
-        if not version:
-            raise PaiConfigError("to", self.to, f"a version; nothing tells what group {self.group} served before")
+        current = serving_member(group)
+        version = read_artifact(self.oss, self.artifact).version if self.artifact else self._meant(group, current, home)
         if current is not None and version == version_of(current):
             return current.name
         self.log.info("Group %s goes from %s back to %s", self.group, version_of(current) or "nothing", version)
@@ -185,9 +182,25 @@ class EasRollbackOperator(WaitingOperator):
         member = next((member for member in group.members if version_of(member) == version), None)
         if member is None or not self._stands(member):
             labels = {**identity.labels(), **mark.labels(), **(home_labels(home) if home else {})}
-            return self._redeploy(current or group.members[0], version, rows, labels)
+            return self._redeploy(current or group.members[0], version, self.ledger.tell(home).rows, labels)
         self.hook.label(member.name, {**member.labels, **mark.labels()})
         return member.name
+
+    def _meant(self, group: Group, current: Member | None, home: OssUri | None) -> str:
+        """Return the version that `to` means; the ledger is asked only where it matters, and only if it is the one.
+
+        :raises PaiConfigError: nothing that can be believed tells.
+        """
+        from airflow_provider_pai.rollouts.history import chosen_version, standing_versions
+
+        if self.to not in ("previous", "promoted"):
+            return self.to
+        told = self.ledger.tell(home)
+        version = chosen_version(self.to, group, current, () if told.doubt else told.rows)
+        if version:
+            return version
+        why = f"nothing tells what group {self.group} served before" + (f", since {told.doubt}" if told.doubt else "")
+        raise PaiConfigError("to", self.to, f"name a version: {why}; these stand: {standing_versions(group)}")
 
     def _stands(self, member: Member) -> bool:
         """Tell whether a service is there to be started, once what is being done to it is over."""

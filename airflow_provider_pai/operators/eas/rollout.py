@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.sdk import Stats
@@ -189,10 +190,10 @@ class RolloutOperator(DrivingOperator):
         user = getattr(context["dag_run"], "triggering_user_name", None)
         person = {"triggered_by": user} if user else {}
         group, model = end["group"], ServedModel(version=end["version"], digest=end["digest"])
+        record = partial(self.record, subject=group, identity=identity, model=model, beside=self.artifact_uri)
         for number, step in enumerate(end["steps"]):
-            payload = {**person, **step, "service": end["service"]}
-            self.record("deployment_step", group, identity, model, payload, number=number)
-        self.record(end["outcome"], group, identity, model, {**person, **end})
+            record("deployment_step", payload={**person, **step, "service": end["service"]}, number=number)
+        record(end["outcome"], payload={**person, **end})
 
 
 def _run_type(context: Any) -> str:

@@ -138,7 +138,7 @@ class EasShadowOperator(DrivingOperator):
         identity = self.identity(context)
         model = ServedModel(version=end["version"] or "", digest=end["digest"] or "")
         key = f"shadowed/{end['source']}/{identity.owner}"
-        self.record("shadowed", self.group or end["source"], identity, model, end, key=key)
+        self.record("shadowed", self.group or end["source"], identity, model, end, key=key, beside=self.artifact_uri)
         self.log.info("%s: %s (%s)", end["shadow"], end["outcome"], end["reason"])
         if end["outcome"] == "passed" or (end["outcome"] == "inconclusive" and self.on_inconclusive == "pass"):
             return end

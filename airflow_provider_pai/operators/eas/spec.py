@@ -109,6 +109,12 @@ class ServiceOperator(EasOperator):
             group_key=self.hook.connection.eas_group_key,
         )
 
+    @property
+    def artifact_uri(self) -> str | None:
+        """Return where the artifact lies."""
+        described = artifact("artifact", self.artifact)
+        return str(described["uri"]) if isinstance(described, Mapping) else described
+
     def verified_artifact(self) -> ModelArtifact:
         """Return the artifact as its manifest has it.
 

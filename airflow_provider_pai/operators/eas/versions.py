@@ -74,7 +74,7 @@ class EasRollbackServiceOperator(WaitingOperator):
             "instances": service.facts["running"],
         }
         payload = {**end, "serving_version": end["version"]}
-        self.record("rolled_back", name, identity, bad, payload)
+        self.record("rolled_back", name, identity, bad, payload, beside=artifact.uri if artifact else None)
         self.log.info("%s is back from version %d to %d", name, previous, end["service_version"])
         return end
 
