@@ -49,10 +49,29 @@ def get_pai_commands() -> list[GroupCommand]:
             Arg(("--facts",), help="with --smoke: file for what was learned", default="facts.json"),  # type: ignore[no-untyped-call]
         ),
     )
+    flush = ActionCommand(
+        name="flush",
+        help="Write the rows that wait for their ledger",
+        description=(
+            "Writes the rows that wait on OSS because their ledger could not be written, each in its turn and once. "
+            "Tasks that record do so, too. Exits with 1 where one stays, and says why."
+        ),
+        func=lazy_load_command("airflow_provider_pai.cli.flush.flush_ledger"),
+        args=(
+            Arg(("--conn-id",), help="connection of type pai", default="pai_default"),  # type: ignore[no-untyped-call]
+            Arg(("--ledger-conn-id",), help="the ledger's connection; by default what --conn-id names"),  # type: ignore[no-untyped-call]
+            Arg(("--bucket",), help="without a state_uri: oss://bucket of the artifacts"),  # type: ignore[no-untyped-call]
+            Arg(("--file",), help="write the rows of a task's log, too; -: standard input"),  # type: ignore[no-untyped-call]
+        ),
+    )
     return [
         GroupCommand(
             name="pai",
             help="Alibaba Cloud PAI",
-            subcommands=(check, GroupCommand(name="jobs", help="Jobs on PAI", subcommands=(orphans,))),
+            subcommands=(
+                check,
+                GroupCommand(name="jobs", help="Jobs on PAI", subcommands=(orphans,)),
+                GroupCommand(name="ledger", help="The audit ledger", subcommands=(flush,)),
+            ),
         )
     ]

@@ -1,4 +1,4 @@
-"""Outbox of the ledger on OSS: events that wait below a home of our state until somebody writes them to the database.
+"""Outbox of a ledger on OSS: events that wait below a home of our state until somebody writes them to the database.
 
 An event has one object, named after its key: who puts it twice puts it once, in any bucket, and who deletes it deletes
 one that is in the ledger, where the key is unique. So any number of processes may empty an outbox at once.
@@ -10,10 +10,13 @@ import hashlib
 import json
 from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
+from functools import partial
 from typing import NamedTuple
 
 from airflow_provider_pai.exceptions import PaiApiError, PaiConfigError, PaiNotFoundError
+from airflow_provider_pai.hooks.connection import PaiConnection
 from airflow_provider_pai.hooks.oss import OssHook
+from airflow_provider_pai.hooks.oss.home import bucket_home, configured_home, ledger_folder
 from airflow_provider_pai.ledger.events import Event, EventKind
 from airflow_provider_pai.uri import OssUri
 
@@ -60,8 +63,11 @@ class Waiting(NamedTuple):
         return self.since, self.event.key
 
 
-Placed = tuple[Waiting, OssUri]
-"""An event that waits, and its object."""
+class Placed(NamedTuple):
+    """An event that waits, and where: its object's address, or what else tells it to a person."""
+
+    waiting: Waiting
+    where: OssUri | str
 
 
 class Flushed(NamedTuple):
@@ -74,21 +80,56 @@ class Flushed(NamedTuple):
     """Two in a row could not be written: it is the database, and others wait behind them."""
 
 
+def flush(waiting: Iterable[Placed], write: Callable[[Event], object], done: Callable[[Placed], object]) -> Flushed:
+    """Write events that wait, each in its turn; one that can't be written stays, and keeps no other from its turn.
+
+    :param write: returns when the row is there, whoever has written it.
+    :param done: called with each that is.
+    """
+    written, left, failed = 0, [], 0
+    for placed in waiting:
+        try:
+            write(placed.waiting.event)
+        except Exception as error:  # noqa: BLE001 - each driver of a database has errors of its own
+            left.append(f"{placed.where} can't be written, and stays: {error}")
+            failed += 1
+            if failed == 2:
+                return Flushed(written, left, stopped=True)
+            continue
+        failed = 0
+        written += 1
+        done(placed)
+    return Flushed(written, left)
+
+
+def outbox_folder(connection: PaiConnection, conn_id: str | None, beside: object) -> OssUri | None:
+    """Return where events wait for a ledger; None: no place is known.
+
+    :param conn_id: the ledger's connection; None: it is a file.
+    :param beside: address in whose bucket they wait where the connection names no `state_uri`; None: there is none.
+    """
+    home = configured_home(connection)
+    if home is None and beside:
+        home = bucket_home(OssUri.parse(str(beside)).bucket)
+    return ledger_folder(home, connection.deployment, conn_id).join("outbox").folder if home else None
+
+
 class Outbox:
-    """The events that wait below a home.
+    """The events that wait in a folder.
 
     :param oss: a hook whose `retry_seconds` are as long as its caller has time.
     """
 
-    def __init__(self, oss: OssHook, home: OssUri) -> None:
+    def __init__(self, oss: OssHook, folder: OssUri) -> None:
         self._oss = oss
-        self.folder = home.join("ledger", "outbox").folder
+        self.folder = folder
 
     def put(self, waiting: Waiting) -> OssUri:
         """Let an event wait, and return where; one that waits already is left as it is."""
         uri = self.folder.join(f"{hashlib.sha256(waiting.event.key.encode()).hexdigest()}.json")
         try:
-            self._oss.put_once(uri, waiting.text)
+            # An answer that was lost does no harm: it waits already.
+            self._oss.call(f"AppendObject {uri}", partial(self._oss.put_once, uri, waiting.text))
         except PaiConfigError:  # a bucket that keeps versions and takes no appends: the same event is put over itself
             self._oss.put(uri, waiting.text)
         return uri
@@ -104,31 +145,19 @@ class Outbox:
             if len(found) == most:
                 break
             try:
-                found.append((Waiting.read(self._oss.get(info.uri)), info.uri))
+                found.append(Placed(Waiting.read(self._oss.get(info.uri)), info.uri))
             except PaiNotFoundError:  # somebody else has written it meanwhile
                 continue
             except (ValueError, PaiApiError) as error:
                 broken.append(f"{info.uri} is no event that can be read, and stays: {error}")
-        return sorted(found, key=lambda placed: placed[0].turn), broken
+        return sorted(found, key=lambda placed: placed.waiting.turn), broken
 
     def flush(self, waiting: Iterable[Placed], write: Callable[[Event], object]) -> Flushed:
-        """Write events that wait, each in its turn, and delete those that are known to be in.
+        """Write events that wait here, and delete those that are known to be in the ledger."""
+        return flush(waiting, write, self._delete)
 
-        One that can't be written stays, and keeps no other from its turn.
-
-        :param write: returns when the row is there, whoever has written it.
-        """
-        written, left, failed = 0, [], 0
-        for each, uri in waiting:
-            try:
-                write(each.event)
-            except Exception as error:  # noqa: BLE001 - each driver of a database has errors of its own
-                left.append(f"{uri} can't be written, and stays: {error}")
-                failed += 1
-                if failed == 2:
-                    return Flushed(written, left, stopped=True)
-                continue
-            failed = 0
-            self._oss.delete(uri)
-            written += 1
-        return Flushed(written, left)
+    def _delete(self, placed: Placed) -> None:
+        try:
+            self._oss.delete(placed.where)
+        except PaiApiError as error:  # whoever finds it again finds its key in the ledger, too
+            self._oss.log.warning("%s is in the ledger, and can't be deleted: %s", placed.where, error)

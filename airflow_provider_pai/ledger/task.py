@@ -14,11 +14,10 @@ from typing import Any, NamedTuple, TypeVar
 
 from airflow_provider_pai.hooks.base import PaiHook
 from airflow_provider_pai.hooks.oss import OssHook
-from airflow_provider_pai.hooks.oss.home import bucket_home, configured_home
 from airflow_provider_pai.ledger.databases import database
 from airflow_provider_pai.ledger.events import Event, LedgerError, Row
 from airflow_provider_pai.ledger.executors import one_of_many
-from airflow_provider_pai.ledger.outbox import Flushed, Outbox, Waiting
+from airflow_provider_pai.ledger.outbox import Flushed, Outbox, Waiting, outbox_folder
 from airflow_provider_pai.ledger.store import Ledger
 from airflow_provider_pai.uri import OssUri
 
@@ -71,8 +70,9 @@ class TaskLedger:
 
         :param beside: address in whose bucket it waits where the connection names no `state_uri`.
         """
-        outbox = self._outbox(beside)
+        outbox = None
         try:
+            outbox = self._outbox(beside)
             ledger = self._opened()
             self._empty(outbox, ledger)
             _within(DATABASE_SECONDS, partial(ledger.record, event))
@@ -145,10 +145,8 @@ class TaskLedger:
         self._log.error(text, COMMAND, waiting.text, _in_words(error), missing)
 
     def _outbox(self, beside: str | OssUri | None) -> Outbox | None:
-        home = configured_home(self._hook.connection) or (
-            bucket_home(OssUri.parse(str(beside)).bucket) if beside else None
-        )
-        return Outbox(self._oss, home) if home else None
+        folder = outbox_folder(self._hook.connection, self._conn_id, beside)
+        return Outbox(self._oss, folder) if folder else None
 
 
 def _within(seconds: float, ask: Callable[[], T]) -> T:

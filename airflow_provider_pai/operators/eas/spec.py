@@ -113,7 +113,7 @@ class ServiceOperator(EasOperator):
     def artifact_uri(self) -> str | None:
         """Return where the artifact lies."""
         described = artifact("artifact", self.artifact)
-        return str(described["uri"]) if isinstance(described, Mapping) else described
+        return described.get("uri") if isinstance(described, Mapping) else described
 
     def verified_artifact(self) -> ModelArtifact:
         """Return the artifact as its manifest has it.

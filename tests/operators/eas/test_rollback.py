@@ -15,6 +15,7 @@ from airflow_provider_pai.ledger import Event, EventKind, Ledger
 from airflow_provider_pai.operators.eas import EasCanaryDeployOperator, EasRollbackOperator
 from airflow_provider_pai.rollouts.lease import Holder, Lease
 from airflow_provider_pai.rollouts.takeover import Takeover
+from tests.dead import dead
 from tests.group import PLAN, PROBE, People, ServiceGroup
 from tests.task import Task
 
@@ -324,3 +325,29 @@ def test_a_named_version_is_made_again_by_a_worker_of_many(group, nights, celery
     with pytest.raises(PaiConfigError, match="these stand"):
         back(group).run()
     assert back(group, to=first["version"]).run()["version"] == first["version"]
+
+
+@both
+def test_a_dead_ledger_bars_no_way_back_to_a_service_that_stands(group, nights, deferrable):
+    first, second = nights
+    with dead("silent"):
+        task = back(group, deferrable=deferrable)
+        end = task.run()
+        assert (end["outcome"], end["service"]) == ("rolled_back", first["service"])
+        assert task.xcoms["return_value"] == end
+        gone(group, second)
+        with pytest.raises(PaiConfigError, match=r"the ledger can't be read \(.*; these stand: "):
+            back(group, "again").run()
+        assert back(group, "named", to=first["version"]).run()["outcome"] == "unchanged"
+    assert rows(group)[-1] == ("promoted", second["version"])
+    # Whoever asks next has the row that waited before anything is chosen: what was bad is not gone back to.
+    with pytest.raises(PaiConfigError, match="nothing tells what group"):
+        back(group, "later").run()
+    assert rows(group)[-1] == ("rolled_back", second["version"])
+
+
+def test_its_own_error_is_what_a_rollback_ends_with_when_the_ledger_is_dead_too(group, nights):
+    wrong = {"requests": [{"path": "/predict", "json": {"golden": 1}, "expect": {"answer": 41}}]}
+    with dead("refused"), pytest.raises(RolloutStoppedError, match="does not answer golden requests as expected"):
+        back(group, probe=wrong).run()
+    assert group.serving() == nights[1]["version"]

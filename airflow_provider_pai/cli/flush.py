@@ -1,0 +1,48 @@
+"""`airflow pai ledger flush`: rows that wait on OSS, or that a task's log alone has, are written to their ledger."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from airflow_provider_pai.hooks.oss import OssHook
+from airflow_provider_pai.ledger import Ledger
+from airflow_provider_pai.ledger.outbox import Outbox, Placed, Waiting, flush, outbox_folder
+
+_BEGINNING = '{"digest":'
+
+
+def flush_ledger(args: argparse.Namespace) -> None:
+    """Write what waits, each row in its turn; exit with 1 where one stays."""
+    oss = OssHook(args.conn_id)
+    conn_id = args.ledger_conn_id or oss.connection.ledger_conn_id
+    folder = outbox_folder(oss.connection, conn_id, args.bucket)
+    if folder is None and not args.file:
+        raise SystemExit(f"name the artifacts' bucket, --bucket oss://…: connection {args.conn_id} has no state_uri")
+    ledger = Ledger.open(conn_id)
+    left: list[str] = []
+    if args.file:
+        lines = sys.stdin if args.file == "-" else Path(args.file).read_text().splitlines()
+        flushed = flush(_events(lines), ledger.record, str)
+        left += flushed.left
+        print(f"{flushed.written} rows of {args.file} are written")  # noqa: T201 - that is what a command does
+    if folder is not None:
+        outbox = Outbox(oss, folder)
+        waiting, broken = outbox.waiting()
+        flushed = outbox.flush(waiting, ledger.record)
+        left += [*broken, *flushed.left]
+        print(f"{flushed.written} rows that waited in {folder} are written")  # noqa: T201
+    if left:
+        raise SystemExit("\n".join(left))
+
+
+def _events(lines: Iterable[str]) -> Iterator[Placed]:
+    """Yield the events that stand in a log's lines, whatever stands around them."""
+    for number, line in enumerate(lines, 1):
+        if (start := line.find(_BEGINNING)) < 0:
+            continue
+        _, end = json.JSONDecoder().raw_decode(line, start)
+        yield Placed(Waiting.read(line[start:end]), f"line {number}")
