@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from airflow_provider_pai.hooks.oss import OssHook
-from airflow_provider_pai.ledger import Ledger
+from airflow_provider_pai.ledger import Anchors, Ledger
 from airflow_provider_pai.ledger.outbox import Outbox, Placed, Waiting, flush, outbox_folder
 
 _BEGINNING = '{"digest":'
@@ -22,7 +22,8 @@ def flush_ledger(args: argparse.Namespace) -> None:
     folder = outbox_folder(oss.connection, conn_id, args.bucket)
     if folder is None and not args.file:
         raise SystemExit(f"name the artifacts' bucket, --bucket oss://…: connection {args.conn_id} has no state_uri")
-    ledger = Ledger.open(conn_id)
+    anchors = Anchors.of(oss, conn_id)
+    ledger = Ledger.open(conn_id, anchors.keep if anchors else None)
     left: list[str] = []
     if args.file:
         lines = sys.stdin if args.file == "-" else Path(args.file).read_text().splitlines()

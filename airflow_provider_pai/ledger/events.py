@@ -125,7 +125,7 @@ class Row(NamedTuple):
             subject=stored_text(event.subject),
             version=stored_text(event.version),
             digest=stored_text(event.digest),
-            payload=json.dumps(_plain(event.payload), sort_keys=True, default=str),
+            payload=json.dumps(plain_json(event.payload), sort_keys=True, default=str),
             recorded_at=utc_text(now),
             event_key_sha256=lookup(event.key),
             subject_sha256=lookup(event.subject),
@@ -157,10 +157,10 @@ def stored_text(text: str) -> str:
     return text.replace("\0", "\ufffd").encode(errors="replace").decode()
 
 
-def _plain(value: Any) -> Any:
+def plain_json(value: Any) -> Any:
     """Return a value as JSON has it, since the row of paid work is not lost for a number or a key that JSON has not."""
     if isinstance(value, Mapping):
-        return {str(key): _plain(each) for key, each in value.items()}
+        return {str(key): plain_json(each) for key, each in value.items()}
     if isinstance(value, list | tuple):
-        return [_plain(each) for each in value]
+        return [plain_json(each) for each in value]
     return str(value) if isinstance(value, float) and not math.isfinite(value) else value

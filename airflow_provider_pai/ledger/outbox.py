@@ -6,7 +6,6 @@ one that is in the ledger, where the key is unique. So any number of processes m
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
@@ -17,7 +16,7 @@ from airflow_provider_pai.exceptions import PaiApiError, PaiConfigError, PaiNotF
 from airflow_provider_pai.hooks.connection import PaiConnection
 from airflow_provider_pai.hooks.oss import OssHook
 from airflow_provider_pai.hooks.oss.home import bucket_home, configured_home, ledger_folder
-from airflow_provider_pai.ledger.events import Event, EventKind
+from airflow_provider_pai.ledger.events import Event, EventKind, lookup, plain_json
 from airflow_provider_pai.uri import OssUri
 
 
@@ -55,7 +54,7 @@ class Waiting(NamedTuple):
     @property
     def text(self) -> str:
         """Return the event as one line of JSON."""
-        return json.dumps(self.event._asdict(), sort_keys=True, default=str)
+        return json.dumps(plain_json(self.event._asdict()), sort_keys=True, default=str)
 
     @property
     def turn(self) -> tuple[str, str]:
@@ -126,7 +125,7 @@ class Outbox:
 
     def put(self, waiting: Waiting) -> OssUri:
         """Let an event wait, and return where; one that waits already is left as it is."""
-        uri = self.folder.join(f"{hashlib.sha256(waiting.event.key.encode()).hexdigest()}.json")
+        uri = self.folder.join(f"{lookup(waiting.event.key)}.json")
         try:
             # An answer that was lost does no harm: it waits already.
             self._oss.call(f"AppendObject {uri}", partial(self._oss.put_once, uri, waiting.text))

@@ -6,20 +6,30 @@ seconds, once a task.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Sequence
 from contextvars import copy_context
 from functools import partial
 from threading import Thread
-from typing import Any, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
+from airflow_provider_pai.exceptions import PaiError
 from airflow_provider_pai.hooks.base import PaiHook
 from airflow_provider_pai.hooks.oss import OssHook
+from airflow_provider_pai.lazy import cached_property
+from airflow_provider_pai.ledger.anchors import Anchors
 from airflow_provider_pai.ledger.databases import database
-from airflow_provider_pai.ledger.events import Event, LedgerError, Row
+from airflow_provider_pai.ledger.events import Event, EventKind, LedgerError, Row
 from airflow_provider_pai.ledger.executors import one_of_many
 from airflow_provider_pai.ledger.outbox import Flushed, Outbox, Waiting, outbox_folder
 from airflow_provider_pai.ledger.store import Ledger
 from airflow_provider_pai.uri import OssUri
+
+if TYPE_CHECKING:
+    from airflow.providers.common.sql.hooks.sql import DbApiHook
+
+SERVED = (EventKind.DEPLOYED, EventKind.PROMOTED, EventKind.ROLLED_BACK)
+"""What tells which versions a group has served."""
 
 DATABASE_SECONDS = 5.0
 """How long one answer of the database is waited for."""
@@ -60,10 +70,9 @@ class TaskLedger:
         self._log = log
         self._oss = hook.sibling(OssHook)
         self._oss.retry_seconds = OUTBOX_SECONDS / 2
-        self._ledger: Ledger | None = None
-        self._doubt = ""
         self._failure: Exception | None = None
         self._emptied: set[OssUri] = set()
+        self._heads: list[Row] = []
 
     def record(self, event: Event, beside: str | OssUri | None = None) -> None:
         """Write an event behind those that wait; where it can't be written, let it wait.
@@ -73,46 +82,71 @@ class TaskLedger:
         outbox = None
         try:
             outbox = self._outbox(beside)
-            ledger = self._opened()
-            self._empty(outbox, ledger)
-            _within(DATABASE_SECONDS, partial(ledger.record, event))
+            self._empty(outbox)
+            _within(DATABASE_SECONDS, partial(self._ledger.record, event))
         except Exception as error:  # noqa: BLE001 - each driver of a database has errors of its own
             self._failure = error
             self._keep(outbox, Waiting.of(event, self._hook.clock.utc()), error)
+        self._anchor()
 
-    def tell(self, beside: str | OssUri | None = None) -> Told:
-        """Return what the ledger tells, once what waits for it is in.
+    def served(self, group: str, beside: str | OssUri | None = None) -> Told:
+        """Return what the ledger tells of a group, once what waits for it is in.
 
         :param beside: as of `record`.
         """
+        told = self._ask(lambda ledger: list(ledger.of_subject(group, SERVED)), beside)
+        return told._replace(rows=told.rows[::-1])
+
+    def artifact_uri(self, version: str, beside: str | OssUri | None = None) -> str | None:
+        """Return where the artifact of a version lies, as its training has recorded it; None: nothing tells.
+
+        :param beside: as of `record`.
+        """
+        found = self._ask(lambda ledger: list(filter(None, [ledger.produced(version)])), beside).rows
+        return str(json.loads(found[0].payload)["uri"]) if found else None
+
+    def _ask(self, question: Callable[[Ledger], list[Row]], beside: str | OssUri | None) -> Told:
         try:
-            ledger = self._opened()
-            self._empty(self._outbox(beside), ledger)
-            return Told(_within(DATABASE_SECONDS, lambda: list(ledger.rows())), self._doubt)
+            self._empty(self._outbox(beside))
+            return Told(_within(DATABASE_SECONDS, partial(question, self._ledger)), one_of_many(self._database))
         except Exception as error:  # noqa: BLE001 - each driver of a database has errors of its own
             self._failure = error
             doubt = f"the ledger can't be read ({_in_words(error)})"
             self._log.warning("What served before is told by the services that stand alone: %s", doubt)
             return Told(doubt=doubt)
+        finally:
+            self._anchor()
 
-    def _opened(self) -> Ledger:
-        """Return the ledger; a failure is not waited for a second time."""
-        if self._failure is not None:
-            raise self._failure
-        if self._ledger is None:
-            found = database(self._conn_id)
-            self._doubt = one_of_many(found)
-            if self._doubt:
-                text = "The ledger is ONE OF MANY: %s; let ledger_conn_id name a Postgres or MySQL connection"
-                self._log.warning(text, self._doubt)
-            self._ledger = _within(DATABASE_SECONDS, partial(Ledger, found))
-        return self._ledger
+    @cached_property
+    def _database(self) -> DbApiHook:
+        found = database(self._conn_id)
+        if why := one_of_many(found):
+            text = "The ledger is ONE OF MANY: %s; let ledger_conn_id name a Postgres or MySQL connection"
+            self._log.warning(text, why)
+        return found
 
-    def _empty(self, outbox: Outbox | None, ledger: Ledger) -> None:
+    @cached_property
+    def _ledger(self) -> Ledger:
+        return Ledger(self._database, self._heads.append)
+
+    def _anchor(self) -> None:
+        """Keep the heads of the rows that were written on OSS: for that no database is kept waiting."""
+        anchors = Anchors.of(self._oss, self._conn_id)
+        while self._heads:
+            row = self._heads.pop()
+            if anchors is not None:
+                try:
+                    _within(OUTBOX_SECONDS, partial(anchors.keep, row))
+                except Exception as error:  # noqa: BLE001 - the row is written
+                    self._log.warning("Row %d of the ledger has no anchor: %s", row.seq, _in_words(error))
+
+    def _empty(self, outbox: Outbox | None) -> None:
         """Write what waits, once a task.
 
-        :raises LedgerError: the database does not take it, or there is more than one task is to write.
+        :raises Exception: the database does not take it, has not answered before, or others wait still.
         """
+        if self._failure is not None:
+            raise self._failure
         if outbox is None or outbox.folder in self._emptied:
             return
         self._emptied.add(outbox.folder)
@@ -121,7 +155,7 @@ class TaskLedger:
         except Exception as error:  # noqa: BLE001 - whatever OSS answers, the ledger itself can be written
             self._log.warning("What waits in %s can't be looked at: %s", outbox.folder, _in_words(error))
             return
-        flushed = _within(FLUSH_SECONDS, partial(outbox.flush, waiting, ledger.record)) if waiting else Flushed()
+        flushed = _within(FLUSH_SECONDS, partial(outbox.flush, waiting, self._ledger.record)) if waiting else Flushed()
         for line in [*broken, *flushed.left]:
             self._log.warning("A ledger row waits: %s", line)
         if flushed.written:
@@ -178,4 +212,5 @@ def _within(seconds: float, ask: Callable[[], T]) -> T:
 
 def _in_words(error: Exception) -> str:
     """Return an error in one line; drivers put details below it."""
-    return f"{type(error).__name__}: {' '.join(str(error).split())}"
+    name = "" if isinstance(error, PaiError) else f"{type(error).__name__}: "
+    return name + " ".join(str(error).split())

@@ -56,14 +56,6 @@ def served_versions(rows: Iterable[Row], group: str) -> list[str]:
     return served
 
 
-def artifact_uri(rows: Iterable[Row], version: str) -> str | None:
-    """Return where the artifact of a version lies, as its training has recorded it."""
-    for row in rows:
-        if row.kind == EventKind.ARTIFACT_PRODUCED and row.version == version:
-            return str(json.loads(row.payload)["uri"])
-    return None
-
-
 def serving_member(group: Group) -> Member | None:
     """Return the member that is to be replaced: a candidate that nobody takes further, else the heaviest."""
     from airflow_provider_pai.canary.group import UNDER_WAY

@@ -74,7 +74,7 @@ def test_a_dead_database_is_waited_for_once_a_task(beside):
         one = ledger()
         for key in "abcd":
             one.record(event(key), beside)
-        assert one.tell(beside).doubt.startswith("the ledger can't be read (")
+        assert one.served("digits", beside).doubt.startswith("the ledger can't be read (")
         assert database.asked == 1
 
 
@@ -115,7 +115,7 @@ def test_oss_that_is_down_together_with_the_database_raises_nothing(beside, pai,
     pai.account.faults.add(match="^oss (POST|PUT|GET)", **fault)
     with dead("refused"):
         ledger().record(event("a"), beside)
-        assert ledger().tell(beside).rows == ()
+        assert ledger().served("digits", beside).rows == ()
     assert "LEDGER ROW IN NO DATABASE AND NO OUTBOX" in caplog.text
 
 
@@ -136,7 +136,7 @@ def test_a_broken_object_is_named_and_bars_nobody(beside, bucket, caplog):
     ledger().record(event("b"), beside)
     assert rows() == ["a", "b"]
     assert f"A ledger row waits: {broken} is no event that can be read, and stays" in caplog.text
-    assert ledger().tell(beside).doubt == ""
+    assert ledger().served("digits", beside).doubt == ""
 
 
 def test_a_ledger_that_may_be_one_of_many_is_doubted_and_told_once(monkeypatch, caplog):
@@ -144,7 +144,7 @@ def test_a_ledger_that_may_be_one_of_many_is_doubted_and_told_once(monkeypatch, 
     one = ledger()
     one.record(event("a"))
     one.record(event("b"))
-    told = one.tell()
+    told = one.served("digits")
     assert [row.event_key for row in told.rows] == ["a", "b"]
     assert told.doubt == "under CeleryExecutor each worker machine writes an SQLite file of its own"
     assert caplog.text.count("ONE OF MANY") == 1
@@ -153,7 +153,7 @@ def test_a_ledger_that_may_be_one_of_many_is_doubted_and_told_once(monkeypatch, 
 def test_what_waits_is_in_the_ledger_before_it_tells(beside):
     with dead("refused"):
         ledger().record(event("a"), beside)
-    assert [row.event_key for row in ledger().tell(beside).rows] == ["a"]
+    assert [row.event_key for row in ledger().served("digits", beside).rows] == ["a"]
 
 
 def test_the_command_empties_an_outbox_and_says_what_stays(state, beside, bucket, capsys, pai, monkeypatch):
@@ -171,3 +171,22 @@ def test_the_command_empties_an_outbox_and_says_what_stays(state, beside, bucket
     with pytest.raises(SystemExit, match="--bucket oss://…: connection pai_default has no state_uri"):
         main(["ledger", "flush"])
     main(["ledger", "flush", "--bucket", beside])
+
+
+def test_an_artifact_lies_where_its_training_has_recorded_it(beside):
+    artifact = event("a", kind=EventKind.ARTIFACT_PRODUCED, version="v1", payload={"uri": "oss://b/m/"})
+    with dead("refused"):
+        ledger().record(artifact, beside)
+        assert ledger().artifact_uri("v1", beside) is None
+    assert ledger().artifact_uri("v1", beside) == "oss://b/m/"
+    assert ledger().artifact_uri("v2", beside) is None
+
+
+def test_a_promotion_leaves_an_anchor_whoever_writes_its_row(state):
+    with dead("refused"):
+        ledger().record(event("a"))
+    ledger().record(event("b"))
+    assert sorted(uri.rpartition("/")[2][:12] for uri in below(state) if "/anchors/" in uri) == [
+        "000000000001",
+        "000000000002",
+    ]

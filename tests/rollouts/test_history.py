@@ -13,7 +13,6 @@ from hypothesis import strategies as st
 from airflow_provider_pai.canary.group import Group, Phase, Progress, rejection
 from airflow_provider_pai.ledger import EventKind
 from airflow_provider_pai.rollouts.history import (
-    artifact_uri,
     chosen_version,
     replaced_members,
     served_versions,
@@ -51,12 +50,6 @@ def test_versions_in_the_order_in_which_they_began_to_serve():
     ]
     assert served_versions(rows, "digits") == [V1, V2, V3]
     assert served_versions([*rows, row(EventKind.ROLLED_BACK, V3, serving_version=V2)], "digits") == [V1, V2, V2]
-
-
-def test_an_artifact_lies_where_its_training_has_recorded_it():
-    rows = [row(EventKind.PROMOTED, V1), row(EventKind.ARTIFACT_PRODUCED, V1, uri="oss://b/m/")]
-    assert artifact_uri(rows, V1) == "oss://b/m/"
-    assert artifact_uri(rows, V2) is None
 
 
 def test_what_is_replaced_is_the_candidate_that_nobody_takes_further_or_the_heaviest():

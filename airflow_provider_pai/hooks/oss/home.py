@@ -5,6 +5,7 @@
     rollouts/<group>/    the group's lease (00000001.json, …) and each candidate's looks (<service>.jsonl)
     jobs/<version>/      what a job's end needs of its beginning
     ledger/<deployment>/<connection>/anchors/    heads of that ledger's chain
+    ledger/<deployment>/<connection>/outbox/     rows that wait for that ledger
 
 It is the connection's `state_uri`; without one, a group's state lies in the bucket of its first artifact and a job's
 beside its output.

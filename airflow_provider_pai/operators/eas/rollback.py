@@ -29,7 +29,6 @@ from airflow_provider_pai.uri import OssUri
 if TYPE_CHECKING:
     from airflow_provider_pai.canary.group import Group, Member
     from airflow_provider_pai.canary.memory import Memory
-    from airflow_provider_pai.ledger import Row
 
 
 class EasRollbackOperator(WaitingOperator):
@@ -182,7 +181,7 @@ class EasRollbackOperator(WaitingOperator):
         member = next((member for member in group.members if version_of(member) == version), None)
         if member is None or not self._stands(member):
             labels = {**identity.labels(), **mark.labels(), **(home_labels(home) if home else {})}
-            return self._redeploy(current or group.members[0], version, self.ledger.tell(home).rows, labels)
+            return self._redeploy(current or group.members[0], version, home, labels)
         self.hook.label(member.name, {**member.labels, **mark.labels()})
         return member.name
 
@@ -195,7 +194,7 @@ class EasRollbackOperator(WaitingOperator):
 
         if self.to not in ("previous", "promoted"):
             return self.to
-        told = self.ledger.tell(home)
+        told = self.ledger.served(self.group, home)
         version = chosen_version(self.to, group, current, () if told.doubt else told.rows)
         if version:
             return version
@@ -211,18 +210,17 @@ class EasRollbackOperator(WaitingOperator):
         # One that was being stopped can be started again; one that was being deleted is gone, and is made again.
         return self.hook.states.judge(rested.status) is Verdict.FAILED and rested.status != EAS_GONE
 
-    def _redeploy(self, like: Member, version: str, rows: Sequence[Row], labels: Mapping[str, str]) -> str:
+    def _redeploy(self, like: Member, version: str, home: OssUri | None, labels: Mapping[str, str]) -> str:
         """Make the version's service again, like the one that serves, without traffic."""
         from airflow_provider_pai.canary.group import Phase, Progress, service_name
         from airflow_provider_pai.manifests import read_artifact, served_artifact
-        from airflow_provider_pai.rollouts.history import artifact_uri
 
         described = self.hook.describe(like.name)
         serving = served_artifact(self.oss, described)
         if serving is None:
             raise PaiConfigError("to", version, f"a version whose service stands; {like.name} mounts no artifact")
         beside = OssUri.parse(serving.uri.rstrip("/")).parent.join(version).folder
-        folder = OssUri.parse(self.artifact or artifact_uri(rows, version) or str(beside)).folder
+        folder = OssUri.parse(self.artifact or self.ledger.artifact_uri(version, home) or str(beside)).folder
         artifact = read_artifact(self.oss, str(folder))
         if artifact.version != version:
             raise PaiConfigError("to", version, f"the version of {folder}, which is {artifact.version}")
