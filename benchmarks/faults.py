@@ -84,9 +84,9 @@ def judged(case: Case) -> Found:
     try:
         return play(emulator(), case)
     except HungError:
-        return Found(True, [f"neither ended nor failed within {PATIENCE} s"])
+        return Found(True, [f"neither ended nor failed within {PATIENCE} s"], [])
     except Exception as error:  # noqa: BLE001 - told as a wrong case
-        return Found(True, [f"the bench itself: {error!r}"])
+        return Found(True, [f"the bench itself: {error!r}"], [])
     finally:
         signal.alarm(0)
         emulator().account.faults.clear()

@@ -60,8 +60,11 @@ class Answer(NamedTuple):
             return self.with_body(ElementTree.tostring(tree, encoding="utf-8", xml_declaration=True))
         if isinstance(document := _parsed(self.body, json.loads), dict | list):
             return self.with_body(json.dumps(_change_json(document, "", change)).encode())
-        headers = _change_json({name: value.encode() for name, value in self.headers.items()}, "", change)
-        return self._replace(headers={name: _text(value) for name, value in headers.items()})
+        # No server sends a length that is none.
+        length = {name: value for name, value in self.headers.items() if name == "content-length"}
+        fields = {name: value.encode() for name, value in self.headers.items() if name not in length}
+        changed = {name: _text(value) for name, value in _change_json(fields, "", change).items()}
+        return self._replace(headers=changed | length)
 
 
 def _parsed(body: bytes, parse: Callable[[bytes], Any]) -> Any:

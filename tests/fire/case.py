@@ -55,10 +55,16 @@ class Case(NamedTuple):
 
 
 class Found(NamedTuple):
-    """What came of a case: whether the fault met a call at all, and what is wrong."""
+    """What came of a case.
+
+    :param hit: the fault met a call at all.
+    :param wrong: what is not as it should be.
+    :param told: the errors of its tries.
+    """
 
     hit: bool
     wrong: list[str]
+    told: list[str]
 
 
 @dataclass(kw_only=True)
@@ -237,13 +243,14 @@ def play(pai: Emulator, case: Case) -> Found:
             with burning(case, at) as rule:
                 error, end = _try(ready.task)
             if rule is None or not rule.was_hit:
-                return Found(False, [])
-            wrong = list(_judge(case, error)) if error else []
+                return Found(False, [], [])
+            wrong, told = list(_judge(case, error)) if error else [], [error]
             if error is not None and not isinstance(error, AirflowFailException):
                 error, end = _try(ready.task)
+                told.append(error)
                 if error is not None:
                     wrong.append(f"the next try failed, too: {_told(error)}")
-        return Found(True, wrong + list(_kept(ready.promise, end)))
+        return Found(True, wrong + list(_kept(ready.promise, end)), [_told(each) for each in told if each])
 
 
 def _kept(promise: Any, end: Any) -> Iterator[str]:

@@ -88,15 +88,14 @@ def blue_green(at: Scene, _: bool) -> Play:
 
 @path(deferrable=True)
 def roll_back(at: Scene, deferrable: bool) -> Play:
-    first = member(at)
-    member(at, 21)
+    first, second = member(at), member(at, 21)
     at.group.eas.wait(first, poll_interval=0.01, until=lambda one: one.status == "Stopped")
     given = {"group": at.group.name, "drain": 0.01, "probe": PROBE, "deferrable": deferrable, **SERVICE}
 
     def kept(end: Any) -> Iterator[str]:
-        yield from alone(at, first)
+        yield from alone(at, first if end else second)
         yield from lease(at)
-        yield from same("rows", rows("rolled_back"), 1)
+        yield from same("rows", rows("rolled_back"), int(bool(end)))
 
     return Play(task(eas.EasRollbackOperator, **given), kept)
 
