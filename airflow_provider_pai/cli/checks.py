@@ -24,6 +24,7 @@ from airflow_provider_pai.hooks.oss import OssHook
 from airflow_provider_pai.hooks.oss.home import configured_home
 from airflow_provider_pai.ledger import database, default_path
 from airflow_provider_pai.ledger.executors import one_of_many
+from airflow_provider_pai.ledger.outbox import outbox_folder
 from airflow_provider_pai.metrics.base import Declaration, make_source
 from airflow_provider_pai.metrics.cloudmonitor import CloudMonitorMetrics
 
@@ -171,6 +172,11 @@ def _ledger(hook: PaiHook) -> Iterator[Remark]:
     else:
         found.get_records("SELECT 1")
         yield Remark("ledger", Health.OK, f"{place} answers")
+    folder = outbox_folder(hook.connection, conn_id, None)
+    if folder and (waiting := sum(1 for _ in hook.sibling(OssHook).list_objects(folder))):
+        yield Remark(
+            "ledger", Health.WARNING, f"{waiting} rows wait for it in {folder}", "run `airflow pai ledger flush`"
+        )
 
 
 def _airflow() -> Iterator[Remark]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import uuid
 
 import oss2
@@ -12,7 +13,10 @@ from airflow_provider_pai.cli.checks import around
 from airflow_provider_pai.cli.checks import bucket as check_of
 from airflow_provider_pai.hooks.checks import Health, quick, run_checks
 from airflow_provider_pai.hooks.pai import PaiConnectionHook
+from airflow_provider_pai.ledger import Event, EventKind
+from airflow_provider_pai.ledger.task import TaskLedger
 from tests.conftest import airflow_connection
+from tests.dead import dead
 
 pytestmark = pytest.mark.usefixtures("connection")
 
@@ -68,6 +72,17 @@ def test_a_file_is_no_ledger_of_several_machines(ask, monkeypatch):
     assert ask(ledger_conn_id="file")["ledger"].says.startswith(
         "an SQLite file (connection file): under CeleryExecutor"
     )
+
+
+def test_rows_that_wait_for_their_ledger_are_counted(ask, bucket):
+    home = f"oss://{bucket.bucket_name}/state/"
+    assert ask(state_uri=home)["ledger"].result is Health.OK
+    with dead("refused"):
+        event = Event(key="a", kind=EventKind.PROMOTED, subject="digits")
+        TaskLedger(PaiConnectionHook(), None, logging.getLogger()).record(event)
+    row = ask(state_uri=home)["ledger"]
+    assert (row.result, row.todo) == (Health.WARNING, "run `airflow pai ledger flush`")
+    assert row.says.startswith(f"1 rows wait for it in {home}ledger/")
 
 
 class Postgres:

@@ -29,6 +29,7 @@ from airflow_provider_pai.uri import OssUri
 if TYPE_CHECKING:
     from airflow_provider_pai.canary.group import Group, Member
     from airflow_provider_pai.canary.memory import Memory
+    from airflow_provider_pai.rollouts.lease import Lease
 
 
 class EasRollbackOperator(WaitingOperator):
@@ -291,7 +292,14 @@ class EasRollbackOperator(WaitingOperator):
             yield home, lease.memory if lease else {}
         finally:
             if lease is not None:
-                lease.release()
+                self._give_back(lease)
+
+    def _give_back(self, lease: Lease) -> None:
+        """Release the lease; where that fails it ends by itself, and what was done is done."""
+        try:
+            lease.release()
+        except PaiError as error:
+            self.log.warning("The lease of group %s is not given back, and ends by itself: %s", self.group, error)
 
 
 def _mark(labels: Mapping[str, str], identity: TaskIdentity) -> Mark | None:

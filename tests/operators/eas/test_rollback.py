@@ -234,6 +234,14 @@ def test_a_home_that_nobody_can_use_any_more_bars_no_way_back(group, nights, pai
     assert f"Going back without the lease of group {group.name}: " in caplog.text + capsys.readouterr().out
 
 
+def test_a_lease_that_can_t_be_given_back_undoes_nothing(group, nights, pai):
+    first, _ = nights
+    pai.account.faults.add(match=rf"^oss PUT /{group.bucket}/\.pai/rollouts/", status=403, code="AccessDenied")
+    task = back(group)
+    assert task.run()["service"] == task.xcoms["return_value"]["service"] == first["service"]
+    assert group.serving() == first["version"]
+
+
 def test_what_is_no_lease_bars_no_way_back(group, nights):
     first, _ = nights
     group.oss.put(f"oss://{group.bucket}/.pai/rollouts/{group.name}/00000099.json", "{")
