@@ -23,34 +23,23 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import contextlib
 import gc
 import json
 import logging
 import os
-import subprocess
 import sys
 import tempfile
 import time
 import tracemalloc
-from collections.abc import Iterator
 from typing import Any
+
+from children import ask, child, connection, hear, p99, say, stub_jobs, tell
 
 Json = dict[str, Any]
 
 TASK = {"dag_id": "bench", "run_id": "night", "task_id": "train", "map_index": -1}
 HOOK = "airflow_provider_pai.hooks.dlc.DlcHook"
 HOOK_ARGUMENTS = {"pai_conn_id": "pai_default", "region": None, "workspace_id": None}
-BODY = {
-    "DisplayName": "bench",
-    "JobType": "PyTorchJob",
-    "UserCommand": "true",
-    "WorkspaceId": "10001",
-    "Priority": 1,
-    "Accessibility": "PRIVATE",
-    "JobSpecs": [{"Type": "Worker", "PodCount": 1, "Image": "image", "EcsSpec": "ecs.g6.large"}],
-    "Settings": {"Tags": {"task": "0123456789abcdef0123456789abcdef", "cycle": "1", "generation": "1"}},
-}
 ENDING = 10
 """Every tenth job ends while it is measured."""
 SAMPLE = 0.01
@@ -62,7 +51,6 @@ SAMPLE = 0.01
 def serve(count: int) -> None:
     """Run an emulator that knows `count` running jobs."""
     from airflow_provider_pai.emulator import Emulator
-    from airflow_provider_pai.emulator.dlc.job import Job
 
     calls = 0
 
@@ -77,19 +65,13 @@ def serve(count: int) -> None:
     with Emulator() as pai:
         backend = pai.services.dlc
 
-        def stub() -> str:
-            job = Job.create(pai.account, BODY)
-            job.move("Running")
-            backend._jobs[job.id] = job
-            return job.id
-
-        ids = [pai.call(stub) for _ in range(count)]
-        _say({**pai.endpoints.to_dict(), "jobs": ids})
+        ids = pai.call(lambda: stub_jobs(pai, count))
+        say({**pai.endpoints.to_dict(), "jobs": ids})
         for line in sys.stdin:
             command, _, job_id = line.strip().partition(" ")
             if command == "end":
                 pai.call(lambda job_id=job_id: backend._jobs[job_id].move("Succeeded", "JobSucceeded"))
-            _say({"calls": calls, "now": time.time()})
+            say({"calls": calls, "now": time.time()})
 
 
 # --- the loop's process
@@ -121,17 +103,17 @@ class Watcher:
         gc.collect()
         memory, _ = tracemalloc.get_traced_memory()
         tracemalloc.stop()
-        _say({"measuring": True})
+        say({"measuring": True})
         cpu = time.process_time()
         await asyncio.sleep(self.seconds / 2)
         cpu, lags = time.process_time() - cpu, await self._lags(self.seconds / 2)
         measured = {
             "cpu_s_per_min": cpu * 60 / (self.seconds / 2),
-            "lag_p99_ms": _p99(lags) * 1000,
+            "lag_p99_ms": p99(lags) * 1000,
             "lag_max_ms": max(lags) * 1000,
             "kb_per_waiter": memory / 1024 / len(self.jobs),
         }
-        _say({"measured": True})
+        say({"measured": True})
         await asyncio.sleep(self.interval + 5)
         for task in tasks:
             task.cancel()
@@ -182,7 +164,7 @@ def watch(kind: str, interval: float, seconds: float) -> None:
     """Be the loop's process; the job ids come in as the first line."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
     watcher = Watcher(kind, json.loads(sys.stdin.readline()), interval, seconds)
-    _say(asyncio.run(watcher.run()))
+    say(asyncio.run(watcher.run()))
 
 
 # --- the process that was called
@@ -190,88 +172,32 @@ def watch(kind: str, interval: float, seconds: float) -> None:
 
 def measure(kind: str, options: argparse.Namespace) -> Json:
     """Run one emulator and one loop and put their figures together."""
-    with tempfile.TemporaryDirectory() as home, _child("--serve", "--jobs", options.jobs) as emulator:
-        account = _hear(emulator)
+    with tempfile.TemporaryDirectory() as home, child("--serve", "--jobs", options.jobs) as emulator:
+        account = hear(emulator)
         jobs = account.pop("jobs")
-        environment = {"AIRFLOW_CONN_PAI_DEFAULT": json.dumps(_connection(account)), "AIRFLOW_HOME": home}
+        environment = {"AIRFLOW_CONN_PAI_DEFAULT": json.dumps(connection(account)), "AIRFLOW_HOME": home}
         arguments = ("--watch", kind, "--interval", options.interval, "--seconds", options.seconds)
-        with _child(*arguments, environment=environment) as loop:
-            _tell(loop, json.dumps(jobs))
-            _hear(loop)
-            first = _ask(emulator, "count")
+        with child(*arguments, environment=environment) as loop:
+            tell(loop, json.dumps(jobs))
+            hear(loop)
+            first = ask(emulator, "count")
             ended = {}
             for job_id in jobs[::ENDING]:
-                ended[job_id] = _ask(emulator, f"end {job_id}")["now"]
+                ended[job_id] = ask(emulator, f"end {job_id}")["now"]
                 left = first["now"] + options.seconds * len(ended) * ENDING / len(jobs) - time.time()
                 time.sleep(max(0.0, left))
-            _hear(loop)
-            calls = _ask(emulator, "count")["calls"] - first["calls"]
-            found = _hear(loop)
+            hear(loop)
+            calls = ask(emulator, "count")["calls"] - first["calls"]
+            found = hear(loop)
     events = found.pop("events")
     if missing := set(ended) - set(events):
         raise RuntimeError(f"{kind}: no event for {len(missing)} of {len(ended)} jobs that ended")
     return {
         "calls_per_interval": round(calls * options.interval / options.seconds, 1),
         **{name: round(value, 2) for name, value in found.items()},
-        "delay_p99_s": round(_p99([events[job_id] - moment for job_id, moment in ended.items()]), 2),
+        "delay_p99_s": round(p99([events[job_id] - moment for job_id, moment in ended.items()]), 2),
         "interval_s": options.interval,
     }
-
-
-def _connection(account: dict[str, str]) -> Json:
-    extra = {name: account[name] for name in ("region", "workspace_id", "endpoint_url", "oss_endpoint")}
-    return {
-        "conn_type": "pai",
-        "login": account["access_key_id"],
-        "password": account["access_key_secret"],
-        "extra": extra,
-    }
-
-
-@contextlib.contextmanager
-def _child(*arguments: Any, environment: dict[str, str] | None = None) -> Iterator[subprocess.Popen[str]]:
-    command = [sys.executable, __file__, *map(str, arguments)]
-    pipe = subprocess.PIPE
-    with subprocess.Popen(
-        command, stdin=pipe, stdout=pipe, text=True, env={**os.environ, **(environment or {})}
-    ) as child:
-        try:
-            yield child
-        finally:
-            child.stdin.close()
-            try:
-                child.wait(20)
-            except subprocess.TimeoutExpired:
-                child.kill()
-
-
-def _tell(child: subprocess.Popen[str], line: str) -> None:
-    child.stdin.write(line + "\n")
-    child.stdin.flush()
-
-
-def _hear(child: subprocess.Popen[str]) -> Json:
-    if line := child.stdout.readline():
-        return json.loads(line)
-    raise RuntimeError("a process of the benchmark ended before its time; see above")
-
-
-def _ask(child: subprocess.Popen[str], line: str) -> Json:
-    _tell(child, line)
-    return _hear(child)
-
-
-def _say(answer: Json) -> None:
-    _answers.write(json.dumps(answer) + "\n")
-    _answers.flush()
-
-
-# Airflow logs to stdout. That must reach no pipe that is read later: a full one would stop the loop.
-_answers = os.fdopen(os.dup(1), "w")
-
-
-def _p99(values: list[float]) -> float:
-    return sorted(values)[min(len(values) - 1, int(len(values) * 0.99))]
 
 
 def main() -> None:
@@ -290,7 +216,7 @@ def main() -> None:
         watch(options.watch, options.interval, options.seconds)
     else:
         kinds = ["ours"] if options.no_peer else ["ours", "peer"]
-        _say({"jobs": options.jobs, **{"peer": None}, **{kind: measure(kind, options) for kind in kinds}})
+        say({"jobs": options.jobs, **{"peer": None}, **{kind: measure(kind, options) for kind in kinds}})
 
 
 if __name__ == "__main__":
