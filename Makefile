@@ -55,9 +55,10 @@ fmt: $(READY)  ## format, and mend what ruff can mend
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-bench: $(BENCH)/ready  ## what we cost, beside what peers cost: small runs, one JSON line each (six minutes)
+bench: $(BENCH)/ready  ## what we cost, beside what peers cost: small runs, one JSON line each (seven minutes)
 	@$(BENCH)/bin/python benchmarks/parse.py --runs 3
 	@$(BENCH)/bin/python benchmarks/polling.py --jobs 100 --interval 2 --seconds 8
+	@$(BENCH)/bin/python benchmarks/triggerer.py --waits 200 --interval 2 --seconds 8 2> /dev/null
 	@$(BENCH)/bin/python benchmarks/exactly_once.py --kills 10
 	@$(BENCH)/bin/python benchmarks/canary.py --only 'bad crash_50' 'bad hang' 'good 1' 'killed 2' 'clean 1' 2> /dev/null
 	@$(BENCH)/bin/python benchmarks/worlds.py --only default together 2> /dev/null

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import logging
+import os
 import signal
 import sys
 import threading
@@ -15,6 +17,9 @@ from airflow_provider_pai.emulator.server import Emulator, StartError
 from airflow_provider_pai.emulator.world import World
 
 _BANNER = "PAI emulator on {host}. It runs the commands it is sent, as this user, without a sandbox.\n"
+_REMOTE = "Others may reach it: over plain HTTP, and whoever has one of its keys can do here whatever this user can.\n"
+_LONGEST_END = 4.5
+_CUT_SHORT = "Its end took longer than {seconds} seconds and was cut short; what its jobs left lies in {folder}.\n"
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -41,6 +46,7 @@ def main(arguments: list[str] | None = None) -> int:
         options.data,
         host=options.host,
         port=options.port,
+        allow_remote=options.allow_remote,
         world=world.to_dict(),
         dwell=options.dwell,
         list_lag=options.list_lag,
@@ -52,18 +58,38 @@ def main(arguments: list[str] | None = None) -> int:
     except StartError as error:
         sys.stderr.write(f"{error}\n")
         return 2
-    sys.stderr.write(_BANNER.format(host=options.host))
+    sys.stderr.write(_BANNER.format(host=options.host) + (_REMOTE if options.allow_remote else ""))
     sys.stdout.write(json.dumps(emulator.endpoints.to_dict()) + "\n")
     sys.stdout.flush()
     ended.wait()
+    _end_in_time(emulator.data)
     emulator.stop()
     return 0
+
+
+def _end_in_time(folder: Path) -> None:
+    """End this process soon, whatever it still waits for: guards end the processes of jobs without it."""
+
+    def end() -> None:
+        with contextlib.suppress(OSError):
+            sys.stderr.write(_CUT_SHORT.format(seconds=_LONGEST_END, folder=folder))
+            sys.stderr.flush()
+        os._exit(0)
+
+    timer = threading.Timer(_LONGEST_END, end)
+    timer.daemon = True
+    timer.start()
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m airflow_provider_pai.emulator", description=__doc__)
     parser.add_argument("--data", type=Path, help="folder for objects and state (default: a temporary one)")
     parser.add_argument("--host", default="127.0.0.1", help="address to bind (default: %(default)s)")
+    parser.add_argument(
+        "--allow-remote",
+        action="store_true",
+        help="let --host be an address that others reach: whoever has a key then runs commands here, as you",
+    )
     parser.add_argument("--port", type=int, default=0, help="port of the PAI APIs (default: a free one)")
     parser.add_argument("--dwell", type=float, default=0.3, help="seconds in each intermediate status")
     parser.add_argument("--list-lag", type=float, default=0.0, help="seconds by which ListJobs is behind")

@@ -18,6 +18,7 @@ from airflow_provider_pai.emulator.account import Account, Credential
 from airflow_provider_pai.emulator.errors import ApiError
 
 _AUTHORIZATION = re.compile(r"ACS3-HMAC-SHA256 Credential=([^,]+),SignedHeaders=([^,]+),Signature=([0-9a-f]+)")
+_NONCE = "x-acs-signature-nonce"
 _COMPACT_TIME = re.compile(r"[0-9]{8}T[0-9]{6}Z")
 
 # Public request headers that have to be signed wherever they are sent.
@@ -26,20 +27,22 @@ _MUST_BE_SIGNED = frozenset({"host", "content-type"})
 
 @dataclass(frozen=True)
 class SignedRequest:
-    """The parts that a signature covers: method, path as sent, raw query, lower-case headers, body (ACS3 only)."""
+    """The parts that a signature covers: method, path as sent, raw query, lower-case headers.
+
+    ACS3 covers the body, too, by its digest in a header: who signed is known before a byte of the body is.
+    """
 
     method: str
     raw_path: str
     raw_query: str
     headers: Mapping[str, str]
-    body: bytes = b""
 
     @classmethod
-    def from_scope(cls, scope: MutableMapping[str, Any], body: bytes = b"") -> SignedRequest:
+    def from_scope(cls, scope: MutableMapping[str, Any]) -> SignedRequest:
         """Read an ASGI scope; bytes that are not UTF-8 survive as surrogates."""
         headers = {name.decode("latin-1"): text(value) for name, value in scope["headers"]}
         raw_path = text(scope["raw_path"]).partition("?")[0]
-        return cls(scope["method"], raw_path, text(scope["query_string"]), headers, body)
+        return cls(scope["method"], raw_path, text(scope["query_string"]), headers)
 
     @property
     def query(self) -> list[tuple[str, str]]:
@@ -49,11 +52,11 @@ class SignedRequest:
 
 
 def verify_acs3(account: Account, request: SignedRequest) -> Credential:
-    """Check an ACS3-HMAC-SHA256 signature and use up its nonce.
+    """Check an ACS3-HMAC-SHA256 signature; `verify_body` is to follow.
 
     :raises ApiError: with the cloud's codes (MissingAuthorization, InvalidAccessKeyId.NotFound,
         MissingSecurityToken, InvalidSecurityToken.*, InvalidTimeStamp.*, SignatureDoesNotMatch,
-        SignatureNonceUsed).
+        MissingSignatureNonce).
     """
     match = _AUTHORIZATION.fullmatch(request.headers.get("authorization", ""))
     if match is None:
@@ -62,12 +65,20 @@ def verify_acs3(account: Account, request: SignedRequest) -> Credential:
     credential = _credential(account, key_id, request.headers.get("x-acs-security-token"))
     _check_date(account, request.headers.get("x-acs-date", ""))
     _check_signature(request, signed.split(";"), signature, credential)
-    nonce = request.headers.get("x-acs-signature-nonce")
-    if not nonce:
+    if not request.headers.get(_NONCE):
         raise ApiError(400, "MissingSignatureNonce", "The header x-acs-signature-nonce is mandatory.")
-    if not account.nonces.use(f"{key_id} {nonce}"):
-        raise ApiError(400, "SignatureNonceUsed", "Specified signature nonce was used already.")
     return credential
+
+
+def verify_body(account: Account, request: SignedRequest, signer: Credential, body: bytes) -> None:
+    """Compare a body with what was signed, and use up the request's nonce.
+
+    :raises ApiError: SignatureDoesNotMatch, SignatureNonceUsed.
+    """
+    if hashlib.sha256(body).hexdigest() != request.headers.get("x-acs-content-sha256"):
+        raise ApiError(400, "SignatureDoesNotMatch", "x-acs-content-sha256 is not the digest of the body.")
+    if not account.nonces.use(f"{signer.access_key_id} {request.headers[_NONCE]}"):
+        raise ApiError(400, "SignatureNonceUsed", "Specified signature nonce was used already.")
 
 
 def acs3_signature(request: SignedRequest, signed_headers: list[str], secret: str) -> str:
@@ -135,8 +146,6 @@ def _check_date(account: Account, date: str) -> None:
 def _check_signature(request: SignedRequest, signed: list[str], signature: str, credential: Credential) -> None:
     if unsigned := sorted(_must_be_signed(request.headers) - set(signed)):
         raise ApiError(400, "SignatureDoesNotMatch", f"Headers that must be signed are not: {', '.join(unsigned)}.")
-    if hashlib.sha256(request.body).hexdigest() != request.headers.get("x-acs-content-sha256"):
-        raise ApiError(400, "SignatureDoesNotMatch", "x-acs-content-sha256 is not the digest of the body.")
     expected = acs3_signature(request, signed, credential.access_key_secret)
     if not hmac.compare_digest(expected, signature):
         raise ApiError(400, "SignatureDoesNotMatch", "Specified signature does not match our calculation.")

@@ -6,6 +6,7 @@ Unsigned, for this machine only, no part of any API.
 from __future__ import annotations
 
 import ipaddress
+import json
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -16,6 +17,7 @@ from starlette.routing import BaseRoute, Route
 from airflow_provider_pai.emulator.account import FLAGS, TIMES, Account
 from airflow_provider_pai.emulator.dlc.backend import DlcBackend
 from airflow_provider_pai.emulator.errors import ApiError
+from airflow_provider_pai.emulator.wire import body_of
 from airflow_provider_pai.emulator.world import World
 
 _Handler = Callable[[Request], Awaitable[Any]]
@@ -47,7 +49,7 @@ class _Control:
         if request.method == "DELETE":
             faults.clear()
         elif request.method == "POST":
-            faults.extend(await request.json())
+            faults.extend(await _json(request))
         return faults.describe()
 
     async def settings(self, request: Request) -> Any:
@@ -108,10 +110,14 @@ def _guarded(handler: _Handler) -> Callable[[Request], Awaitable[Response]]:
 
 
 async def _object(request: Request) -> dict[str, Any]:
-    body = await request.json()
+    body = await _json(request)
     if not isinstance(body, dict):
         raise TypeError(f"The body must be a JSON object, not {body!r}.")
     return body
+
+
+async def _json(request: Request) -> Any:
+    return json.loads(await body_of(request, ApiError(413, "RequestEntityTooLarge", "The body is too large.")))
 
 
 def _is_local(request: Request) -> bool:

@@ -15,12 +15,13 @@ class StartError(Exception):
 
 @contextlib.contextmanager
 def owned(folder: Path) -> Iterator[Path]:
-    """Make a folder ours, and lock it until the end: also a killed emulator lets go of it.
+    """Make a folder ours alone, and lock it until the end: also a killed emulator lets go of it.
 
-    :raises StartError: it can't be written, or another emulator runs on it.
+    :raises StartError: it can't be written, belongs to another user, or another emulator runs on it.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
+        folder.chmod(0o700)  # objects, logs and the account's key; what was made by an earlier release, too
         lock = os.open(folder / "emulator.lock", os.O_RDWR | os.O_CREAT, 0o600)
     except OSError as error:
         raise StartError(f"The data folder {folder} can't be written: {error.strerror}.") from error

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import errno
+import ipaddress
 import logging
 import socket
 import time
@@ -16,7 +18,29 @@ from airflow_provider_pai.emulator.datafolder import StartError
 from airflow_provider_pai.emulator.faults import call_name
 from airflow_provider_pai.emulator.types import App, Message, Receive, Scope, Send
 
+HEAD_SECONDS = 20.0
+"""How long a client may take for the head of a request."""
+BODY_SECONDS = 30.0
+"""How long it may be silent in the middle of a body."""
+MAX_HEAD_BYTES = 64 << 10
+
 log = logging.getLogger("airflow_provider_pai.emulator.requests")
+
+
+def check_host(host: str) -> None:
+    """Refuse an address that others may reach.
+
+    :raises StartError: it is none of this machine's alone.
+    """
+    try:
+        is_local = ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        is_local = host == "localhost"
+    if not is_local:
+        raise StartError(
+            f"Others may reach {host}: whoever has a key of the emulator runs commands on this machine, as you. "
+            "If that is meant: --allow-remote."
+        )
 
 
 def listen(host: str, port: int) -> socket.socket:
@@ -68,11 +92,55 @@ class Server(uvicorn.Server):
 
 
 class _Protocol(HttpToolsProtocol):
-    """Shows the transport to the application, so that a fault can cut the connection."""
+    """Cuts off who begins a request and does not go on; shows faults the transport, so that they can cut it, too."""
+
+    _head_size: int | None = 0
+    """Bytes of a request's head so far; None: the head is complete."""
+    _timer: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        self._expect(HEAD_SECONDS)
 
     def on_message_begin(self) -> None:
         super().on_message_begin()
         self.scope["transport"] = self.transport  # type: ignore[typeddict-unknown-key]
+        self._head_size = 0
+        self._expect(HEAD_SECONDS)
+
+    def on_headers_complete(self) -> None:
+        super().on_headers_complete()
+        self._head_size = None
+        self._expect(BODY_SECONDS)
+
+    def on_message_complete(self) -> None:
+        super().on_message_complete()
+        self._expect(None)
+
+    def data_received(self, data: bytes) -> None:
+        super().data_received(data)
+        if self._head_size is not None:
+            self._head_size += len(data)
+            if self._head_size > MAX_HEAD_BYTES:
+                self.send_400_response("The head of the request is too large.")
+        elif self._timer is not None:
+            self._expect(BODY_SECONDS)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        super().connection_lost(exc)
+        self._expect(None)
+
+    def _expect(self, seconds: float | None) -> None:
+        """Give the client so long for what comes next; None: nothing has to."""
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer = None if seconds is None else self.loop.call_later(seconds, self._cut)
+
+    def _cut(self) -> None:
+        if self.flow.read_paused:
+            self._expect(BODY_SECONDS)  # it is the service that does not go on
+        else:
+            self.transport.abort()
 
 
 class RequestLog:

@@ -21,11 +21,15 @@ from starlette.routing import BaseRoute
 from airflow_provider_pai.emulator.account import Account, Settings
 from airflow_provider_pai.emulator.datafolder import StartError, owned
 from airflow_provider_pai.emulator.faults import FaultMiddleware
-from airflow_provider_pai.emulator.listeners import RequestLog, Server, address_of, listen
+from airflow_provider_pai.emulator.listeners import RequestLog, Server, address_of, check_host, listen
+from airflow_provider_pai.emulator.runtime.processes import hurry
 from airflow_provider_pai.emulator.services import LISTENERS, Services
 from airflow_provider_pai.emulator.types import App
 from airflow_provider_pai.emulator.wire import broken, not_found
 from airflow_provider_pai.emulator.world import World
+
+# Seconds between SIGTERM and SIGKILL for what runs when the emulator ends.
+_GRACE_AT_THE_END = 1.0
 
 __all__ = ["Emulator", "Endpoints", "StartError"]
 
@@ -55,7 +59,9 @@ class Emulator:
         with Emulator(dwell=0.01) as pai:
             hook = DlcHook(...)  # a connection with extra endpoint_url=pai.endpoints.endpoint_url
 
-    :param data: folder that holds objects and state; a temporary one, deleted at stop, when not given.
+    :param data: folder of objects and state, for its user alone; when not given a temporary one, deleted at stop.
+    :param host: address to bind.
+    :param allow_remote: let it be one that others reach: whoever has a key then runs commands here.
     :param port: port of the PAI APIs, 0 for a free one; OSS and the EAS gateway take free ones.
     :param world: positions of switches of `World`, where they are not the default.
     :param settings: fields of `Settings`, e.g. `dwell`, `region`.
@@ -67,11 +73,13 @@ class Emulator:
         *,
         host: str = "127.0.0.1",
         port: int = 0,
+        allow_remote: bool = False,
         world: Mapping[str, Any] | None = None,
         **settings: Any,
     ) -> None:
         self.host = host
         self.port = port
+        self.allow_remote = allow_remote
         self.settings = Settings(**settings)
         self.world = World().changed(world or {})
         self.data: Path
@@ -89,8 +97,10 @@ class Emulator:
     def start(self) -> Emulator:
         """Start the listeners and return when they answer.
 
-        :raises StartError: the data folder or the port can't be used.
+        :raises StartError: the data folder, the address or the port can't be used.
         """
+        if not self.allow_remote:
+            check_host(self.host)
         with contextlib.ExitStack() as resources:
             folder = self._given_data or Path(
                 resources.enter_context(tempfile.TemporaryDirectory(prefix="pai-emulator-"))
@@ -151,6 +161,7 @@ class Emulator:
             self._ready.set()
             await self._stopping.wait()
         finally:
+            hurry(_GRACE_AT_THE_END)
             for server in servers:
                 server.should_exit = True
             await asyncio.gather(*serving)

@@ -18,10 +18,13 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Match, Route
 
 from airflow_provider_pai.emulator.account import Account, Credential
-from airflow_provider_pai.emulator.auth import SignedRequest, text, verify_acs3
+from airflow_provider_pai.emulator.auth import SignedRequest, text, verify_acs3, verify_body
 from airflow_provider_pai.emulator.errors import ApiError, InvalidParameterError, NotAllowedError
 from airflow_provider_pai.emulator.permissions import ACTIONS
 from airflow_provider_pai.emulator.types import Json, Scope
+
+MAX_DOCUMENT_BYTES = 8 << 20
+"""Of JSON and XML; what the APIs allow is not published."""
 
 
 @dataclass(frozen=True)
@@ -81,11 +84,13 @@ def api_route(account: Account, version: str, action: Action, models: str = "") 
     async def endpoint(request: Request) -> Response:
         request_id = _request_id()
         try:
-            signed = SignedRequest.from_scope(request.scope, await request.body())
+            signed = SignedRequest.from_scope(request.scope)
             caller = verify_acs3(account, signed)
             _check_action(signed.headers, action.name, version)
             _check_allowed(account, caller, permission)
-            call = await _read(request, signed, caller, action, models)
+            body = await body_of(request, ApiError(413, "RequestEntityTooLarge", "The request body is too large."))
+            verify_body(account, signed, caller, body)
+            call = await _read(request, body, caller, action, models)
             answer = action.handler(call)
             if inspect.isawaitable(answer):
                 answer = await answer
@@ -97,6 +102,19 @@ def api_route(account: Account, version: str, action: Action, models: str = "") 
 
     kind = _RpcRoute if action.path == "/" else Route
     return kind(action.path, endpoint, methods=[action.method], name=action.name)
+
+
+async def body_of(request: Request, refusal: ApiError) -> bytes:
+    """Return the body of a request that is a document.
+
+    :param refusal: raised for one of more than `MAX_DOCUMENT_BYTES`, of which no more are kept.
+    """
+    body = bytearray()
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > MAX_DOCUMENT_BYTES:
+            raise refusal
+    return bytes(body)
 
 
 class _RpcRoute(Route):
@@ -120,8 +138,8 @@ def broken(error: Exception) -> Response:
     return _refusal(ApiError(500, "InternalError", message), _request_id())
 
 
-async def _read(request: Request, signed: SignedRequest, caller: Credential, action: Action, models: str) -> Call:
-    body = _json_object(text(signed.body) or "{}", "body")
+async def _read(request: Request, raw: bytes, caller: Credential, action: Action, models: str) -> Call:
+    body = _json_object(text(raw) or "{}", "body")
     if action.strict:
         # The first request of a service imports its SDK, which takes a second: not on the event loop.
         await asyncio.to_thread(_refuse_unknown_fields, f"{models}:{action.name}Request", body)

@@ -6,6 +6,7 @@ import contextlib
 import http.client
 import json
 import os
+import resource
 import signal
 import socket
 import subprocess
@@ -24,22 +25,36 @@ from alibabacloud_pai_dlc20201203 import models as dlc
 from alibabacloud_pai_dlc20201203.client import Client as DlcClient
 from alibabacloud_tea_openapi.client import Client as OpenApiClient
 from alibabacloud_tea_openapi.exceptions import ClientException
-from alibabacloud_tea_openapi.utils_models import OpenApiRequest, Params
+from alibabacloud_tea_openapi.utils_models import Config, OpenApiRequest, Params
 from darabonba.runtime import RuntimeOptions
 
 from airflow_provider_pai.emulator import Emulator
 from airflow_provider_pai.emulator.server import StartError
 from tests.conftest import oss_bucket, sdk_config
+from tests.emulator.pai_sdk import alive, job_request, until
 
 ROOT = Path(__file__).parents[2]
 COMMAND = [sys.executable, "-m", "airflow_provider_pai.emulator"]
 
 
 @contextlib.contextmanager
-def command(*arguments: str) -> Iterator[tuple[subprocess.Popen[str], dict[str, str]]]:
-    """Run the emulator as a command and yield it with its endpoints."""
+def command(*arguments: str, limit: int | None = None) -> Iterator[tuple[subprocess.Popen[str], dict[str, str]]]:
+    """Run the emulator as a command and yield it with its endpoints.
+
+    :param limit: bytes that a file may have: more can't be written, as on a full disk.
+    """
+
+    def limited() -> None:
+        if limit is not None:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
+
     with subprocess.Popen(
-        [*COMMAND, *arguments], cwd=ROOT, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        [*COMMAND, *arguments],
+        cwd=ROOT,
+        text=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        preexec_fn=limited,  # noqa: PLW1509
     ) as process:
         try:
             assert process.stdout is not None
@@ -195,6 +210,38 @@ class TestCommand:
                 "PAI emulator on 127.0.0.1. It runs the commands it is sent, as this user, without a sandbox."
             ]
 
+    def test_an_address_that_others_reach_is_said_to_be_one(self, tmp_path: Path) -> None:
+        with command("--host", "0.0.0.0", "--allow-remote", "--data", str(tmp_path)) as (process, _):
+            process.send_signal(signal.SIGTERM)
+            _, err = process.communicate(timeout=30)
+            assert "whoever has one of its keys" in err.splitlines()[1]
+        refused = subprocess.run(
+            [*COMMAND, "--host", "0.0.0.0"], cwd=ROOT, capture_output=True, text=True, timeout=30, check=False
+        )
+        assert (refused.returncode, refused.stdout) == (2, "")
+        assert "--allow-remote" in refused.stderr
+
+    def test_it_ends_whatever_its_jobs_do(self, tmp_path: Path) -> None:
+        """A full disk, an upload under way, and a job of many processes that write on and heed no SIGTERM."""
+        stubborn = "trap '' TERM; for i in $(seq 100); do (trap '' TERM; sleep 600) & done; yes; sleep 600"
+        with command("--data", str(tmp_path), "--dwell", "0.01", limit=400_000) as (process, endpoints):
+            upload = begin_upload(client_of(endpoints, "no-bucket"), "model")
+            config = Config(
+                access_key_id=endpoints["access_key_id"],
+                access_key_secret=endpoints["access_key_secret"],
+                endpoint=urlsplit(endpoints["endpoint_url"]).netloc,
+                protocol="http",
+                region_id="cn-hangzhou",
+            )
+            job_id = DlcClient(config).create_job(job_request(stubborn)).body.job_id
+            until(lambda: sizes(tmp_path / "dlc" / job_id / "logs"), lambda found: 400_000 in found)
+            pids = until(lambda: below(process.pid), lambda found: len(found) > 100)
+            process.send_signal(signal.SIGTERM)
+            process.communicate(timeout=60)
+            assert process.returncode == 0
+            until(lambda: [pid for pid in pids if alive(pid)], lambda left: not left)
+            upload.close()
+
     def test_verbose(self, tmp_path: Path) -> None:
         with command("--verbose", "--data", str(tmp_path)) as (process, endpoints):
             client_of(endpoints, "some-bucket").create_bucket()
@@ -249,6 +296,20 @@ class TestCommand:
             [sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, timeout=60, check=True
         )
         assert ended.stdout.strip() == "[]"
+
+
+def sizes(folder: Path) -> list[int]:
+    return [file.stat().st_size for file in folder.glob("*.log")]
+
+
+def below(pid: int) -> set[int]:
+    """Return the processes below one."""
+    found = set()
+    for children in Path(f"/proc/{pid}/task").glob("*/children"):
+        with contextlib.suppress(OSError):
+            for child in map(int, children.read_text().split()):
+                found |= {child} | below(child)
+    return found
 
 
 def begin_upload(bucket: oss2.Bucket, key: str) -> http.client.HTTPConnection:

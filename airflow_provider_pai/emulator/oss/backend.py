@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -65,13 +66,14 @@ class OssBackend:
         """Return the folder that holds the objects below a prefix, to be mounted; it need not exist.
 
         :param appends: False: from now on a file in it is an object only when no process has it open for writing.
-        :raises OssError: NoSuchBucket, InvalidObjectName (a prefix that can't be a path).
+        :raises OssError: NoSuchBucket, InvalidObjectName (a prefix that can't be a path, or that a job made a link).
         """
         self.bucket(bucket)
         relative = path_of(prefix.strip("/")) if prefix.strip("/") else ""
-        if relative is None:
+        folder = self.root / bucket / (relative or "")
+        if relative is None or os.path.realpath(folder) != str(folder):
             raise OssError(400, "InvalidObjectName", f"The prefix {prefix!r} can't be mounted: it is no path.")
-        return self.files.pin(self.root / bucket / relative, appends=appends)
+        return self.files.pin(folder, appends=appends)
 
     def is_empty(self, bucket: str, prefix: str) -> bool:
         """Tell whether no object has a prefix."""

@@ -3,7 +3,8 @@
 A script of its own (`python -I -S guard.py GRACE MEMORY COMMAND...`), started for each pod. Its standard input is a
 pipe that the emulator holds: when that closes, because the emulator asks for a stop or has died, all of the
 command's processes get SIGTERM and, after GRACE seconds, SIGKILL. On Linux that includes those that made a
-session of their own; elsewhere it is the command's process group.
+session of their own; elsewhere it is the command's process group. A number that comes in over the pipe is the longest
+GRACE from then on: an emulator that ends is in a hurry.
 
 MEMORY is what all processes together may hold, in bytes; when they hold more, the largest is killed, as a container's
 limit does it (Linux; 0: no limit).
@@ -119,7 +120,10 @@ def main() -> int:
         ready, _, _ = select.select(watched, [], [], patience)
         if awake in ready:
             os.read(awake, 4096)
-        if not stopping and ((0 in ready and not os.read(0, 64)) or os.getppid() != emulator):
+        said = os.read(0, 64) if 0 in ready else None
+        if said:
+            grace = min(grace, float(said))
+        if not stopping and (said == b"" or os.getppid() != emulator):
             deadline = time.monotonic() + grace
             command.signal(signal.SIGTERM)
     while command.signal(signal.SIGKILL):

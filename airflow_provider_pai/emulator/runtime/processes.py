@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import sys
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
+from weakref import WeakKeyDictionary, WeakSet
 
 from airflow_provider_pai.emulator.times import now
+
+log = logging.getLogger("airflow_provider_pai.emulator.processes")
 
 _GUARD = Path(__file__).with_name("guard.py")
 
@@ -32,6 +36,9 @@ def base_environment() -> dict[str, str]:
     return {**inherited, "PATH": path, "PYTHONUNBUFFERED": "1"}
 
 
+_started: WeakKeyDictionary[asyncio.AbstractEventLoop, WeakSet[Process]] = WeakKeyDictionary()
+
+
 class Process:
     """One running shell script with its log file.
 
@@ -42,6 +49,7 @@ class Process:
         self._process = process
         self._log = log
         self._copying = asyncio.create_task(self._copy())
+        _started.setdefault(asyncio.get_running_loop(), WeakSet()).add(self)
 
     @classmethod
     async def start(
@@ -108,18 +116,41 @@ class Process:
         if self._process.stdin is not None:
             self._process.stdin.close()
 
+    def hurry(self, grace: float) -> None:
+        """Let a stop, from now on, wait no longer than this between SIGTERM and SIGKILL."""
+        if self.running and self._process.stdin is not None and not self._process.stdin.is_closing():
+            self._process.stdin.write(f"{grace}\n".encode())
+
     async def _copy(self) -> None:
         assert self._process.stdout is not None
         rest = b""
-        with self._log.open("ab", buffering=0) as log:
-            while chunk := await self._process.stdout.read(65536):
-                *lines, rest = (rest + chunk).split(b"\n")
-                if len(rest) > LONGEST_LINE:
-                    lines, rest = [*lines, rest], b""
-                stamp = now().isoformat(timespec="microseconds").encode()
-                log.write(b"".join(stamp + b" " + line + b"\n" for line in lines))
-            if rest:
-                log.write(now().isoformat(timespec="microseconds").encode() + b" " + rest + b"\n")
+        self._keep([])
+        while chunk := await self._process.stdout.read(65536):
+            *lines, rest = (rest + chunk).split(b"\n")
+            if len(rest) > LONGEST_LINE:
+                lines, rest = [*lines, rest], b""
+            self._keep(lines)
+        self._keep([rest] if rest else [])
+
+    def _keep(self, lines: Iterable[bytes]) -> None:
+        """Append lines to the log.
+
+        On a full disk they are lost: whoever stopped reading would hold the process at its next line, and its end.
+        """
+        stamp = now().isoformat(timespec="microseconds").encode()
+        try:
+            with self._log.open("ab", buffering=0) as file:
+                file.write(b"".join(stamp + b" " + line + b"\n" for line in lines))
+        except FileNotFoundError:
+            pass  # deleted with what it is the log of
+        except OSError as error:
+            log.warning("Lines of %s are lost: %s", self._log, error)
+
+
+def hurry(grace: float) -> None:
+    """Let every process of this event loop have at most so many seconds after a SIGTERM."""
+    for process in _started.get(asyncio.get_running_loop(), ()):
+        process.hurry(grace)
 
 
 async def stop_all(processes: Iterable[Process]) -> None:

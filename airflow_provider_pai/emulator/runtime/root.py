@@ -12,11 +12,11 @@ from __future__ import annotations
 import os
 import re
 import shutil
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 # What the emulator keeps beside the objects of a bucket.
-_PRIVATE = shutil.ignore_patterns(".pai-emulator*")
+_PRIVATE = ".pai-emulator"
 
 
 class Root:
@@ -36,7 +36,8 @@ class Root:
         """Show `source` at a container path.
 
         Read and write: a link, so that what is written is an object at once. Read-only: a copy without write
-        permission, so that a write never reaches the bucket.
+        permission, so that a write never reaches the bucket. A link that a job has left in there is copied as the file
+        it leads to, unless it leads to a folder, out of `source` or nowhere: what is no object is not shown.
         """
         target = self.local(mount_path)
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -45,7 +46,7 @@ class Root:
             source.mkdir(parents=True, exist_ok=True)
             target.symlink_to(source, target_is_directory=True)
         elif source.is_dir():
-            shutil.copytree(source, target, ignore=_PRIVATE, ignore_dangling_symlinks=True)
+            shutil.copytree(source, target, ignore=_no_objects(source))
         else:
             target.mkdir()
         if read_only:
@@ -103,6 +104,20 @@ class Root:
         """Delete the folder; what is mounted for read and write stays in its bucket."""
         _set_writable(self.folder, writable=True)
         shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def _no_objects(source: Path) -> Callable[[str, list[str]], list[str]]:
+    """Return what `copytree` asks for the names in a folder to leave out."""
+    inside = f"{os.path.realpath(source)}{os.sep}"
+
+    def is_shown(path: Path) -> bool:
+        if path.is_symlink():
+            return path.is_file() and os.path.realpath(path).startswith(inside)
+        return path.is_file() or path.is_dir()
+
+    return lambda folder, names: [
+        name for name in names if name.startswith(_PRIVATE) or not is_shown(Path(folder, name))
+    ]
 
 
 def _set_writable(folder: Path, *, writable: bool) -> None:

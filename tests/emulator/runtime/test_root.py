@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import os
+
 from airflow_provider_pai.emulator.runtime.root import Root
 
 
@@ -30,3 +32,27 @@ def test_translates_copies_of_the_shell_scripts_that_a_command_names(tmp_path):
 
 def test_a_command_without_mounts_stays_as_it_is(tmp_path):
     assert Root(tmp_path / "root").translate_command("sh /mnt/a.sh", tmp_path / "copies") == "sh /mnt/a.sh"
+
+
+def test_a_read_only_mount_shows_objects_and_follows_no_link_out(tmp_path):
+    """A job can leave links in a folder that it writes to; the next job's copy would take along what they lead to."""
+    bucket, root = tmp_path / "bucket", Root(tmp_path / "root")
+    (bucket / "sub").mkdir(parents=True)
+    (bucket / "file").write_text("file")
+    (tmp_path / "outside").mkdir()
+    (tmp_path / "outside" / "secret").write_text("secret")
+    for name, target in {
+        "inside": bucket / "file",
+        "out": tmp_path / "outside",
+        "sub/out": tmp_path / "outside" / "secret",
+        "up": "..",
+        "self": bucket,
+        "dangling": tmp_path / "none",
+    }.items():
+        (bucket / name).symlink_to(target)
+    os.mkfifo(bucket / "pipe")
+    root.mount("/mnt/data", bucket, read_only=True)
+    found = {str(path.relative_to(root.local("/mnt/data"))) for path in root.local("/mnt/data").rglob("*")}
+    assert found == {"file", "inside", "sub"}
+    assert not any(path.is_symlink() for path in root.local("/mnt/data").rglob("*"))
+    root.remove()

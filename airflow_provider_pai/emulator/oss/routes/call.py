@@ -20,9 +20,10 @@ from airflow_provider_pai.emulator.oss.restore import Thaw
 from airflow_provider_pai.emulator.oss.staging import CHUNK, Staged
 from airflow_provider_pai.emulator.oss.stored import StoredObject
 from airflow_provider_pai.emulator.oss.xml import Pair, document, text_document
+from airflow_provider_pai.emulator.wire import body_of
 
 MAX_PUT_BYTES = 5 << 30
-_MAX_DOCUMENT_BYTES = 8 << 20
+"""Of what is put, appended to (in all), or a part [help: OSS, Limits]."""
 _SMALL = 256 * 1024
 """Bytes that are hashed and written sooner than a thread would wake up for them."""
 
@@ -80,13 +81,10 @@ class OssCall:
 
     async def document(self) -> bytes:
         """Return a body that is XML, checked against Content-MD5."""
-        body = bytearray()
-        async for chunk in self.request.stream():
-            body += chunk
-            if len(body) > _MAX_DOCUMENT_BYTES:
-                raise OssError(400, "EntityTooLarge", "The body is too large for an XML document.")
+        too_large = OssError(400, "EntityTooLarge", "The body is too large for an XML document.")
+        body = await body_of(self.request, too_large)
         self.check_digest(hashlib.md5(body, usedforsecurity=False).digest())
-        return bytes(body)
+        return body
 
     async def receive(self, staged: Staged, put: Callable[[], T]) -> T:
         """Stream the body to a file and put it where it belongs: bytes come in while those before them are written.
@@ -94,11 +92,13 @@ class OssCall:
         :param put: called where the last bytes are written: in a thread, unless there are few.
         :raises OssError: MissingContentLength, EntityTooLarge, and what `put` raises.
         """
-        self._check_length()
-        loop, pending, writing = asyncio.get_running_loop(), bytearray(), None
+        self._check_length(staged.size)
+        loop, pending, writing, size = asyncio.get_running_loop(), bytearray(), None, staged.size
         try:
             async for chunk in self.request.stream():
                 pending += chunk
+                size += len(chunk)
+                self._check_size(size)
                 if len(pending) >= CHUNK:
                     if writing:
                         await writing
@@ -123,11 +123,14 @@ class OssCall:
         if announced is not None and announced != base64.b64encode(md5).decode():
             raise OssError(400, "InvalidDigest", "The Content-MD5 you specified did not match what we received.")
 
-    def _check_length(self) -> None:
+    def _check_length(self, before: int) -> None:
         length = self.headers.get("content-length")
         if length is None and "transfer-encoding" not in self.headers:
             raise OssError(411, "MissingContentLength", "You must provide the Content-Length HTTP header.")
-        if length is not None and int(length) > MAX_PUT_BYTES:
+        self._check_size(before + int(length or 0))
+
+    def _check_size(self, size: int) -> None:
+        if size > MAX_PUT_BYTES:
             raise OssError(400, "EntityTooLarge", "Your proposed upload exceeds the maximum allowed object size.")
 
 
