@@ -70,7 +70,7 @@ def migrate(session: DatabaseSession) -> list[int]:
 
 
 def ensure_tables(session: DatabaseSession) -> None:
-    """Make the tables of a database's first use.
+    """Make the tables of a database's first use, for a session that has the lock and keeps it.
 
     :raises LedgerError: its user may not, and who has to.
     """
@@ -78,7 +78,8 @@ def ensure_tables(session: DatabaseSession) -> None:
         return
     try:
         migrate(session)
+        session.lock()
     except Exception as error:
         lacks = f"its tables are of version {found}, not {LATEST}" if found else "its tables are not there"
         todo = "run `airflow pai ledger migrate` once, as a user of the database who may make tables"
-        raise LedgerError(f"{lacks}, and could not be made ({str(error).strip()}): {todo}") from error
+        raise LedgerError(f"{lacks}, and could not be made ({' '.join(str(error).split())}): {todo}") from error

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import fcntl
+import os
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +24,7 @@ class Dialect:
     :param options: of a table.
     :param find: counts which of two tables are there; needs no right to read them.
     :param begin: begins each session.
+    :param file: tells the database's file, beside which writers queue.
     :param lock: begins a transaction that no other writer's overlaps; answers 0 where it was waited for in vain.
     """
 
@@ -29,6 +32,7 @@ class Dialect:
     options: str = ""
     find: str
     begin: tuple[str, ...] = ()
+    file: str = ""
     lock: tuple[str, ...]
 
 
@@ -40,6 +44,7 @@ DIALECTS = {
     "sqlite": Dialect(
         find="SELECT COUNT(*) FROM sqlite_master WHERE name IN (?, ?)",
         begin=("PRAGMA busy_timeout = 60000",),
+        file="PRAGMA database_list",
         lock=("BEGIN IMMEDIATE",),
     ),
     "postgres": Dialect(
@@ -69,7 +74,12 @@ class DatabaseSession:
     def __init__(self, cursor: Any, placeholder: str, dialect: Dialect) -> None:
         self._cursor = cursor
         self._placeholder = placeholder
+        self._turn = ExitStack()
         self.dialect = dialect
+
+    def close(self) -> None:
+        """Let the next in the queue write."""
+        self._turn.close()
 
     def run(self, sql: str, *values: Any) -> list[Any]:
         """Run a statement, with a `?` for each value, and return the rows of its answer."""
@@ -82,9 +92,18 @@ class DatabaseSession:
         :raises LedgerError: another one did not end.
         """
         self.commit()
+        if self.dialect.file:
+            self._queue(self.run(self.dialect.file)[0][2])
         answers = [self.run(statement) for statement in self.dialect.lock]
         if answers[-1] and answers[-1][0][0] == 0:
             raise LedgerError("another writer has held it for a minute; see which session of the database hangs")
+
+    def _queue(self, path: str) -> None:
+        """Wait in a queue: SQLite's own waiting looks again from time to time, and the unlucky wait for seconds."""
+        self._turn.close()
+        file = os.open(f"{path}.lock", os.O_CREAT | os.O_RDWR)
+        self._turn.callback(os.close, file)
+        fcntl.flock(file, fcntl.LOCK_EX)
 
     def commit(self) -> None:
         """Keep what was written since the lock, and let others write."""
@@ -102,12 +121,16 @@ def session(hook: DbApiHook) -> Iterator[DatabaseSession]:
         kinds = ", ".join(DIALECTS)
         raise LedgerError(f"no ledger can be kept in a database of type {hook.conn_type}; name one of {kinds}")
     try:
-        with closing(hook.get_conn()) as connection, closing(connection.cursor()) as cursor:
-            found = DatabaseSession(cursor, hook.placeholder, dialect)
+        with (
+            closing(hook.get_conn()) as connection,
+            closing(connection.cursor()) as cursor,
+            closing(DatabaseSession(cursor, hook.placeholder, dialect)) as opened,
+        ):
             for statement in dialect.begin:
-                found.run(statement)
-            yield found
+                opened.run(statement)
+            yield opened
     except PaiError:
         raise
     except Exception as error:
-        raise LedgerError(f"its database says {type(error).__name__}: {error}") from error
+        # In one line: drivers put details below it.
+        raise LedgerError(f"its database says {type(error).__name__}: {' '.join(str(error).split())}") from error

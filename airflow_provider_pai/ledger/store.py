@@ -56,8 +56,8 @@ class Ledger:
         :raises LedgerError: the row could not be written, and what to do.
         """
         with session(self._hook) as opened:
-            ensure_tables(opened)
             opened.lock()
+            ensure_tables(opened)
             if _select(opened, "event_key_sha256 = ?", [lookup(event.key)]):
                 return False
             last = next(iter(_select(opened, "seq > ?", [0], "seq DESC LIMIT 1")), None)

@@ -26,9 +26,15 @@ def test_what_is_not_committed_is_undone(hook):
 
 def test_a_writer_waits_for_the_one_before(hook):
     with session(hook) as opened:
-        opened.lock()
+        opened.run("BEGIN IMMEDIATE")
         with pytest.raises(LedgerError, match="database is locked"):
             lock_at_once(hook)
+
+
+def test_a_session_may_lock_again(hook):
+    with session(hook) as opened:
+        opened.lock()
+        opened.lock()
 
 
 def lock_at_once(hook):
