@@ -62,7 +62,7 @@ def emulator() -> Emulator:
 
 def begin() -> None:
     """Make a process ready for cases."""
-    logging.disable(logging.CRITICAL)
+    logging.disable(logging.WARNING)
     signal.signal(signal.SIGALRM, hung)
     emulator()
     # Airflow warns on standard output of each operator that no task runner has called.
