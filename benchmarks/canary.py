@@ -7,14 +7,18 @@ each rollout has a group of its own whose endpoint is asked all the while (bench
   were not the candidate's. Seconds to rollback: from the first harmed request to the end of the task.
 - good: ten in forty with 12 requests a second, fifteen where production and candidate fail 1 % of the requests.
 - killed: good and bad ones, worker or triggerer ended by SIGKILL three times at random moments, then left to finish.
+- poison: a candidate that is well and makes production fail; skew: good and bad ones, each process with a clock of its
+  own, an hour fast or slow; scaled: production gets instances, an autoscaler or a restart in the middle; late: the
+  gateway follows weights after 2 s, and so long is a step.
 - clean: a healthy model under 200 requests a second, old service deleted; half of them with a gateway that applies
   weights half a second late and does not drain.
 
     python benchmarks/canary.py [--full] [--at-once 2] [--only 'bad hang' 'killed 0' …]
 
 prints one JSON line: {"bad": {"runs", "promoted", "harmed_outside_share", "rollback_s_p50", "rollback_s_p95", "kinds"},
-"good": {"runs", "rolled_back"}, "killed": {"runs", "inconsistent"}, "clean": {"requests", "failed"}}; without `--full`
-it is a fifth. How each rollout ended goes to standard error.
+"good": {"runs", "rolled_back"}, "killed": {"runs", "inconsistent"}, "poison", "skew", "scaled" and "late":
+{"runs", "wrong", "inconsistent", "failed"}, "clean": {"requests", "failed"}}; without `--full` it is a fifth. How each
+rollout ended goes to standard error.
 """
 
 from __future__ import annotations
@@ -29,6 +33,7 @@ import statistics
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 import uuid
 from collections.abc import Iterator
@@ -48,7 +53,9 @@ from airflow.providers.common.compat.sdk import TaskDeferred  # noqa: E402
 
 from airflow_provider_pai.artifact import DataInterval, ModelArtifact  # noqa: E402
 from airflow_provider_pai.canary.group import UNDER_WAY  # noqa: E402
+from airflow_provider_pai.clock import SYSTEM_CLOCK  # noqa: E402
 from airflow_provider_pai.exceptions import RolloutRolledBackError  # noqa: E402
+from airflow_provider_pai.hooks.base import PaiHook  # noqa: E402
 from airflow_provider_pai.hooks.eas import EasHook  # noqa: E402
 from airflow_provider_pai.hooks.oss import OssHook  # noqa: E402
 from airflow_provider_pai.manifests import write_artifact  # noqa: E402
@@ -93,7 +100,12 @@ GOOD: list[Json] = [
     {"fault": {"error_rate": 0.01}},
 ]
 KILLS, KILL_WITHIN = 3, 9.0
+POISON = str(Path(tempfile.gettempdir()) / "{group}.poison")
+LATE = {"weight_lag": 2.0, "drain": True}
+HOUR = 3600
 TIMEOUT = 4.0
+SHARED = ("poisons", "suffers")
+FOOLED = ("poison", "skew", "scaled", "late")
 # Answers in a row, a tenth of a second apart, before a group counts as served: longer than any lag of the gateway.
 STEADY = 25
 
@@ -109,6 +121,10 @@ class Scenario:
     stable_fault: Json = field(default_factory=dict)
     rate: float = 80
     kills: int = 0
+    skew: int = 0
+    """Seconds by which each process's clock is off, one ahead, the next behind."""
+    meddle: str = ""
+    """What is done to production in the middle: `scale`, `autoscale` or `restart`."""
     plan: Json = field(default_factory=dict)
     steps: tuple[int, ...] = (20, 50, 100)
     auto: bool = False
@@ -130,11 +146,16 @@ def scenarios(full: bool) -> Iterator[Scenario]:
         for number in range(10):
             fault = {"error_rate": 0.2} if number % 3 == 2 else {}
             yield Scenario("killed", index * 10 + number, fault, kills=KILLS, rate=60)
+        yield Scenario("poison", index, {"poisons": POISON}, {"suffers": POISON})
+        fault = {"error_rate": 0.2} if index % 2 else {}
+        yield Scenario("skew", index, fault, kills=1, skew=HOUR if index % 3 else -HOUR, rate=60)
+        yield Scenario("scaled", index, meddle=("scale", "autoscale", "restart")[index % 3])
 
 
 def clean_scenarios(full: bool) -> Iterator[tuple[Json, Scenario]]:
     """Yield the gateway's settings and a rollout."""
     for index in range(5 if full else 1):
+        yield LATE, Scenario("late", index, rate=60, plan={"min_duration": 2})
         for late in ({"weight_lag": 0.0, "drain": True}, {"weight_lag": 0.5, "drain": False}):
             number = 2 * index + (not late["drain"])
             yield late, Scenario("clean", number, rate=200, plan={"keep_versions": 0}, auto=not late["drain"])
@@ -152,6 +173,7 @@ class Stage:
         """Put a model on OSS; return its artifact."""
         version = f"202611{day:02d}T1800Z-{uuid.uuid4().hex[:8]}"
         uri = f"oss://{BUCKET}/models/{version}/"
+        fault = {name: value.format(group=self.group) if name in SHARED else value for name, value in fault.items()}
         content = {"version": version, "centroids": self._material["centroids"], "fault": fault}
         self.oss.put(f"{uri}model.json", json.dumps(content))
         interval = DataInterval(start=f"2026-11-{day - 1:02d}T18:00:00Z", end=f"2026-11-{day:02d}T18:00:00Z")
@@ -216,6 +238,19 @@ class Stage:
             finally:
                 found |= json.loads(process.communicate()[0])
 
+    def meddle(self, stable: str) -> None:
+        """Do to production what people and autoscalers do, once the candidate has traffic."""
+        while sum(member.grouping for member in self.eas.group(self.group).members) < 2:
+            time.sleep(0.2)
+        if self.scenario.meddle == "scale":
+            self.eas.update(stable, {"metadata": {"instance": 2}})
+        elif self.scenario.meddle == "autoscale":
+            strategies = [{"metricName": "qps", "threshold": 1000}]
+            self.eas.set_autoscaler(stable, {"min": 2, "max": 3, "scaleStrategies": strategies})
+        else:
+            path = f"/api/v2/services/{self.eas.connection.region}/{stable}/restart"
+            self.eas.request("RestartService", "2021-07-01", "PUT", path)
+
     def clean_up(self) -> None:
         for member in self.eas.group(self.group).members:
             self.eas.delete(member.name)
@@ -237,6 +272,8 @@ def play(material: Json, scenario: Scenario) -> Json:
         stage.until_served()
         with stage.load() as load:
             time.sleep(1.5)
+            if scenario.meddle:
+                threading.Thread(target=stage.meddle, args=(stable,), daemon=True).start()
             started = time.time()
             end = (roll_out_killed if scenario.kills else roll_out)(stage, candidate)
             ended = time.time()
@@ -244,6 +281,8 @@ def play(material: Json, scenario: Scenario) -> Json:
         return {
             "kind": scenario.kind,
             "index": scenario.index,
+            "good": not scenario.fault,
+            "poison": "poisons" in scenario.fault,
             "rate": scenario.rate,
             **end,
             "seconds": round(ended - started, 1),
@@ -298,6 +337,8 @@ def live(stage: Stage, artifact: Json, number: int, deferrable: bool, kept: Path
         part.write_text(json.dumps(state | changes))
         part.replace(kept)
 
+    skew = stage.scenario.skew * (-1) ** number
+    PaiHook.clock = SYSTEM_CLOCK._replace(now=lambda: time.time() + skew)
     state = json.loads(kept.read_text() or "{}")
     task = Task(lambda: stage.operator(artifact, deferrable=deferrable), "candidate", max_tries=99, try_number=number)
     try:
@@ -370,10 +411,23 @@ def summary(found: list[Json]) -> Json:
         },
         "good": {"runs": len(of["good"]), "rolled_back": sum(one["outcome"] != "promoted" for one in of["good"])},
         "killed": {"runs": len(of["killed"]), "inconsistent": sum(bool(one["inconsistent"]) for one in of["killed"])},
+        **{kind: _verdicts([one for one in found if one["kind"] == kind]) for kind in FOOLED},
         "clean": {
             "requests": sum(one["requests"] for one in of["clean"]),
             "failed": sum(sum(one["harmed"].values()) for one in of["clean"]),
         },
+    }
+
+
+def _verdicts(found: list[Json]) -> Json:
+    """Return what of a kind ended wrong, and which requests failed that were not a bad candidate's to lose."""
+    right = {True: "promoted", False: "rolled_back"}
+    failed = (sum(one["harmed"].values()) if one["good"] else one["outside"] for one in found if not one["poison"])
+    return {
+        "runs": len(found),
+        "wrong": sum(one["outcome"] != right[one["good"]] for one in found),
+        "inconsistent": sum(bool(one["inconsistent"]) for one in found),
+        "failed": sum(failed),
     }
 
 

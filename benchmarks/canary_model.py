@@ -2,7 +2,8 @@
 
 `python canary_model.py FOLDER PORT` serves `FOLDER/model.json`: `{"version", "centroids", "fault": {…}}`; faults are
 `error_rate`, `slow` (times the usual latency), and, counted in predictions, `wrong_after`, `crash_after`, `hang_after`;
-`grow` (bytes a prediction keeps), `never_ready`.
+`grow` (bytes a prediction keeps), `never_ready`; `poisons`, a file that predictions beyond the tenth touch, and
+`suffers`, the file after whose touch half of the predictions fail for a second.
 """
 
 from __future__ import annotations
@@ -52,12 +53,19 @@ class Handler(BaseHTTPRequestHandler):
             os._exit(3)
         if "grow" in fault:
             self.kept.append(os.urandom(1) * fault["grow"])
-        if random.random() < fault.get("error_rate", 0):
+        if "poisons" in fault and number > 10:
+            Path(fault["poisons"]).touch()
+        if random.random() < (0.5 if self.suffers(fault) else fault.get("error_rate", 0)):
             return self.answer(500, {"version": self.model["version"]})
         digit = predict(self.model["centroids"], pixels)
         if number > fault.get("wrong_after", number):
             digit = (digit + 1) % 10
         return self.answer(200, {"version": self.model["version"], "digit": digit})
+
+    @staticmethod
+    def suffers(fault: dict[str, Any]) -> bool:
+        shared = Path(fault.get("suffers", "/nowhere"))
+        return shared.exists() and time.time() - shared.stat().st_mtime < 1
 
     def answer(self, status: int, value: Any) -> None:
         body = json.dumps(value).encode()

@@ -305,7 +305,8 @@ def test_a_trigger_ends_at_once_where_waiting_would_not_help(place):
 
 def test_what_another_client_has_chosen_wins_over_the_environment(place, monkeypatch):
     sent = []
-    monkeypatch.setattr(requests.Session, "send", lambda self, request, **options: sent.append(options))
+    answer = lambda self, request, **options: sent.append(options) or requests.Response()  # noqa: E731
+    monkeypatch.setattr(requests.Session, "send", answer)
     place.environ(HTTPS_PROXY="http://environment:1", HTTP_PROXY="http://environment:1")
     request = requests.Request("GET", "https://host").prepare()
     EnvironmentSession().send(
