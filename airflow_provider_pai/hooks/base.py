@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import datetime
 from functools import partial
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 from airflow.providers.common.compat.sdk import BaseHook
-from tenacity import Retrying, retry_if_exception_type, wait_random_exponential
+from tenacity import Retrying, retry_if_exception_type, retry_if_not_exception_type, wait_random_exponential
 
 from airflow_provider_pai.clock import SYSTEM_CLOCK, Clock
 from airflow_provider_pai.exceptions import (
+    PaiApiError,
     PaiError,
     PaiJobFailedError,
     PaiNotFoundError,
@@ -118,6 +119,27 @@ class PaiHook(BaseHook):
         hook.clock = self.clock
         return hook
 
+    def insist(self, action: str, ask: Callable[[], object], going: Callable[[], str]) -> None:
+        """Ask for an end, again where it is refused, for `retry_seconds`: what is being prepared may not be ended yet.
+
+        :param ask: makes the call, once.
+        :param going: returns what goes on, as `dlc1 is Running`; empty where it has ended, ends, or is gone.
+        :raises PaiApiError: it was refused all the while, and goes on.
+        :raises PaiPermissionError: the key may not.
+        """
+
+        def once() -> None:
+            try:
+                self.call(action, ask, repeatable=False)
+            except (PaiTransientError, PaiPermissionError):
+                raise
+            except PaiApiError as error:
+                if what := going():
+                    text = f"{what} and can't be ended yet: {error.message}"
+                    raise type(error)(self.service, action, text, error.code, error.status, error.request_id) from error
+
+        self.call(action, once, passing=(PaiApiError,))
+
     @property
     def _place(self) -> dict[str, Any]:
         return {"conn_id": self.pai_conn_id, "region": self.region, "workspace_id": self.workspace_id}
@@ -159,13 +181,21 @@ class PaiHook(BaseHook):
             user_agent="airflow-provider-pai",
         )
 
-    def call(self, action: str, function: Callable[[], T], *, repeatable: bool = True) -> T:
+    def call(
+        self,
+        action: str,
+        function: Callable[[], T],
+        *,
+        repeatable: bool = True,
+        passing: tuple[type[PaiApiError], ...] = (PaiTransientError,),
+    ) -> T:
         """Call the service with errors translated; where the credentials are refused, the connection is read anew.
 
         A refusal is no work done, so with other credentials any call is made again, at once.
 
         :param repeatable: the call may be made again after a transient error (throttled, 5xx, connection lost);
             it is, with growing pauses and jitter, for `retry_seconds`. False for calls that create something.
+        :param passing: the errors after which it is.
         :raises PaiApiError: of the fitting kind.
         """
 
@@ -186,7 +216,7 @@ class PaiHook(BaseHook):
             return once()
         give_up = self.clock.monotonic() + self.retry_seconds
         retrying = Retrying(
-            retry=retry_if_exception_type(PaiTransientError),
+            retry=retry_if_exception_type(passing) & retry_if_not_exception_type(PaiPermissionError),
             wait=wait_random_exponential(multiplier=0.2, max=10),
             stop=lambda _: self.clock.monotonic() >= give_up,
             sleep=self.clock.sleep,
@@ -263,6 +293,17 @@ class WatchedHook(PaiHook):
 
         :raises PaiNotFoundError: there is none.
         """
+
+    def going(self, job_id: str, over: Collection[str]) -> str:
+        """Return what goes on, for `insist`.
+
+        :param over: statuses of what has ended, or ends.
+        """
+        try:
+            status = self.get(job_id).status
+        except PaiNotFoundError:
+            return ""
+        return "" if status in over else f"{job_id} is {status}"
 
     def console_url(self, job_id: str) -> str:
         """Return the job's page in the console."""

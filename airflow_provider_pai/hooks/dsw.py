@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_pai.exceptions import PaiApiError, PaiNotFoundError
@@ -48,7 +49,10 @@ class DswHook(JobHook):
         next(self.list_instances(), None)
 
     def _checked(self, action: str, function: Any, *, repeatable: bool = True) -> Any:
-        body = self.call(action, function, repeatable=repeatable).body
+        return self.call(action, partial(self._body, action, function), repeatable=repeatable)
+
+    def _body(self, action: str, function: Any) -> Any:
+        body = function().body
         if body.success is False:
             kind = kind_of(body.code, body.http_status_code)
             raise kind(self.service, action, body.message or "", body.code, body.http_status_code, body.request_id)
@@ -102,35 +106,32 @@ class DswHook(JobHook):
 
     def stop(self, instance_id: str, *, save_image: bool = False) -> None:
         """Stop an instance; returns at once."""
+        self._checked("StopInstance", partial(self._ask_stop, instance_id, save_image))
+
+    def _ask_stop(self, instance_id: str, save_image: bool) -> Any:
         from alibabacloud_pai_dsw20220101.models import StopInstanceRequest
 
-        request = StopInstanceRequest(save_image=save_image)
-        self._checked("StopInstance", lambda: self.client.stop_instance(instance_id, request))
+        return self.client.stop_instance(instance_id, StopInstanceRequest(save_image=save_image))
 
-    def request_stop(self, job_id: str) -> None:
-        """Ask for a stop; an instance that rests or is gone is no error."""
-        try:
-            self.stop(job_id)
-        except PaiApiError:
-            status = self._status(job_id)
-            if status is not None and status not in DSW_INSTANCE.resting | DSW_INSTANCE.stopping:
-                raise
+    def request_stop(self, job_id: str, *, save_image: bool = False) -> None:
+        """Ask for a stop, again where it is refused; an instance that rests or is gone is no error."""
+        ask = partial(self._checked, "StopInstance", partial(self._ask_stop, job_id, save_image), repeatable=False)
+        self.insist("StopInstance", ask, partial(self._going, job_id, DSW_INSTANCE.resting | DSW_INSTANCE.stopping))
 
     def delete(self, instance_id: str) -> None:
-        """Delete an instance at rest; one that is gone or going is no error."""
+        """Delete an instance at rest, asking again where that is refused; one that is gone or going is no error."""
+        delete = partial(self.client.delete_instance, instance_id)
         try:
-            self._checked("DeleteInstance", lambda: self.client.delete_instance(instance_id))
+            self._checked("DeleteInstance", delete)
         except PaiApiError:
-            status = self._status(instance_id)
-            if status is not None and status not in DSW_INSTANCE.deleting:
+            if self._going(instance_id, DSW_INSTANCE.resting | DSW_INSTANCE.deleting):
                 raise
+            ask = partial(self._checked, "DeleteInstance", delete, repeatable=False)
+            self.insist("DeleteInstance", ask, partial(self._going, instance_id, DSW_INSTANCE.deleting))
 
-    def _status(self, instance_id: str) -> str | None:
-        """Return the instance's own status, whatever became of its run; None where it is gone."""
-        try:
-            return _remote(self.describe(instance_id)).status
-        except PaiNotFoundError:
-            return None
+    def _going(self, instance_id: str, over: Collection[str]) -> str:
+        """Return what goes on by the instance's own status, whatever became of its run."""
+        return self.sibling(DswHook).going(instance_id, over)
 
 
 class DswRunHook(DswHook):

@@ -8,10 +8,11 @@ from contextlib import contextmanager
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from airflow.providers.common.compat.sdk import conf
+from airflow.providers.common.compat.sdk import AirflowException, conf
 
 from airflow_provider_pai.clock import in_words
 from airflow_provider_pai.connected import HookT
+from airflow_provider_pai.exceptions import PaiApiError
 from airflow_provider_pai.operators.base import PaiOperator
 
 if TYPE_CHECKING:
@@ -21,6 +22,12 @@ if TYPE_CHECKING:
 # Airflow 3 ends a killed task after five seconds: so long a call of `on_kill` may be repeated.
 _KILL_SECONDS = 3.0
 _KILLED = "the task was ended by hand"
+
+# A trigger that has failed so soon will fail again.
+_SOON = 60.0
+
+REAPER = "`airflow pai jobs orphans --stop` ends it"
+"""What ends jobs that no task ends any more."""
 
 
 class DeferringOperator(PaiOperator[HookT]):
@@ -41,6 +48,7 @@ class DeferringOperator(PaiOperator[HookT]):
         super().__init__(**kwargs)
         self.deferrable = deferrable
         self._killed = False
+        self._deferred_for = 0.0
         # The context of a task that comes back from the triggerer: another process has begun the work.
         self._resumed: Any = None
 
@@ -106,29 +114,55 @@ class DeferringOperator(PaiOperator[HookT]):
             return self.wait_here(context, work)
         outcome = self.look(work)
         if outcome is None:
-            trigger, since = self.trigger(context, work), self.clock.utc().isoformat()
-            self.defer(trigger=trigger, method_name="execute_complete", kwargs={"since": since})
+            trigger = self.trigger(context, work)
+            kwargs = {"since": self.clock.utc().isoformat(), "subject": trigger.subject()}
+            self.defer(trigger=trigger, method_name="execute_complete", kwargs=kwargs)
         return outcome
 
     def resume_execution(self, next_method: str, next_kwargs: dict[str, Any] | None, context: Any) -> Any:
-        """Go on after a deferral; a failure of the trigger itself has lost its event."""
+        """Go on after a deferral; a failure of the trigger itself has lost its event, and kwargs, too."""
         self._resumed = context
         if next_method != "__fail__":
             return super().resume_execution(next_method, next_kwargs, context)
         with self.leaving(context):
-            return super().resume_execution(next_method, next_kwargs, context)
+            try:
+                return super().resume_execution(next_method, next_kwargs, context)
+            except AirflowException as error:
+                # 2.11 tells a time-out, which is the task's, by the text alone.
+                if "timeout" in str(error).lower() or (work := self.under_way(context)) is None:
+                    raise
+                outcome = self.go_on(context, work, str(error))
+        return self.finish(context, outcome)
 
-    def execute_complete(self, context: Any, event: Mapping[str, Any], since: str | None = None) -> Any:
+    def execute_complete(
+        self, context: Any, event: Mapping[str, Any], since: str | None = None, subject: Mapping[str, Any] | None = None
+    ) -> Any:
         """Go on where the trigger left off.
 
         :param since: ISO 8601, when the task was deferred.
+        :param subject: what every event of its trigger names.
         """
         if since is not None:
-            deferred = self.clock.utc() - datetime.fromisoformat(since)
-            self.log.info("Back in a worker, deferred for %s", in_words(deferred.total_seconds()))
+            self._deferred_for = (self.clock.utc() - datetime.fromisoformat(since)).total_seconds()
+            self.log.info("Back in a worker, deferred for %s", in_words(self._deferred_for))
         with self.leaving(context):
-            outcome = self.outcome(context, event)
+            if subject is None or _tells_of(event, subject):
+                outcome = self.outcome(context, event)
+            else:  # SQLite gives the ids of triggers again
+                work = subject.get("job_id") or self.begin(context)
+                outcome = self.go_on(context, work, f"the event of another task's trigger came: {event}")
         return self.finish(context, outcome)
+
+    def under_way(self, context: Any) -> Any:
+        """Return work that an earlier process has begun and that goes on; by default nobody can tell."""
+        return None
+
+    def go_on(self, context: Any, work: Any, why: str) -> Any:
+        """Wait again for work that goes on, though its trigger does not; return the outcome, or defer."""
+        here = not self.deferrable or self._deferred_for < _SOON
+        where = "here" if here else "in the triggerer again"
+        self.log.warning("%s goes on, waiting for it %s: %s", work, where, why)
+        return self.wait_here(context, work) if here else self.wait(context, work)
 
     def on_kill(self) -> None:
         """Give up what was begun; the task goes on where it was interrupted until Airflow ends its process."""
@@ -148,8 +182,20 @@ class DeferringOperator(PaiOperator[HookT]):
             yield
         except BaseException as error:
             if self.gives_up(context, error):
-                self.leave(context, error)
+                self._leave(context, error)
             raise
+
+    def _leave(self, context: Any, error: BaseException) -> None:
+        """Give the work up; what can't be ended is told beside the failure, not in its place."""
+        try:
+            self.leave(context, error)
+        except PaiApiError as refusal:
+            self.log.error("What the task has begun MAY GO ON and cost; a person is needed: %s", refusal)  # noqa: TRY400
+
+
+def _tells_of(event: Any, subject: Mapping[str, Any]) -> bool:
+    """Tell whether an event is of the trigger with this subject."""
+    return isinstance(event, Mapping) and all(event.get(name) == subject.get(name) for name in {"job_id", *subject})
 
 
 def first_line(error: BaseException) -> str:

@@ -8,6 +8,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from airflow.providers.common.compat.sdk import Stats
+
 from airflow_provider_pai.exceptions import PaiConfigError, PaiError
 from airflow_provider_pai.identity import TaskIdentity
 from airflow_provider_pai.inputs import (
@@ -25,6 +27,7 @@ from airflow_provider_pai.inputs import (
 from airflow_provider_pai.labels import ServedModel, checked_labels
 from airflow_provider_pai.links import DswInstanceLink
 from airflow_provider_pai.operators.base import PaiOperator
+from airflow_provider_pai.operators.deferring import REAPER
 from airflow_provider_pai.operators.run_script import run_script
 from airflow_provider_pai.operators.workload.base import CODE_PATH, MOUNT_ROOT, Mount, WorkloadOperator
 from airflow_provider_pai.remote import (
@@ -55,7 +58,8 @@ class DswRunCommandOperator(WorkloadOperator["DswRunHook"]):
     DSW has no API that runs a command: the instance starts a script of the run's folder on OSS (`run_uri`), which
     leaves its log and exit code there, and that is what is waited for. The log is copied there every `log_interval`.
 
-    Returns `{"instance_id", "output", "commit", "run_uri", "log_uri", "exit_code", "finished_at", "url"}`.
+    Returns `{"instance_id", "output", "commit", "run_uri", "log_uri", "exit_code", "finished_at", "url", "instance"}`;
+    instance is stopped, deleted, kept or left running, which the log tells as an error.
 
     API: CreateInstance. See the base classes for the arguments that all workloads have.
 
@@ -156,9 +160,11 @@ class DswRunCommandOperator(WorkloadOperator["DswRunHook"]):
     def finish(self, context: Any, job: RemoteJob) -> Any:
         """End the instance, whatever the command came to, and return the run."""
         try:
-            return super().finish(context, job)
-        finally:
+            result = super().finish(context, job)
+        except BaseException:
             self._end(job)
+            raise
+        return {**result, "instance": self._end(job)}
 
     def result(self, context: Any, identity: TaskIdentity, generation: int, job: RemoteJob) -> Json:
         """Return the run's facts."""
@@ -209,16 +215,21 @@ class DswRunCommandOperator(WorkloadOperator["DswRunHook"]):
             "Configs": [{"Key": "0", "Type": "Role", "Roles": [role]}],
         }
 
-    def _end(self, job: RemoteJob) -> None:
+    def _end(self, job: RemoteJob) -> str:
+        """End the instance; return what has become of it: the run's result is good even if it can't be ended."""
         if self.after == "keep":
-            return
+            return "kept"
         try:
             self.hook.request_stop(job.job_id)
             if self.after == "delete":
                 wait_for_rest(self.hook, job.job_id, self.poll_interval)
                 self.hook.delete(job.job_id)
-        except PaiError:
-            self.log.exception("The instance %s could not be ended (%s): it may go on costing", job.job_id, self.after)
+                return "deleted"
+        except PaiError as error:
+            self.log.error("INSTANCE %s RUNS ON and costs; %s: %s", job.job_id, REAPER, error)  # noqa: TRY400
+            Stats.incr("pai.job.left", tags={"service": self.hook.service})
+            return "left running"
+        return "stopped"
 
 
 class DswRunNotebookOperator(DswRunCommandOperator):
@@ -320,7 +331,7 @@ class DswStopInstanceOperator(_InstanceOperator):
     def execute(self, context: Any) -> str:
         """Stop the instance and return its status."""
         self.instance_id = required("instance_id", self.instance_id, "the id of a DSW instance")
-        self.hook.stop(self.instance_id, save_image=self.save_image)
+        self.hook.request_stop(self.instance_id, save_image=self.save_image)
         return self.wait_for(Verdict.FAILED)
 
 

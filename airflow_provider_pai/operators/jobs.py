@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 from airflow.providers.common.compat.sdk import Stats
 
-from airflow_provider_pai.exceptions import PaiError, PaiNotFoundError, PaiTimeoutError, PaiTransientError
+from airflow_provider_pai.exceptions import PaiApiError, PaiError, PaiNotFoundError, PaiTimeoutError, PaiTransientError
 from airflow_provider_pai.identity import Decision, TaggedJob, TaskIdentity, decide
 from airflow_provider_pai.inputs import Span, seconds
 from airflow_provider_pai.links import PaiLink
-from airflow_provider_pai.operators.deferring import DeferringOperator
+from airflow_provider_pai.operators.deferring import REAPER, DeferringOperator
 from airflow_provider_pai.remote import DEFAULT_LOG_INTERVAL, DEFAULT_POLL_INTERVAL, Json, RemoteJob
 from airflow_provider_pai.states import Verdict
 from airflow_provider_pai.triggers.job import PaiJobTrigger
@@ -30,8 +30,6 @@ _SUBMIT_ATTEMPTS = 5
 
 # A killed task has five seconds; for so long it looks for the job of a submit that has not been answered.
 _KILL_LOOK_SECONDS = 3.0
-
-_REAPER = "`airflow pai jobs orphans --stop` ends it"
 
 JobHookT = TypeVar("JobHookT", bound="JobHook")
 
@@ -111,7 +109,7 @@ class PaiJobOperator(DeferringOperator[JobHookT]):
         return self.hook.wait(job_id, poll_interval=self.poll_interval, log_interval=self.log_interval)
 
     def outcome(self, context: Any, event: Mapping[str, Any]) -> RemoteJob:
-        """Return the job that has ended.
+        """Return the job that has ended; one that only the trigger lost sight of is waited for again.
 
         :raises PaiTimeoutError: `execution_timeout` has passed.
         """
@@ -124,8 +122,13 @@ class PaiJobOperator(DeferringOperator[JobHookT]):
                 self.give_up("execution_timeout passed")
             raise PaiTimeoutError(f"{job.job_id} was {job.status} when execution_timeout passed")
         if not self.hook.states.is_final(job.status):
-            raise PaiError(event["error"])
+            job = self.go_on(context, job.job_id, event["error"])
         return job
+
+    def under_way(self, context: Any) -> str | None:
+        """Return the id of the job that goes on."""
+        self._job_id = next(iter(self._begun()), None)
+        return self._job_id
 
     def finish(self, context: Any, job: RemoteJob) -> Any:
         """Turn a job that has ended into the task's result: the one end of every path.
@@ -147,9 +150,11 @@ class PaiJobOperator(DeferringOperator[JobHookT]):
             self.log.info("Stopping %s %s: %s", self.hook.states.kind, job_id, why)
             try:
                 self.hook.request_stop(job_id)
-            except PaiTransientError as error:
+            except PaiApiError as error:
                 # There is no time to ask any longer, and what ends the task is an error of its own.
-                self.log.warning("%s %s GOES ON; %s: %s", self.hook.states.kind, job_id, _REAPER, error)
+                self.log.error(  # noqa: TRY400
+                    "%s %s GOES ON; %s: %s", self.hook.states.kind, job_id, REAPER, error
+                )
                 continue
             Stats.incr("pai.job.stopped", tags={"service": self.hook.service})
 

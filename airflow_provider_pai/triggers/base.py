@@ -14,6 +14,7 @@ from airflow.providers.common.compat.sdk import mask_secret
 from airflow.providers.common.compat.version_compat import AIRFLOW_V_3_0_PLUS
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
+from airflow_provider_pai.clock import SYSTEM_CLOCK
 from airflow_provider_pai.exceptions import PaiError, PaiPermissionError, PaiTransientError
 from airflow_provider_pai.remote import Json
 from airflow_provider_pai.sensitive import secrets_in
@@ -121,7 +122,7 @@ class PollTrigger(BaseTrigger, Generic[HookT]):
         """Wait for the event's payload. Thousands wait here at the same time: every frame below this one counts."""
         from airflow_provider_pai.hooks.waiting import Patience
 
-        self.patience = Patience(hook.clock, self.log, paid=self.paid, denials=self.bears_denials)
+        self.patience = Patience(SYSTEM_CLOCK, self.log, paid=self.paid, denials=self.bears_denials)
         pause = self.poll_interval
         rest = self.delay
         while True:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, cast
 
 from airflow.providers.common.compat.module_loading import import_string
 
-from airflow_provider_pai.exceptions import PaiTransientError
+from airflow_provider_pai.exceptions import PaiApiError
 from airflow_provider_pai.remote import Json, RemoteJob
 from airflow_provider_pai.triggers.base import OwningTrigger
 from airflow_provider_pai.triggers.hub import Hub, hub_of, next_tick
@@ -118,7 +118,7 @@ class PaiJobTrigger(OwningTrigger["JobHook"]):
             self.log.info("The deadline %s has come: stopping %s", self.deadline, self.job_id)
             try:
                 await in_thread("kill", hook.address, hook.request_stop, self.job_id)
-            except PaiTransientError as error:
+            except PaiApiError as error:
                 self.log.warning("%s is not stopped yet, the worker asks again: %s", self.job_id, error)
         return await super().on_deadline(hook)
 

@@ -224,7 +224,7 @@ def test_what_can_t_be_stopped_yet_is_said_and_the_rest_is_stopped(pai, bucket, 
     with pytest.raises(SystemExit, match="1 of them go on"):
         orphans(SimpleNamespace(conn_id="pai_default", since=None, stop=True))
     told = [line for line in capsys.readouterr().out.splitlines() if "made by" in line]
-    assert f"; NOT stopped: dlc StopJob: {preparing} is Creating and can't be stopped yet" in told[0]
+    assert f"; NOT stopped: dlc StopJob: {preparing} is Creating and can't be ended yet" in told[0]
     assert told[1].endswith("; stopped")
     DlcHook().request_stop(preparing)
     assert hook.wait(preparing, poll_interval=0.02).status == "Stopped"

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import logging
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from airflow.providers.common.compat.sdk import TaskDeferred
+from airflow.providers.common.compat.sdk import AirflowException, TaskDeferred
 
-from airflow_provider_pai.exceptions import PaiError
+from airflow_provider_pai.exceptions import PaiError, PaiPermissionError
 from airflow_provider_pai.hooks.eas import EasHook
 from airflow_provider_pai.operators.deferring import DeferringOperator
 from airflow_provider_pai.triggers.base import PollTrigger
@@ -151,6 +152,62 @@ def test_a_failure_of_the_trigger_itself_gives_up_on_the_last_try(calls, last):
     with pytest.raises(Exception, match="boom") as caught:
         run.make().resume_execution("__fail__", {"error": "boom"}, run.context())
     assert calls == ([f"give up: {str(caught.value).partition(chr(10))[0]}"] if last else [])
+
+
+def resumed(calls, kwargs, method="execute_complete", **changes):
+    """Resume a task on its last try, with what Airflow gives it; return its end."""
+    run = task(calls, max_tries=0, deferrable=True, **changes)
+    run.try_number = 1
+    return run.make().resume_execution(method, kwargs, run.context())
+
+
+@pytest.fixture
+def under_way(monkeypatch):
+    """A task whose work goes on, as any process can see."""
+    monkeypatch.setattr(Noting, "under_way", lambda self, _context: "work")
+
+
+def test_work_that_goes_on_though_its_trigger_has_failed_is_waited_for(calls, under_way):
+    assert resumed(calls, {"error": "Trigger failure"}, "__fail__") == {"finished": "outcome"}
+    assert calls == ["wait_here", "finish"]
+
+
+@pytest.mark.parametrize(
+    "text", ["Trigger timeout", "Trigger/execution timeout", "TriggerFailureReason.TRIGGER_TIMEOUT"]
+)
+def test_a_time_out_gives_up_what_goes_on(calls, under_way, text):
+    with pytest.raises(AirflowException):
+        resumed(calls, {"error": text}, "__fail__")
+    assert len(calls) == 1
+    assert calls[0].startswith("give up")
+
+
+SINCE = datetime.now(UTC) - timedelta(hours=1)
+
+
+@pytest.mark.parametrize("event", [{"job_id": "other", "job": {}}, {"status": "success"}, {}, None, "text"])
+@pytest.mark.parametrize("since", [SINCE, datetime.now(UTC) + timedelta(minutes=1)], ids=["an hour", "a moment"])
+def test_an_event_of_another_trigger_is_not_believed(calls, event, since):
+    """SQLite gives the ids of triggers again, and an event goes to whoever waits for the id."""
+    given = {"event": event, "since": since.isoformat(), "subject": {"job_id": "mine"}}
+    if since is SINCE:
+        with pytest.raises(TaskDeferred):
+            resumed(calls, given)
+        assert calls == ["look", "trigger"]
+    else:
+        resumed(calls, given)
+        assert calls == ["wait_here", "finish"]
+
+
+def test_what_can_not_be_given_up_is_told_beside_the_failure(calls, monkeypatch, caplog):
+    def refused(_self, _why):
+        raise PaiPermissionError("dlc", "StopJob", "expired", "InvalidSecurityToken.Expired", 400)
+
+    monkeypatch.setattr(Noting, "log", logging.getLogger("tests.noting"), raising=False)
+    monkeypatch.setattr(Noting, "give_up", refused)
+    with pytest.raises(PaiError, match="begin failed"):
+        task(calls, max_tries=0, fails="begin").run()
+    assert "MAY GO ON and cost; a person is needed: dlc StopJob: expired" in caplog.text
 
 
 def test_a_kill_gives_up_and_is_heeded_by_what_began_meanwhile(calls, connection):

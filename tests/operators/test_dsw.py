@@ -205,7 +205,7 @@ def test_a_run_that_has_ended_may_be_stopped_again(bucket):
 
 def test_a_run_whose_instance_is_to_be_deleted_ends_and_leaves_none(bucket):
     instance_id = task(bucket, "deleted", command="true", after="delete").run()["instance_id"]
-    assert DswHook()._status(instance_id) in {None, *DSW_INSTANCE.deleting}
+    assert not DswHook().going(instance_id, DSW_INSTANCE.deleting)
 
 
 def test_a_later_try_finds_a_run_that_has_succeeded_though_its_instance_rests(bucket):

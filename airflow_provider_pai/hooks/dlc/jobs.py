@@ -9,13 +9,9 @@ from itertools import islice
 from typing import Any
 
 from airflow_provider_pai.exceptions import (
-    PaiApiError,
     PaiConfigError,
     PaiError,
     PaiJobFailedError,
-    PaiNotFoundError,
-    PaiPermissionError,
-    PaiTransientError,
 )
 from airflow_provider_pai.hooks.base import JobHook
 from airflow_provider_pai.hooks.dlc.spans import newest_first
@@ -160,22 +156,10 @@ class DlcHook(JobHook):
         One that is being prepared may refuse, too (the skill alibabacloud-pai-dlc-job stops jobs that are Running or
         Queuing only): it is asked again, for `retry_seconds`.
 
-        :raises PaiTransientError: it has refused all the while.
+        :raises PaiApiError: it has refused all the while.
         """
-        self.call("StopJob", lambda: self._stop(job_id))
-
-    def _stop(self, job_id: str) -> None:
-        try:
-            self.call("StopJob", lambda: self.client.stop_job(job_id), repeatable=False)
-        except PaiNotFoundError:
-            return
-        except (PaiTransientError, PaiPermissionError):
-            raise
-        except PaiApiError as error:
-            status = self.get(job_id).status
-            if not (self.states.is_final(status) or status in self.states.stopping):
-                message = f"{job_id} is {status} and can't be stopped yet: {error.message}"
-                raise PaiTransientError(self.service, "StopJob", message, error.code, error.status) from error
+        over = self.states.succeeded | self.states.failed | self.states.stopping
+        self.insist("StopJob", lambda: self.client.stop_job(job_id), lambda: self.going(job_id, over))
 
     def delete(self, job_id: str) -> None:
         """Delete a finished job."""

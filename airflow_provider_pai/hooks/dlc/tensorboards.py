@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from airflow_provider_pai.exceptions import PaiApiError, PaiNotFoundError, PaiPermissionError
 from airflow_provider_pai.hooks.base import WatchedHook
 from airflow_provider_pai.hooks.dlc.jobs import PAGE_SIZE
 from airflow_provider_pai.hooks.dlc.spans import newest_first
@@ -87,12 +86,8 @@ class TensorBoardHook(WatchedHook):
         from alibabacloud_pai_dlc20201203.models import StopTensorboardRequest
 
         request = StopTensorboardRequest(workspace_id=self.connection.workspace_id)
-        try:
-            self.call("StopTensorboard", lambda: self.client.stop_tensorboard(tensorboard_id, request))
-        except PaiNotFoundError:
-            return
-        except PaiPermissionError:
-            raise
-        except PaiApiError:
-            if self.get(tensorboard_id).status not in self.states.resting:
-                raise
+        self.insist(
+            "StopTensorboard",
+            lambda: self.client.stop_tensorboard(tensorboard_id, request),
+            lambda: self.going(tensorboard_id, self.states.resting),
+        )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from contextlib import suppress
 from functools import partial
 from typing import Any
@@ -142,30 +142,33 @@ class EasHook(EasTraffic):
                 raise
 
     def stop(self, name: str) -> None:
-        """Ask for a stop; a service that is stopped or stopping is no error.
+        """Ask for a stop, again where it is refused; a service that is stopped or stopping is no error.
 
         :raises PaiConflictError: its safety lock forbids it.
         """
-        try:
-            self._refuse_locked("StopService", name)
-            self._do("StopService", "stop_service", name)
-        except PaiApiError:
-            if self.get(name).status not in EAS_SERVICE.stopped | EAS_SERVICE.stopping - EAS_SERVICE.deleting:
-                raise
+        over = EAS_SERVICE.stopped | EAS_SERVICE.stopping - EAS_SERVICE.deleting
+        self._end("StopService", "stop_service", name, over)
 
     def delete(self, name: str) -> None:
-        """Delete a service; one that is gone or going is no error. With its last service a group goes too.
+        """Delete a service, asking again where it is refused; one that is gone or going is no error.
+
+        With its last service a group goes too.
 
         :raises PaiConflictError: its safety lock forbids it.
         """
+        self._end("DeleteService", "delete_service", name, EAS_SERVICE.deleting | {EAS_GONE})
+
+    def _end(self, action: str, method: str, name: str, over: Collection[str]) -> None:
+        going = partial(self.going, name, over)
         try:
-            self._refuse_locked("DeleteService", name)
-            self._do("DeleteService", "delete_service", name)
+            self._refuse_locked(action, name)
         except PaiNotFoundError:
             return
-        except PaiApiError:
-            if self.get(name).status not in EAS_SERVICE.deleting | {EAS_GONE}:
+        except PaiConflictError:
+            if going():
                 raise
+            return
+        self.insist(action, lambda: getattr(self.client, method)(self.connection.region, name), going)
 
     def label(self, name: str, labels: Mapping[str, str]) -> None:
         """Set labels; give all that are to stay. Where there are too many, those go that only people read.

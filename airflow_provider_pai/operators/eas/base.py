@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from airflow_provider_pai.exceptions import PaiError, PaiJobFailedError, PaiTimeoutError, PaiUnsupportedError
+from airflow_provider_pai.exceptions import PaiJobFailedError, PaiTimeoutError, PaiUnsupportedError
 from airflow_provider_pai.hooks.eas.goals import Undo, Until
 from airflow_provider_pai.inputs import Span, seconds
 from airflow_provider_pai.links import EasServiceLink
@@ -105,19 +105,22 @@ class WaitingOperator(DeferringOperator["EasHook"], EasOperator):
         )
 
     def outcome(self, context: Any, event: Mapping[str, Any]) -> RemoteJob:
-        """Return the service that is what it was to become.
+        """Return the service that is what it was to become; one that the trigger lost sight of is waited for again.
 
         :raises PaiTimeoutError: it is not, and the deadline has passed.
         """
         if "job" in event:
             return self._as_awaited(RemoteJob(**event["job"]))
         name = event["job_id"]
-        self.hook.get(name)  # what the trigger met, the worker meets too, as a typed error
+        service = self.hook.get(name)  # what the trigger met, the worker meets too, as a typed error
         if event.get("timed_out"):
             wanted = f"not {self.goal.state}"
             text = f"{self.hook.states.kind} {name} was {event['status']} when its deadline passed, {wanted}"
             raise PaiTimeoutError(text)
-        raise PaiError(event["error"])
+        if self.goal.is_over(service):
+            return self._as_awaited(service)
+        outcome: RemoteJob = self.go_on(context, name, event["error"])
+        return outcome
 
     @abstractmethod
     def finish(self, context: Any, service: RemoteJob) -> Json:

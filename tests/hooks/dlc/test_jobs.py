@@ -9,7 +9,7 @@ from types import SimpleNamespace
 import pytest
 
 from airflow_provider_pai.emulator import Emulator
-from airflow_provider_pai.exceptions import PaiTransientError
+from airflow_provider_pai.exceptions import PaiApiError
 from airflow_provider_pai.hooks.dlc import DlcHook, TensorBoardHook
 from tests.conftest import airflow_connection
 
@@ -52,8 +52,11 @@ def test_a_stop_that_is_refused_while_a_job_is_prepared_is_asked_for_again(accou
     hook = DlcHook()
     job_id = hook.submit(body("sleep 60"))
     hook.retry_seconds = 0
-    with pytest.raises(PaiTransientError, match=f"{job_id} is Creating and can't be stopped yet: .* cannot be stopped"):
+    with pytest.raises(
+        PaiApiError, match=f"{job_id} is Creating and can't be ended yet: .* cannot be stopped"
+    ) as caught:
         hook.request_stop(job_id)
+    assert type(caught.value) is PaiApiError
     DlcHook().request_stop(job_id)
     assert hook.get(job_id).status in ("Stopping", "Stopped")
     hook.request_stop(job_id)

@@ -2,9 +2,10 @@ from __future__ import annotations
 
 import json
 import time
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
+from airflow.providers.common.compat.sdk import TaskDeferred
 
 from airflow_provider_pai.artifact import ModelArtifact
 from airflow_provider_pai.exceptions import PaiArtifactError, PaiConfigError, PaiJobFailedError, PaiTimeoutError
@@ -16,6 +17,7 @@ from airflow_provider_pai.ledger import Ledger
 from airflow_provider_pai.manifests import read_artifact
 from airflow_provider_pai.operators import deferring, jobs
 from airflow_provider_pai.operators.dlc import DlcStopJobOperator, DlcSubmitJobOperator
+from airflow_provider_pai.remote import RemoteJob
 from tests.conftest import airflow_connection
 from tests.private_git import private_git
 from tests.task import Task
@@ -185,14 +187,48 @@ def test_on_kill_stops_the_job_unless_it_must_not(bucket):
         wait_for_status(job_id, expected)
 
 
-def test_a_trigger_that_fails_on_the_last_try_leaves_no_job(bucket):
-    run = task(bucket, "broken", command="sleep 60")
+def submitted(run):
+    """Return the id of a job that an earlier process of the task has submitted."""
     one = run.make()
-    job_id = DlcHook().submit(one.build(run.context(), one.identity(run.context()), 1))
+    return DlcHook().submit(one.build(run.context(), one.identity(run.context()), 1))
+
+
+def test_a_job_whose_trigger_fails_on_the_last_try_is_waited_for(bucket):
+    run = task(bucket, "broken", command=f"sleep 0.3; {SAVE}")
+    job_id = submitted(run)
     run.try_number, run.max_tries = 2, 1
-    with pytest.raises(Exception, match="boom"):
-        run.make().resume_execution("__fail__", {"error": "boom"}, run.context())
+    result = run.make().resume_execution("__fail__", {"error": "Trigger failure"}, run.context())
+    assert result["job"]["id"] == job_id
+
+
+def test_a_time_out_in_the_triggerer_leaves_no_job(bucket):
+    run = task(bucket, "late", command="sleep 60")
+    job_id = submitted(run)
+    run.try_number, run.max_tries = 2, 1
+    with pytest.raises(Exception, match="Trigger timeout"):
+        run.make().resume_execution("__fail__", {"error": "Trigger timeout"}, run.context())
     wait_for_status(job_id, "Stopped")
+
+
+@pytest.mark.parametrize("event", ["its own", "another's"])
+def test_a_task_that_resumes_and_can_read_its_job_waits_again(bucket, event):
+    """The trigger's credentials had ended; or SQLite gave the trigger's id to another task's."""
+    run = task(bucket, f"again-{event[0]}", command=f"sleep 0.3; {SAVE}", deferrable=True)
+    run.max_tries = 0
+    run.try_number = 1
+    with pytest.raises(TaskDeferred) as deferred:
+        run.make().execute(run.context())
+    job_id = deferred.value.trigger.job_id
+    other = {"job_id": "dlc-other", "job": RemoteJob(job_id="dlc-other", status="Failed").to_dict()}
+    came = {"job_id": job_id, "error": "InvalidSecurityToken.Expired"} if event == "its own" else other
+    given = {**deferred.value.kwargs, "event": came, "since": (datetime.now(UTC) - timedelta(hours=1)).isoformat()}
+    with pytest.raises(TaskDeferred) as again:
+        run.make().resume_execution("execute_complete", given, run.context())
+    assert again.value.trigger.job_id == job_id
+    assert run.make().resume_execution(
+        "execute_complete", {**given, "since": datetime.now(UTC).isoformat()}, run.context()
+    )
+    assert DlcHook().get(job_id).status == "Succeeded"
 
 
 @pytest.fixture
