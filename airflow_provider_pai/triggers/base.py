@@ -205,17 +205,17 @@ class OwningTrigger(PollTrigger[HookT]):
         await asyncio.shield(work)
 
     async def _end(self) -> None:
+        what = ", ".join(map(str, self.subject().values())) or "what the task began"
         try:
             if await is_still_deferred(self.task_key, self.trigger_id):
                 return
-        except Exception:
-            what = ", ".join(map(str, self.subject().values())) or "what the task began"
-            self.log.exception("%s MAY GO ON, nothing is stopped: Airflow does not say whether its task waits", what)
-            return
-        hook = self.make_hook()
-        hook.retry_seconds = self.kill_seconds
-        await connect(hook, "kill")
-        await in_thread("kill", hook.address, self.end, hook)
+            hook = self.make_hook()
+            hook.retry_seconds = self.kill_seconds
+            await connect(hook, "kill")
+            await in_thread("kill", hook.address, self.end, hook)
+        except Exception as error:
+            self.log.error("%s MAY GO ON and cost, it was not ended: %s", what, error)  # noqa: TRY400 - raised, too
+            raise
 
 
 async def is_still_deferred(task: Json, trigger_id: int | None) -> bool:

@@ -1,11 +1,13 @@
 from __future__ import annotations
 
 import json
+import logging
 
 import pytest
 
 from airflow_provider_pai.emulator import Emulator
 from airflow_provider_pai.exceptions import PaiApiError, PaiConfigError, PaiJobFailedError, PaiNotFoundError
+from airflow_provider_pai.hooks.base import PaiHook
 from airflow_provider_pai.hooks.dsw import DswHook, DswRunHook
 from airflow_provider_pai.hooks.oss import OssHook
 from airflow_provider_pai.labels import Key
@@ -206,6 +208,28 @@ def test_a_run_that_has_ended_may_be_stopped_again(bucket):
 def test_a_run_whose_instance_is_to_be_deleted_ends_and_leaves_none(bucket):
     instance_id = task(bucket, "deleted", command="true", after="delete").run()["instance_id"]
     assert not DswHook().going(instance_id, DSW_INSTANCE.deleting)
+
+
+@pytest.mark.parametrize(
+    ("after", "action", "times", "left"),
+    [
+        ("stop", "StopInstance", 1, "stopped"),
+        ("delete", "StopInstance", 1, "deleted"),
+        ("delete", "DeleteInstance", 2, "deleted"),
+        ("stop", "StopInstance", None, "left running"),
+        ("keep", "StopInstance", None, "kept"),
+    ],
+)
+def test_an_instance_whose_end_is_refused_is_asked_again_or_told_to_run_on(
+    bucket, pai, monkeypatch, caplog, after, action, times, left
+):
+    monkeypatch.setattr(DswRunCommandOperator, "log", logging.getLogger("tests.dsw"), raising=False)
+    monkeypatch.setattr(PaiHook, "retry_seconds", 0.0 if times is None else 30.0)
+    pai.account.faults.add(match=f"api {action}", status=400, code="InternalError", message="not now", times=times)
+    result = task(bucket, f"refused-{after}-{action}", command="true", after=after).run()
+    assert result["instance"] == left
+    said = f"INSTANCE {result['instance_id']} RUNS ON and costs; `airflow pai jobs orphans --stop` ends it: dsw Stop"
+    assert (said in caplog.text) is (left == "left running")
 
 
 def test_a_later_try_finds_a_run_that_has_succeeded_though_its_instance_rests(bucket):

@@ -11,6 +11,7 @@ import pytest
 
 from airflow_provider_pai.emulator import Emulator
 from airflow_provider_pai.exceptions import PaiError, PaiJobFailedError, PaiPermissionError, PaiTransientError
+from airflow_provider_pai.hooks import waiting
 from airflow_provider_pai.hooks.dlc import DlcHook
 from airflow_provider_pai.operators import jobs
 from airflow_provider_pai.operators.dlc import DlcSubmitJobOperator
@@ -247,6 +248,7 @@ def test_a_last_try_that_fails_after_its_submit_stops_the_job(task, pai, monkeyp
 
 
 def test_a_last_try_that_meets_the_triggers_error_stops_the_job(task, pai, monkeypatch):
+    monkeypatch.setattr(waiting, "PATIENCE", 0.0)
     run = last_try(task(command="sleep 60", deferrable=True))
     trigger = DlcSubmitJobOperator.trigger
 

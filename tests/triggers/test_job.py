@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
+from contextlib import nullcontext
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -100,7 +102,7 @@ def test_on_kill_stops_only_what_no_longer_waits(monkeypatch, deferred, cancel, 
 
 
 @pytest.mark.parametrize(("failures", "stops"), [(2, True), (9, False)])
-def test_a_kill_asks_airflow_again_whether_the_task_still_waits(monkeypatch, failures, stops):
+def test_a_kill_asks_airflow_again_whether_the_task_still_waits(monkeypatch, caplog, failures, stops):
     """Its API server starts anew meanwhile; without any answer a healthy job may not be stopped."""
     answers = iter([OSError("API server is gone")] * failures)
 
@@ -112,9 +114,12 @@ def test_a_kill_asks_airflow_again_whether_the_task_still_waits(monkeypatch, fai
     monkeypatch.setattr(base, "_is_deferred_by_api", ask)
     monkeypatch.setattr(base, "_is_deferred_in_database", ask)
     monkeypatch.setattr(base, "_ASK_AGAIN", (0.01, 0.01))
+    monkeypatch.setattr(PaiJobTrigger, "log", logging.getLogger("tests.trigger"), raising=False)
     job_id = submit("sleep 0.4")
-    asyncio.run(trigger(job_id).on_kill())
+    with nullcontext() if stops else pytest.raises(OSError, match="API server is gone"):
+        asyncio.run(trigger(job_id).on_kill())
     assert status_after_stop(job_id) == ("Stopped" if stops else "Succeeded")
+    assert (f"{job_id} MAY GO ON and cost" in caplog.text) is not stops
 
 
 async def test_a_second_cancellation_does_not_stop_the_stop(monkeypatch):
