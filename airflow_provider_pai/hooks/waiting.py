@@ -19,6 +19,11 @@ PATIENCE = 3600.0
 
 # Of RAM: the key is a good one, and lacks a right.
 _DENIALS = ("Forbidden", "AccessDenied", "NoPermission", "Unauthorized")
+_TODO = {
+    _DENIALS: "allow it in RAM",
+    ("InvalidTimeStamp", "RequestTimeTooSkewed"): "synchronize this machine's clock (NTP)",
+    ("",): "put a key that works into the connection, which is read at each look",
+}
 
 # The last lines of a log, by which the place is found again: no API has a cursor.
 _REMEMBERED = 50
@@ -80,7 +85,7 @@ class Patience:
         denied = str(error.code).startswith(_DENIALS)
         if not self._paid or (denied and not self._denials) or now >= self._until:
             raise error
-        todo = "allow it in RAM" if denied else "put a key that works into the connection, which is read at each look"
+        todo = next(todo for codes, todo in _TODO.items() if str(error.code).startswith(codes))
         self._log.warning("REFUSED, waiting on for %s: %s: %s", in_words(self._until - now), todo, error)
 
 

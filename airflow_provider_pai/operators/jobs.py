@@ -127,7 +127,8 @@ class PaiJobOperator(DeferringOperator[JobHookT]):
 
     def under_way(self, context: Any) -> str | None:
         """Return the id of the job that goes on."""
-        self._job_id = next(iter(self._begun()), None)
+        identity, stored = self.identity(context), self._stored(context).get("job_id")
+        self._job_id = decide(self._jobs(identity, stored), identity.cycle, self.hook.states).job_id
         return self._job_id
 
     def finish(self, context: Any, job: RemoteJob) -> Any:

@@ -16,6 +16,7 @@ from airflow_provider_pai.exceptions import (
     PaiJobFailedError,
     PaiTimeoutError,
 )
+from airflow_provider_pai.hooks import waiting
 from airflow_provider_pai.ledger import Ledger
 from airflow_provider_pai.operators.eas import EasDeployServiceOperator
 from tests.group import service, version_at
