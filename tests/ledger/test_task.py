@@ -59,7 +59,7 @@ def test_what_can_t_be_written_waits_and_the_next_task_writes_it_in_its_turn(way
     assert rows() == []
     waiting = below(OssUri(bucket.bucket_name, ".pai/ledger/"))
     assert len(waiting) == 3
-    lines = [record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING]
+    lines = [record.getMessage() for record in caplog.records if record.name == "task"]
     assert len(lines) == 3
     assert lines[0].startswith("Ledger row z waits in oss://")
     assert lines[0].endswith("; the next task that records writes it, or `airflow pai ledger flush`")
@@ -104,7 +104,7 @@ def test_without_a_place_the_log_has_the_row_whole_and_the_command_writes_it(cap
     file = tmp_path / "task.log"
     file.write_text(f"[2026-11-28] INFO - another line\n[2026-11-28] ERROR - {line}\n")
     main(["ledger", "flush", "--file", str(file)])
-    assert capsys.readouterr().out == f"1 rows of {file} are written\n"
+    assert capsys.readouterr().out.endswith(f"1 rows of {file} are written\n")
     (row,) = Ledger.open().rows()
     assert (row.event_key, json.loads(row.payload)["loss"]) == ("a", 'a "text" with {braces}')
 
@@ -165,7 +165,7 @@ def test_the_command_empties_an_outbox_and_says_what_stays(state, beside, bucket
     OssHook().put(broken, "{")
     with pytest.raises(SystemExit, match=f"{broken} is no event that can be read, and stays"):
         main(["ledger", "flush"])
-    assert capsys.readouterr().out.startswith("2 rows that waited in oss://")
+    assert "2 rows that waited in oss://" in capsys.readouterr().out
     assert sorted(rows()) == ["a", "b"]
     monkeypatch.setenv("AIRFLOW_CONN_PAI_DEFAULT", json.dumps(airflow_connection(pai)))
     with pytest.raises(SystemExit, match="--bucket oss://…: connection pai_default has no state_uri"):
