@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import argparse
-import contextlib
 import json
 import logging
 import os
 import signal
 import sys
 import threading
+from functools import partial
 from pathlib import Path
 
 from airflow_provider_pai.emulator.dlc.quotas import checked_limits
@@ -69,16 +69,12 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _end_in_time(folder: Path) -> None:
     """End this process soon, whatever it still waits for: guards end the processes of jobs without it."""
-
-    def end() -> None:
-        with contextlib.suppress(OSError):
-            sys.stderr.write(_CUT_SHORT.format(seconds=_LONGEST_END, folder=folder))
-            sys.stderr.flush()
-        os._exit(0)
-
-    timer = threading.Timer(_LONGEST_END, end)
-    timer.daemon = True
-    timer.start()
+    told = _CUT_SHORT.format(seconds=_LONGEST_END, folder=folder)
+    # A thread each: nobody may be reading what is told, and then a write does not end either.
+    for seconds, do in ((_LONGEST_END, partial(sys.stderr.write, told)), (_LONGEST_END + 0.2, partial(os._exit, 0))):
+        timer = threading.Timer(seconds, do)
+        timer.daemon = True
+        timer.start()
 
 
 def _parser() -> argparse.ArgumentParser:

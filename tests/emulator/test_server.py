@@ -7,6 +7,7 @@ import http.client
 import json
 import os
 import resource
+import shutil
 import signal
 import socket
 import subprocess
@@ -241,6 +242,25 @@ class TestCommand:
             assert process.returncode == 0
             until(lambda: [pid for pid in pids if alive(pid)], lambda left: not left)
             upload.close()
+
+    def test_it_ends_though_its_end_does_not(self) -> None:
+        script = (
+            "import sys, threading, airflow_provider_pai.emulator.__main__ as command\n"
+            "command._LONGEST_END = 0.3\n"
+            "command.Emulator.stop = lambda self: threading.Event().wait()\n"
+            "sys.exit(command.main([]))"
+        )
+        with subprocess.Popen(
+            [sys.executable, "-c", script], cwd=ROOT, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        ) as process:
+            assert process.stdout is not None
+            process.stdout.readline()
+            process.send_signal(signal.SIGTERM)
+            _, err = process.communicate(timeout=60)
+        assert process.returncode == 0
+        left = Path(err.splitlines()[-1].rpartition("lies in ")[2].rstrip("."))
+        assert left.is_dir()
+        shutil.rmtree(left)
 
     def test_verbose(self, tmp_path: Path) -> None:
         with command("--verbose", "--data", str(tmp_path)) as (process, endpoints):

@@ -48,6 +48,7 @@ class Process:
     def __init__(self, process: asyncio.subprocess.Process, log: Path) -> None:
         self._process = process
         self._log = log
+        self._loses = False
         self._copying = asyncio.create_task(self._copy())
         _started.setdefault(asyncio.get_running_loop(), WeakSet()).add(self)
 
@@ -144,7 +145,9 @@ class Process:
         except FileNotFoundError:
             pass  # deleted with what it is the log of
         except OSError as error:
-            log.warning("Lines of %s are lost: %s", self._log, error)
+            if not self._loses:
+                log.warning("Lines of %s are lost: %s", self._log, error)
+            self._loses = True
 
 
 def hurry(grace: float) -> None:
