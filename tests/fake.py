@@ -241,6 +241,15 @@ class FakeEas:
         self.calls.append(name)
         self.sleep(0.1)
 
+    def _call_of(self, call: str, name: str, *rest: object) -> None:
+        """Take a call that changes a service.
+
+        :raises PaiNotFoundError: there is none.
+        """
+        self._call(" ".join(map(str, (call, name, *rest))))
+        if name not in self.members:
+            raise PaiNotFoundError("eas", call, f"{name} does not exist", "InvalidService.NotFound")
+
     def group(self, name: str, *known: str) -> Group:
         hidden = self.unlisted.difference(known)
         shown = tuple(member for member in self.members.values() if member.name not in hidden)
@@ -267,24 +276,24 @@ class FakeEas:
         self.after_call(f"create {name}")
 
     def isolate(self, name: str) -> bool:
-        self._call(f"isolate {name}")
+        self._call_of("isolate", name)
         if self.members[name].status == self.unreleasable:
             return False
         self.members[name] = replace(self.members[name], weight=0, grouping=False)
         return True
 
     def delete(self, name: str) -> None:
-        self._call(f"delete {name}")
+        self._call_of("delete", name)
         assert not self.members[name].grouping
         del self.members[name]
 
     def stop(self, name: str) -> None:
-        self._call(f"stop {name}")
+        self._call_of("stop", name)
         assert not self.members[name].grouping
         self.members[name] = replace(self.members[name], status="Stopping", running=0)
 
     def release(self, name: str, *, weight: int, grouping: bool) -> None:
-        self._call(f"release {name} {weight} {grouping}")
+        self._call_of("release", name, weight, grouping)
         kept = grouping or not self.loses_weights
         self.members[name] = replace(self.members[name], weight=weight if kept else 0, grouping=grouping)
         self.after_call(f"release {name}")
@@ -296,7 +305,7 @@ class FakeEas:
     def label(self, name: str, labels: Mapping[str, str]) -> None:
         """Put labels in the place of all others, as EAS may."""
         progress = Progress.of(labels)
-        self._call(f"label {name} {progress.phase} {progress.step}" if progress else f"label {name}")
+        self._call_of("label", name, *((progress.phase, progress.step) if progress else ()))
         self.members[name] = replace(self.members[name], labels=_checked(labels))
         self.after_call(f"label {name}")
 

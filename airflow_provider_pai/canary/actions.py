@@ -145,3 +145,11 @@ Change = Delete | Stop | Label | Release | Isolate | Customize | Wait | Withdraw
 """What needs nothing but the group: no lease, no numbers, no service JSON."""
 
 Action = Change | Create | Probe | Look | Finish
+
+
+def touched(action: Change) -> tuple[str, ...]:
+    """Return the names of the services that an action changes."""
+    if isinstance(action, Customize | Wait):
+        return ()
+    more = action.releases if isinstance(action, Withdraw) else ()
+    return tuple(dict.fromkeys([action.service, *(release.service for release in more)]))

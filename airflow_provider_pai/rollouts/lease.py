@@ -73,7 +73,7 @@ class Lease:
     ) -> None:
         self._hook = hook
         self._prefix = prefix.folder
-        self._holder = holder
+        self.own = holder
         self._ttl = ttl
         self._clock = clock
         self._renewed = 0.0
@@ -93,13 +93,13 @@ class Lease:
     def _take(self) -> Holder | None:
         newest = self._newest()
         other = self._holder_of(newest) if newest else None
-        if other is not None and other.key != self._holder.key:
+        if other is not None and other.key != self.own.key:
             return other
         number = newest + 1
         written, self._written = self._hook.put_once(self._object(number), content := self._content()), content
         # Somebody may have had this number, and deleted it for a higher one, since we have looked.
         if not written or (number := self._newest()) != newest + 1:
-            return self._holder_of(number) or self._holder
+            return self._holder_of(number) or self.own
         self.number, self._renewed = number, self._clock.monotonic()
         for old in range(max(1, newest - 5), number):
             self._hook.delete(self._object(old))
@@ -154,5 +154,5 @@ class Lease:
         return self._prefix.join(f"{number:08d}.json")
 
     def _content(self, released: bool = False) -> str:
-        holder = self._holder.to_dict()
+        holder = self.own.to_dict()
         return json.dumps({"holder": holder, "released": released, "ttl": self._ttl, "members": self.memory})

@@ -38,6 +38,7 @@ from airflow_provider_pai.remote import Json
 from airflow_provider_pai.rollouts.approval import gate_of
 from airflow_provider_pai.rollouts.changes import Changes, withdraw_candidate
 from airflow_provider_pai.rollouts.driver import Tick
+from airflow_provider_pai.rollouts.fence import Fence
 from airflow_provider_pai.rollouts.home import home_labels, home_of, kept_home
 from airflow_provider_pai.rollouts.lease import DEFAULT_TTL, Holder, Lease, LeaseLostError
 from airflow_provider_pai.rollouts.record import Record
@@ -60,6 +61,7 @@ class _State(NamedTuple):
 
     home: OssUri
     lease: Lease
+    fence: Fence
     record: Record
 
 
@@ -152,7 +154,12 @@ class RolloutDriver:
         # It is renewed at each look.
         ttl = max(DEFAULT_TTL, 4 * self._spec.plan.interval)
         lease = Lease(self._oss, folder, self._spec.holder, ttl, self._clock)
-        return _State(home, lease, Record(self._oss, folder.join(f"{goal.service}.jsonl")))
+        return _State(
+            home,
+            lease,
+            Fence(lease, self._eas, goal.group, self._spec.plan.steps),
+            Record(self._oss, folder.join(f"{goal.service}.jsonl")),
+        )
 
     @property
     def _lease_poll(self) -> float:
@@ -276,8 +283,12 @@ class RolloutDriver:
                 return self._create(action)
             case actions.Finish():
                 raise AssertionError("an end is nothing to carry out")
-            case _:
+            case actions.Wait():
                 return self._changes.apply(rollout.group, action)
+            case _:
+                labels = isinstance(action, actions.Label | actions.Withdraw | actions.Stop)
+                with self._state.fence.around(*actions.touched(action), labels=labels):
+                    return self._changes.apply(rollout.group, action)
 
     def _create(self, action: actions.Create) -> float:
         labels = {**action.progress.labels(), **self._spec.goal.labels, **home_labels(self.home)}
@@ -285,7 +296,8 @@ class RolloutDriver:
             self._lookout.check()
         self._changes.say(f"creating {action.service} for version {self._spec.goal.version}")
         try:
-            self._eas.create(self._spec.config, labels)
+            with self._state.fence.around():
+                self._eas.create(self._spec.config, labels)
         except PaiConflictError:
             # The answer of an earlier try was lost, and lists may lag.
             if self._eas.describe(action.service).get("ServiceGroup") != self._spec.goal.group:

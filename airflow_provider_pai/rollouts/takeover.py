@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from airflow_provider_pai.canary.actions import Release
+from airflow_provider_pai.canary.actions import Release, touched
 from airflow_provider_pai.canary.group import Group, Member, Phase, rejection
 from airflow_provider_pai.canary.memory import Memory, recall
 from airflow_provider_pai.canary.traffic import toward
@@ -15,6 +16,7 @@ from airflow_provider_pai.exceptions import PaiApiError, RolloutStoppedError
 
 if TYPE_CHECKING:
     from airflow_provider_pai.hooks.eas import EasHook
+    from airflow_provider_pai.rollouts.fence import Fence
 
 _MOVES = 50
 
@@ -34,10 +36,12 @@ class Takeover:
     log: Any
     clock: Clock | None = None
 
-    def move(self) -> None:
+    def move(self, fence: Fence | None = None) -> None:
         """Move the traffic so that at no moment nobody answers.
 
+        :param fence: of the group's lease; None: it can't be had, and nobody else has it.
         :raises RolloutStoppedError: someone else moved it, or EAS does not take the weights.
+        :raises LeaseLostError: another process has taken the group.
         """
         for _ in range(_MOVES):
             group = self.hook.group(self.group, self.service, self.replaced)
@@ -48,11 +52,12 @@ class Takeover:
             step = toward(group, target, before if before and before.grouping else None, 100)
             if step is None:
                 return
-            if isinstance(step, Release):
-                self.log.info("%s: %s", step.service, step)
-                self.hook.release(step.service, weight=step.weight, grouping=step.grouping)
-            else:
-                self.hook.set_traffic_mode(self.group, "customized")
+            with fence.around(*touched(step)) if fence else nullcontext():
+                if isinstance(step, Release):
+                    self.log.info("%s: %s", step.service, step)
+                    self.hook.release(step.service, weight=step.weight, grouping=step.grouping)
+                else:
+                    self.hook.set_traffic_mode(self.group, "customized")
         raise RolloutStoppedError(f"group {self.group} does not take the weights that are set")
 
     def settle(self, drain: float, memory: Memory) -> Member | None:

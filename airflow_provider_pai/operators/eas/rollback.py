@@ -28,7 +28,6 @@ from airflow_provider_pai.uri import OssUri
 
 if TYPE_CHECKING:
     from airflow_provider_pai.canary.group import Group, Member
-    from airflow_provider_pai.canary.memory import Memory
     from airflow_provider_pai.rollouts.lease import Lease
 
 
@@ -94,7 +93,8 @@ class EasRollbackOperator(WaitingOperator):
 
         self._check()
         hook, identity = self.hook, self.identity(context)
-        with self._held(identity) as (home, known):
+        with self._held(identity) as (home, lease):
+            known = lease.memory if lease else {}
             group = recall(hook.group(self.group, *known), known, hook.service_clock.now())
             name = self._marked(group, identity) or self._choose(group, identity, home)
             service = hook.get(name)
@@ -120,6 +120,7 @@ class EasRollbackOperator(WaitingOperator):
         :raises RolloutStoppedError: its answers are wrong, or someone else moved the traffic.
         :raises PaiTimeoutError: its golden requests do not reach it.
         """
+        from airflow_provider_pai.rollouts.fence import Fence
         from airflow_provider_pai.rollouts.takeover import Takeover
 
         identity, name = self.identity(context), service.job_id
@@ -129,10 +130,10 @@ class EasRollbackOperator(WaitingOperator):
             return self._end_of("unchanged", name, service.tags, None)
         takeover = Takeover(hook=self.hook, group=self.group, service=name, replaced=mark.replaced, log=self.log)
         try:
-            with self._held(identity) as (home, known):
+            with self._held(identity) as (home, lease):
                 self._smoke(name)
-                takeover.move()
-                bad = takeover.settle(seconds("drain", self.drain, least=0), known)
+                takeover.move(Fence(lease, self.hook, self.group) if lease else None)
+                bad = takeover.settle(seconds("drain", self.drain, least=0), lease.memory if lease else {})
         except PaiError as error:
             self.leave(context, error)
             raise
@@ -265,10 +266,10 @@ class EasRollbackOperator(WaitingOperator):
         }
 
     @contextmanager
-    def _held(self, identity: TaskIdentity) -> Iterator[tuple[OssUri | None, Memory]]:
+    def _held(self, identity: TaskIdentity) -> Iterator[tuple[OssUri | None, Lease | None]]:
         """Hold the group, so that no rollout works on it meanwhile.
 
-        Gives its state's home, None where it can't be used, and the services that the last holder knew.
+        Gives its state's home and the lease; None where they can't be used.
 
         :raises PaiError: a rollout holds it.
         """
@@ -279,8 +280,8 @@ class EasRollbackOperator(WaitingOperator):
         home = lease = other = None
         try:
             home = home_of(self.hook, self.hook.group(self.group))
-            lease = Lease(self.oss, rollout_folder(home, self.group), Holder.of(identity))
-            other = lease.take()
+            wanted = Lease(self.oss, rollout_folder(home, self.group), Holder.of(identity))
+            other, lease = wanted.take(), wanted
         except PaiTransientError:
             raise
         except (PaiApiError, PaiConfigError) as error:
@@ -289,7 +290,7 @@ class EasRollbackOperator(WaitingOperator):
         if other is not None:
             raise PaiError(f"group {self.group} is held by {other}: end that task first, it takes its candidate out")
         try:
-            yield home, lease.memory if lease else {}
+            yield home, lease
         finally:
             if lease is not None:
                 self._give_back(lease)
