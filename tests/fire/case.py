@@ -24,7 +24,7 @@ from airflow_provider_pai.emulator.faults import Fault
 from tests import faults
 from tests.fire import jobs, ledger, objects, services  # noqa: F401 - they tell their paths when they are imported
 from tests.fire.services import PEOPLE
-from tests.fire.speed import WINDOW, fast
+from tests.fire.speed import WINDOW, fast, impatient
 from tests.fire.stage import DEFERRABLE, PATHS
 from tests.permissions.scene import Scene, scene
 
@@ -239,7 +239,7 @@ def play(pai: Emulator, case: Case) -> Found:
     with fast(), stage(pai) as at:
         ready = PATHS[case.path](at, case.deferrable)
         with ready.meanwhile():
-            with burning(case, at) as rule:
+            with impatient(), burning(case, at) as rule:
                 error, end = _try(ready.task)
             if rule is None or not rule.was_hit:
                 return Found(False, [], [])

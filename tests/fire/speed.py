@@ -7,7 +7,7 @@ import json
 import selectors
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from typing import Any
 from unittest.mock import patch
 
@@ -66,12 +66,15 @@ def fire(trigger: Any) -> Any:
 @contextmanager
 def fast() -> Iterator[None]:
     """Let time run fast for whatever is called meanwhile."""
-    with ExitStack() as patches:
-        for what, value in {
-            "tests.task.fire": fire,
-            "airflow_provider_pai.hooks.base._READ_MS": int(1000 * READ_SECONDS),
-            "airflow_provider_pai.hooks.oss.calls.CONNECT_SECONDS": READ_SECONDS,
-        }.items():
-            patches.enter_context(patch(what, value))
-        patches.enter_context(patch.object(PaiHook, "clock", CLOCK))
+    with patch("tests.task.fire", fire), patch.object(PaiHook, "clock", CLOCK):
+        yield
+
+
+@contextmanager
+def impatient() -> Iterator[None]:
+    """Let hooks that are made meanwhile wait for an answer no longer than `READ_SECONDS`."""
+    with (
+        patch("airflow_provider_pai.hooks.base._READ_MS", int(1000 * READ_SECONDS)),
+        patch("airflow_provider_pai.hooks.oss.calls.CONNECT_SECONDS", READ_SECONDS),
+    ):
         yield
