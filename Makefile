@@ -55,7 +55,7 @@ fmt: $(READY)  ## format, and mend what ruff can mend
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-bench: $(BENCH)/ready  ## what we cost, beside what peers cost: small runs, one JSON line each (seven minutes)
+bench: $(BENCH)/ready  ## what we cost, beside what peers cost: small runs, one JSON line each (eight minutes)
 	@$(BENCH)/bin/python benchmarks/parse.py --runs 3
 	@$(BENCH)/bin/python benchmarks/polling.py --jobs 100 --interval 2 --seconds 8
 	@$(BENCH)/bin/python benchmarks/triggerer.py --waits 200 --interval 2 --seconds 8 2> /dev/null
@@ -63,6 +63,7 @@ bench: $(BENCH)/ready  ## what we cost, beside what peers cost: small runs, one 
 	@$(BENCH)/bin/python benchmarks/canary.py --only 'bad crash_50' 'bad hang' 'good 1' 'killed 2' 'clean 1' 2> /dev/null
 	@$(BENCH)/bin/python benchmarks/worlds.py --only default together 2> /dev/null
 	@$(BENCH)/bin/python benchmarks/oss.py --size 128 --files 200 --runs 1
+	@$(BIN)/python benchmarks/faults.py --cases 60 --at-once 3 --only train prepare_data upload_parts deploy ledger_down
 
 clean:  ## remove the virtual environments, the demo's files and caches
 	rm -rf .venv $(BENCH) $(OLD) build dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache

@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterator, Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from airflow_provider_pai.exceptions import PaiApiError, PaiNotFoundError
+from airflow_provider_pai.exceptions import PaiApiError, PaiNotFoundError, PaiPermissionError, PaiTransientError
 from airflow_provider_pai.hooks.base import JobHook
 from airflow_provider_pai.hooks.errors import kind_of
 from airflow_provider_pai.hooks.paging import all_pages
@@ -101,8 +101,14 @@ class DswHook(JobHook):
         return [_remote(instance) for instance in self.list_instances(labels=dict(tags))]
 
     def start(self, instance_id: str) -> None:
-        """Start a stopped instance; returns at once."""
-        self._checked("StartInstance", lambda: self.client.start_instance(instance_id))
+        """Start a stopped instance; one that is up, or on its way, is no error: an answer may have been lost."""
+        try:
+            self._checked("StartInstance", lambda: self.client.start_instance(instance_id))
+        except (PaiTransientError, PaiPermissionError):
+            raise
+        except PaiApiError:
+            if not self._going(instance_id, DSW_INSTANCE.resting | DSW_INSTANCE.stopping):
+                raise
 
     def stop(self, instance_id: str, *, save_image: bool = False) -> None:
         """Stop an instance; returns at once."""

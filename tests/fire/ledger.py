@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import json
-import logging
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 from airflow_provider_pai.cli.__main__ import main
@@ -14,20 +12,6 @@ from airflow_provider_pai.operators import oss
 from tests.dead import dead
 from tests.fire.stage import Play, path, rows, same, task
 from tests.permissions.scene import Scene
-
-KEEP = "LEDGER ROW IN NO DATABASE AND NO OUTBOX"
-
-
-class _Kept(logging.Handler):
-    """The lines of the log that are to be kept."""
-
-    def __init__(self) -> None:
-        super().__init__(logging.ERROR)
-        self.lines: list[str] = []
-
-    def emit(self, record: logging.LogRecord) -> None:
-        if KEEP in (line := record.getMessage()):
-            self.lines.append(line)
 
 
 def writes(at: Scene, name: str) -> Any:
@@ -46,25 +30,16 @@ def at_home(at: Scene) -> None:
 @path()
 def ledger_down(at: Scene, _: bool) -> Play:
     at_home(at)
-    kept = _Kept()
+    ready = Play(writes(at, "m"), lambda end: promise(), lambda: dead("refused"))
 
-    @contextmanager
-    def down() -> Iterator[None]:
-        logging.getLogger().addHandler(kept)
-        try:
-            with dead("refused"):
-                yield
-        finally:
-            logging.getLogger().removeHandler(kept)
-
-    def promise(end: Any) -> Iterator[str]:
+    def promise() -> Iterator[str]:
         at_home(at)
-        file = at.file("kept.log")
-        file.write_text("\n".join(kept.lines))
-        main(["ledger", "flush", "--file", str(file)])
+        log = at.file("task.log")
+        log.write_text(ready.said.getvalue())
+        main(["ledger", "flush", "--file", str(log)])
         yield from same("rows", rows("artifact_produced"), 1)
 
-    return Play(writes(at, "m"), promise, down)
+    return ready
 
 
 @path()

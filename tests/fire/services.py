@@ -111,7 +111,7 @@ def shadow(at: Scene, deferrable: bool) -> Play:
     def kept(end: Any) -> Iterator[str]:
         yield from same("mirror", at.group.eas.mirror(production), None)
         yield from same("services", lambda: list(services(at)), [production])
-        yield from same("rows", rows("shadowed"), int(bool(end)))
+        yield from same("rows", rows("shadowed"), 1)
 
     return Play(task(eas.EasShadowOperator, **given), kept, lambda: People(at.group, pause=0.005, path=PEOPLE))
 

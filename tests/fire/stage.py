@@ -6,7 +6,8 @@ import time
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from io import StringIO
 from typing import Any
 
 from airflow_provider_pai.ledger import Ledger
@@ -28,6 +29,8 @@ class Play:
     promise: Promise
     meanwhile: Callable[[], AbstractContextManager[Any]] = nullcontext
     """What goes on while the task runs."""
+    said: StringIO = field(default_factory=StringIO)
+    """The task's log, once it has run."""
 
 
 Path = Callable[[Scene, bool], Play]

@@ -60,13 +60,24 @@ def test_a_step_that_does_not_fit_the_state_is_refused_once_and_for_all(monkeypa
         return real(self, action, counted, **options)
 
     monkeypatch.setattr(DswHook, "_checked", checked)
-    for refused in (DswHook().start, DswHook().delete):
-        with pytest.raises(PaiApiError, match="only a stopped one") as caught:
-            refused(running)
-        assert type(caught.value) is PaiApiError
-        assert caught.value.status == 400
-    assert calls == ["StartInstance", "DeleteInstance", "GetInstance"]
+    with pytest.raises(PaiApiError, match="only a stopped one") as caught:
+        DswHook().delete(running)
+    assert type(caught.value) is PaiApiError
+    assert caught.value.status == 400
+    assert calls == ["DeleteInstance", "GetInstance"]
     rest(running)
     calls.clear()
     DswHook().request_stop(running)
     assert calls == ["StopInstance", "GetInstance"]
+
+
+@pytest.mark.usefixtures("refusal")
+def test_a_start_whose_answer_was_lost_is_a_start_and_one_that_is_up_needs_none(pai):
+    stopped = instance()
+    rest(stopped)
+    pai.account.faults.add(match="api StartInstance", drop="answer", times=1)
+    DswHook().start(stopped)
+    DswHook().wait(stopped, poll_interval=0.02)
+    DswHook().start(stopped)
+    with pytest.raises(PaiNotFoundError):
+        DswHook().start("dsw-none")
