@@ -24,7 +24,7 @@ from airflow_provider_pai.exceptions import (
 )
 from airflow_provider_pai.hooks.errors import translated
 from airflow_provider_pai.hooks.rotation import Credentials, read_connection
-from airflow_provider_pai.hooks.service_time import ServiceTime
+from airflow_provider_pai.hooks.service_time import OF_THIS_PROCESS, ServiceTime
 from airflow_provider_pai.hooks.waiting import Cursor, LogCopy, Watch
 from airflow_provider_pai.identity import TaggedJob, TaskIdentity
 from airflow_provider_pai.labels import Key
@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 H = TypeVar("H", bound="PaiHook")
+Moment = TypeVar("Moment", str, str | None)
 
 _CONNECT_MS, _READ_MS = 5_000, 30_000
 
@@ -89,18 +90,19 @@ class PaiHook(BaseHook):
 
     @cached_property
     def _service_time(self) -> ServiceTime:
-        return ServiceTime()
+        return OF_THIS_PROCESS if self.clock.monotonic is SYSTEM_CLOCK.monotonic else ServiceTime()
 
     @property
     def service_clock(self) -> Clock:
         """Return the clock of the services, by which all is told that they or other processes have dated."""
         return self._service_time.clock(self.clock)
 
-    def in_service_time(self, moment: str | None) -> str | None:
+    def in_service_time(self, moment: Moment) -> Moment:
         """Return a moment of this machine's clock, ISO 8601, as the services' clock shows it."""
         if moment is None:
-            return None
-        self.ping()
+            return moment
+        if not self._service_time.known:
+            self.ping()
         left = datetime.fromisoformat(moment) - self.clock.utc()
         return (self.service_clock.utc() + left).isoformat()
 
@@ -114,7 +116,6 @@ class PaiHook(BaseHook):
         hook = hook_class(**self.arguments)
         hook.__dict__["connection"] = self.connection
         hook.__dict__["credentials"] = self.credentials
-        hook.__dict__["_service_time"] = self._service_time
         hook.retry_seconds = self.retry_seconds
         hook.clock = self.clock
         return hook

@@ -28,6 +28,11 @@ class ServiceTime:
     def __init__(self) -> None:
         self._ahead: float | None = None
 
+    @property
+    def known(self) -> bool:
+        """Tell whether one of them has answered."""
+        return self._ahead is not None
+
     def note(self, sent: float, received: float) -> None:
         """Take in the date of the answer that came between two monotonic times, if it had one."""
         date = _heard.__dict__.pop("date", None)
@@ -40,3 +45,7 @@ class ServiceTime:
     def clock(self, own: Clock) -> Clock:
         """Return a clock that shows the services' time; the worker's own until one of them has answered."""
         return own._replace(now=lambda: own.now() if self._ahead is None else own.monotonic() + self._ahead)
+
+
+OF_THIS_PROCESS = ServiceTime()
+"""By the one monotonic clock that a process has; what one hook has heard is true for all."""

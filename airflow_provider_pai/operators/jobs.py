@@ -97,7 +97,7 @@ class PaiJobOperator(DeferringOperator[JobHookT]):
             hook_arguments=self.hook_arguments,
             job_id=job_id,
             poll_interval=self.poll_interval,
-            deadline=identity.deadline(self.execution_timeout),
+            deadline=self.hook.in_service_time(identity.deadline(self.execution_timeout)),
             cancel_on_kill=self.cancel_on_kill,
             log_interval=self.log_interval,
             deferred_at=self.clock.utc().isoformat(),

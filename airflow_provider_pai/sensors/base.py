@@ -72,9 +72,9 @@ class PaiSensor(Connected[HookT], BaseSensorOperator):
         raise AssertionError("defer raises")
 
     def _deadline(self, context: Any) -> str:
-        """Return when the sensor's time-out passes, ISO 8601; it counts from the task's first start."""
+        """Return when the sensor's time-out passes, by the services' time; it counts from the task's first start."""
         started: datetime = context["ti"].start_date or datetime.now(UTC)
-        return (started + timedelta(seconds=self.timeout)).isoformat()
+        return self.hook.in_service_time((started + timedelta(seconds=self.timeout)).isoformat())
 
     def execute_complete(self, context: Any, event: Mapping[str, Any]) -> Any:
         """Go on where the trigger left off."""

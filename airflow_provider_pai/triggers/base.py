@@ -7,7 +7,7 @@ import logging
 import random
 from abc import abstractmethod
 from collections.abc import AsyncIterator, Awaitable
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from airflow.providers.common.compat.sdk import mask_secret
@@ -36,7 +36,7 @@ class PollTrigger(BaseTrigger, Generic[HookT]):
 
     :param hook_arguments: builds the hook, as `PaiHook.arguments` gives them.
     :param poll_interval: seconds between two looks.
-    :param deadline: ISO 8601; None: no end.
+    :param deadline: ISO 8601, by the services' time; None: no end.
     """
 
     delay: float = 0.0
@@ -137,15 +137,15 @@ class PollTrigger(BaseTrigger, Generic[HookT]):
                 pause = getattr(error, "retry_after", None) or self.longer(pause)
             if payload is not None:
                 return payload
-            left = self._seconds_left()
+            left = self._seconds_left(hook)
             if left <= 0:
                 return await self.on_deadline(hook)
             rest = min(pause, left)
 
-    def _seconds_left(self) -> float:
+    def _seconds_left(self, hook: HookT) -> float:
         if self.deadline is None:
             return float("inf")
-        return (datetime.fromisoformat(self.deadline) - datetime.now(UTC)).total_seconds()
+        return (datetime.fromisoformat(self.deadline) - hook.service_clock.utc()).total_seconds()
 
 
 _log = logging.getLogger(__name__)

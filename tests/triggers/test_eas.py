@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import time
+from datetime import timedelta
 
 import pytest
 
+from airflow_provider_pai.clock import SYSTEM_CLOCK
+from airflow_provider_pai.hooks.base import PaiHook
 from airflow_provider_pai.hooks.eas.goals import Undo, Until
 from airflow_provider_pai.triggers.eas import EasServiceTrigger
 from tests.service import config
@@ -54,6 +58,16 @@ def test_a_kill_undoes_only_what_is_the_task_s(group, monkeypatch, deferred, own
     asyncio.run(trigger(name).on_kill())
     undone = not deferred and owner == OWNER
     assert (group.eas.get(name).status in ("Deleting", "Deleted")) == undone
+
+
+@pytest.mark.parametrize("skew", [-3600, 3600])
+def test_the_deadline_is_the_worker_s_whatever_its_clock_and_the_triggerer_s_show(group, monkeypatch, skew):
+    name = group.eas.create(config(group))
+    monkeypatch.setattr(PaiHook, "clock", SYSTEM_CLOCK._replace(now=lambda: time.time() + skew))
+    in_a_minute = (PaiHook.clock.utc() + timedelta(minutes=1)).isoformat()
+    waits = trigger(name, deadline=group.eas.in_service_time(in_a_minute))
+    monkeypatch.setattr(PaiHook, "clock", SYSTEM_CLOCK._replace(now=lambda: time.time() - skew))
+    assert fire(waits)["job"]["status"] == "Running"
 
 
 def test_the_deadline_undoes_and_tells_the_last_status(group):

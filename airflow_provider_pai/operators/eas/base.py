@@ -90,7 +90,7 @@ class WaitingOperator(DeferringOperator["EasHook"], EasOperator):
         return EasServiceTrigger(
             hook_arguments=self.hook_arguments,
             poll_interval=self.poll_interval,
-            deadline=self._deadline(context).isoformat(),
+            deadline=self.hook.in_service_time(self._deadline(context).isoformat()),
             task=self.identity(context).origin,
             service=name,
             goal=self.goal.to_dict(),
