@@ -28,7 +28,7 @@ def check(args: argparse.Namespace) -> None:
     """Check a connection, and what a DAG needs of it; exit with 1 where something is wrong."""
     hook = PaiConnectionHook(args.conn_id)
     hook.retry_seconds = 0.0
-    with _nothing_else_printed():
+    with nothing_else_printed():
         rows = remarks(hook, args.bucket, args.dag)
     print(for_machines(hook, rows) if args.json else for_people(hook, rows))  # noqa: T201 - that is what a command does
     if args.smoke and not faulty(rows):
@@ -42,7 +42,7 @@ def check(args: argparse.Namespace) -> None:
 
 
 @contextlib.contextmanager
-def _nothing_else_printed() -> Iterator[None]:
+def nothing_else_printed() -> Iterator[None]:
     """Keep Airflow's log and what DAG files print out of the output."""
     logging.disable(logging.CRITICAL)
     try:

@@ -22,9 +22,11 @@ from airflow_provider_pai.hooks.eas import EasHook
 from airflow_provider_pai.hooks.identity import EAS_ROLE, RamHook
 from airflow_provider_pai.hooks.oss import OssHook
 from airflow_provider_pai.hooks.oss.home import configured_home
-from airflow_provider_pai.ledger import database, default_path
+from airflow_provider_pai.ledger import database, place
 from airflow_provider_pai.ledger.executors import one_of_many
 from airflow_provider_pai.ledger.outbox import outbox_folder
+from airflow_provider_pai.ledger.schema import LATEST, schema_version
+from airflow_provider_pai.ledger.sessions import session
 from airflow_provider_pai.metrics.base import Declaration, make_source
 from airflow_provider_pai.metrics.cloudmonitor import CloudMonitorMetrics
 
@@ -162,16 +164,20 @@ def _ledger(hook: PaiHook) -> Iterator[Remark]:
 
     conn_id = hook.connection.ledger_conn_id
     found = database(conn_id)
-    place = f"connection {conn_id}" if conn_id else str(default_path())
     if why := one_of_many(found):
-        says = f"an SQLite file ({place}): {why}, and `previous` goes by the services that stand alone"
+        says = f"an SQLite file ({place(conn_id)}): {why}, and `previous` goes by the services that stand alone"
         yield Remark("ledger", Health.FAULT, says, "let ledger_conn_id name a Postgres or MySQL connection")
     elif isinstance(found, SqliteHook):
-        says = f"an SQLite file ({place}), good while all tasks run on this machine"
+        says = f"an SQLite file ({place(conn_id)}), good while all tasks run on this machine"
         yield Remark("ledger", Health.OK, says)
     else:
-        found.get_records("SELECT 1")
-        yield Remark("ledger", Health.OK, f"{place} answers")
+        with session(found) as opened:
+            version = schema_version(opened)
+        says, todo = f"{place(conn_id)} answers", "run `airflow pai ledger migrate`; tasks try it, if its user may"
+        if version < LATEST:
+            yield Remark("ledger", Health.WARNING, f"{says}, and lacks tables", todo)
+        else:
+            yield Remark("ledger", Health.OK, says)
     folder = outbox_folder(hook.connection, conn_id, None)
     if folder and (waiting := sum(1 for _ in hook.sibling(OssHook).list_objects(folder))):
         yield Remark(

@@ -49,6 +49,31 @@ def get_pai_commands() -> list[GroupCommand]:
             Arg(("--facts",), help="with --smoke: file for what was learned", default="facts.json"),  # type: ignore[no-untyped-call]
         ),
     )
+    ledger_args = (
+        Arg(("--conn-id",), help="connection of type pai", default="pai_default"),  # type: ignore[no-untyped-call]
+        Arg(("--ledger-conn-id",), help="the ledger's connection; by default what --conn-id names"),  # type: ignore[no-untyped-call]
+    )
+    migrate = ActionCommand(
+        name="migrate",
+        help="Make the ledger's tables",
+        description=(
+            "Makes what is missing of the audit ledger's tables; what is there is left as it is. Run it as a user of "
+            "the database who may make tables; tasks then need SELECT and INSERT alone."
+        ),
+        func=lazy_load_command("airflow_provider_pai.cli.ledger.migrate_ledger"),
+        args=ledger_args,
+    )
+    verify = ActionCommand(
+        name="verify",
+        help="Tell whether the ledger's rows are those that were written",
+        description=(
+            "Compares the rows of the audit ledger with each other and with the anchors that are kept below the "
+            "connection's state_uri. The decision comes first, then each fault in a line. Exits with 1 where there is "
+            "one."
+        ),
+        func=lazy_load_command("airflow_provider_pai.cli.ledger.verify_ledger"),
+        args=(*ledger_args, Arg(("--json",), help="print JSON", action="store_true")),  # type: ignore[no-untyped-call]
+    )
     flush = ActionCommand(
         name="flush",
         help="Write the rows that wait for their ledger",
@@ -58,8 +83,7 @@ def get_pai_commands() -> list[GroupCommand]:
         ),
         func=lazy_load_command("airflow_provider_pai.cli.flush.flush_ledger"),
         args=(
-            Arg(("--conn-id",), help="connection of type pai", default="pai_default"),  # type: ignore[no-untyped-call]
-            Arg(("--ledger-conn-id",), help="the ledger's connection; by default what --conn-id names"),  # type: ignore[no-untyped-call]
+            *ledger_args,
             Arg(("--bucket",), help="without a state_uri: oss://bucket of the artifacts"),  # type: ignore[no-untyped-call]
             Arg(("--file",), help="write the rows of a task's log, too; -: standard input"),  # type: ignore[no-untyped-call]
         ),
@@ -71,7 +95,7 @@ def get_pai_commands() -> list[GroupCommand]:
             subcommands=(
                 check,
                 GroupCommand(name="jobs", help="Jobs on PAI", subcommands=(orphans,)),
-                GroupCommand(name="ledger", help="The audit ledger", subcommands=(flush,)),
+                GroupCommand(name="ledger", help="The audit ledger", subcommands=(migrate, verify, flush)),
             ),
         )
     ]

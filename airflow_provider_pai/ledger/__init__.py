@@ -8,11 +8,11 @@ from airflow_provider_pai.lazy import late_names
 
 if TYPE_CHECKING:
     from airflow_provider_pai.ledger.anchors import Anchors
-    from airflow_provider_pai.ledger.databases import database, default_path
+    from airflow_provider_pai.ledger.databases import database, default_path, place
     from airflow_provider_pai.ledger.events import Event, EventKind, LedgerError, Row
     from airflow_provider_pai.ledger.store import Ledger
 
-__all__ = ["Anchors", "Event", "EventKind", "Ledger", "LedgerError", "Row", "database", "default_path"]
+__all__ = ["Anchors", "Event", "EventKind", "Ledger", "LedgerError", "Row", "database", "default_path", "place"]
 
 __getattr__ = late_names(
     __name__,
@@ -25,5 +25,6 @@ __getattr__ = late_names(
         "Row": "events",
         "database": "databases",
         "default_path": "databases",
+        "place": "databases",
     },
 )

@@ -20,6 +20,11 @@ def database(conn_id: str | None) -> DbApiHook:
     return found
 
 
+def place(conn_id: str | None) -> str:
+    """Return in words where a ledger is kept."""
+    return f"connection {conn_id}" if conn_id else str(default_path())
+
+
 def default_path() -> Path:
     """Return the ledger's file where no connection is named."""
     return Path(os.environ.get("AIRFLOW_HOME") or Path("~/airflow").expanduser()) / "pai_ledger.sqlite"

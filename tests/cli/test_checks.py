@@ -14,6 +14,7 @@ from airflow_provider_pai.cli.checks import bucket as check_of
 from airflow_provider_pai.hooks.checks import Health, quick, run_checks
 from airflow_provider_pai.hooks.pai import PaiConnectionHook
 from airflow_provider_pai.ledger import Event, EventKind
+from airflow_provider_pai.ledger.schema import LATEST
 from airflow_provider_pai.ledger.task import TaskLedger
 from tests.conftest import airflow_connection
 from tests.dead import dead
@@ -86,25 +87,46 @@ def test_rows_that_wait_for_their_ledger_are_counted(ask, bucket):
 
 
 class Postgres:
-    """A database that is elsewhere."""
+    """A database that is elsewhere, with so many tables.
 
-    def __init__(self, error=None):
-        self.error = error
+    :param tables: or the error of who asks.
+    """
 
-    def get_records(self, sql):
-        if self.error:
-            raise self.error
+    conn_type = "postgres"
+    placeholder = "%s"
+    description = True
+
+    def __init__(self, tables):
+        self.tables = tables
+
+    def get_conn(self):
+        if isinstance(self.tables, Exception):
+            raise self.tables
+        return self
+
+    def cursor(self):
+        return self
+
+    def execute(self, sql, values):
+        self.answer = self.tables if "to_regclass" in sql else LATEST
+
+    def fetchall(self):
+        return [(self.answer,)]
+
+    def close(self):
+        pass
 
 
 @pytest.mark.parametrize(
-    ("error", "result", "says"),
+    ("tables", "result", "says"),
     [
-        (None, Health.OK, "connection audit answers"),
-        (ConnectionError("refused"), Health.FAULT, "ConnectionError: refused"),
+        (2, Health.OK, "connection audit answers"),
+        (0, Health.WARNING, "connection audit answers, and lacks tables"),
+        (ConnectionError("refused"), Health.FAULT, "its database says ConnectionError: refused"),
     ],
 )
-def test_a_database_that_all_workers_share(ask, monkeypatch, error, result, says):
-    monkeypatch.setattr("airflow_provider_pai.cli.checks.database", lambda conn_id: Postgres(error))
+def test_a_database_that_all_workers_share(ask, monkeypatch, tables, result, says):
+    monkeypatch.setattr("airflow_provider_pai.cli.checks.database", lambda conn_id: Postgres(tables))
     row = ask(ledger_conn_id="audit")["ledger"]
     assert (row.result, row.says) == (result, says)
 
