@@ -5,12 +5,15 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from threading import Lock
+from typing import TYPE_CHECKING
 
 from airflow.providers.common.compat.sdk import BaseHook, mask_secret
 
 from airflow_provider_pai.exceptions import PaiPermissionError
-from airflow_provider_pai.hooks.connection import PaiConnection
-from airflow_provider_pai.hooks.credentials import Credential, CredentialClient
+
+if TYPE_CHECKING:
+    from airflow_provider_pai.hooks.connection import PaiConnection
+    from airflow_provider_pai.hooks.credentials import Credential, CredentialClient
 
 _log = logging.getLogger(__name__)
 
@@ -69,6 +72,8 @@ def read_connection(conn_id: str, region: str | None, workspace_id: str | None) 
 
     :raises PaiConfigError: a field is missing or not allowed.
     """
+    from airflow_provider_pai.hooks.connection import PaiConnection
+
     connection = BaseHook.get_connection(conn_id)
     read = PaiConnection.read(connection, connection.extra_dejson, region=region, workspace_id=workspace_id)
     for secret in (read.access_key_secret, read.security_token):

@@ -1,4 +1,4 @@
-"""What is remembered of a group's services: any labels whatever are read, and what nobody can read is what it was."""
+"""Memory of a group's services: any labels whatever are read, and what nobody can read is what it was."""
 
 from __future__ import annotations
 

@@ -244,10 +244,12 @@ def test_what_looks_like_a_secret_is_warned_about(monkeypatch):
 
 
 def test_rendered_secrets_are_masked_before_the_task_runs():
-    job = {"JobSpecs": [{"ImageConfig": {"Auth": "{{ secret }} of job"}}]}
-    code = {"repo": "https://me:{{ secret }}-of-code@example.com/r.git", "commit": "main"}
+    job = {"JobSpecs": [{"ImageConfig": {"Auth": "{{ auth }}"}}]}
+    code = {"repo": "https://me:{{ login }}@example.com/r.git", "commit": "main"}
     one = task("render", env={"MY_TOKEN": "{{ secret }}", "KEY": "LTAI5tExampleKey00"}, job=job, code=code).make()
-    one.render_template_fields({"secret": "rendered-secret-value"})
+    one.render_template_fields(
+        {"secret": "rendered-secret-value", "login": "rendered-login-value", "auth": "rendered-auth"}
+    )
     assert redact([*one.env.values(), one.job["JobSpecs"][0]["ImageConfig"]["Auth"]]) == ["***"] * 3
     assert redact(one.code["repo"]) == "https://me:***@example.com/r.git"
 
