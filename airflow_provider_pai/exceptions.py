@@ -10,6 +10,7 @@
     │   ├── PaiPermissionError    credentials or RAM permissions
     │   ├── PaiConflictError      name taken, wrong state, object exists
     │   └── PaiTransientError     throttled, 5xx, connection lost: the answer may be lost, the work may be done
+    │       └── PaiAnswerError    an answer came that can't be read: half of one, or a portal's or proxy's
     ├── PaiJobFailedError         a job, instance or service ended in failure
     │   └── PaiFunctionError      a function that ran as a job raised: its error's type, message and traceback
     ├── PaiTimeoutError           a deadline passed while waiting
@@ -118,6 +119,10 @@ class PaiTransientError(PaiApiError):
     """
 
     retry_after: float | None = None
+
+
+class PaiAnswerError(PaiTransientError):
+    """An answer came that says nothing of the service: half of one, of wrong types, or of something on the way."""
 
 
 class PaiJobFailedError(PaiError):

@@ -7,9 +7,15 @@ from dataclasses import dataclass, field
 
 from airflow.providers.common.compat.sdk import BaseHook
 
-from airflow_provider_pai.exceptions import PaiConfigError, PaiNotFoundError
+from airflow_provider_pai.exceptions import PaiConfigError, PaiNotFoundError, PaiTransientError
+from airflow_provider_pai.hooks.answers import Needed, Page
 from airflow_provider_pai.hooks.base import PaiHook
 from airflow_provider_pai.remote import Json
+
+# What is read of answers.
+_WORKSPACE = {"Status": Needed(str), "WorkspaceName": Needed(str)}
+_CREATED = {"CodeSourceId": Needed(str)}
+_CODE_SOURCES = Page("CodeSources", {"CodeSourceId": Needed(str), "DisplayName": str, "CodeRepo": str})
 
 
 @dataclass(frozen=True)
@@ -58,38 +64,32 @@ class AIWorkspaceHook(PaiHook):
         from alibabacloud_aiworkspace20210204.models import ListCodeSourcesRequest
 
         request = ListCodeSourcesRequest(workspace_id=self._workspace, page_size=1)
-        self.call("ListCodeSources", lambda: self.client.list_code_sources(request))
+        self.ask("ListCodeSources", lambda: self.client.list_code_sources(request))
 
     def workspace(self, workspace_id: str) -> Json | None:
         """Return a workspace in the API's field names; None: there is none. API: GetWorkspace."""
         from alibabacloud_aiworkspace20210204.models import GetWorkspaceRequest
 
+        request = GetWorkspaceRequest(verbose=False)
         try:
-            answer = self.call(
-                "GetWorkspace", lambda: self.client.get_workspace(workspace_id, GetWorkspaceRequest(verbose=False))
-            )
+            return self.ask("GetWorkspace", lambda: self.client.get_workspace(workspace_id, request), _WORKSPACE)
         except PaiNotFoundError:
             return None
-        found: Json = answer.body.to_map()
-        return found
 
     def code_source(self, repo: str, branch: str | None, mount_path: str, login: GitLogin | None = None) -> str:
         """Return the id of the code source of a repository, made once and found again by its name.
 
         :param login: it clones with; one that is found gets the token as it is now, since tokens are renewed.
         """
-        from alibabacloud_aiworkspace20210204.models import CreateCodeSourceRequest, ListCodeSourcesRequest
+        from alibabacloud_aiworkspace20210204.models import CreateCodeSourceRequest
 
         user, token = (login.user, login.token) if login else (None, None)
         key = hashlib.sha256(f"{repo}\0{branch}\0{mount_path}\0{user}".encode()).hexdigest()[:16]
         name = f"airflow-{key}"
-        listed = ListCodeSourcesRequest(display_name=name, workspace_id=self._workspace)
-        sources = self.call("ListCodeSources", lambda: self.client.list_code_sources(listed)).body.code_sources or []
-        for source in sources:
-            if source.display_name == name and source.code_repo == repo:
-                if login:
-                    self._renew(source.code_source_id, login)
-                return str(source.code_source_id)
+        if found := self._found(name, repo):
+            if login:
+                self._renew(found, login)
+            return found
         request = CreateCodeSourceRequest(
             display_name=name,
             code_repo=repo,
@@ -101,12 +101,30 @@ class AIWorkspaceHook(PaiHook):
             workspace_id=self._workspace,
             accessibility="PRIVATE",
         )
-        answer = self.call("CreateCodeSource", lambda: self.client.create_code_source(request), repeatable=False)
-        return str(answer.body.code_source_id)
+        try:
+            answer = self.ask(
+                "CreateCodeSource", lambda: self.client.create_code_source(request), _CREATED, repeatable=False
+            )
+        except PaiTransientError:
+            # The answer may be lost, and the code source made.
+            if made := self._found(name, repo):
+                return made
+            raise
+        return str(answer["CodeSourceId"])
 
     def _renew(self, code_source_id: str, login: GitLogin) -> None:
         """Give a code source the token as it is now. API: UpdateCodeSource."""
         from alibabacloud_aiworkspace20210204.models import UpdateCodeSourceRequest
 
         request = UpdateCodeSourceRequest(code_repo_user_name=login.user, code_repo_access_token=login.token)
-        self.call("UpdateCodeSource", lambda: self.client.update_code_source(code_source_id, request))
+        self.ask("UpdateCodeSource", lambda: self.client.update_code_source(code_source_id, request))
+
+    def _found(self, name: str, repo: str) -> str | None:
+        from alibabacloud_aiworkspace20210204.models import ListCodeSourcesRequest
+
+        request = ListCodeSourcesRequest(display_name=name, workspace_id=self._workspace)
+        answer = self.ask("ListCodeSources", lambda: self.client.list_code_sources(request), _CODE_SOURCES)
+        same = (name, repo)
+        sources = answer.get("CodeSources") or ()
+        fitting = (each for each in sources if (each.get("DisplayName"), each.get("CodeRepo")) == same)
+        return next((str(each["CodeSourceId"]) for each in fitting), None)

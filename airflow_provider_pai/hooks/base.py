@@ -7,13 +7,15 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import datetime
 from functools import partial
 from importlib import import_module
-from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar, cast
 
 from airflow.providers.common.compat.sdk import BaseHook
 from tenacity import Retrying, retry_if_exception_type, retry_if_not_exception_type, wait_random_exponential
 
 from airflow_provider_pai.clock import SYSTEM_CLOCK, Clock
 from airflow_provider_pai.exceptions import (
+    PaiAnswerError,
     PaiApiError,
     PaiError,
     PaiJobFailedError,
@@ -22,7 +24,8 @@ from airflow_provider_pai.exceptions import (
     PaiTimeoutError,
     PaiTransientError,
 )
-from airflow_provider_pai.hooks.errors import translated
+from airflow_provider_pai.hooks.answers import Shape, shaped
+from airflow_provider_pai.hooks.errors import refusal_of, translated
 from airflow_provider_pai.hooks.rotation import Credentials, read_connection
 from airflow_provider_pai.hooks.service_time import OF_THIS_PROCESS, ServiceTime
 from airflow_provider_pai.hooks.waiting import Cursor, LogCopy, Watch
@@ -35,12 +38,15 @@ from airflow_provider_pai.states import States
 
 if TYPE_CHECKING:
     from airflow_provider_pai.hooks.connection import PaiConnection
+    from airflow_provider_pai.hooks.network import Heard
 
 T = TypeVar("T")
 H = TypeVar("H", bound="PaiHook")
 Moment = TypeVar("Moment", str, str | None)
 
 _CONNECT_MS, _READ_MS = 5_000, 30_000
+_AN_OBJECT: Shape = MappingProxyType({})
+_REFUSAL: Shape = MappingProxyType({"Success": bool, "Code": object, "Message": str, "HttpStatusCode": int})
 
 
 class PaiHook(BaseHook):
@@ -225,6 +231,33 @@ class PaiHook(BaseHook):
         )
         return retrying(once)
 
+    def ask(
+        self, action: str, function: Callable[[], Any], shape: Shape = _AN_OBJECT, *, repeatable: bool = True
+    ) -> Json:
+        """Call a method of the SDK's client, and return the service's answer in the API's own field names.
+
+        It is read as it came: an SDK's models make an empty list of one that is missing, and nothing of an empty body.
+
+        :param shape: what the answer must be like.
+        :param repeatable: as of `call`.
+        :raises PaiAnswerError: it is not; as `call` else.
+        """
+        from airflow_provider_pai.hooks.network import heard
+
+        def once() -> Json:
+            function()
+            answer = cast("Heard", heard.get())
+            if self._refuses(shaped(answer.body, _REFUSAL)):
+                raise refusal_of(self.service, action, answer.body, answer.request_id)
+            read: Json = shaped(answer.body, shape)
+            return read
+
+        return self.call(action, once, repeatable=repeatable)
+
+    def _refuses(self, answer: Json) -> bool:
+        """Tell whether an answer with status 200 is a refusal (response models of DSW's and CloudMonitor's SDKs)."""
+        return answer.get("Success") is False
+
     def request(
         self,
         action: str,
@@ -234,31 +267,24 @@ class PaiHook(BaseHook):
         *,
         query: Any = None,
         body: Any = None,
+        shape: Shape = _AN_OBJECT,
         repeatable: bool = True,
     ) -> Json:
-        """Make a call in the API's own field names, past the SDK's methods and models, and return the answer's body.
+        """Make a call in the API's own field names, past the SDK's methods and models, and return the answer.
 
         :param path: `/` for APIs in RPC style.
         :param query: what stands in the address.
+        :param shape: as of `ask`.
         :param repeatable: as of `call`.
-        :raises PaiApiError: as `call`.
+        :raises PaiApiError: as `ask`.
         """
-        answer = self.exchange(action, version, method, path, query=query, body=body, repeatable=repeatable)
-        returned: Json = answer["body"]
-        return returned
+        ask = partial(self._exchange, action, version, method, path, query=query, body=body)
+        return self.ask(action, ask, shape, repeatable=repeatable)
 
-    def exchange(
-        self,
-        action: str,
-        version: str,
-        method: str,
-        path: str,
-        *,
-        query: Any = None,
-        body: Any = None,
-        repeatable: bool = True,
+    def _exchange(
+        self, action: str, version: str, method: str, path: str, *, query: Any = None, body: Any = None
     ) -> Json:
-        """Make a call as `request`, and return `body` and `headers` of the answer."""
+        """Make a call as `request`, once, and return `body` and `headers` of the answer."""
         from alibabacloud_tea_openapi.utils import Utils
         from alibabacloud_tea_openapi.utils_models import OpenApiRequest, Params
         from darabonba.runtime import RuntimeOptions
@@ -275,9 +301,7 @@ class PaiHook(BaseHook):
             body_type="json",
         )
         request = OpenApiRequest(query=Utils.query(query or {}), body=body)
-        answer: Json = self.call(
-            action, lambda: self.client.call_api(params, request, RuntimeOptions()), repeatable=repeatable
-        )
+        answer: Json = self.client.call_api(params, request, RuntimeOptions())
         return answer
 
 
@@ -376,14 +400,19 @@ class JobHook(WatchedHook):
         :raises PaiTransientError: the answer was lost; the job may exist.
         """
 
-    def get_many(self, job_ids: Sequence[str]) -> dict[str, RemoteJob]:
-        """Describe several jobs with as few calls as the API allows; missing ones are left out."""
-        jobs = {}
+    def get_many(self, job_ids: Sequence[str]) -> dict[str, RemoteJob | PaiAnswerError]:
+        """Describe several jobs with as few calls as the API allows; missing ones are left out.
+
+        A job whose own answer can't be read is that error, and no other's trouble.
+        """
+        jobs: dict[str, RemoteJob | PaiAnswerError] = {}
         for job_id in job_ids:
             try:
                 jobs[job_id] = self.get(job_id)
             except PaiNotFoundError:
                 continue
+            except PaiAnswerError as error:
+                jobs[job_id] = error
         return jobs
 
     @abstractmethod

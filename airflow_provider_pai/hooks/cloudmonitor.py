@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from airflow_provider_pai.exceptions import PaiNotFoundError
+from airflow_provider_pai.hooks.answers import JsonText, Needed
 from airflow_provider_pai.hooks.base import PaiHook
-from airflow_provider_pai.hooks.errors import kind_of
 from airflow_provider_pai.hooks.paging import all_pages, chained_pages
 from airflow_provider_pai.remote import Json
+
+# What is read of answers; numbers stand there as texts, and points as a text of JSON.
+_METRIC = {"MetricName": Needed(str), "Unit": str, "Dimensions": str, "Periods": str, "Statistics": str}
+_METRICS = {"Resources": {"Resource": [_METRIC]}, "TotalCount": JsonText(int)}
+_POINTS = {"Datapoints": JsonText([{str: object}]), "NextToken": str}
 
 
 class Metric(NamedTuple):
@@ -42,11 +47,11 @@ class CloudMonitorHook(PaiHook):
         """Return the metrics of a namespace; none where there is no such namespace. API: DescribeMetricMetaList."""
         from alibabacloud_cms20190101.models import DescribeMetricMetaListRequest
 
-        def page(number: int) -> tuple[list[Metric], int]:
+        def page(number: int) -> tuple[Iterable[Metric], int]:
             request = DescribeMetricMetaListRequest(namespace=namespace, page_number=number, page_size=100)
-            body = self._ask("DescribeMetricMetaList", lambda: self.client.describe_metric_meta_list(request))
-            resources = body.resources.resource if body.resources else None
-            return [_metric(resource) for resource in resources or ()], int(body.total_count or 0)
+            body = self.ask("DescribeMetricMetaList", lambda: self.client.describe_metric_meta_list(request), _METRICS)
+            resources = (body.get("Resources") or {}).get("Resource") or ()
+            return map(_metric, resources), int(body.get("TotalCount") or 0)
 
         with suppress(PaiNotFoundError):
             return list(all_pages(page))
@@ -80,32 +85,20 @@ class CloudMonitorHook(PaiHook):
                 length="1440",
                 next_token=token,
             )
-            body = self._ask("DescribeMetricList", lambda: self.client.describe_metric_list(request))
-            return json.loads(body.datapoints or "[]"), body.next_token
+            body = self.ask("DescribeMetricList", lambda: self.client.describe_metric_list(request), _POINTS)
+            following = body.get("NextToken")
+            return json.loads(body.get("Datapoints") or "[]"), following if following != token else None
 
         return chained_pages(page)
 
-    def _ask(self, action: str, function: Callable[[], Any]) -> Any:
-        """Call, and return the answer's body.
-
-        A refusal may come with HTTP status 200: then `Success` is false and `Code` not 200 (the SDK's response models).
-        """
-
-        def once() -> Any:
-            body = function().body
-            code = str(body.code or "200")
-            if body.success is False or code != "200":
-                status = int(code) if code.isdigit() else None
-                raise kind_of(code, status)(self.service, action, str(body.message), code, status, body.request_id)
-            return body
-
-        return self.call(action, once)
+    def _refuses(self, answer: Json) -> bool:
+        return super()._refuses(answer) or str(answer.get("Code") or 200) != "200"
 
 
-def _metric(resource: Any) -> Metric:
+def _metric(resource: Json) -> Metric:
     dimensions, periods, statistics = (
-        tuple(part.strip() for part in (text or "").split(",") if part.strip())
-        for text in (resource.dimensions, resource.periods, resource.statistics)
+        tuple(part.strip() for part in (resource.get(name) or "").split(",") if part.strip())
+        for name in ("Dimensions", "Periods", "Statistics")
     )
-    numbers = tuple(int(period) for period in periods if period.isdigit())
-    return Metric(str(resource.metric_name), str(resource.unit or ""), dimensions, numbers, statistics)
+    numbers = tuple(int(period) for period in periods if period.isdecimal())
+    return Metric(resource["MetricName"], resource.get("Unit") or "", dimensions, numbers, statistics)

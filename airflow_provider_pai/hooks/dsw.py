@@ -8,9 +8,9 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_pai.exceptions import PaiApiError, PaiNotFoundError, PaiPermissionError, PaiTransientError
+from airflow_provider_pai.hooks.answers import Needed, Page
 from airflow_provider_pai.hooks.base import JobHook
-from airflow_provider_pai.hooks.errors import kind_of
-from airflow_provider_pai.hooks.paging import all_pages
+from airflow_provider_pai.hooks.paging import all_items
 from airflow_provider_pai.hooks.waiting import MAX_LINES, Cursor
 from airflow_provider_pai.identity import TaggedJob, TaskIdentity
 from airflow_provider_pai.labels import Key
@@ -31,12 +31,23 @@ from airflow_provider_pai.uri import OssUri
 if TYPE_CHECKING:
     from airflow_provider_pai.hooks.oss import OssHook
 
+# What is read of an instance's answers.
+_CREATED = {"InstanceId": Needed(str)}
+_INSTANCE = {
+    "InstanceId": Needed(str),
+    "Status": Needed(str),
+    "ReasonCode": str,
+    "ReasonMessage": str,
+    "GmtCreateTime": str,
+    "EnvironmentVariables": {str: str},
+    "Labels": [{"Key": Needed(str), "Value": str}],
+}
+
 
 class DswHook(JobHook):
     """Instances of DSW.
 
-    API: alibabacloud_pai_dsw20220101.client.Client. Answers carry Success beside the data; False is an error even
-    with HTTP 200.
+    API: alibabacloud_pai_dsw20220101.client.Client.
     """
 
     service = "dsw"
@@ -48,32 +59,20 @@ class DswHook(JobHook):
         """Ask for a page of instances."""
         next(self.list_instances(), None)
 
-    def _checked(self, action: str, function: Any, *, repeatable: bool = True) -> Any:
-        return self.call(action, partial(self._body, action, function), repeatable=repeatable)
-
-    def _body(self, action: str, function: Any) -> Any:
-        body = function().body
-        if body.success is False:
-            kind = kind_of(body.code, body.http_status_code)
-            raise kind(self.service, action, body.message or "", body.code, body.http_status_code, body.request_id)
-        return body
-
     def submit(self, body: Json) -> str:
         """Create an instance from a CreateInstance body in the API's field names and return its id."""
         from alibabacloud_pai_dsw20220101.models import CreateInstanceRequest
 
         request = CreateInstanceRequest().from_map({"WorkspaceId": self.connection.workspace_id, **body})
-        answer = self._checked("CreateInstance", lambda: self.client.create_instance(request), repeatable=False)
-        return str(answer.instance_id)
+        answer = self.ask("CreateInstance", lambda: self.client.create_instance(request), _CREATED, repeatable=False)
+        return str(answer["InstanceId"])
 
     def describe(self, instance_id: str) -> Json:
         """Return GetInstance's answer in the API's field names."""
         from alibabacloud_pai_dsw20220101.models import GetInstanceRequest
 
-        described: Json = self._checked(
-            "GetInstance", lambda: self.client.get_instance(instance_id, GetInstanceRequest())
-        ).to_map()
-        return described
+        request = GetInstanceRequest()
+        return self.ask("GetInstance", lambda: self.client.get_instance(instance_id, request), _INSTANCE)
 
     def get(self, job_id: str) -> RemoteJob:
         """Describe one instance."""
@@ -83,7 +82,7 @@ class DswHook(JobHook):
         """Yield instances of every resource in the API's field names, page by page."""
         from alibabacloud_pai_dsw20220101.models import ListInstancesRequest
 
-        def page(number: int) -> tuple[list[Json], int | None]:
+        def page(number: int) -> Json:
             request = ListInstancesRequest(
                 workspace_id=self.connection.workspace_id,
                 resource_id="ALL",  # without it only pay-as-you-go instances are listed
@@ -91,10 +90,9 @@ class DswHook(JobHook):
                 page_size=50,
                 **filters,
             )
-            body = self._checked("ListInstances", lambda: self.client.list_instances(request))
-            return [instance.to_map() for instance in body.instances or []], body.total_count
+            return self.ask("ListInstances", lambda: self.client.list_instances(request), Page("Instances", _INSTANCE))
 
-        return all_pages(page)
+        return all_items("Instances", page)
 
     def tagged(self, tags: Mapping[str, str]) -> list[RemoteJob]:
         """Return every instance that bears these labels."""
@@ -103,7 +101,7 @@ class DswHook(JobHook):
     def start(self, instance_id: str) -> None:
         """Start a stopped instance; one that is up, or on its way, is no error: an answer may have been lost."""
         try:
-            self._checked("StartInstance", lambda: self.client.start_instance(instance_id))
+            self.ask("StartInstance", lambda: self.client.start_instance(instance_id))
         except (PaiTransientError, PaiPermissionError):
             raise
         except PaiApiError:
@@ -112,7 +110,7 @@ class DswHook(JobHook):
 
     def stop(self, instance_id: str, *, save_image: bool = False) -> None:
         """Stop an instance; returns at once."""
-        self._checked("StopInstance", partial(self._ask_stop, instance_id, save_image))
+        self.ask("StopInstance", partial(self._ask_stop, instance_id, save_image))
 
     def _ask_stop(self, instance_id: str, save_image: bool) -> Any:
         from alibabacloud_pai_dsw20220101.models import StopInstanceRequest
@@ -121,18 +119,18 @@ class DswHook(JobHook):
 
     def request_stop(self, job_id: str, *, save_image: bool = False) -> None:
         """Ask for a stop, again where it is refused; an instance that rests or is gone is no error."""
-        ask = partial(self._checked, "StopInstance", partial(self._ask_stop, job_id, save_image), repeatable=False)
+        ask = partial(self.ask, "StopInstance", partial(self._ask_stop, job_id, save_image), repeatable=False)
         self.insist("StopInstance", ask, partial(self._going, job_id, DSW_INSTANCE.resting | DSW_INSTANCE.stopping))
 
     def delete(self, instance_id: str) -> None:
         """Delete an instance at rest, asking again where that is refused; one that is gone or going is no error."""
         delete = partial(self.client.delete_instance, instance_id)
         try:
-            self._checked("DeleteInstance", delete)
+            self.ask("DeleteInstance", delete)
         except PaiApiError:
             if self._going(instance_id, DSW_INSTANCE.resting | DSW_INSTANCE.deleting):
                 raise
-            ask = partial(self._checked, "DeleteInstance", delete, repeatable=False)
+            ask = partial(self.ask, "DeleteInstance", delete, repeatable=False)
             self.insist("DeleteInstance", ask, partial(self._going, instance_id, DSW_INSTANCE.deleting))
 
     def _going(self, instance_id: str, over: Collection[str]) -> str:
@@ -201,10 +199,10 @@ class DswRunHook(DswHook):
 
     def _result(self, run: OssUri) -> Json | None:
         try:
-            result: Json = json.loads(self.oss.get(run.join(RESULT_NAME)))
-        except (PaiNotFoundError, ValueError):  # not there yet, or still being written through the mount
+            result = json.loads(self.oss.get(run.join(RESULT_NAME)))
+        except (PaiNotFoundError, ValueError, RecursionError):  # not there yet, or still being written by the mount
             return None
-        return result
+        return result if isinstance(result, dict) else None
 
     def new_log_lines(self, job_id: str, cursor: Cursor) -> list[str]:
         """Return the whole lines that the run's log has got since the last call."""
@@ -235,5 +233,5 @@ def _remote(instance: Json) -> RemoteJob:
         reason_code=instance.get("ReasonCode"),
         reason=instance.get("ReasonMessage"),
         created=instance.get("GmtCreateTime") or "",
-        tags={label["Key"]: label["Value"] for label in instance.get("Labels") or []},
+        tags={label["Key"]: label.get("Value") or "" for label in instance.get("Labels") or []},
     )

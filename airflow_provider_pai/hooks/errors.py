@@ -4,19 +4,29 @@ from __future__ import annotations
 
 import base64
 import re
+import socket
+import ssl
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from airflow_provider_pai.exceptions import (
+    PaiAnswerError,
     PaiApiError,
     PaiConflictError,
+    PaiError,
     PaiNotFoundError,
     PaiPermissionError,
     PaiTransientError,
 )
+from airflow_provider_pai.hooks.answers import AnswerError
+from airflow_provider_pai.remote import Json
 from airflow_provider_pai.services import SERVICES
 
+if TYPE_CHECKING:
+    from airflow_provider_pai.hooks.network import Heard
+
+_SHOWN = 300
 _PERMISSION_CODES = (
     "Forbidden",
     "InvalidAccessKey",
@@ -43,57 +53,108 @@ _BY_STATUS = {
 
 @contextmanager
 def translated(service: str, action: str) -> Iterator[None]:
-    """Turn what an SDK raises inside the block into a `PaiApiError` of the fitting kind."""
+    """Turn whatever is raised inside the block into a `PaiApiError` of the fitting kind.
+
+    What went wrong with a local file is no answer, and stays an OSError.
+    """
+    from airflow_provider_pai.hooks.network import heard
+
+    heard.set(None)
+    try:
+        yield
+    except PaiError:
+        raise
+    except Exception as error:
+        # An UnretryableException of a Tea client is a cover.
+        inner = getattr(error, "inner_exception", None) or error
+        if _is_local(inner):
+            raise
+        raise _translation(service, action, inner, heard.get()) from error
+
+
+def _translation(service: str, action: str, error: Any, heard: Heard | None) -> PaiApiError:
     from alibabacloud_credentials.exceptions import CredentialException
+    from darabonba.exceptions import RetryError as DaraRetryError
     from oss2.exceptions import OssError
+    from requests import RequestException
     from Tea.exceptions import RetryError, TeaException
 
     from airflow_provider_pai.hooks.network import UnreachableError
 
-    try:
-        yield
-    except (TeaException, OssError, UnreachableError, CredentialException, RetryError) as error:
-        # An UnretryableException of a Tea client is a cover.
-        inner = getattr(error, "inner_exception", error)
-        if isinstance(inner, UnreachableError):
-            raise PaiApiError(service, action, str(inner)) from error
-        if isinstance(inner, CredentialException):
-            raise _from_credentials(service, action, inner) from error
-        raise (_from_oss if isinstance(error, OssError) else _from_tea)(service, action, error) from error
+    if isinstance(error, UnreachableError):
+        return PaiApiError(service, action, str(error))
+    if isinstance(error, CredentialException):
+        return _from_credentials(service, action, error)
+    request_id = heard.request_id if heard else None
+    if isinstance(error, OssError):
+        return _from_oss(service, action, error, request_id)
+    if isinstance(error, TeaException) and getattr(error, "code", None):
+        return _from_tea(service, action, error, request_id)
+    if isinstance(error, RetryError | DaraRetryError | RequestException | OSError):
+        return PaiTransientError(service, action, f"no answer: {error}", request_id=request_id)
+    why = str(error) if isinstance(error, AnswerError) else f"{type(error).__name__}: {error}"
+    if heard is None:
+        return PaiApiError(service, action, f"it could not be asked: {why}")
+    message = f"the answer can't be read: {_shortened(why)}"
+    return PaiAnswerError(service, action, message, status=heard.status, request_id=request_id)
+
+
+def _is_local(error: object) -> bool:
+    """Tell whether an error is of a file of this machine: lines have errors of classes of their own."""
+    from requests import RequestException
+
+    of_lines = (RequestException, ConnectionError, TimeoutError, ssl.SSLError, socket.gaierror)
+    return isinstance(error, OSError) and not isinstance(error, of_lines)
+
+
+def _shortened(text: str) -> str:
+    """Return a text in one line and in short: it may hold the whole answer."""
+    line = " ".join(text.split())
+    return line if len(line) <= _SHOWN else f"{line[:_SHOWN]}…"
 
 
 def _from_credentials(service: str, action: str, error: Any) -> PaiApiError:
     """Whoever hands out credentials refused; alibabacloud-credentials tells the status in its text alone."""
-    found = re.search(r"(?i)http_?code\W*(\d{3})", error.message)
+    message = str(error.message)
+    found = re.search(r"(?i)http_?code\W*(\d{3})", message)
     status = int(found[1]) if found else 403
     kind = PaiTransientError if status >= 500 or status == 429 else PaiPermissionError
-    return kind(service, action, error.message, error.code, status if found else None, error.request_id)
+    return kind(service, action, message, error.code, status if found else None, error.request_id)
 
 
-def _from_tea(service: str, action: str, error: Any) -> PaiApiError:
+def _from_tea(service: str, action: str, error: Any, request_id: str | None) -> PaiApiError:
     code = getattr(error, "code", None)
     code = None if code in (None, "None", "") else str(code)
     status = getattr(error, "status_code", None) or getattr(error, "statusCode", None)
-    detail = getattr(error, "access_denied_detail", None) or {}
+    detail = getattr(error, "access_denied_detail", None)
+    detail = detail if isinstance(detail, Mapping) else {}
     message = _with_permission(str(error.message or error), service, action, code, detail)
-    made = kind_of(code, status)(service, action, message, code, status, getattr(error, "request_id", None))
+    made = kind_of(code, status)(service, action, message, code, status, request_id)
     if isinstance(made, PaiTransientError) and getattr(error, "retry_after", None):
         made.retry_after = error.retry_after / 1000
     return made
 
 
-def _from_oss(service: str, action: str, error: Any) -> PaiApiError:
+def _from_oss(service: str, action: str, error: Any, request_id: str | None) -> PaiApiError:
     """oss2 gives status -1..-3 to errors that no server sent."""
     status = error.status if error.status > 0 else None
     code = error.code or {404: "NotFound"}.get(error.status)
-    message = error.message or str(error.details or error.body or error)
+    # An answer to HEAD has no body, and may have no code.
+    message = error.message or (f"status {status}" if status else str(error.details or error.body or error))
     if endpoint := (error.details or {}).get("Endpoint"):
         message = f"{message} The bucket's endpoint is {endpoint}."
     else:
         message = _with_permission(message, service, action, code, _detail_of_oss(error))
     # oss2's own refusals, as of an endpoint's form, are no lost answers.
     kind = PaiApiError if error.status == -1 else kind_of(code, status)
-    return kind(service, action, message, code, status, error.request_id or None)
+    return kind(service, action, message, code, status, error.request_id or request_id)
+
+
+def refusal_of(service: str, action: str, answer: Json, request_id: str | None) -> PaiApiError:
+    """Return the error of an answer that refuses the call with HTTP status 200."""
+    code = str(answer.get("Code") or "")
+    status = answer.get("HttpStatusCode") or (int(code) if code.isdecimal() and len(code) == 3 else None)
+    return kind_of(code, status)(service, action, answer.get("Message") or "", code or None, status, request_id)
 
 
 def _with_permission(message: str, service: str, call: str, code: str | None, detail: Mapping[str, Any]) -> str:
@@ -110,7 +171,10 @@ def _with_permission(message: str, service: str, call: str, code: str | None, de
 
 def _detail_of_oss(error: Any) -> dict[str, str]:
     """Return `AccessDeniedDetail`, which oss2 leaves in the document; an answer to HEAD has that in `x-oss-err`."""
-    body = error.body or base64.b64decode(error.headers.get("x-oss-err", ""))
+    try:
+        body = error.body or base64.b64decode(error.headers.get("x-oss-err", ""))
+    except ValueError:
+        return {}
     text = body if isinstance(body, str) else body.decode(errors="replace")
     return dict(re.findall(r"<(AuthAction|NoPermissionType)>([^<]*)<", text))
 

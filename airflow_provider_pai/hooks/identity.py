@@ -5,11 +5,16 @@ from __future__ import annotations
 from email.utils import parsedate_to_datetime
 from typing import NamedTuple
 
+from airflow_provider_pai.hooks.answers import Needed, shaped
 from airflow_provider_pai.hooks.base import PaiHook
 from airflow_provider_pai.remote import Json
 
 EAS_ROLE = "AliyunServiceRoleForPaiEas"
 """Service-linked role by which EAS mounts OSS; made when EAS is first used."""
+
+# What is read of answers.
+_CALLER = dict.fromkeys(("AccountId", "IdentityType", "Arn"), Needed(str))
+_ROLE = {"Role": Needed({"Arn": str})}
 
 
 class Caller(NamedTuple):
@@ -36,10 +41,14 @@ class StsHook(PaiHook):
 
     def caller(self) -> Caller:
         """Return who calls."""
-        answer = self.exchange("GetCallerIdentity", "2015-04-01", "POST", "/")
-        body, date = answer["body"], answer["headers"].get("date")
-        at = parsedate_to_datetime(date).timestamp() if date else None
-        return Caller(str(body["AccountId"]), str(body["IdentityType"]), str(body["Arn"]), at)
+
+        def read() -> Caller:
+            answer = self._exchange("GetCallerIdentity", "2015-04-01", "POST", "/")
+            body, date = shaped(answer["body"], _CALLER), answer["headers"].get("date")
+            at = parsedate_to_datetime(date).timestamp() if date else None
+            return Caller(body["AccountId"], body["IdentityType"], body["Arn"], at)
+
+        return self.call("GetCallerIdentity", read)
 
 
 class RamHook(PaiHook):
@@ -56,5 +65,6 @@ class RamHook(PaiHook):
 
         :raises PaiNotFoundError: there is none.
         """
-        role: Json = self.request("GetRole", "2015-05-01", "POST", "/", query={"RoleName": name})["Role"]
+        answer = self.request("GetRole", "2015-05-01", "POST", "/", query={"RoleName": name}, shape=_ROLE)
+        role: Json = answer["Role"]
         return role

@@ -13,16 +13,19 @@ import re
 import socket
 import ssl
 from collections.abc import Iterator
+from contextvars import ContextVar
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
 import requests
 from requests.adapters import HTTPAdapter
 from requests.utils import get_environ_proxies, select_proxy
 
+from airflow_provider_pai.hooks.answers import AnswerError
 from airflow_provider_pai.hooks.service_time import hear
+from airflow_provider_pai.remote import Json
 
 _CA_VARIABLES = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE")
 _PROXY_VARIABLES = ("HTTP_PROXY", "http_proxy", "HTTPS_PROXY", "https_proxy")
@@ -30,7 +33,38 @@ _PROXY_VARIABLES = ("HTTP_PROXY", "http_proxy", "HTTPS_PROXY", "https_proxy")
 _NO_NAME = {socket.EAI_NONAME, getattr(socket, "EAI_NODATA", socket.EAI_NONAME)}
 _NO_TLS = ("WRONG_VERSION_NUMBER", "HTTP_REQUEST")
 _POOL = 32
+_ACTION = "x-acs-action"
+"""Header of the calls of services; whoever hands out credentials and EAS's gateway are not asked with it."""
 _log = logging.getLogger(__name__)
+
+
+class Heard(NamedTuple):
+    """What has come over the line at last, whoever sent it; SDKs tell less of it, or nothing at all.
+
+    :param body: of a service's JSON.
+    """
+
+    status: int
+    request_id: str | None = None
+    body: Any = None
+
+
+heard: ContextVar[Heard | None] = ContextVar("heard", default=None)
+"""What the call that is under way has heard last."""
+
+
+def accept(answer: Any, request_id: object, body: Any = None) -> None:
+    """Take note of an answer that a service has to give itself.
+
+    Each call has a request id, whether or not it is carried out (pages "Common parameters" of the services, "Common
+    HTTP headers" of OSS): what has none is of a portal or a proxy, and says nothing of the service.
+
+    :raises AnswerError: it is somebody else's.
+    """
+    heard.set(Heard(answer.status_code, str(request_id) if request_id else None, body))
+    if not request_id:
+        kind = answer.headers.get("Content-Type") or "of no type"
+        raise AnswerError(f"status {answer.status_code} without a request id ({kind}): not the service's own answer")
 
 
 class UnreachableError(Exception):
@@ -99,8 +133,22 @@ class EnvironmentSession(requests.Session):
             refuse_hopeless(error, request.url, options["proxies"])
             # The query of STS's addresses holds tokens.
             raise type(error)(re.sub(r"\?\S*", "?…", str(error)), request=request) from None
+        if _ACTION in request.headers:
+            body = _json_of(answer)
+            accept(answer, answer.headers.get("x-acs-request-id") or body.get("RequestId"), body)
+        else:
+            heard.set(Heard(answer.status_code))
         hear(answer.headers)
         return answer
+
+
+def _json_of(answer: Any) -> Json:
+    """Return the object that an answer's JSON is; one without fields where it is none."""
+    try:
+        body = answer.json()
+    except (ValueError, RecursionError):
+        return {}
+    return body if isinstance(body, dict) else {}
 
 
 @cache

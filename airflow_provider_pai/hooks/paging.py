@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, TypeVar
 
+from airflow_provider_pai.remote import Json
+
 T = TypeVar("T")
 
 
@@ -21,6 +23,19 @@ def all_pages(page: Callable[[int], tuple[Iterable[T] | None, int | None]]) -> I
         number, seen = number + 1, seen + len(items)
         if not items or seen >= (total or 0):
             return
+
+
+def all_items(field: str, page: Callable[[int], Json]) -> Iterator[Json]:
+    """Yield the items of answers that have the shape of a `Page`.
+
+    :param page: asks for a page, counted from 1.
+    """
+
+    def read(number: int) -> tuple[list[Json] | None, int | None]:
+        answer = page(number)
+        return answer.get(field), answer.get("TotalCount")
+
+    return all_pages(read)
 
 
 def chained_pages(page: Callable[[Any], tuple[Iterable[T], Any]]) -> Iterator[T]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Mapping
+from contextlib import suppress
 from email.utils import parsedate_to_datetime
 
 from airflow_provider_pai.clock import Clock
@@ -18,7 +19,9 @@ _heard = threading.local()
 
 def hear(headers: Mapping[str, str]) -> None:
     """Keep the date of an answer that this thread has got."""
-    if "Date" in headers and any(mark in headers for mark in _MARKS):
+    if "Date" not in headers or not any(mark in headers for mark in _MARKS):
+        return
+    with suppress(ValueError):  # one that nobody can read tells nothing
         _heard.date = parsedate_to_datetime(headers["Date"]).timestamp()
 
 

@@ -121,10 +121,11 @@ class Hub:
                 _fail(answer, error)
             return
         for job_id, answer in questions:
-            if job_id not in jobs:
-                _fail(answer, PaiNotFoundError(self.hook.service, "get", f"there is no {job_id}"))
+            job = jobs.get(job_id) or PaiNotFoundError(self.hook.service, "get", f"there is no {job_id}")
+            if isinstance(job, Exception):
+                _fail(answer, job)
             elif not answer.done():
-                answer.set_result(jobs[job_id])
+                answer.set_result(job)
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         task = asyncio.get_running_loop().create_task(work)

@@ -50,16 +50,16 @@ def test_stop_and_delete_of_an_instance_that_is_gone_are_no_errors():
 def test_a_step_that_does_not_fit_the_state_is_refused_once_and_for_all(monkeypatch):
     running = instance()
     calls = []
-    real = DswHook._checked
+    real = DswHook.ask
 
-    def checked(self, action, function, **options):
+    def ask(self, action, function, *shape, **options):
         def counted():
             calls.append(action)
             return function()
 
-        return real(self, action, counted, **options)
+        return real(self, action, counted, *shape, **options)
 
-    monkeypatch.setattr(DswHook, "_checked", checked)
+    monkeypatch.setattr(DswHook, "ask", ask)
     with pytest.raises(PaiApiError, match="only a stopped one") as caught:
         DswHook().delete(running)
     assert type(caught.value) is PaiApiError

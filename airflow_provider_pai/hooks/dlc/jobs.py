@@ -9,13 +9,15 @@ from itertools import islice
 from typing import Any
 
 from airflow_provider_pai.exceptions import (
+    PaiAnswerError,
     PaiConfigError,
     PaiError,
     PaiJobFailedError,
 )
+from airflow_provider_pai.hooks.answers import JsonText, Needed, Page, fits
 from airflow_provider_pai.hooks.base import JobHook
 from airflow_provider_pai.hooks.dlc.spans import newest_first
-from airflow_provider_pai.hooks.paging import all_pages
+from airflow_provider_pai.hooks.paging import all_items
 from airflow_provider_pai.hooks.waiting import Cursor, advance
 from airflow_provider_pai.remote import Json, RemoteJob
 from airflow_provider_pai.states import DLC_JOB, DLC_POD
@@ -32,6 +34,20 @@ _MAX_LOG_LINES = 2000
 # Clocks differ, and lines come late: public clients ask for two minutes before they give up.
 _OVERLAP = timedelta(minutes=5)
 
+# What is read of a job's answers.
+_CREATED = {"JobId": Needed(str)}
+_JOB = {
+    "JobId": Needed(str),
+    "Status": Needed(str),
+    "ReasonCode": str,
+    "ReasonMessage": str,
+    "GmtCreateTime": str,
+    "DisplayName": str,
+    "Duration": JsonText(int),
+    "JobMaxRunningTimeMinutes": JsonText(int),
+    "Settings": {"Tags": {str: str}},
+    "Pods": [{"PodId": Needed(str), "Status": str}],
+}
 _STOPPED_BY_USER = "JobStoppedByUser"
 # A job is ended at the first look after its limit, but its running time is cut to whole seconds.
 _TIME_LIMIT_SLACK = 5
@@ -57,8 +73,8 @@ class DlcHook(JobHook):
         from alibabacloud_pai_dlc20201203.models import CreateJobRequest
 
         request = CreateJobRequest().from_map(self._request(body))
-        answer = self.call("CreateJob", lambda: self.client.create_job(request), repeatable=False)
-        return str(answer.body.job_id)
+        answer = self.ask("CreateJob", lambda: self.client.create_job(request), _CREATED, repeatable=False)
+        return str(answer["JobId"])
 
     def check_body(self, body: Json) -> None:
         """Refuse a CreateJob body that is too large, or has a field that the SDK's models would drop silently.
@@ -88,21 +104,23 @@ class DlcHook(JobHook):
         """Return GetJob's answer in the API's field names."""
         from alibabacloud_pai_dlc20201203.models import GetJobRequest
 
-        answer = self.call("GetJob", lambda: self.client.get_job(job_id, GetJobRequest(need_detail=True)))
-        described: Json = answer.body.to_map()
-        return described
+        return self.ask("GetJob", lambda: self.client.get_job(job_id, GetJobRequest(need_detail=True)), _JOB)
 
     def get(self, job_id: str) -> RemoteJob:
         """Describe one job."""
         return _remote(self.describe(job_id))
 
-    def get_many(self, job_ids: Sequence[str]) -> dict[str, RemoteJob]:
-        """Describe jobs in pages of 50; one that the list leaves out is asked for by GetJob before it is gone."""
-        jobs: dict[str, RemoteJob] = {}
+    def get_many(self, job_ids: Sequence[str]) -> dict[str, RemoteJob | PaiAnswerError]:
+        """Describe jobs in pages of 50; one that the list leaves out is asked for by GetJob before it is gone.
+
+        So is one whose item can't be read: it keeps nobody from the rest of the page.
+        """
+        jobs: dict[str, RemoteJob | PaiAnswerError] = {}
         for start in range(0, len(job_ids), PAGE_SIZE):
             page = job_ids[start : start + PAGE_SIZE]
+            listed = self._all_spans(Page("Jobs", object), job_ids=",".join(page))
             # No more than are there: an earlier span is asked for when the list is read on.
-            jobs |= {job["JobId"]: _remote(job) for job in islice(self.list_jobs(job_ids=",".join(page)), len(page))}
+            jobs |= {job["JobId"]: _remote(job) for job in islice(listed, len(page))}
         missing = [job_id for job_id in job_ids if job_id not in jobs]
         return jobs | super().get_many(missing)
 
@@ -113,24 +131,29 @@ class DlcHook(JobHook):
 
         :param filters: fields of ListJobsRequest in Python's spelling.
         """
+        return self._all_spans(Page("Jobs", _JOB), **filters)
+
+    def _all_spans(self, shape: Page, **filters: Any) -> Iterator[Json]:
+        """Yield the jobs that can be read; how much has to be, the shape says."""
 
         def listed(start: str, end: str | None) -> Iterator[Json]:
-            return self._list_jobs(**filters, start_time=start, end_time=end)
+            jobs = self._list_jobs(shape, **filters, start_time=start, end_time=end)
+            return (job for job in jobs if fits(job, _JOB))
 
         return newest_first(self, listed, "JobId")
 
-    def _list_jobs(self, **filters: Any) -> Iterator[Json]:
+    def _list_jobs(self, shape: Page, **filters: Any) -> Iterator[Json]:
         from alibabacloud_pai_dlc20201203.models import ListJobsRequest
 
         query = ListJobsRequest(workspace_id=self.connection.workspace_id, page_size=PAGE_SIZE, **filters).to_map()
         if "Tags" in query:
             query["Tags"] = json.dumps(query["Tags"])
 
-        def page(number: int) -> tuple[list[Json] | None, int | None]:
-            body = self.request("ListJobs", "2020-12-03", "GET", "/api/v1/jobs", query={**query, "PageNumber": number})
-            return body.get("Jobs"), body.get("TotalCount")
+        def page(number: int) -> Json:
+            asked = {**query, "PageNumber": number}
+            return self.request("ListJobs", "2020-12-03", "GET", "/api/v1/jobs", query=asked, shape=shape)
 
-        return all_pages(page)
+        return all_items("Jobs", page)
 
     def ecs_specs(self, **filters: Any) -> Iterator[Json]:
         """Yield the public pool's instance types in the API's field names, page by page.
@@ -139,12 +162,11 @@ class DlcHook(JobHook):
         """
         from alibabacloud_pai_dlc20201203.models import ListEcsSpecsRequest
 
-        def page(number: int) -> tuple[list[Json] | None, int | None]:
+        def page(number: int) -> Json:
             request = ListEcsSpecsRequest(page_number=number, page_size=PAGE_SIZE, **filters)
-            body = self.call("ListEcsSpecs", lambda: self.client.list_ecs_specs(request)).body.to_map()
-            return body.get("EcsSpecs"), body.get("TotalCount")
+            return self.ask("ListEcsSpecs", lambda: self.client.list_ecs_specs(request), Page("EcsSpecs", {}))
 
-        return all_pages(page)
+        return all_items("EcsSpecs", page)
 
     def tagged(self, tags: Mapping[str, str]) -> list[RemoteJob]:
         """Return every job that bears these tags."""
@@ -163,21 +185,23 @@ class DlcHook(JobHook):
 
     def delete(self, job_id: str) -> None:
         """Delete a finished job."""
-        self.call("DeleteJob", lambda: self.client.delete_job(job_id))
+        self.ask("DeleteJob", lambda: self.client.delete_job(job_id))
 
     def events(self, job_id: str, limit: int = 100) -> list[str]:
         """Return a job's events, one text each."""
         from alibabacloud_pai_dlc20201203.models import GetJobEventsRequest
 
         request = GetJobEventsRequest(max_events_num=limit)
-        return list(self.call("GetJobEvents", lambda: self.client.get_job_events(job_id, request)).body.events or [])
+        answer = self.ask("GetJobEvents", lambda: self.client.get_job_events(job_id, request), {"Events": [str]})
+        return answer.get("Events") or []
 
     def pod_logs(self, job_id: str, pod_id: str, *, max_lines: int = 2000, start_time: str | None = None) -> list[str]:
         """Return the lines of one pod's log; `start_time` is ISO 8601 in UTC, default 7 days ago."""
         from alibabacloud_pai_dlc20201203.models import GetPodLogsRequest
 
         request = GetPodLogsRequest(max_lines=max_lines, start_time=start_time)
-        return list(self.call("GetPodLogs", lambda: self.client.get_pod_logs(job_id, pod_id, request)).body.logs or [])
+        answer = self.ask("GetPodLogs", lambda: self.client.get_pod_logs(job_id, pod_id, request), {"Logs": [str]})
+        return answer.get("Logs") or []
 
     def new_log_lines(self, job_id: str, cursor: Cursor) -> list[str]:
         """Return what all pods have written since the last call.

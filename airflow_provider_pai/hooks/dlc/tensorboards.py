@@ -4,12 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from airflow_provider_pai.exceptions import PaiTransientError
+from airflow_provider_pai.hooks.answers import Needed, Page
 from airflow_provider_pai.hooks.base import WatchedHook
 from airflow_provider_pai.hooks.dlc.jobs import PAGE_SIZE
 from airflow_provider_pai.hooks.dlc.spans import newest_first
-from airflow_provider_pai.hooks.paging import all_pages
+from airflow_provider_pai.hooks.paging import all_items
 from airflow_provider_pai.remote import Json, RemoteJob
 from airflow_provider_pai.states import DLC_TENSORBOARD
+
+# What is read of answers.
+_MADE = {"TensorboardId": Needed(str)}
+_BOARD = {"Status": Needed(str), "ReasonCode": str, "ReasonMessage": str, "TensorboardUrl": str}
+_BOARDS = Page("Tensorboards", {"TensorboardId": Needed(str), "DisplayName": str})
 
 
 class TensorBoardHook(WatchedHook):
@@ -23,21 +30,31 @@ class TensorBoardHook(WatchedHook):
     page = "/dlc/tensorboard"  # a list: there is no page for one
 
     def create(self, body: Json) -> str:
-        """Create a TensorBoard from a CreateTensorboard body in the API's field names and return its id."""
+        """Create a TensorBoard from a CreateTensorboard body in the API's field names and return its id.
+
+        Where the answer is lost, the one that bears its name is it.
+        """
         from alibabacloud_pai_dlc20201203.models import CreateTensorboardRequest
 
+        name = body.get("DisplayName")
         request = CreateTensorboardRequest().from_map({"WorkspaceId": self.connection.workspace_id, **body})
-        answer = self.call("CreateTensorboard", lambda: self.client.create_tensorboard(request), repeatable=False)
-        return str(answer.body.tensorboard_id)
+        try:
+            answer = self.ask(
+                "CreateTensorboard", lambda: self.client.create_tensorboard(request), _MADE, repeatable=False
+            )
+        except PaiTransientError:
+            # The answer may be lost, and the page made.
+            if name and (made := self.named(name)):
+                return made
+            raise
+        return str(answer["TensorboardId"])
 
     def describe(self, tensorboard_id: str) -> Json:
         """Return GetTensorboard's answer in the API's field names."""
         from alibabacloud_pai_dlc20201203.models import GetTensorboardRequest
 
         request = GetTensorboardRequest(workspace_id=self.connection.workspace_id)
-        answer = self.call("GetTensorboard", lambda: self.client.get_tensorboard(tensorboard_id, request))
-        described: Json = answer.body.to_map()
-        return described
+        return self.ask("GetTensorboard", lambda: self.client.get_tensorboard(tensorboard_id, request), _BOARD)
 
     def get(self, tensorboard_id: str) -> RemoteJob:
         """Describe one TensorBoard; its page's address is the fact `url`."""
@@ -55,7 +72,7 @@ class TensorBoardHook(WatchedHook):
         from alibabacloud_pai_dlc20201203.models import ListTensorboardsRequest
 
         def listed(start: str, end: str | None) -> Iterator[Json]:
-            def page(number: int) -> tuple[list[Json] | None, int | None]:
+            def page(number: int) -> Json:
                 request = ListTensorboardsRequest(
                     display_name=name,
                     start_time=start,
@@ -66,10 +83,9 @@ class TensorBoardHook(WatchedHook):
                     page_size=PAGE_SIZE,
                     workspace_id=self.connection.workspace_id,
                 )
-                body = self.call("ListTensorboards", lambda: self.client.list_tensorboards(request)).body.to_map()
-                return body.get("Tensorboards"), body.get("TotalCount")
+                return self.ask("ListTensorboards", lambda: self.client.list_tensorboards(request), _BOARDS)
 
-            return all_pages(page)
+            return all_items("Tensorboards", page)
 
         boards = newest_first(self, listed, "TensorboardId")
         return next((str(board["TensorboardId"]) for board in boards if board.get("DisplayName") == name), None)
@@ -79,7 +95,7 @@ class TensorBoardHook(WatchedHook):
         from alibabacloud_pai_dlc20201203.models import StartTensorboardRequest
 
         request = StartTensorboardRequest(workspace_id=self.connection.workspace_id)
-        self.call("StartTensorboard", lambda: self.client.start_tensorboard(tensorboard_id, request))
+        self.ask("StartTensorboard", lambda: self.client.start_tensorboard(tensorboard_id, request))
 
     def stop(self, tensorboard_id: str) -> None:
         """Stop one; one that has stopped or is gone is no error."""

@@ -7,13 +7,29 @@ from collections.abc import Iterator, Mapping
 from typing import Any, ClassVar
 
 from airflow_provider_pai.exceptions import PaiNotFoundError
+from airflow_provider_pai.hooks.answers import JsonText, Needed, Page, Shape
 from airflow_provider_pai.hooks.base import WatchedHook
 from airflow_provider_pai.hooks.eas.service_config import without
-from airflow_provider_pai.hooks.paging import all_pages
+from airflow_provider_pai.hooks.paging import all_items
 from airflow_provider_pai.remote import Json, RemoteJob
 from airflow_provider_pai.states import EAS_GONE, EAS_SERVICE, States
 
 PAGE_SIZE = 100
+
+# What is read of answers.
+_AN_OBJECT: Shape = {}
+_NUMBERS = ("RunningInstance", "TotalInstance", "CurrentVersion", "LatestVersion", "Weight")
+_TEXTS = """Reason Message CreateTime ServiceGroup TrafficState SafetyLock CallerUid AccessToken InternetEndpoint
+    IntranetEndpoint""".split()
+SERVICE: Shape = {
+    "ServiceName": Needed(str),
+    "Status": Needed(str),
+    **dict.fromkeys(_NUMBERS, int),
+    **dict.fromkeys(_TEXTS, str),
+    "ServiceConfig": JsonText({}),
+    "Labels": [{"LabelKey": Needed(str), "LabelValue": str}],
+}
+_LOGS = {"TotalPageNum": int, "Logs": [str]}
 
 # What of DescribeService a wait needs beside the status.
 _FACTS = {
@@ -38,16 +54,16 @@ class EasCalls(WatchedHook):
         """Ask for a page of services."""
         next(self.list_services(), None)
 
-    def _do(self, action: str, method: str, name: str, *request: Any) -> Any:
-        """Call a method of the client on one service or group and return the answer's body."""
-        return self.call(action, lambda: getattr(self.client, method)(self.connection.region, name, *request).body)
+    def _do(self, action: str, method: str, name: str, *request: Any, shape: Shape = _AN_OBJECT) -> Json:
+        """Call a method of the client on one service or group and return the answer."""
+        return self.ask(action, lambda: getattr(self.client, method)(self.connection.region, name, *request), shape)
 
     def describe(self, name: str) -> Json:
         """Return DescribeService's answer in the API's field names, without the access token.
 
         :raises PaiNotFoundError: there is none.
         """
-        return without_token(self._do("DescribeService", "describe_service", name).to_map())
+        return without_token(self._do("DescribeService", "describe_service", name, shape=SERVICE))
 
     def get(self, job_id: str) -> RemoteJob:
         """Describe a service by its name, as what waits for it wants to know it; one that is gone is `Deleted`."""
@@ -69,14 +85,15 @@ class EasCalls(WatchedHook):
         """Return the last lines that a service's instances have written. API: DescribeServiceLog."""
         from alibabacloud_eas20210701.models import DescribeServiceLogRequest
 
-        def page(number: int) -> Any:
+        def page(number: int) -> Json:
             request = DescribeServiceLogRequest(page_num=number, page_size=lines)
-            return self._do("DescribeServiceLog", "describe_service_log", job.job_id, request)
+            return self._do("DescribeServiceLog", "describe_service_log", job.job_id, request, shape=_LOGS)
 
         first = page(1)
-        last = first.total_page_num or 1
-        written = [*(page(last - 1).logs or []), *(page(last).logs or [])] if last > 1 else first.logs or []
-        return "\n".join(map(str, written[-lines:]))
+        last = first.get("TotalPageNum") or 1
+        pages = [page(last - 1), page(last)] if last > 1 else [first]
+        written = [line for each in pages for line in each.get("Logs") or ()]
+        return "\n".join(written[-lines:])
 
     def list_services(self, **filters: Any) -> Iterator[Json]:
         """Yield services in the API's field names, page by page, without their access tokens.
@@ -85,17 +102,16 @@ class EasCalls(WatchedHook):
         """
         from alibabacloud_eas20210701.models import ListServicesRequest
 
-        def page(number: int) -> tuple[list[Json], int | None]:
+        def page(number: int) -> Json:
             request = ListServicesRequest(page_number=number, page_size=PAGE_SIZE, **filters)
-            body = self.call("ListServices", lambda: self.client.list_services(request)).body
-            return [without_token(service.to_map()) for service in body.services or []], body.total_count
+            return self.ask("ListServices", lambda: self.client.list_services(request), Page("Services", SERVICE))
 
-        return all_pages(page)
+        return map(without_token, all_items("Services", page))
 
 
 def labels_of(service: Mapping[str, Any]) -> dict[str, str]:
     """Return the labels of a service as DescribeService gives them."""
-    return {label["LabelKey"]: label["LabelValue"] for label in service.get("Labels") or []}
+    return {label["LabelKey"]: label.get("LabelValue") or "" for label in service.get("Labels") or []}
 
 
 def without_token(answer: Json) -> Json:

@@ -16,16 +16,21 @@ from airflow_provider_pai.exceptions import (
     PaiTransientError,
     PaiUnsupportedError,
 )
+from airflow_provider_pai.hooks.answers import JsonText, Needed, Page
 from airflow_provider_pai.hooks.eas.calls import PAGE_SIZE, labels_of, without_token
 from airflow_provider_pai.hooks.eas.creation import RAM_ROLE, doubts, is_made_by, makers, not_done, refusal
 from airflow_provider_pai.hooks.eas.service_config import numbered, value_at
 from airflow_provider_pai.hooks.eas.traffic import EasTraffic
-from airflow_provider_pai.hooks.paging import all_pages
+from airflow_provider_pai.hooks.paging import all_items
 from airflow_provider_pai.inputs import merged
 from airflow_provider_pai.labels import fitted
 from airflow_provider_pai.remote import Json
 from airflow_provider_pai.states import EAS_GONE, EAS_SERVICE
 
+# What is read of answers.
+_CREATED = {"ServiceName": Needed(str)}
+_VERSIONS = Page("Versions", {"BuildTime": str, "ServiceConfig": JsonText({})})
+_SCALER = {"MinReplica": int, "MaxReplica": int}
 _PAUSES = (0.0, 1.0, 2.0, 3.0)
 """Seconds before each look at whether EAS has done what a service JSON asks for."""
 
@@ -46,19 +51,21 @@ class EasHook(EasTraffic):
         """
         for doubt in doubts(config):
             self.log.warning("%s", doubt)
+        request, sent = self._creation(config, labels or {}), 0
+
+        def send() -> Any:
+            nonlocal sent
+            sent += 1
+            return self.client.create_service(request)
+
         made = True
         try:
-            name = self._create(config, labels or {})
+            name = str(self.ask("CreateService", send, _CREATED, repeatable=bool(makers(labels or {})))["ServiceName"])
         except PaiTransientError:
             raise
         except PaiApiError as error:
-            # The code of a name that is taken is not known.
-            name, holder = str(value_at(config, "metadata.name") or config.get("name")), None
-            with suppress(PaiNotFoundError, PaiPermissionError):
-                holder = self.describe(name)
-            made = False
-            if not is_made_by(holder, labels or {}):
-                raise refusal(error, name, config, holder) from error
+            name = self._adopted(error, config, labels or {})
+            made = sent > 1
         if wrong := self._not_done(name, config):
             self.log.error("Deleting service %s, which is not what was asked for", name)
             self.delete(name)
@@ -68,17 +75,26 @@ class EasHook(EasTraffic):
                 self.isolate(name)
         return name
 
-    def _create(self, config: Mapping[str, Any], labels: Mapping[str, str]) -> str:
+    def _creation(self, config: Mapping[str, Any], labels: Mapping[str, str]) -> Any:
         from alibabacloud_eas20210701.models import CreateServiceRequest
 
         theirs = config.get("labels") or {}
         own = {key: value for key, value in fitted({**theirs, **labels}).items() if key not in theirs}
-        request = CreateServiceRequest(
+        return CreateServiceRequest(
             body=json.dumps(config), labels=own or None, workspace_id=self.connection.workspace_id
         )
-        ask = partial(self.client.create_service, request)
-        answer = self.call("CreateService", ask, repeatable=bool(makers(labels)))
-        return str(answer.body.service_name)
+
+    def _adopted(self, error: PaiApiError, config: Mapping[str, Any], labels: Mapping[str, str]) -> str:
+        """Return the name of a service whose creation is refused since it is there; else raise why it is refused.
+
+        The code of a name that is taken is not known.
+        """
+        name, holder = str(value_at(config, "metadata.name") or config.get("name")), None
+        with suppress(PaiNotFoundError, PaiPermissionError):
+            holder = self.describe(name)
+        if not is_made_by(holder, labels):
+            raise refusal(error, name, config, holder) from error
+        return name
 
     def _not_done(self, name: str, config: Mapping[str, Any]) -> PaiUnsupportedError | None:
         """Return what EAS has passed over; what it does not show yet is given a moment."""
@@ -119,12 +135,11 @@ class EasHook(EasTraffic):
         """Return a service's versions as ListServiceVersions has them, the first first, by EAS's numbers of them."""
         from alibabacloud_eas20210701.models import ListServiceVersionsRequest
 
-        def page(number: int) -> tuple[list[Json], int | None]:
+        def page(number: int) -> Json:
             request = ListServiceVersionsRequest(page_number=number, page_size=PAGE_SIZE)
-            body = self._do("ListServiceVersions", "list_service_versions", name, request)
-            return [without_token(version.to_map()) for version in body.versions or []], body.total_count
+            return self._do("ListServiceVersions", "list_service_versions", name, request, shape=_VERSIONS)
 
-        return numbered(list(all_pages(page)), self.describe(name))
+        return numbered([without_token(version) for version in all_items("Versions", page)], self.describe(name))
 
     def use_version(self, name: str, version: int) -> None:
         """Go back to an earlier version of a service. API: UpdateServiceVersion."""
@@ -197,10 +212,9 @@ class EasHook(EasTraffic):
     def autoscaler(self, name: str) -> Json | None:
         """Return what moves a service's number of instances, in the names of DescribeServiceAutoScaler."""
         try:
-            body = self._do("DescribeServiceAutoScaler", "describe_service_auto_scaler", name)
+            settings = self._do("DescribeServiceAutoScaler", "describe_service_auto_scaler", name, shape=_SCALER)
         except PaiNotFoundError:
             return None
-        settings: Json = body.to_map()
         return settings if settings.get("MaxReplica") else None
 
     def set_autoscaler(self, name: str, settings: Mapping[str, Any]) -> None:

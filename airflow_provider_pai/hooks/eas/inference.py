@@ -11,7 +11,7 @@ from functools import partial
 from typing import Any
 
 from airflow_provider_pai.clock import SYSTEM_CLOCK, Clock
-from airflow_provider_pai.exceptions import PaiConfigError
+from airflow_provider_pai.exceptions import PaiConfigError, PaiTransientError
 from airflow_provider_pai.hooks.eas.traffic import Endpoint
 from airflow_provider_pai.hooks.errors import translated
 from airflow_provider_pai.inputs import json_value, mapping, one_of, text, whole_number
@@ -139,8 +139,6 @@ class Asker:
         return attempt < self.attempts or waits
 
     def _once(self, request: GoldenRequest) -> Answer:
-        from requests import RequestException
-
         began = self.clock.monotonic()
         try:
             with translated("eas", "Predict"):
@@ -153,15 +151,16 @@ class Asker:
                     timeout=self.timeout,
                     allow_redirects=False,
                 )
-        except RequestException as error:
-            wrong = f"no answer: {type(error).__name__}"
+                text = response.text
+        except PaiTransientError as error:
+            wrong = f"no answer: {type(error.__cause__).__name__}"
             return Answer(
                 status=None, body=None, milliseconds=self._since(began), wrong=wrong, silent=True, unreached=True
             )
         try:
             body = response.json()
-        except ValueError:
-            body = response.text
+        except (ValueError, RecursionError):
+            body = text
         status = response.status_code
         wrong = request.fault(status, body, self.tolerance)
         unexpected, empty = status != request.status, not response.content

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from airflow.providers.common.compat.sdk import mask_secret
 
 from airflow_provider_pai.canary.group import Group, Member
 from airflow_provider_pai.exceptions import PaiApiError, PaiNotFoundError, PaiPermissionError, PaiTransientError
-from airflow_provider_pai.hooks.eas.calls import EasCalls, labels_of, without_token
+from airflow_provider_pai.hooks.answers import JsonText
+from airflow_provider_pai.hooks.eas.calls import SERVICE, EasCalls, labels_of, without_token
 from airflow_provider_pai.hooks.eas.service_config import fingerprint
 from airflow_provider_pai.remote import Json
+
+# What is read of answers.
+_GROUP = dict.fromkeys(("TrafficMode", "AccessToken", "InternetEndpoint", "IntranetEndpoint"), str)
+_MIRROR = {"Target": str, "Ratio": JsonText(int)}
 
 
 class Endpoint(NamedTuple):
@@ -55,7 +60,7 @@ class EasTraffic(EasCalls):
 
         :raises PaiNotFoundError: there is none.
         """
-        return without_token(self._do("DescribeGroup", "describe_group", group).to_map())
+        return without_token(self._do("DescribeGroup", "describe_group", group, shape=_GROUP))
 
     def release(self, name: str, *, weight: int, grouping: bool) -> None:
         """Set a group member's weight and whether it takes part in the group's traffic. API: ReleaseService."""
@@ -97,11 +102,11 @@ class EasTraffic(EasCalls):
     def mirror(self, name: str) -> Mirror | None:
         """Return where a service's requests are copied to. API: DescribeServiceMirror."""
         try:
-            body = self._do("DescribeServiceMirror", "describe_service_mirror", name)
+            body = self._do("DescribeServiceMirror", "describe_service_mirror", name, shape=_MIRROR)
         except PaiNotFoundError:
             return None
-        targets = tuple(target for target in (body.target or "").split(",") if target)
-        return Mirror(targets, int(body.ratio or 0)) if targets else None
+        targets = tuple(target for target in (body.get("Target") or "").split(",") if target)
+        return Mirror(targets, int(body.get("Ratio") or 0)) if targets else None
 
     def set_mirror(self, name: str, targets: Sequence[str], ratio: int) -> None:
         """Copy a share of a service's requests, in percent, to other services, whose answers nobody gets.
@@ -123,19 +128,18 @@ class EasTraffic(EasCalls):
 
     def endpoint(self, name: str) -> Endpoint:
         """Return a service's own endpoint, which bypasses its group's rules; the token is masked in logs."""
-        return self._endpoint(self._do("DescribeService", "describe_service", name))
+        return self._endpoint(self._do("DescribeService", "describe_service", name, shape=SERVICE))
 
     def group_endpoint(self, group: str) -> Endpoint:
         """Return a group's endpoint; the token is masked in logs."""
-        body = self._do("DescribeGroup", "describe_group", group)
-        return self._endpoint(body)
+        return self._endpoint(self._do("DescribeGroup", "describe_group", group, shape=_GROUP))
 
-    def _endpoint(self, body: Any) -> Endpoint:
-        if body.access_token:
-            mask_secret(body.access_token)
-        vpc = self.connection.network == "vpc"
-        url = (body.intranet_endpoint if vpc else body.internet_endpoint) or body.intranet_endpoint
-        return Endpoint(str(url), str(body.access_token or ""))
+    def _endpoint(self, answer: Json) -> Endpoint:
+        token = answer.get("AccessToken") or ""
+        if token:
+            mask_secret(token)
+        kind = "IntranetEndpoint" if self.connection.network == "vpc" else "InternetEndpoint"
+        return Endpoint(str(answer.get(kind) or answer.get("IntranetEndpoint")), token)
 
     def _member(self, name: str, group: str) -> Member | None:
         """Return a service of a group; None where it is gone, or in another or none."""

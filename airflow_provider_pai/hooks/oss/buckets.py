@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 from airflow_provider_pai.exceptions import PaiNotFoundError
@@ -38,8 +39,8 @@ class OssBuckets(OssCalls):
 
     def bucket_names(self, limit: int = 100) -> list[str]:
         """Return the names of the account's buckets."""
-        answer = self.call("ListBuckets", lambda: self.client.list_buckets(max_keys=limit))
-        return [bucket.name for bucket in answer.buckets]
+        list_buckets = partial(self.client.list_buckets, max_keys=limit)
+        return self.call("ListBuckets", lambda: [bucket.name for bucket in list_buckets().buckets])
 
     def bucket_exists(self, name: str) -> bool:
         """Tell whether a bucket exists.

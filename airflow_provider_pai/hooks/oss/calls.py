@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from email.utils import parsedate_to_datetime
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple, TypeVar
 
-from airflow_provider_pai.exceptions import PaiApiError, PaiNotFoundError, PaiTransferError
+from airflow_provider_pai.exceptions import PaiApiError, PaiConflictError, PaiNotFoundError, PaiTransferError
+from airflow_provider_pai.hooks.answers import present
 from airflow_provider_pai.hooks.base import PaiHook
 from airflow_provider_pai.hooks.oss.client import CONNECT_SECONDS, Provider, Session, sdk
 from airflow_provider_pai.hooks.oss.crc import crc_of
@@ -16,6 +17,22 @@ from airflow_provider_pai.hooks.oss.objects import ObjectInfo
 from airflow_provider_pai.inputs import object_uri
 from airflow_provider_pai.lazy import cached_property
 from airflow_provider_pai.uri import OssUri
+
+T = TypeVar("T")
+
+_COPIES = ("CopyObject", "UploadPartCopy")
+
+
+class _Written(NamedTuple):
+    """What OSS says of something that was sent."""
+
+    etag: str
+    crc: int | None
+    request_id: str
+
+    def is_what(self, crc: int | None) -> bool:
+        """Tell whether it is what has this CRC64, as far as both are known."""
+        return None in (self.crc, crc) or self.crc == crc
 
 
 class OssCalls(PaiHook):
@@ -51,7 +68,7 @@ class OssCalls(PaiHook):
         """Return oss2's Bucket, without its slow CRC; connections are kept alive between buckets."""
         return sdk().Bucket(self._auth, self._endpoint, name, enable_crc=False, **self._options)
 
-    def call_for(self, action: str, uri: OssUri, function: Callable[[], Any], *, repeatable: bool = True) -> Any:
+    def call_for(self, action: str, uri: OssUri, function: Callable[[], T], *, repeatable: bool = True) -> T:
         """Call, and let errors name the address."""
         return self.call(f"{action} {uri}", function, repeatable=repeatable)
 
@@ -63,23 +80,71 @@ class OssCalls(PaiHook):
         except PaiApiError as error:
             self.log.warning("Parts of an upload to %s are left there and cost: %s", to, error)
 
-    def verified(
-        self, action: str, to: OssUri, send: Callable[[], Any], crc: Callable[[], int], *, repeatable: bool = True
-    ) -> Any:
-        """Send something and compare the CRC64 that OSS made of it; an object that differs is deleted and sent again.
+    def verified(self, action: str, to: OssUri, send: Callable[[], Any], crc: Callable[[], int | None]) -> str:
+        """Send something, compare the CRC64 that OSS made of it, and return its ETag.
 
-        :param crc: of what was sent.
+        An object that differs is deleted and sent again. One that must not exist may be sent again, too: where that is
+        refused after a lost answer, and what is there is what was sent, the lost one was well.
+
+        :param crc: of what was sent; None: nobody knows.
         :raises PaiTransferError: the second differs too.
         """
         for _ in range(2):
-            answer = self.call_for(action, to, send, repeatable=repeatable)
-            if answer.crc is None or int(answer.crc) == crc():
-                return answer
-            text = f"{to}: OSS got CRC64 {answer.crc}, sent was {crc()} (request id {answer.request_id})"
+            written = self._written(action, to, send, crc)
+            if written.is_what(crc()):
+                return written.etag
+            text = f"{to}: OSS got CRC64 {written.crc}, sent was {crc()} (request id {written.request_id})"
             self.log.warning("%s", text)
             if not action.startswith("UploadPart"):
-                self.discard(to, answer.etag)
+                self.discard(to, written.etag)
         raise PaiTransferError(text)
+
+    def begin(self, to: OssUri, headers: Mapping[str, str]) -> str:
+        """Begin an upload in parts and return its id; whether it may overwrite is asked at its end."""
+        kept = {name: value for name, value in headers.items() if name != FORBID_OVERWRITE}
+        bucket = self.bucket(to.bucket)
+        send = partial(bucket.init_multipart_upload, to.key, headers=kept)
+        return self.call_for("InitiateMultipartUpload", to, lambda: str(present(send().upload_id, "UploadId")))
+
+    def complete(
+        self, to: OssUri, upload_id: str, parts: Sequence[Any], headers: Mapping[str, str], crc: int | None
+    ) -> str:
+        """Put the parts of an upload together and return the object's ETag.
+
+        :param headers: of the write; what else they say was said when the upload began.
+        :param crc: of the whole; None: nobody knows.
+        :raises PaiTransferError: OSS has put together something else, which is deleted.
+        """
+        forbid = {name: value for name, value in headers.items() if name == FORBID_OVERWRITE}
+        send = partial(self.bucket(to.bucket).complete_multipart_upload, to.key, upload_id, parts, headers=forbid)
+        written = self._written("CompleteMultipartUpload", to, send, lambda: crc)
+        if written.is_what(crc):
+            return written.etag
+        self.discard(to, written.etag)
+        raise PaiTransferError(f"{to} has CRC64 {written.crc}, sent was {crc} (request id {written.request_id})")
+
+    def _written(self, action: str, to: OssUri, send: Callable[[], Any], crc: Callable[[], int | None]) -> _Written:
+        """Send something until it is done; where a lost answer has done it, tell of what is there."""
+        sent = 0
+
+        def once() -> _Written:
+            nonlocal sent
+            sent += 1
+            answer = send()
+            # What was put together of copies may have none (page "Check data integrity by using CRC-64").
+            got = answer.crc if action in _COPIES or crc() is None else present(answer.crc, "x-oss-hash-crc64ecma")
+            return _Written(present(answer.etag, "ETag"), got, answer.request_id)
+
+        try:
+            return self.call_for(action, to, once)
+        except (PaiConflictError, PaiNotFoundError) as error:
+            # Of an upload that is gone, the process before this one may have lost the answer.
+            is_gone = isinstance(error, PaiNotFoundError) and action == "CompleteMultipartUpload"
+            if sent > 1 or is_gone:
+                there, expected = self.head(to), crc()
+                if there is not None and expected is not None and there.crc64 == str(expected):
+                    return _Written(there.etag, expected, "")
+            raise
 
     def put_bytes(self, to: OssUri, data: bytes, headers: Mapping[str, str]) -> str:
         """Write an object and return its ETag.
@@ -87,9 +152,7 @@ class OssCalls(PaiHook):
         :param headers: of `write_headers`.
         """
         send = partial(self.bucket(to.bucket).put_object, to.key, data, headers=dict(headers))
-        # Sent again, a write that must not overwrite would be refused for the sake of its own first one.
-        repeatable = FORBID_OVERWRITE not in headers
-        return str(self.verified("PutObject", to, send, lambda: crc_of(data), repeatable=repeatable).etag)
+        return self.verified("PutObject", to, send, lambda: crc_of(data))
 
     def head(self, uri: str | OssUri, *, version: str | None = None) -> ObjectInfo | None:
         """Describe an object, or None where there is none.
@@ -97,33 +160,23 @@ class OssCalls(PaiHook):
         :raises PaiApiError: anything but "not found".
         """
         address = object_uri("uri", uri)
+
+        def read() -> ObjectInfo:
+            bucket = self.bucket(address.bucket)
+            return _info(address, bucket.head_object(address.key, params=version_parameters(version)))
+
         try:
-            answer = self.call_for(
-                "HeadObject",
-                address,
-                lambda: self.bucket(address.bucket).head_object(address.key, params=version_parameters(version)),
-            )
+            return self.call_for("HeadObject", address, read)
         except PaiNotFoundError as error:
             if error.code == "NoSuchBucket":
                 raise
             return None
-        headers = answer.headers
-        return ObjectInfo(
-            uri=address,
-            size=int(answer.content_length),
-            etag=answer.etag,
-            last_modified=parsedate_to_datetime(headers["Last-Modified"]),
-            crc64=headers.get("x-oss-hash-crc64ecma"),
-            storage_class=headers.get("x-oss-storage-class", "Standard"),
-            version=answer.versionid,
-            server_time=parsedate_to_datetime(headers["Date"]) if "Date" in headers else None,
-        )
 
     def tags(self, uri: str | OssUri, *, version: str | None = None) -> dict[str, str]:
         """Return an object's tags."""
         address = object_uri("uri", uri)
         read = partial(self.bucket(address.bucket).get_object_tagging, address.key, params=version_parameters(version))
-        return dict(self.call_for("GetObjectTagging", address, read).tag_set.tagging_rule)
+        return self.call_for("GetObjectTagging", address, lambda: dict(read().tag_set.tagging_rule))
 
     def delete(self, uri: str | OssUri, *, version: str | None = None) -> None:
         """Delete an object, or one version of it for good; a missing one is no error."""
@@ -136,3 +189,18 @@ class OssCalls(PaiHook):
         info = self.head(uri)
         if info is not None and info.etag == etag:
             self.delete(uri)
+
+
+def _info(uri: OssUri, answer: Any) -> ObjectInfo:
+    """Read a HeadObjectResult."""
+    headers = answer.headers
+    return ObjectInfo(
+        uri=uri,
+        size=present(answer.content_length, "Content-Length"),
+        etag=present(answer.etag, "ETag"),
+        last_modified=parsedate_to_datetime(present(headers.get("Last-Modified"), "Last-Modified")),
+        crc64=headers.get("x-oss-hash-crc64ecma"),
+        storage_class=headers.get("x-oss-storage-class", "Standard"),
+        version=answer.versionid,
+        server_time=parsedate_to_datetime(headers["Date"]) if "Date" in headers else None,
+    )

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import http.client
 import logging
+import re
 from collections.abc import Iterator
 from functools import cache
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
 from airflow_provider_pai.exceptions import PaiTransientError
+from airflow_provider_pai.hooks.answers import AnswerError, present
 from airflow_provider_pai.hooks.service_time import hear
 
 if TYPE_CHECKING:
@@ -61,10 +63,11 @@ class Session:
 
         :raises oss2.exceptions.RequestError: no answer came.
         :raises UnreachableError: none will come.
+        :raises AnswerError: something on the way has answered in OSS's place.
         """
         import requests
 
-        from airflow_provider_pai.hooks.network import refuse_hopeless
+        from airflow_provider_pai.hooks.network import accept, refuse_hopeless
 
         settings = self._settings_of(request.url)
         try:
@@ -72,6 +75,11 @@ class Session:
         except requests.RequestException as error:
             refuse_hopeless(error, request.url, settings["proxies"])
             raise sdk().exceptions.RequestError(error) from error
+        try:
+            accept(answer, answer.headers.get("x-oss-request-id"))
+        except AnswerError:
+            answer.close()
+            raise
         hear(answer.headers)
         return sdk().http.Response(answer)
 
@@ -98,6 +106,21 @@ def _prepared(request: Any) -> Any:
     if hasattr(body, "__len__"):
         request.headers["Content-Length"] = str(len(body))
     return prepared
+
+
+def whole_size(answer: Any, start: int) -> int:
+    """Return the size of the object of which a GetObjectResult brings the bytes from `start` on.
+
+    :raises AnswerError: it brings others, or does not tell.
+    """
+    if answer.status != 206:
+        if start:
+            raise AnswerError(f"the object came from its first byte on, not from byte {start}")
+        return int(present(answer.content_length, "Content-Length"))
+    found = re.fullmatch(r"bytes (\d+)-\d+/(\d+)", answer.headers.get("Content-Range", ""))
+    if not found or int(found[1]) != start:
+        raise AnswerError(f"Content-Range does not begin at byte {start}")
+    return int(found[2])
 
 
 def blocks(answer: Any, action: str) -> Iterator[bytes]:

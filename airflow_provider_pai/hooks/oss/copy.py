@@ -11,7 +11,7 @@ from urllib.parse import urlencode
 from airflow_provider_pai.exceptions import PaiApiError, PaiNotFoundError, PaiTransferError
 from airflow_provider_pai.hooks.oss.calls import OssCalls
 from airflow_provider_pai.hooks.oss.client import sdk
-from airflow_provider_pai.hooks.oss.headers import FORBID_OVERWRITE, version_parameters
+from airflow_provider_pai.hooks.oss.headers import version_parameters
 from airflow_provider_pai.hooks.oss.objects import ObjectInfo
 from airflow_provider_pai.hooks.oss.parallel import in_parallel
 from airflow_provider_pai.uri import OssUri
@@ -46,16 +46,12 @@ def _whole(oss: OssCalls, info: ObjectInfo, to: OssUri, version: str | None, hea
         headers={**headers, _IF_MATCH: info.etag},
         params=version_parameters(version),
     )
-    repeatable = FORBID_OVERWRITE not in headers
-    return str(oss.verified("CopyObject", to, send, lambda: int(info.crc64 or 0), repeatable=repeatable).etag)
+    return oss.verified("CopyObject", to, send, lambda: _crc(info))
 
 
 def _in_parts(oss: OssCalls, info: ObjectInfo, to: OssUri, version: str | None, headers: Mapping[str, str]) -> str:
     bucket = oss.bucket(to.bucket)
-    kept = {name: value for name, value in headers.items() if name != FORBID_OVERWRITE}
-    forbid = {name: value for name, value in headers.items() if name == FORBID_OVERWRITE}
-    begin = partial(bucket.init_multipart_upload, to.key, headers={**_described(oss, info, version), **kept})
-    upload = oss.call_for("InitiateMultipartUpload", to, begin).upload_id
+    upload = oss.begin(to, {**_described(oss, info, version), **headers})
 
     def part(number: int) -> Any:
         first = (number - 1) * PART
@@ -70,20 +66,20 @@ def _in_parts(oss: OssCalls, info: ObjectInfo, to: OssUri, version: str | None, 
             headers={_IF_MATCH: info.etag},
             params=version_parameters(version),
         )
-        return sdk().models.PartInfo(number, oss.call_for("UploadPartCopy", to, send).etag)
+        # OSS has no CRC64 of a part of an object to compare with: that of the whole tells.
+        return sdk().models.PartInfo(number, oss.verified("UploadPartCopy", to, send, lambda: None))
 
     try:
         numbers = range(1, -(-info.size // PART) + 1)
         parts = sorted(in_parallel(part, numbers, THREADS), key=lambda each: each.part_number)
-        complete = partial(bucket.complete_multipart_upload, to.key, upload, parts, headers=forbid)
-        answer = oss.call_for("CompleteMultipartUpload", to, complete, repeatable=False)
+        return oss.complete(to, upload, parts, headers, _crc(info))
     except BaseException:
         oss.abort(to, upload)
         raise
-    if info.crc64 and answer.crc is not None and int(answer.crc) != int(info.crc64):
-        oss.discard(to, answer.etag)
-        raise PaiTransferError(f"{to} has CRC64 {answer.crc}, {info.uri} has {info.crc64}")
-    return str(answer.etag)
+
+
+def _crc(info: ObjectInfo) -> int | None:
+    return int(info.crc64) if info.crc64 else None
 
 
 def _described(oss: OssCalls, info: ObjectInfo, version: str | None) -> dict[str, str]:

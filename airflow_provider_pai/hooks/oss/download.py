@@ -17,9 +17,10 @@ from pathlib import Path
 from typing import Any
 
 from airflow_provider_pai.exceptions import PaiNotFoundError, PaiTransferError, PaiTransientError
+from airflow_provider_pai.hooks.answers import present
 from airflow_provider_pai.hooks.oss import checkpoints
 from airflow_provider_pai.hooks.oss.calls import OssCalls
-from airflow_provider_pai.hooks.oss.client import blocks, sdk
+from airflow_provider_pai.hooks.oss.client import blocks, sdk, whole_size
 from airflow_provider_pai.hooks.oss.crc import combined, crc_of
 from airflow_provider_pai.hooks.oss.headers import version_parameters
 from airflow_provider_pai.hooks.oss.parallel import fitting, in_parallel
@@ -165,19 +166,19 @@ class _Download:
         wanted = (state.start + state.done, state.start + state.size - 1)
         bucket = self.oss.bucket(self.source.bucket)
         try:
-            return bucket.get_object(
+            answer = bucket.get_object(
                 self.source.key, byte_range=wanted, headers=headers, params=version_parameters(self.version)
             )
         except sdk().exceptions.PreconditionFailed as error:
             raise PaiTransferError(
                 f"{self.source} was replaced while it came, it had ETag {self.etag} (request id {error.request_id})"
             ) from error
+        whole_size(answer, wanted[0])
+        return answer
 
     def _learn(self, answer: Any) -> None:
-        """Read what the first answer tells of the whole object; one that is no longer than asked comes whole."""
-        span = answer.headers.get("Content-Range")
-        self.size = int(span.rpartition("/")[2]) if span else int(answer.content_length)
-        self.etag, self.crc = answer.etag, answer.server_crc
+        """Read what the first answer tells of the whole object; objects older than OSS's CRC64 have none."""
+        self.etag, self.crc, self.size = present(answer.etag, "ETag"), answer.server_crc, whole_size(answer, 0)
         self.progress.expect(self.size)
 
     def _make_room(self) -> None:

@@ -18,8 +18,9 @@ from airflow_provider_pai.exceptions import (
     PaiTransferError,
     PaiTransientError,
 )
+from airflow_provider_pai.hooks.answers import present
 from airflow_provider_pai.hooks.oss.buckets import OssBuckets
-from airflow_provider_pai.hooks.oss.client import blocks, sdk
+from airflow_provider_pai.hooks.oss.client import blocks, sdk, whole_size
 from airflow_provider_pai.hooks.oss.copy import copy_object, pinned
 from airflow_provider_pai.hooks.oss.crc import crc_of
 from airflow_provider_pai.hooks.oss.download import download_file
@@ -38,6 +39,8 @@ from airflow_provider_pai.hooks.oss.upload import upload_file
 from airflow_provider_pai.inputs import object_uri, one_of
 from airflow_provider_pai.uri import OssUri
 
+_PRESIGNED = {"GET": "GetObject", "HEAD": "HeadObject", "PUT": "PutObject", "DELETE": "DeleteObject"}
+
 
 class OssHook(OssBuckets, OssListings):
     """Objects, versions and buckets."""
@@ -53,7 +56,8 @@ class OssHook(OssBuckets, OssListings):
     def put_once(self, uri: str | OssUri, data: bytes | str) -> bool:
         """Write an object unless it exists, in any bucket; tell whether it was written.
 
-        :param data: at least one byte.
+        :param data: at least one byte; what tells writers apart, if it matters which of them has written: where an
+            answer is lost, the object that holds these very bytes counts as written.
         :raises PaiConfigError: the bucket takes no appends, and keeps versions.
         """
         to, body = object_uri("uri", uri), data.encode() if isinstance(data, str) else data
@@ -61,7 +65,7 @@ class OssHook(OssBuckets, OssListings):
         # only if the object does not exist or the latest version is a delete marker" (page AppendObject).
         send = partial(self.bucket(to.bucket).append_object, to.key, 0, body)
         try:
-            self.verified("AppendObject", to, send, lambda: crc_of(body), repeatable=False)
+            self.verified("AppendObject", to, send, lambda: crc_of(body))
         except PaiConflictError:
             return False
         except (PaiNotFoundError, PaiPermissionError, PaiTransientError):
@@ -80,17 +84,34 @@ class OssHook(OssBuckets, OssListings):
         return True
 
     def append(self, uri: str | OssUri, data: bytes | str, *, position: int | None = None) -> int:
-        """Append to an appendable object, or begin one, and return its new size; never repeated by itself.
+        """Append to an appendable object, or begin one, and return where it ends now.
 
         :param position: where the object must end now; None: wherever it does.
         :raises PaiConflictError: it ends elsewhere, or is not appendable.
         """
-        to = object_uri("uri", uri)
+        to, body = object_uri("uri", uri), data.encode() if isinstance(data, str) else data
         if position is None:
             info = self.head(to)
             position = info.size if info else 0
-        append = partial(self.bucket(to.bucket).append_object, to.key, position, data)
-        return int(self.call_for("AppendObject", to, append, repeatable=False).next_position)
+        send, sent = partial(self.bucket(to.bucket).append_object, to.key, position, body), 0
+
+        def once() -> int:
+            nonlocal sent
+            sent += 1
+            return int(present(send().next_position, "x-oss-next-append-position"))
+
+        try:
+            return self.call_for("AppendObject", to, once)
+        except PaiConflictError:
+            # It ends elsewhere: where an answer was lost, because of this very append.
+            if sent > 1 and self._holds(to, position, body):
+                return position + len(body)
+            raise
+
+    def _holds(self, to: OssUri, position: int, body: bytes) -> bool:
+        info = self.head(to)
+        is_there = info is not None and info.size >= position + len(body)
+        return is_there and self.get(to, start=position, size=len(body)) == body
 
     def get(
         self,
@@ -120,7 +141,8 @@ class OssHook(OssBuckets, OssListings):
             answer = self.bucket(address.bucket).get_object(
                 address.key, byte_range=span, params=version_parameters(version), headers=headers
             )
-            return b"".join(blocks(answer, f"GetObject {address}")), answer.server_crc
+            whole_size(answer, start)
+            return b"".join(blocks(answer, f"GetObject {address}"))[:size], answer.server_crc
 
         for _ in range(2):
             data: bytes
@@ -250,10 +272,13 @@ class OssHook(OssBuckets, OssListings):
         :param expires: seconds, at most seven days.
         """
         address = object_uri("uri", uri)
-        one_of("method", method, ("GET", "HEAD", "PUT", "DELETE"))
+        one_of("method", method, tuple(_PRESIGNED))
         if not 1 <= expires <= 604_800:
             raise PaiConfigError("expires", expires, "1 to 604,800 seconds")
-        return str(self.bucket(address.bucket).sign_url(method, address.key, expires, slash_safe=True))
+        bucket = self.bucket(address.bucket)
+        sign = partial(bucket.sign_url, method, address.key, expires, slash_safe=True)
+        # It asks nobody but whoever hands out credentials.
+        return self.call_for(_PRESIGNED[method], address, lambda: str(sign()))
 
     def console_url(self, uri: str | OssUri) -> str:
         """Return the console's page of the objects below a prefix."""

@@ -8,10 +8,11 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from functools import partial
 from itertools import groupby, islice
-from typing import Any
+from typing import Any, NamedTuple, TypeVar
 
 from airflow_provider_pai.artifact import DatasetRef
 from airflow_provider_pai.exceptions import PaiConfigError
+from airflow_provider_pai.hooks.answers import AnswerError, present
 from airflow_provider_pai.hooks.oss.calls import OssCalls
 from airflow_provider_pai.hooks.oss.objects import ObjectInfo, VersionInfo
 from airflow_provider_pai.hooks.oss.patterns import Patterns, fixed_prefix
@@ -22,6 +23,17 @@ from airflow_provider_pai.uri import OssUri
 _DELETED_AT_ONCE = 1000
 
 
+T = TypeVar("T")
+
+
+class _Page(NamedTuple):
+    """A page of a listing, and the token of the next one."""
+
+    objects: list[ObjectInfo]
+    prefixes: list[OssUri]
+    following: str | None
+
+
 class OssListings(OssCalls):
     """Objects below a prefix."""
 
@@ -29,8 +41,7 @@ class OssListings(OssCalls):
         """Yield the objects whose keys begin with the address's key, in key order, page by page."""
         address = prefix_uri(uri)
         for page in self._pages(address, start_after=start_after):
-            for item in page.object_list:
-                yield _info(address.bucket, item)
+            yield from page.objects
 
     def list_folder(self, uri: str | OssUri) -> tuple[list[ObjectInfo], list[OssUri]]:
         """Return one level below a prefix: its objects and, each ending in `/`, the prefixes below it."""
@@ -38,8 +49,8 @@ class OssListings(OssCalls):
         objects: list[ObjectInfo] = []
         prefixes: list[OssUri] = []
         for page in self._pages(address, delimiter="/"):
-            objects += [_info(address.bucket, item) for item in page.object_list]
-            prefixes += [OssUri(address.bucket, prefix) for prefix in page.prefix_list]
+            objects += page.objects
+            prefixes += page.prefixes
         return objects, prefixes
 
     def find(self, uri: str | OssUri) -> Iterator[ObjectInfo]:
@@ -56,12 +67,15 @@ class OssListings(OssCalls):
 
         def page(markers: tuple[str, str] | None) -> tuple[list[VersionInfo], tuple[str, str] | None]:
             key, version = markers or ("", "")
-            listing = partial(
-                bucket.list_object_versions, address.key, key_marker=key, versionid_marker=version, max_keys=1000
-            )
-            listed = self.call_for("ListObjectVersions", address, listing)
-            following = (listed.next_key_marker, listed.next_versionid_marker) if listed.is_truncated else None
-            return [_version(address.bucket, item) for item in [*listed.versions, *listed.delete_marker]], following
+
+            def read() -> tuple[list[VersionInfo], tuple[str, str] | None]:
+                listed = bucket.list_object_versions(
+                    address.key, key_marker=key, versionid_marker=version, max_keys=1000
+                )
+                items = [_version(address.bucket, item) for item in [*listed.versions, *listed.delete_marker]]
+                return items, _following(listed, (listed.next_key_marker, listed.next_versionid_marker), markers)
+
+            return self.call_for("ListObjectVersions", address, read)
 
         return chained_pages(page)
 
@@ -112,28 +126,30 @@ class OssListings(OssCalls):
         uris = (info.uri for info in self.list_objects(prefix) if patterns.match(info.uri.key[len(prefix.key) :]))
         return self.delete_many(uris)
 
-    def _pages(self, address: OssUri, *, delimiter: str = "", start_after: str = "") -> Iterator[Any]:
+    def _pages(self, address: OssUri, *, delimiter: str = "", start_after: str = "") -> Iterator[_Page]:
         """Yield pages; the next one is asked for while one is read."""
         bucket = self.bucket(address.bucket)
 
-        def fetch(token: str) -> Any:
-            listing = partial(
-                bucket.list_objects_v2,
-                address.key,
-                delimiter,
-                continuation_token=token,
-                start_after=start_after,
-                max_keys=1000,
+        def read(token: str) -> _Page:
+            listed = bucket.list_objects_v2(
+                address.key, delimiter, continuation_token=token, start_after=start_after, max_keys=1000
             )
-            return self.call_for("ListObjectsV2", address, listing)
+            return _Page(
+                [_info(address.bucket, item) for item in listed.object_list],
+                [OssUri(address.bucket, present(prefix, "Prefix")) for prefix in listed.prefix_list],
+                _following(listed, listed.next_continuation_token, token),
+            )
+
+        def fetch(token: str) -> _Page:
+            return self.call_for("ListObjectsV2", address, lambda: read(token))
 
         page = fetch("")
-        if not page.is_truncated:
+        if not page.following:
             yield page
             return
         with ThreadPoolExecutor(1) as ahead:
-            while page.is_truncated:
-                following = ahead.submit(fetch, page.next_continuation_token)
+            while page.following:
+                following = ahead.submit(fetch, page.following)
                 yield page
                 page = following.result()
             yield page
@@ -147,11 +163,23 @@ def prefix_uri(uri: str | OssUri) -> OssUri:
     return uri if isinstance(uri, OssUri) else parse_uri("uri", uri)
 
 
+def _following(listed: Any, marker: T, before: T | None) -> T | None:
+    """Return where the next page begins; None: there is none.
+
+    :raises AnswerError: there is one, and nothing, or the page before, is said to be it.
+    """
+    if not listed.is_truncated:
+        return None
+    if not marker or marker in (before, ("", "")):
+        raise AnswerError("IsTruncated is true, and no next marker is given")
+    return marker
+
+
 def _info(bucket: str, item: Any) -> ObjectInfo:
     return ObjectInfo(
-        uri=OssUri(bucket, item.key),
-        size=item.size,
-        etag=item.etag,
+        uri=OssUri(bucket, present(item.key, "Key")),
+        size=present(item.size, "Size"),
+        etag=present(item.etag, "ETag"),
         last_modified=datetime.fromtimestamp(item.last_modified, UTC),
         storage_class=item.storage_class,
     )
@@ -159,7 +187,7 @@ def _info(bucket: str, item: Any) -> ObjectInfo:
 
 def _version(bucket: str, item: Any) -> VersionInfo:
     return VersionInfo(
-        uri=OssUri(bucket, item.key),
+        uri=OssUri(bucket, present(item.key, "Key")),
         version=item.versionid,
         is_latest=item.is_latest,
         last_modified=datetime.fromtimestamp(item.last_modified, UTC),

@@ -9,10 +9,10 @@ from types import TracebackType
 from typing import Any
 
 from airflow_provider_pai.exceptions import PaiTransferError, PaiTransientError
+from airflow_provider_pai.hooks.answers import present
 from airflow_provider_pai.hooks.oss.calls import OssCalls
-from airflow_provider_pai.hooks.oss.client import blocks, sdk
+from airflow_provider_pai.hooks.oss.client import blocks, sdk, whole_size
 from airflow_provider_pai.hooks.oss.crc import combined, crc_of
-from airflow_provider_pai.hooks.oss.headers import FORBID_OVERWRITE
 from airflow_provider_pai.hooks.oss.upload import PART
 from airflow_provider_pai.uri import OssUri
 
@@ -53,7 +53,7 @@ class ObjectWriter:
         if self._upload is None:
             self._oss.put_bytes(self._to, bytes(self._buffer), self._headers)
         else:
-            self._complete()
+            self._complete(self._upload)
         self.closed = True
 
     def abort(self) -> None:
@@ -84,35 +84,21 @@ class ObjectWriter:
     def _part_size(self) -> int:
         return PART * (1 + len(self._parts) // _GROWS_EVERY)
 
-    @property
-    def _bucket(self) -> Any:
-        return self._oss.bucket(self._to.bucket)
-
     def _send(self, size: int) -> None:
         if self._upload is None:
-            headers = {name: value for name, value in self._headers.items() if name != FORBID_OVERWRITE}
-            begin = partial(self._bucket.init_multipart_upload, self._to.key, headers=headers)
-            self._upload = self._oss.call_for("InitiateMultipartUpload", self._to, begin).upload_id
+            self._upload = self._oss.begin(self._to, self._headers)
         number, part = len(self._parts) + 1, bytes(self._buffer[:size])
         crc = crc_of(part)
-        send = partial(self._bucket.upload_part, self._to.key, self._upload, number, part)
-        answer = self._oss.verified(f"UploadPart {number}", self._to, send, lambda: crc)
-        self._parts.append(sdk().models.PartInfo(number, answer.etag))
+        send = partial(self._oss.bucket(self._to.bucket).upload_part, self._to.key, self._upload, number, part)
+        etag = self._oss.verified(f"UploadPart {number}", self._to, send, lambda: crc)
+        self._parts.append(sdk().models.PartInfo(number, etag))
         self._crcs.append((crc, size))
         del self._buffer[:size]
 
-    def _complete(self) -> None:
+    def _complete(self, upload: str) -> None:
         if self._buffer:
             self._send(len(self._buffer))
-        headers = {name: value for name, value in self._headers.items() if name == FORBID_OVERWRITE}
-        complete = partial(
-            self._bucket.complete_multipart_upload, self._to.key, self._upload, self._parts, headers=headers
-        )
-        answer = self._oss.call_for("CompleteMultipartUpload", self._to, complete, repeatable=False)
-        crc = combined(self._crcs)
-        if answer.crc is not None and int(answer.crc) != crc:
-            self._oss.discard(self._to, answer.etag)
-            raise PaiTransferError(f"{self._to} has CRC64 {answer.crc}, written was {crc}")
+        self._oss.complete(self._to, upload, self._parts, self._headers, combined(self._crcs))
 
 
 def read_blocks(oss: OssCalls, source: OssUri) -> Iterator[bytes]:
@@ -123,9 +109,9 @@ def read_blocks(oss: OssCalls, source: OssUri) -> Iterator[bytes]:
     etag, done, crc, expected, size = "", 0, 0, None, -1
     give_up = oss.clock.monotonic() + oss.retry_seconds
     while done != size:
-        answer = oss.call_for("GetObject", source, partial(_open, oss, source, etag, done))
+        answer, whole = oss.call_for("GetObject", source, partial(_open, oss, source, etag, done))
         if not etag:
-            etag, expected, size = answer.etag, answer.server_crc, int(answer.content_length)
+            etag, expected, size = answer.etag, answer.server_crc, whole
         try:
             for block in blocks(answer, f"GetObject {source}"):
                 crc, done = crc_of(block, crc), done + len(block)
@@ -140,9 +126,12 @@ def read_blocks(oss: OssCalls, source: OssUri) -> Iterator[bytes]:
         raise PaiTransferError(f"{source}: what came has CRC64 {crc}, OSS says {expected}")
 
 
-def _open(oss: OssCalls, source: OssUri, etag: str, start: int) -> Any:
+def _open(oss: OssCalls, source: OssUri, etag: str, start: int) -> tuple[Any, int]:
+    """Ask for an object from a byte on; return the answer and the size of the whole."""
     bucket, span = oss.bucket(source.bucket), (start, None) if start else None
     try:
-        return bucket.get_object(source.key, byte_range=span, headers={"If-Match": f'"{etag}"'} if etag else {})
+        answer = bucket.get_object(source.key, byte_range=span, headers={"If-Match": f'"{etag}"'} if etag else {})
+        present(answer.etag, "ETag")
+        return answer, whole_size(answer, start)
     except sdk().exceptions.PreconditionFailed as error:
         raise PaiTransferError(f"{source} was replaced while it was read, it had ETag {etag}") from error

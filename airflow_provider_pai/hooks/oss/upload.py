@@ -10,7 +10,6 @@ import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +18,6 @@ from airflow_provider_pai.hooks.oss import checkpoints
 from airflow_provider_pai.hooks.oss.calls import OssCalls
 from airflow_provider_pai.hooks.oss.client import BLOCK, sdk
 from airflow_provider_pai.hooks.oss.crc import combined, crc_of
-from airflow_provider_pai.hooks.oss.headers import FORBID_OVERWRITE
 from airflow_provider_pai.hooks.oss.parallel import fitting, in_parallel
 from airflow_provider_pai.hooks.oss.progress import TransferProgress
 from airflow_provider_pai.uri import OssUri
@@ -106,7 +104,7 @@ class Region:
         self._left = self._size = size
         self._progress = progress
         self._buffer = memoryview(bytearray(min(BLOCK, size)))
-        self.crc = 0
+        self._crc = 0
 
     def __len__(self) -> int:
         return self._size
@@ -124,9 +122,16 @@ class Region:
         if wanted and not got:
             raise PaiTransferError(f"{self._source.path} ended {self._left} bytes before its size")
         block = self._buffer[:got]
-        self.crc = crc_of(block, self.crc)
+        self._crc = crc_of(block, self._crc)
         self._progress.add(got)
         return block
+
+    @property
+    def crc(self) -> int:
+        """Return the CRC of all its bytes, also of those that nobody wanted any more."""
+        for _ in self:
+            pass
+        return self._crc
 
 
 def _put(oss: OssCalls, source: LocalFile, to: OssUri, headers: Mapping[str, str], progress: TransferProgress) -> str:
@@ -137,9 +142,7 @@ def _put(oss: OssCalls, source: LocalFile, to: OssUri, headers: Mapping[str, str
         regions.append(Region(source, 0, source.size, progress))
         return oss.bucket(to.bucket).put_object(to.key, regions[-1] if source.size else b"", headers=dict(headers))
 
-    overwrite = FORBID_OVERWRITE not in headers
-    answer = oss.verified("PutObject", to, send, lambda: regions[-1].crc, repeatable=overwrite)
-    return str(answer.etag)
+    return oss.verified("PutObject", to, send, lambda: regions[-1].crc)
 
 
 @dataclass
@@ -199,9 +202,7 @@ class _Upload:
             self.parts = {int(number): (etag, crc) for number, (etag, crc) in saved["parts"].items()}
             self.oss.log.info("%s: going on behind %d parts that are there", self.to, len(self.parts))
             return
-        headers = {name: value for name, value in self.headers.items() if name != FORBID_OVERWRITE}
-        begin = partial(self._bucket.init_multipart_upload, self.to.key, headers=headers)
-        self.upload_id = self.oss.call_for("InitiateMultipartUpload", self.to, begin).upload_id
+        self.upload_id = self.oss.begin(self.to, self.headers)
 
     def _send(self, number: int) -> None:
         start = (number - 1) * self.part_size
@@ -210,33 +211,21 @@ class _Upload:
 
         def send() -> Any:
             regions.append(Region(self.source, start, size, self.progress))
-            return self._bucket.upload_part(self.to.key, self.upload_id, number, regions[-1])
+            return self.oss.bucket(self.to.bucket).upload_part(self.to.key, self.upload_id, number, regions[-1])
 
-        answer = self.oss.verified(f"UploadPart {number}", self.to, send, lambda: regions[-1].crc)
+        etag = self.oss.verified(f"UploadPart {number}", self.to, send, lambda: regions[-1].crc)
         with self._lock:
-            self.parts[number] = (answer.etag, regions[-1].crc)
+            self.parts[number] = (etag, regions[-1].crc)
             checkpoints.save(self.checkpoint, {**self._identity(), "upload_id": self.upload_id, "parts": self.parts})
 
     def _complete(self) -> str:
-        """Put the parts together; an answer that was lost is made up for by the object that is there."""
-        headers = {name: value for name, value in self.headers.items() if name == FORBID_OVERWRITE}
+        """Put the parts together."""
         infos = [sdk().models.PartInfo(number, self.parts[number][0]) for number in self._numbers()]
-        complete = partial(self._bucket.complete_multipart_upload, self.to.key, self.upload_id, infos, headers=headers)
         crc = combined(
             (self.parts[number][1], min(self.part_size, self.source.size - (number - 1) * self.part_size))
             for number in self._numbers()
         )
-        try:
-            answer = self.oss.call_for("CompleteMultipartUpload", self.to, complete)
-        except PaiNotFoundError:
-            info = self.oss.head(self.to)
-            if info is None or info.crc64 != str(crc):
-                raise
-            return info.etag
-        if answer.crc is not None and int(answer.crc) != crc:
-            self.oss.discard(self.to, answer.etag)
-            raise PaiTransferError(f"{self.to} has CRC64 {answer.crc}, the file {crc} (request id {answer.request_id})")
-        return str(answer.etag)
+        return self.oss.complete(self.to, self.upload_id, infos, self.headers, crc)
 
     def _abort(self) -> None:
         self.oss.abort(self.to, self.upload_id)
@@ -246,10 +235,6 @@ class _Upload:
         source = self.source
         file = {"path": str(source.path), "size": source.size, "mtime_ns": source.mtime_ns}
         return {"upload": str(self.to), **file, "part_size": self.part_size}
-
-    @property
-    def _bucket(self) -> Any:
-        return self.oss.bucket(self.to.bucket)
 
 
 def _upload_part(size: int) -> int:

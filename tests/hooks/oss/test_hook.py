@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import logging
+import tempfile
 import time
 import uuid
 from concurrent.futures import ThreadPoolExecutor
@@ -394,11 +395,51 @@ def _stream(hook, uri):
         writer.write(b"x")
 
 
-@pytest.mark.parametrize("write", [lambda hook, uri: hook.put(uri, "x", overwrite=False), _stream])
-def test_a_write_that_must_not_overwrite_is_not_sent_again(pai, hook, at, write):
-    pai.account.faults.add(match="oss PUT", drop="answer", times=1)
-    with pytest.raises(PaiTransientError):
-        write(hook, at + "a")
+def _parts(hook, uri):
+    with hook.writer(uri, overwrite=False) as writer:
+        writer.write(b"x" * (9 << 20))
+
+
+def _file(hook, uri):
+    with tempfile.NamedTemporaryFile() as file:
+        file.write(b"x")
+        file.flush()
+        hook.upload(file.name, uri, overwrite=False)
+
+
+WRITES_ONCE = {
+    "put": lambda hook, uri: hook.put(uri, "x", overwrite=False),
+    "stream": _stream,
+    "parts": _parts,
+    "file": _file,
+    "copy": lambda hook, uri: hook.copy(uri + "-source", uri, overwrite=False),
+    "put_once": lambda hook, uri: hook.put_once(uri, "x"),
+    "append": lambda hook, uri: hook.append(uri, "x"),
+    "append at": lambda hook, uri: hook.append(uri, "x", position=0),
+}
+
+
+@pytest.mark.parametrize("lost", [{"drop": "answer"}, {"spoil": "html"}, {"drop": "request"}])
+@pytest.mark.parametrize("write", WRITES_ONCE)
+def test_a_write_that_must_find_nothing_there_is_well_when_its_answer_was_lost(pai, hook, at, write, lost):
+    hook.put(at + "a-source", "x")
+    pai.account.faults.add(match="oss (PUT|POST) .*/a$", times=1, **lost)
+    assert WRITES_ONCE[write](hook, at + "a") is not False
+    size = 9 << 20 if write == "parts" else 1
+    assert hook.get(at + "a") == b"x" * size
+
+
+@pytest.mark.parametrize("write", WRITES_ONCE)
+def test_what_somebody_else_has_written_meanwhile_is_no_lost_answer(pai, hook, at, write):
+    hook.put(at + "a-source", "x")
+    hook.put(at + "a", "another")
+    pai.account.faults.add(match="oss (PUT|POST) .*/a$", drop="request", times=1)
+    if write == "put_once":
+        assert WRITES_ONCE[write](hook, at + "a") is False
+    else:
+        with pytest.raises(PaiConflictError):
+            WRITES_ONCE[write](hook, at + "a")
+    assert hook.get(at + "a") == b"another"
 
 
 def test_a_clock_that_is_wrong_is_said_so(pai, hook, at, monkeypatch):
