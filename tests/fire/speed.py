@@ -15,6 +15,7 @@ from airflow.providers.common.compat.module_loading import import_string
 
 from airflow_provider_pai.clock import Clock
 from airflow_provider_pai.hooks.base import PaiHook
+from airflow_provider_pai.hooks.service_time import ServiceTime
 
 SPEED = 30.0
 READ_SECONDS = 1.0
@@ -66,7 +67,13 @@ def fire(trigger: Any) -> Any:
 @contextmanager
 def fast() -> Iterator[None]:
     """Let time run fast for whatever is called meanwhile."""
-    with patch("tests.task.fire", fire), patch.object(PaiHook, "clock", CLOCK):
+    with (
+        patch("tests.task.fire", fire),
+        patch.object(PaiHook, "clock", CLOCK),
+        # The services' time is told by how much a monotonic clock has moved since they answered, which this one has not.
+        patch.object(PaiHook, "service_clock", CLOCK),
+        patch.object(PaiHook, "_service_time", ServiceTime()),
+    ):
         yield
 
 
