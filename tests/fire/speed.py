@@ -70,7 +70,7 @@ def fast() -> Iterator[None]:
     with (
         patch("tests.task.fire", fire),
         patch.object(PaiHook, "clock", CLOCK),
-        # The services' time is told by how much a monotonic clock has moved since they answered, which this one has not.
+        # The services' time goes on by a monotonic clock, of which this one is none.
         patch.object(PaiHook, "service_clock", CLOCK),
         patch.object(PaiHook, "_service_time", ServiceTime()),
     ):

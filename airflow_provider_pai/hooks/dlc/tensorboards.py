@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 
-from airflow_provider_pai.exceptions import PaiTransientError
 from airflow_provider_pai.hooks.answers import Needed, Page
 from airflow_provider_pai.hooks.base import WatchedHook
 from airflow_provider_pai.hooks.dlc.jobs import PAGE_SIZE
@@ -32,22 +32,22 @@ class TensorBoardHook(WatchedHook):
     def create(self, body: Json) -> str:
         """Create a TensorBoard from a CreateTensorboard body in the API's field names and return its id.
 
-        Where the answer is lost, the one that bears its name is it.
+        One with a name is asked for again where no answer came, unless one that bears the name is there by then.
         """
         from alibabacloud_pai_dlc20201203.models import CreateTensorboardRequest
 
-        name = body.get("DisplayName")
+        name, asked = body.get("DisplayName"), False
         request = CreateTensorboardRequest().from_map({"WorkspaceId": self.connection.workspace_id, **body})
-        try:
-            answer = self.ask(
-                "CreateTensorboard", lambda: self.client.create_tensorboard(request), _MADE, repeatable=False
-            )
-        except PaiTransientError:
-            # The answer may be lost, and the page made.
-            if name and (made := self.named(name)):
+
+        def once() -> str:
+            nonlocal asked
+            if asked and name and (made := self.named(name)):
                 return made
-            raise
-        return str(answer["TensorboardId"])
+            asked = True
+            create = partial(self.client.create_tensorboard, request)
+            return str(self.ask("CreateTensorboard", create, _MADE, repeatable=False)["TensorboardId"])
+
+        return self.call("CreateTensorboard", once, repeatable=bool(name))
 
     def describe(self, tensorboard_id: str) -> Json:
         """Return GetTensorboard's answer in the API's field names."""

@@ -101,8 +101,8 @@ class Region:
     def __init__(self, source: LocalFile, start: int, size: int, progress: TransferProgress) -> None:
         self._source = source
         self._at = start
-        self._left = self._size = size
-        self._progress = progress
+        self.left = self._size = size
+        self.progress = progress
         self._buffer = memoryview(bytearray(min(BLOCK, size)))
         self._crc = 0
 
@@ -114,16 +114,16 @@ class Region:
 
     def read(self, size: int = -1) -> memoryview:
         """Return the next bytes; they are overwritten by those that follow."""
-        wanted = min(self._left, len(self._buffer), size if size > 0 else BLOCK)
+        wanted = min(self.left, len(self._buffer), size if size > 0 else BLOCK)
         got = os.preadv(self._source.file, [self._buffer[:wanted]], self._at) if wanted else 0
-        self._at, self._left = self._at + got, self._left - got
-        if wanted and (not got or not self._left):
+        self._at, self.left = self._at + got, self.left - got
+        if wanted and (not got or not self.left):
             self._source.check()
         if wanted and not got:
-            raise PaiTransferError(f"{self._source.path} ended {self._left} bytes before its size")
+            raise PaiTransferError(f"{self._source.path} ended {self.left} bytes before its size")
         block = self._buffer[:got]
         self._crc = crc_of(block, self._crc)
-        self._progress.add(got)
+        self.progress.add(got)
         return block
 
     @property
@@ -134,11 +134,18 @@ class Region:
         return self._crc
 
 
+def _take_back(sent: list[Region]) -> None:
+    """Count out what has to be sent again."""
+    for region in sent[-1:]:
+        region.progress.add(region.left - len(region))
+
+
 def _put(oss: OssCalls, source: LocalFile, to: OssUri, headers: Mapping[str, str], progress: TransferProgress) -> str:
     """Upload a file in one request."""
     regions: list[Region] = []
 
     def send() -> Any:
+        _take_back(regions)
         regions.append(Region(source, 0, source.size, progress))
         return oss.bucket(to.bucket).put_object(to.key, regions[-1] if source.size else b"", headers=dict(headers))
 
@@ -160,16 +167,18 @@ class _Upload:
     upload_id: str = ""
     parts: dict[int, tuple[str, int]] = field(default_factory=dict)
     """ETag and CRC of what is there, by number."""
+    resumed: bool = False
+    """Another process has begun it."""
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def run(self) -> str:
         try:
             return self._run()
         except PaiNotFoundError:
-            if not self.parts:
+            if not self.parts and not self.resumed:
                 raise
             self.oss.log.info("%s: the upload of the checkpoint is gone; begun anew", self.to)
-            self.parts = {}
+            self.parts, self.resumed = {}, False
             checkpoints.forget(self.checkpoint)
             return self._run()
 
@@ -200,9 +209,11 @@ class _Upload:
         if saved:
             self.upload_id = saved["upload_id"]
             self.parts = {int(number): (etag, crc) for number, (etag, crc) in saved["parts"].items()}
+            self.resumed = True
             self.oss.log.info("%s: going on behind %d parts that are there", self.to, len(self.parts))
             return
         self.upload_id = self.oss.begin(self.to, self.headers)
+        self._save()  # a part whose answer is lost may be there, and cost: whoever goes on must find this upload
 
     def _send(self, number: int) -> None:
         start = (number - 1) * self.part_size
@@ -210,13 +221,17 @@ class _Upload:
         regions: list[Region] = []
 
         def send() -> Any:
+            _take_back(regions)
             regions.append(Region(self.source, start, size, self.progress))
             return self.oss.bucket(self.to.bucket).upload_part(self.to.key, self.upload_id, number, regions[-1])
 
         etag = self.oss.verified(f"UploadPart {number}", self.to, send, lambda: regions[-1].crc)
         with self._lock:
             self.parts[number] = (etag, regions[-1].crc)
-            checkpoints.save(self.checkpoint, {**self._identity(), "upload_id": self.upload_id, "parts": self.parts})
+            self._save()
+
+    def _save(self) -> None:
+        checkpoints.save(self.checkpoint, {**self._identity(), "upload_id": self.upload_id, "parts": self.parts})
 
     def _complete(self) -> str:
         """Put the parts together."""

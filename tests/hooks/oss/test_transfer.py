@@ -241,6 +241,26 @@ def test_an_upload_goes_on_where_the_last_process_was(hook, at, source, tmp_path
     assert left_behind(tmp_path) == []
 
 
+def test_a_part_whose_answer_was_lost_lies_in_the_upload_that_the_next_process_goes_on_with(
+    hook, at, source, tmp_path, pai, bucket
+):
+    checkpoint = tmp_path / "checkpoint"
+    hook.retry_seconds = 0
+    pai.account.faults.add(match="oss PUT", drop="answer", times=1)
+    with pytest.raises(PaiApiError):
+        hook.upload(source, at, part_size=PART, threads=1, checkpoint=checkpoint)
+    hook.upload(source, at, part_size=PART, checkpoint=checkpoint)
+    assert bucket.list_multipart_uploads().upload_list == []
+
+
+def test_what_is_sent_again_is_counted_once(hook, at, source, pai, monkeypatch):
+    moved = []
+    monkeypatch.setattr(TransferProgress, "add", lambda self, size: moved.append(size))
+    pai.account.faults.add(match="oss PUT", status=503, times=3)
+    hook.upload(source, at, part_size=PART)
+    assert sum(moved) == source.stat().st_size
+
+
 def test_a_checkpoint_of_another_file_or_of_an_upload_that_is_gone_is_no_checkpoint(
     hook, at, source, tmp_path, pai, bucket
 ):

@@ -41,6 +41,15 @@ def test_a_folder_has_one_tensorboard_which_is_started_again(bucket):
     stop(first["tensorboard_id"])
 
 
+@pytest.mark.parametrize("fault", [{"status": 503}, {"drop": "answer"}, {"drop": "request"}])
+def test_one_that_was_not_told_is_asked_for_again_and_made_once(bucket, pai, fault):
+    pai.account.faults.add(match="api CreateTensorboard", times=1, **fault)
+    made = start(bucket).run()["tensorboard_id"]
+    name = TensorBoardHook().describe(made)["DisplayName"]
+    assert TensorBoardHook().named(name) == made
+    stop(made)
+
+
 def stopped(board):
     return board.status == "Stopped"
 
