@@ -207,17 +207,17 @@ class FakeEas:
     def _followed(self) -> Group:
         """Return the group as its gateway sees it: `weight_lag` behind in all but its instances."""
         group, lag = self.group("digits", *self.members), self.weight_lag
-        self._seen = [(at, seen) for at, seen in self._seen if at > self.now - lag - 60] + [(self.now, group)]
-        known = [seen for at, seen in self._seen if at <= self.now - lag]
-        if not lag or not known:
-            return group
-        then = {member.name: member for member in known[-1].members}
+        self._seen.append((self.now, group))
+        while len(self._seen) > 1 and self._seen[1][0] <= self.now - lag:
+            del self._seen[0]
+        followed = self._seen[0][1]
+        then = {member.name: member for member in followed.members}
         late = (
             replace(member, weight=then[member.name].weight, grouping=then[member.name].grouping)
             for member in group.members
             if member.name in then
         )
-        return Group(name=group.name, customized=known[-1].customized, members=tuple(late))
+        return Group(name=group.name, customized=followed.customized, members=tuple(late))
 
     def reached_at(self, name: str) -> float:
         return self.born[name] + self.ready_after + self.gateway_lag

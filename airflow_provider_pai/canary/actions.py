@@ -90,7 +90,7 @@ class Look:
     :param since: Unix time from which on requests count.
     :param began: Unix time at which the share was reached.
     :param percent_before: the share before, which counts show until the gateway follows the weights.
-    :param patient: it may yet follow them.
+    :param patient: it has not been seen to follow them, and may yet.
     :param recent: Unix time from which on requests tell whether the candidate still answers.
     :param past: spans of Unix times before the candidate had any traffic.
     :param golden: requests of ours to the candidate since then.

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from airflow_provider_pai.canary.harm import harm
 from airflow_provider_pai.canary.plan import CHECK_LIMITS, RolloutPlan
 from airflow_provider_pai.canary.samples import NOTHING, Finding, Result, Sample, Window
-from airflow_provider_pai.canary.share import late, lost
+from airflow_provider_pai.canary.share import follows, late, lost
 from airflow_provider_pai.canary.significance import binomial_tail
 
 # So many times production's requests the candidate has had when all that is uncertain is production's rate.
@@ -22,6 +22,7 @@ class Judgement:
     :param hard: a hard limit was passed: no patience.
     :param proven: it is the candidate that is bad; False: production is, since the candidate has traffic.
     :param late: the gateway does not follow the weights yet.
+    :param shown: the counts show that it follows them now.
     """
 
     result: Result
@@ -30,6 +31,7 @@ class Judgement:
     hard: bool = False
     proven: bool = True
     late: bool = False
+    shown: bool = False
 
     def __str__(self) -> str:
         production = self.window.production
@@ -54,16 +56,16 @@ def judge(plan: RolloutPlan, window: Window) -> Judgement:
     few requests, which never pass, though a failure that is already beyond chance counts at once.
     """
     counted, window = window, replace(window, candidate=window.candidate.without(window.golden))
+    waits, shown = late(plan, window), follows(plan, window)
     findings = [
         *_golden(window),
         *_traffic(plan, window),
-        *lost(plan, counted),
+        *(() if waits else lost(plan, counted)),
         *_errors(plan, window),
         *_latency(plan, window),
         *_checks(plan, window),
         *harm(plan, window),
     ]
-    waits = late(plan, window)
     for result in (Result.FAIL, Result.INCONCLUSIVE):
         found = [finding for finding in findings if finding.result is result]
         if result is Result.INCONCLUSIVE and waits:
@@ -71,8 +73,8 @@ def judge(plan: RolloutPlan, window: Window) -> Judgement:
         if found:
             hard, proven = any(one.hard for one in found), any(one.proven for one in found)
             reason = "; ".join(one.reason for one in found)
-            return Judgement(result=result, reason=reason, window=window, hard=hard, proven=proven)
-    return Judgement(result=Result.PASS, reason="within all limits", window=window)
+            return Judgement(result=result, reason=reason, window=window, hard=hard, proven=proven, shown=shown)
+    return Judgement(result=Result.PASS, reason="within all limits", window=window, shown=shown)
 
 
 def _golden(window: Window) -> Iterator[Finding]:

@@ -37,6 +37,7 @@ _COUNTS = (
     "try_number",
     "exposed",
     "late",
+    "seen",
 )
 _SETTLING = "settling "
 
@@ -158,6 +159,8 @@ class Progress:
     """Unix time before which it had no traffic: production's past ends there; 0: unknown."""
     late: int = 0
     """Seconds of this step in which the counts still showed the share before: they are no part of it."""
+    seen: int = 0
+    """1: the counts have shown this step's share, and what is missing since then is lost."""
     outcome: str = ""
     note: str = ""
     rejected: tuple[str, ...] = ()

@@ -78,7 +78,7 @@ class Window:
     :param meanwhile: what production has answered nevertheless.
     :param past: production before the candidate had any traffic, in spans that all end there.
     :param share: share of the group's traffic, 0 to 1, that the candidate should have.
-    :param share_before: what it had before; None: it need not be told apart.
+    :param share_before: what it had before, which counts may still show; None: they do no longer.
     :param settled: the share has been set long enough for the counts to show it.
     :param recent: both in the latest part of the span, once it is settled.
     :param wrong: what was wrong with the candidate's answers to golden requests.

@@ -12,19 +12,33 @@ from airflow_provider_pai.canary.significance import binomial_tail
 def late(plan: RolloutPlan, window: Window) -> str:
     """Return that the counts still show the share before; nothing where they don't, or can't tell.
 
-    Of a candidate without an answer of its own nobody knows whether it hangs: a first share that comes late shows none,
-    a hang in a later step less than it had.
+    A first share that comes late shows hardly an answer, and so does a hang from its first request on; a hang in a
+    later step shows less than the candidate had before.
     """
-    mine, before = window.candidate.requests, window.share_before
-    beside = window.production if window.same_span else window.meanwhile
-    if beside is None or before is None or before >= window.share:
+    mine, total, before = *_counts(window), window.share_before
+    if before is None or before >= window.share:
         return ""
-    total = mine + beside.requests
-    if binomial_tail(beside.requests, total, 1 - window.share) >= plan.significance:
+    if binomial_tail(total - mine, total, 1 - window.share) >= plan.significance:
         return ""
-    if not (before / 2 <= mine / total < (before + window.share) / 2 if before else not mine):
+    if not before / 2 <= mine / total < _between(window):
         return ""
     return f"the gateway does not follow the weights yet: {mine} of {total} requests, not {window.share:.0%}"
+
+
+def follows(plan: RolloutPlan, window: Window) -> bool:
+    """Tell whether the counts show the share that was set for the first time."""
+    mine, total = _counts(window)
+    return window.share_before is not None and total >= plan.min_requests and mine / total >= _between(window)
+
+
+def _between(window: Window) -> float:
+    return ((window.share_before or 0.0) + window.share) / 2
+
+
+def _counts(window: Window) -> tuple[int, int]:
+    """Return the candidate's requests, and both services' in the same span."""
+    beside = window.production if window.same_span else window.meanwhile
+    return window.candidate.requests, window.candidate.requests + (beside.requests if beside else 0)
 
 
 def lost(plan: RolloutPlan, window: Window) -> Iterator[Finding]:

@@ -44,7 +44,8 @@ def after_look(situation: Situation, judgement: Judgement, golden: int = 0) -> A
     :param golden: golden requests that the candidate was sent for it.
     """
     plan, progress = situation.plan, situation.progress
-    counted = _count(replace(progress, golden=progress.golden + golden), judgement)
+    seen = int(judgement.shown or progress.seen)
+    counted = _count(replace(progress, golden=progress.golden + golden, seen=seen), judgement)
     result = StepResult.of(situation.percent(progress.step), judgement)
     closed = replace(situation, progress=replace(counted, steps=(*progress.steps, result)))
     if judgement.hard:
@@ -82,7 +83,9 @@ def _move(situation: Situation) -> Action:
     progress, percent = situation.progress, situation.percent(situation.progress.step)
     move = toward(situation.group, situation.candidate, situation.stable, percent)
     if move is None:
-        counters = dict.fromkeys(("failures", "inconclusive", "source_errors", "consecutive", "golden", "late"), 0)
+        counters = dict.fromkeys(
+            ("failures", "inconclusive", "source_errors", "consecutive", "golden", "late", "seen"), 0
+        )
         return situation.label(f"at {percent} %, read back", since=situation.now, settling=None, **counters)
     if not isinstance(move, Customize):
         return move
@@ -109,7 +112,7 @@ def _look(situation: Situation, began: float) -> Wait | Look:
         since=judged_from,
         began=began,
         percent_before=situation.percent(progress.step - 1),
-        patient=situation.elapsed <= plan.gateway_timeout,
+        patient=not progress.seen and situation.elapsed <= plan.gateway_timeout,
         settled=now - judged_from >= _settling(situation, percent),
         # Of what answered once and hangs now, the second half of the time shows nothing.
         recent=min(now - plan.interval, (judged_from + now) / 2),

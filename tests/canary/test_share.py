@@ -46,6 +46,20 @@ def test_at_100_percent_production_s_requests_tell():
     assert not weighed(140, 0, 1.0, 0.5, meanwhile=Sample(requests=3, errors=0), **past).late
 
 
+@pytest.mark.parametrize(
+    ("mine", "theirs", "share", "before", "shown"),
+    [(32, 128, 0.2, 0.0, True), (4, 120, 0.2, 0.0, False), (5, 5, 0.2, 0.0, False), (32, 128, 0.2, None, False)],
+)
+def test_a_share_is_seen_to_take_effect_once_enough_requests_show_it(mine, theirs, share, before, shown):
+    assert weighed(mine, theirs, share, before).shown is shown
+
+
+def test_what_is_late_is_not_lost():
+    verdict = weighed(4, 120, 0.2, 0.0, settled=True)
+    assert (verdict.result, verdict.late) == (Result.INCONCLUSIVE, True)
+    assert weighed(4, 120, 0.2, None, settled=True).result is Result.FAIL
+
+
 def test_a_bad_candidate_is_bad_though_the_weights_are_late():
     verdict = weighed(0, 128, 0.5, 0.2, candidate=Sample(requests=32, errors=32))
     assert (verdict.result, verdict.late) == (Result.FAIL, False)

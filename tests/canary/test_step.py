@@ -106,6 +106,13 @@ def test_a_step_begins_when_its_weights_take_effect():
     assert step(replace(one, now=NOW + PLAN.gateway_timeout + 1)).patient is False
 
 
+def test_weights_that_were_seen_to_take_effect_are_late_no_more():
+    seen = after_look(situation(Phase.STEP, **AT_10, now=NOW + 5), replace(INCONCLUSIVE, shown=True))
+    assert (type(seen), seen.progress.seen) == (Label, 1)
+    assert step(situation(Phase.STEP, **AT_10, now=NOW + 5, seen=1)).patient is False
+    assert step(situation(Phase.STEP, **AT_10, since=None, seen=1)).progress.seen == 0
+
+
 def test_a_harmed_production_withdraws_at_once_and_the_digest_is_not_remembered():
     patient = situation(Phase.STEP, **AT_10, plan=replace(PLAN, on_failure="freeze", max_failures=9))
     harmed = after_look(patient, replace(judged(Result.FAIL, hard=True), proven=False))
