@@ -15,6 +15,7 @@ from airflow.providers.common.compat.module_loading import import_string
 from airflow_provider_pai.exceptions import PaiApiError, PaiConfigError, PaiError, PaiPermissionError, PaiTransientError
 from airflow_provider_pai.hooks.aiworkspace import AIWorkspaceHook
 from airflow_provider_pai.hooks.base import PaiHook
+from airflow_provider_pai.hooks.errors import CAUSES, SKEW_REFUSED, Cause, cause_of
 from airflow_provider_pai.hooks.identity import StsHook
 from airflow_provider_pai.services import SERVICES, path_of
 
@@ -25,8 +26,7 @@ _CAUSE_OF_SILENCE = re.compile(r"\[Errno -?\d+\] ([^'\")>]+)|([\w ]*timed out)")
 _SDK_AROUND = re.compile(r"code: \d+, | ?request id: \S+$")
 # No page lists the codes of a product that nobody has activated: their names and texts have this in common.
 _NOT_ACTIVATED = re.compile(r"not[ ._]?(been )?(open|activat|enabled|subscrib)|未开通", re.IGNORECASE)
-# A request is refused when its time is this far from the service's ("Request syntax and signature method V3").
-_SKEW_REFUSED, _SKEW_TOLD = 900, 60
+_SKEW_TOLD = 60
 
 
 class Health(StrEnum):
@@ -67,43 +67,6 @@ class Check(NamedTuple):
     def unanswered(self, says: str, todo: str) -> Remark:
         """Return the row of a question that got no answer."""
         return Remark(self.name, Health.FAULT if self.needed else Health.UNCHECKED, says, todo)
-
-
-class _Cause(NamedTuple):
-    """What an error code means: codes of the PAI APIs and of OSS, as they begin."""
-
-    codes: tuple[str, ...]
-    says: str
-    todo: str
-
-
-_CAUSES = (
-    _Cause(
-        ("SignatureDoesNotMatch", "IncompleteSignature"),
-        "the AccessKey Secret is wrong",
-        "set the connection's password to the secret that belongs to its login",
-    ),
-    _Cause(
-        ("InvalidAccessKeyId",),
-        "the AccessKey ID does not exist, or is disabled",
-        "set the connection's login, or enable the key in the RAM console",
-    ),
-    _Cause(
-        ("InvalidSecurityToken.Expired", "SecurityTokenExpired"),
-        "the STS token has expired",
-        "set a new key, secret and security_token, or use an `auth` that renews them",
-    ),
-    _Cause(
-        ("InvalidSecurityToken", "MissingSecurityToken"),
-        "the STS token does not belong to the AccessKey ID",
-        "set login, password and security_token from one answer of AssumeRole",
-    ),
-    _Cause(
-        ("InvalidTimeStamp", "RequestTimeTooSkewed"),
-        f"this machine's clock is more than {_SKEW_REFUSED // 60} minutes wrong",
-        "synchronize it (NTP) here and on every worker",
-    ),
-)
 
 
 def run_checks(checks: Sequence[Check], seconds: float) -> list[Remark]:
@@ -155,15 +118,13 @@ def is_not_activated(error: PaiApiError) -> bool:
     return _NOT_ACTIVATED.search(f"{error.code} {error.message}") is not None
 
 
-def _cause(error: Exception) -> _Cause | None:
+def _cause(error: Exception) -> Cause | None:
     """Return what is wrong with the credentials; alibabacloud-credentials puts a service's answer into its text."""
-    for cause in _CAUSES:
-        if isinstance(error, PaiApiError):
-            if str(error.code).startswith(cause.codes):
-                return cause
-        elif not isinstance(error, PaiError) and any(code in str(error) for code in cause.codes):
-            return cause
-    return None
+    if isinstance(error, PaiApiError):
+        return cause_of(error.code)
+    if isinstance(error, PaiError):
+        return None
+    return next((cause for cause in CAUSES if any(code in str(error) for code in cause.codes)), None)
 
 
 def grouped(rows: Iterable[Remark]) -> list[tuple[str, Remark]]:
@@ -223,8 +184,8 @@ def _identity(hook: PaiHook) -> Iterator[Remark]:
     elif abs(off) < _SKEW_TOLD:
         yield Remark("clock", Health.OK, "this machine's is right")
     else:
-        result = Health.WARNING if abs(off) < _SKEW_REFUSED else Health.FAULT
-        says = f"this machine's is {abs(off):.0f} s {'fast' if off > 0 else 'slow'}; {_SKEW_REFUSED} s are refused"
+        result = Health.WARNING if abs(off) < SKEW_REFUSED else Health.FAULT
+        says = f"this machine's is {abs(off):.0f} s {'fast' if off > 0 else 'slow'}; {SKEW_REFUSED} s are refused"
         yield Remark("clock", result, says, "synchronize it (NTP) here and on every worker")
 
 

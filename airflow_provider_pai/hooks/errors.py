@@ -8,7 +8,7 @@ import socket
 import ssl
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from airflow_provider_pai.exceptions import (
     PaiAnswerError,
@@ -49,6 +49,52 @@ _BY_STATUS = {
     404: PaiNotFoundError,
     409: PaiConflictError,
 }
+
+
+SKEW_REFUSED = 900
+"""Seconds from the service's time at which a request is refused ("Request syntax and signature method V3")."""
+
+
+class Cause(NamedTuple):
+    """What an error code means, and what to do: codes of the PAI APIs and of OSS, as they begin."""
+
+    codes: tuple[str, ...]
+    says: str
+    todo: str
+
+
+CAUSES = (
+    Cause(
+        ("SignatureDoesNotMatch", "IncompleteSignature"),
+        "the AccessKey Secret is wrong",
+        "set the connection's password to the secret that belongs to its login",
+    ),
+    Cause(
+        ("InvalidAccessKeyId",),
+        "the AccessKey ID does not exist, or is disabled",
+        "set the connection's login, or enable the key in the RAM console",
+    ),
+    Cause(
+        ("InvalidSecurityToken.Expired", "SecurityTokenExpired"),
+        "the STS token has expired",
+        "set a new key, secret and security_token, or use an `auth` that renews them",
+    ),
+    Cause(
+        ("InvalidSecurityToken", "MissingSecurityToken"),
+        "the STS token does not belong to the AccessKey ID",
+        "set login, password and security_token from one answer of AssumeRole",
+    ),
+    Cause(
+        ("InvalidTimeStamp", "RequestTimeTooSkewed"),
+        f"this machine's clock is more than {SKEW_REFUSED // 60} minutes wrong",
+        "synchronize it (NTP) here and on every worker",
+    ),
+)
+
+
+def cause_of(code: str | None) -> Cause | None:
+    """Return what is wrong with the credentials, None where a code does not say so."""
+    return next((cause for cause in CAUSES if code and code.startswith(cause.codes)), None)
 
 
 @contextmanager
@@ -128,7 +174,7 @@ def _from_tea(service: str, action: str, error: Any, request_id: str | None) -> 
     status = getattr(error, "status_code", None) or getattr(error, "statusCode", None)
     detail = getattr(error, "access_denied_detail", None)
     detail = detail if isinstance(detail, Mapping) else {}
-    message = _with_permission(str(error.message or error), service, action, code, detail)
+    message = _with_advice(str(error.message or error), service, action, code, detail)
     made = kind_of(code, status)(service, action, message, code, status, request_id)
     if isinstance(made, PaiTransientError) and getattr(error, "retry_after", None):
         made.retry_after = error.retry_after / 1000
@@ -144,7 +190,7 @@ def _from_oss(service: str, action: str, error: Any, request_id: str | None) -> 
     if endpoint := (error.details or {}).get("Endpoint"):
         message = f"{message} The bucket's endpoint is {endpoint}."
     else:
-        message = _with_permission(message, service, action, code, _detail_of_oss(error))
+        message = _with_advice(message, service, action, code, _detail_of_oss(error))
     # oss2's own refusals, as of an endpoint's form, are no lost answers.
     kind = PaiApiError if error.status == -1 else kind_of(code, status)
     return kind(service, action, message, code, status, error.request_id or request_id)
@@ -157,8 +203,10 @@ def refusal_of(service: str, action: str, answer: Json, request_id: str | None) 
     return kind_of(code, status)(service, action, answer.get("Message") or "", code or None, status, request_id)
 
 
-def _with_permission(message: str, service: str, call: str, code: str | None, detail: Mapping[str, Any]) -> str:
-    """Say first which RAM action is missing: the service tells it, or else our own table does."""
+def _with_advice(message: str, service: str, call: str, code: str | None, detail: Mapping[str, Any]) -> str:
+    """Say first what to do: about a key, or a RAM action, which the service tells, or else our own table."""
+    if cause := cause_of(code):
+        return f"{cause.says}: {cause.todo}. {message}"
     if action := detail.get("AuthAction"):
         if detail.get("NoPermissionType") == "ExplicitDeny":
             return f"a Deny statement of RAM forbids {action} to this access key. {message}"

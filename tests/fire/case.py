@@ -36,6 +36,7 @@ EXTENTS: dict[str, int | None] = {"once": 1, "three times": 3, "longer": None}
 """How many calls a fault hits; None: all, until no hook asks any longer."""
 LIFTED_AFTER = 1.3 * WINDOW
 _AN_END = re.compile("api (Stop|Delete|Get|Describe|List)")
+_TODO = {"clock skew": "synchronize", "403": "docs/permissions.md"}
 _LOUD = "(?i)RUNS ON|GOES ON|may go on costing"
 LEFT = ("running:", "instances:", "services:")
 """What runs on, in a promise's words: where nobody could end it, it is enough that the log says so."""
@@ -297,6 +298,8 @@ def _judge(case: Case, error: Exception) -> Iterator[str]:
         code = given.get("code", "ServiceUnavailable")
         if code not in str(error) and "HEAD" not in case.call:
             yield f"its code {code} is lost: {_told(error)}"
+        if "HEAD" not in case.call and not re.search(_TODO.get(case.kind, ""), str(error)):
+            yield f"what to do is not told: {_told(error)}"
         if not re.search("[0-9A-F]{8}-[0-9A-F]{4}", str(error)):
             yield f"its request id is lost: {_told(error)}"
 

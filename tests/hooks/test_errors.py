@@ -186,3 +186,17 @@ def test_a_head_names_its_action_too(user, bucket):
     user({"Effect": "Allow", "Action": "oss:PutObject", "Resource": "*"})
     with pytest.raises(PaiPermissionError, match="no RAM policy allows oss:GetObject to this access key"):
         OssHook().head(uri)
+
+
+@pytest.mark.parametrize(
+    ("code", "todo"),
+    [
+        ("InvalidTimeStamp.Expired", "this machine's clock is more than 15 minutes wrong: synchronize it"),
+        ("InvalidSecurityToken.Expired", "the STS token has expired: set a new key, secret and security_token"),
+        ("InvalidAccessKeyId.NotFound", "the AccessKey ID does not exist, or is disabled: set the connection's login"),
+    ],
+)
+def test_a_refused_key_or_clock_says_first_what_to_do(pai, code, todo):
+    pai.account.faults.add(match="api ListJobs", status=400, code=code)
+    with pytest.raises(PaiPermissionError, match=f"^dlc ListJobs: {todo}.*code {code}, status 400, request id "):
+        next(DlcHook().list_jobs())
