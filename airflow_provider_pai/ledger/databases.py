@@ -6,17 +6,25 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from airflow_provider_pai.ledger.events import LedgerError
+
 if TYPE_CHECKING:
     from airflow.providers.common.sql.hooks.sql import DbApiHook
 
 
 def database(conn_id: str | None) -> DbApiHook:
-    """Return the database of a ledger: that of a connection, or the file in AIRFLOW_HOME."""
+    """Return the database of a ledger: that of a connection, or the file in AIRFLOW_HOME.
+
+    :raises LedgerError: there is no such connection, or the provider of its type is not installed.
+    """
     if not conn_id:
         return sqlite_file(default_path())
-    from airflow.providers.common.compat.sdk import BaseHook
+    from airflow.providers.common.compat.sdk import AirflowException, BaseHook
 
-    found: DbApiHook = BaseHook.get_hook(conn_id)
+    try:
+        found: DbApiHook = BaseHook.get_hook(conn_id)
+    except (AirflowException, ImportError) as error:
+        raise LedgerError(f"connection {conn_id} can't be used: {error}") from error
     return found
 
 

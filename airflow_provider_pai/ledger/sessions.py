@@ -68,17 +68,19 @@ DIALECTS = {
 class DatabaseSession:
     """One connection to a ledger's database.
 
-    :param dialect: of the database.
+    :param connection: a DB-API connection; whoever made it closes it.
     """
 
-    def __init__(self, cursor: Any, placeholder: str, dialect: Dialect) -> None:
-        self._cursor = cursor
+    def __init__(self, connection: Any, placeholder: str, dialect: Dialect) -> None:
+        self._connection = connection
+        self._cursor = connection.cursor()
         self._placeholder = placeholder
         self._turn = ExitStack()
         self.dialect = dialect
 
     def close(self) -> None:
         """Let the next in the queue write."""
+        self._cursor.close()
         self._turn.close()
 
     def run(self, sql: str, *values: Any) -> list[Any]:
@@ -107,7 +109,7 @@ class DatabaseSession:
 
     def commit(self) -> None:
         """Keep what was written since the lock, and let others write."""
-        self._cursor.connection.commit()
+        self._connection.commit()
 
 
 @contextmanager
@@ -123,8 +125,7 @@ def session(hook: DbApiHook) -> Iterator[DatabaseSession]:
     try:
         with (
             closing(hook.get_conn()) as connection,
-            closing(connection.cursor()) as cursor,
-            closing(DatabaseSession(cursor, hook.placeholder, dialect)) as opened,
+            closing(DatabaseSession(connection, hook.placeholder, dialect)) as opened,
         ):
             for statement in dialect.begin:
                 opened.run(statement)

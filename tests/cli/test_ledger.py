@@ -90,3 +90,9 @@ def test_the_decision_comes_first_then_each_fault_in_a_line(path, capsys):
     code, lines = ask(capsys, "verify", "--json")
     assert code == 1
     assert json.loads("\n".join(lines))["ok"] is False
+
+
+def test_a_connection_that_is_not_there_is_told_in_a_line(path, capsys, monkeypatch):
+    monkeypatch.delenv("AIRFLOW_CONN_AUDIT")
+    code, _ = ask(capsys, "migrate")
+    assert code.startswith("connection audit: nothing was made: connection audit can't be used: The conn_id `audit`")

@@ -43,13 +43,16 @@ def lock_at_once(hook):
         opened.lock()
 
 
-class Cursor:
-    """A MySQL cursor whose lock was waited for in vain."""
+class Busy:
+    """A MySQL connection whose lock was waited for in vain."""
+
+    description = True
 
     def __init__(self):
         self.asked = []
-        self.connection = self
-        self.description = True
+
+    def cursor(self):
+        return self
 
     def execute(self, sql, values):
         self.asked.append(sql)
@@ -62,12 +65,12 @@ class Cursor:
 
 
 def test_a_lock_that_was_waited_for_in_vain_is_told():
-    opened = DatabaseSession(cursor := Cursor(), "%s", DIALECTS["mysql"])
+    opened = DatabaseSession(busy := Busy(), "%s", DIALECTS["mysql"])
     with pytest.raises(LedgerError, match="another writer has held it for a minute"):
         opened.lock()
-    assert cursor.asked == ["commit", *DIALECTS["mysql"].lock]
+    assert busy.asked == ["commit", *DIALECTS["mysql"].lock]
     opened.run("SELECT ?, ?", 1, 2)
-    assert cursor.asked[-1] == "SELECT %s, %s"
+    assert busy.asked[-1] == "SELECT %s, %s"
 
 
 class Failing:
