@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -31,20 +31,23 @@ class Holder:
 
     key: str
     name: TaskName
+    deployment: str = ""
+    """The Airflow that it is a task of; empty: unknown."""
 
     @classmethod
     def of(cls, identity: TaskIdentity) -> Holder:
         """Return a task instance in its cycle: a person who clears it makes another holder of it."""
-        return cls(key=str(identity.owner), name=identity.name)
+        return cls(key=str(identity.owner), name=identity.name, deployment=identity.deployment)
 
     @classmethod
     def from_dict(cls, value: Mapping[str, Any]) -> Holder:
         """Read what `to_dict` wrote."""
-        return cls(key=value["key"], name=TaskName(**{name: value[name] for name in TaskName._fields}))
+        name = TaskName(**{field: value[field] for field in TaskName._fields})
+        return cls(key=value["key"], name=name, deployment=str(value.get("deployment") or ""))
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain JSON."""
-        return {"key": self.key, **self.name._asdict()}
+        return {"key": self.key, "deployment": self.deployment, **self.name._asdict()}
 
     def __str__(self) -> str:
         """Return the task in words."""
@@ -61,6 +64,7 @@ class Lease:
     :param prefix: `oss://bucket/prefix/` of the thing that one process at a time may change.
     :param holder: the task that this process works for; a process of the same task hands over at once.
     :param ttl: seconds after which it is free if it was not renewed; others read it from the lease.
+    :param ended: whether Airflow says of a holder of the same deployment that it has ended: then it is free at once.
     """
 
     def __init__(
@@ -70,11 +74,13 @@ class Lease:
         holder: Holder,
         ttl: float = DEFAULT_TTL,
         clock: Clock = SYSTEM_CLOCK,
+        ended: Callable[[Holder], bool] = lambda holder: False,
     ) -> None:
         self._hook = hook
         self._prefix = prefix.folder
         self.own = holder
         self._ttl = ttl
+        self._ended = ended
         self._clock = clock
         self._renewed = 0.0
         self._written = ""
@@ -93,7 +99,7 @@ class Lease:
     def _take(self) -> Holder | None:
         newest = self._newest()
         other = self._holder_of(newest) if newest else None
-        if other is not None and other.key != self.own.key:
+        if other is not None and not self._is_over(other):
             return other
         number = newest + 1
         written, self._written = self._hook.put_once(self._object(number), content := self._content()), content
@@ -104,6 +110,18 @@ class Lease:
         for old in range(max(1, newest - 5), number):
             self._hook.delete(self._object(old))
         return None
+
+    def _is_over(self, other: Holder) -> bool:
+        """Tell whether nobody goes on for a holder but this process; should one wake, the number keeps it out."""
+        if other.key == self.own.key:
+            return True
+        if not other.deployment or other.deployment != self.own.deployment:
+            return False
+        # This task in an earlier cycle: a person has cleared it.
+        over = other.name == self.own.name or self._ended(other)
+        if over:
+            self._hook.log.info("%s has ended without giving the lease back: it is taken", other)
+        return over
 
     def check(self) -> None:
         """Make sure that the lease is still ours, and renew it when a third of its time or the memory has passed.

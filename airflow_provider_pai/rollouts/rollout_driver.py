@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -39,6 +40,7 @@ from airflow_provider_pai.rollouts.approval import gate_of
 from airflow_provider_pai.rollouts.changes import Changes, withdraw_candidate
 from airflow_provider_pai.rollouts.driver import Tick
 from airflow_provider_pai.rollouts.fence import Fence
+from airflow_provider_pai.rollouts.holders import has_ended
 from airflow_provider_pai.rollouts.home import home_labels, home_of, kept_home
 from airflow_provider_pai.rollouts.lease import DEFAULT_TTL, Holder, Lease, LeaseLostError
 from airflow_provider_pai.rollouts.record import Record
@@ -93,6 +95,8 @@ class RolloutDriver:
         self._changes = Changes(eas, log)
         self._known_state: _State | None = None
         self._misses = 0
+        self._asked: actions.Action | None = None
+        self._asked_since = 0.0
         # A canceled trigger's tick goes on in its thread: a kill must not be undone by it. A worker's kill comes in
         # a signal handler, in the middle of its own tick.
         self._turn = threading.RLock()
@@ -153,7 +157,7 @@ class RolloutDriver:
         folder = rollout_folder(home, goal.group)
         # It is renewed at each look.
         ttl = max(DEFAULT_TTL, 4 * self._spec.plan.interval)
-        lease = Lease(self._oss, folder, self._spec.holder, ttl, self._clock)
+        lease = Lease(self._oss, folder, self._spec.holder, ttl, self._clock, has_ended)
         return _State(
             home,
             lease,
@@ -254,7 +258,7 @@ class RolloutDriver:
 
     def _act(self, group: Group) -> Tick:
         rollout = self._rollout(group, self._stop_reason(), self._gate())
-        action = rollout.next()
+        action = self._unless_stuck(rollout, rollout.next())
         if isinstance(action, actions.Finish):
             self._state.lease.release()
             return self._ended(group, action)
@@ -271,6 +275,18 @@ class RolloutDriver:
             if isinstance(action, actions.Create) and not isinstance(error, PaiTransientError):
                 self._give_back()  # nothing was made
             raise
+
+    def _unless_stuck(self, rollout: Rollout, action: actions.Action) -> actions.Action:
+        """Return what is to be done instead of asking without end for what EAS does not take: the way back, or none."""
+        now = self._clock.monotonic()
+        if not isinstance(action, actions.Release | actions.Customize) or action != self._asked:
+            self._asked, self._asked_since = action, now
+        if (waited := now - self._asked_since) <= self._spec.plan.gateway_timeout:
+            return action
+        what = f"{action.service}: {action}" if isinstance(action, actions.Release) else "traffic by weight"
+        why = f"EAS has not taken it for {waited:.0f} s: {what}"
+        instead = replace(rollout, stop=why).next()
+        return actions.Finish(outcome="stopped", why=why) if instead == action else instead
 
     def _apply(self, rollout: Rollout, action: actions.Action) -> float:
         """Do one action and return the seconds to wait after it."""

@@ -165,3 +165,27 @@ def holds(lease):
     except LeaseLostError:
         return False
     return True
+
+
+HERE, CLEARED = (Holder(key=key, name=ONE.name, deployment="https://airflow") for key in ("one/1", "one/2"))
+NEXT = Holder(key="next/1", name=TWO.name, deployment="https://airflow")
+
+
+@pytest.mark.parametrize(
+    ("holder", "heir", "ended", "free"),
+    [
+        (HERE, NEXT, True, True),
+        (HERE, NEXT, False, False),
+        (HERE, CLEARED, False, True),
+        (HERE, Holder(key="next/1", name=TWO.name, deployment="https://another"), True, False),
+        (ONE, TWO, True, False),
+    ],
+    ids=["ended", "runs on", "cleared", "of another Airflow", "unknown"],
+)
+def test_a_holder_that_has_ended_frees_the_lease_at_once(make, holder, heir, ended, free):
+    lost = make(holder)
+    assert lost.take() is None
+    assert make(heir, ended=lambda one: ended).take() == (None if free else holder)
+    if free:
+        with pytest.raises(LeaseLostError):
+            lost.check()

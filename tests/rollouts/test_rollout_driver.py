@@ -380,3 +380,27 @@ def drive_some(eas, driver, seconds):
             return tick.end
         eas.sleep(tick.pause)
     return None
+
+
+@pytest.mark.parametrize(("ignored", "serves"), [(f"{CANDIDATE} 10", STABLE), (f"{STABLE} 90", STABLE)])
+def test_a_weight_that_eas_never_takes_is_not_asked_for_without_end(eas, ignored, serves):
+    release = eas.release
+
+    def deaf(name, *, weight, grouping):
+        if f"{name} {weight}" != ignored:
+            release(name, weight=weight, grouping=grouping)
+
+    eas.release = deaf
+    end = drive_some(eas, eas.driver(goal(SECOND)), 600)
+    assert end["outcome"] == "rolled_back"
+    assert "EAS has not taken it for 18" in end["reason"]
+    assert eas.serving == {serves: 1.0}
+
+
+def test_a_way_back_that_eas_never_takes_is_a_person_s(eas):
+    until_look(eas)
+    eas.release = lambda name, *, weight, grouping: None
+    eas.error_rate = bad
+    end = drive_some(eas, eas.driver(goal(SECOND)), 900)
+    assert end["outcome"] == "stopped"
+    assert "EAS has not taken it for" in end["reason"]

@@ -30,7 +30,7 @@ def served(**fields) -> FakeEas:
 def touch(eas, name, changes):
     """Change labels to what EAS takes."""
     labels = eas.members[name].labels
-    given = {key: value and legal(value) for key, value in changes.items() if key in labels}
+    given = {key: None if value is None else legal(value) for key, value in changes.items() if key in labels}
     eas.members[name] = replace(eas.members[name], labels=changed(labels, given))
 
 

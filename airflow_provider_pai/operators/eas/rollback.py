@@ -274,13 +274,14 @@ class EasRollbackOperator(WaitingOperator):
         :raises PaiError: a rollout holds it.
         """
         from airflow_provider_pai.hooks.oss.home import rollout_folder
+        from airflow_provider_pai.rollouts.holders import has_ended
         from airflow_provider_pai.rollouts.home import home_of
         from airflow_provider_pai.rollouts.lease import Holder, Lease
 
         home = lease = other = None
         try:
             home = home_of(self.hook, self.hook.group(self.group))
-            wanted = Lease(self.oss, rollout_folder(home, self.group), Holder.of(identity))
+            wanted = Lease(self.oss, rollout_folder(home, self.group), Holder.of(identity), ended=has_ended)
             other, lease = wanted.take(), wanted
         except PaiTransientError:
             raise
