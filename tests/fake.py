@@ -252,7 +252,11 @@ class FakeEas:
 
     def group(self, name: str, *known: str) -> Group:
         hidden = self.unlisted.difference(known)
-        shown = tuple(member for member in self.members.values() if member.name not in hidden)
+        shown = tuple(
+            replace(member, listed=member.name not in self.unlisted)
+            for member in self.members.values()
+            if member.name not in hidden
+        )
         return Group(name=name, customized=self.customized, members=shown)
 
     def create(self, config: Mapping[str, Any], labels: Mapping[str, str]) -> None:

@@ -251,6 +251,8 @@ class Member:
     """Fingerprint of its service JSON, whatever its instances; 0: unknown."""
     created: str = ""
     """When EAS has made it, as it tells."""
+    listed: bool = True
+    """The group's list shows it, and with it whatever was made before it."""
     labels: Mapping[str, str] = field(default_factory=dict)
 
     @property
@@ -276,6 +278,11 @@ class Member:
     def stopped(self) -> bool:
         """Tell whether somebody has stopped it."""
         return self.status in EAS_SERVICE.stopped
+
+    @property
+    def promoted(self) -> bool:
+        """Tell whether a rollout has brought it in."""
+        return self.progress is not None and self.progress.phase is Phase.PROMOTED
 
     @property
     def deleted(self) -> bool:

@@ -101,9 +101,9 @@ def _no_access(oss: OssHook, home: OssUri) -> str:
 
 
 def _by_age(group: Group) -> list[Member]:
-    """Return who serves, then the others; names bear versions, so that the older come before the newer."""
+    """Return who serves, then the others, the older before the newer, as everybody sees it who sees both."""
     serving = carriers(group)
-    return sorted(group.members, key=lambda member: (member not in serving, member.name))
+    return sorted(group.members, key=lambda member: (member not in serving, member.created, member.name))
 
 
 def _mounted_bucket(eas: EasHook, group: Group) -> str | None:

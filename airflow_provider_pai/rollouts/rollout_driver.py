@@ -127,6 +127,15 @@ class RolloutDriver:
             lease.memory = remember(group, memory, now)
         return group
 
+    def _tells_another_home(self, group: Group) -> bool:
+        """Tell whether the candidate named another home, in which it was begun before an older one was seen."""
+        member, labels = group.member(self._spec.goal.service), home_labels(self.home)
+        if member is None or member.deleted or labels.items() <= member.labels.items():
+            return False
+        with self._state.fence.around(member.name):
+            self._eas.label(member.name, {**member.labels, **labels})
+        return True
+
     def _is_gone(self, group: Group) -> bool:
         """Tell whether the candidate, which was seen before, is seen no more; one such look may be mistaken."""
         member = group.member(self._spec.goal.service)
@@ -198,7 +207,9 @@ class RolloutDriver:
                 group = self._group()
                 if self._state_of(group).lease is not lease:
                     return Tick(pause=self._lease_poll)
-            return Tick(pause=_LOOK_AGAIN) if self._is_gone(group) else self._act(group)
+            if self._is_gone(group) or self._tells_another_home(group):
+                return Tick(pause=_LOOK_AGAIN)
+            return self._act(group)
         except LeaseLostError as error:
             self._changes.say(str(error))
             self._state.lease.number = 0

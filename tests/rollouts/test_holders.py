@@ -1,4 +1,4 @@
-"""What Airflow says of a lease's holder."""
+"""Answers of Airflow on what became of a holder of the lease."""
 
 from __future__ import annotations
 

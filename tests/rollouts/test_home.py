@@ -96,6 +96,32 @@ def test_one_that_already_has_a_lease_gives_it_back_before_it_makes_anything(mon
     assert json.loads(content)["released"] is True
 
 
+@pytest.mark.parametrize("order", [(FIRST, SECOND), (SECOND, FIRST)], ids=["older first", "newer first"])
+def test_two_first_rollouts_that_no_list_shows_yet_do_not_both_serve(order):
+    """From two buckets, into a new group, without state_uri: each has made its candidate before it sees the other's."""
+    eas, ends = FakeEas(), {}
+    eas.unlisted |= {goal(version).service for version in order}
+    drivers = {
+        version: driver_of(eas, version, bucket) for version, bucket in zip(order, ("models", "others"), strict=True)
+    }
+    for turn in range(1500):
+        if turn == 60:
+            assert (len(eas.created), eas.serving) == (2, {})
+            eas.unlisted.clear()
+        for version, driver in drivers.items():
+            if version not in ends and (tick := driver.tick()).end is not None:
+                ends[version] = tick.end["outcome"]
+        eas.sleep(0.5)
+        assert len(ends) < 2 or turn > 60
+        if len(ends) == 2:
+            break
+    assert ends == (
+        {FIRST: "deployed", SECOND: "promoted"} if order[0] == FIRST else {SECOND: "deployed", FIRST: "skipped"}
+    )
+    assert eas.serving == {goal(SECOND).service: 1.0}
+    assert {name.split(".pai")[0] for name in eas.oss.objects if name.endswith(".jsonl")} <= {"oss://models/"}
+
+
 def test_what_serves_tells_before_what_does_not(eas):
     labelled(eas, goal(FIRST).service, CHOSEN)
     for action in eas.actions(goal(SECOND), PLAN):

@@ -48,7 +48,8 @@ class EasTraffic(EasCalls):
         # The list says who else belongs to the group; what it says of each may be less than DescribeService does.
         listed = [service["ServiceName"] for service in self.list_services(group_name=name)]
         names = dict.fromkeys([*listed, *filter(None, known)])
-        members = tuple(member for service in names if (member := self._member(service, name)) is not None)
+        found = (self._member(service, name, listed=service in listed) for service in names)
+        members = tuple(member for member in found if member is not None)
         try:
             customized = self.describe_group(name).get("TrafficMode") == "customized"
         except PaiNotFoundError:
@@ -141,7 +142,7 @@ class EasTraffic(EasCalls):
         kind = "IntranetEndpoint" if self.connection.network == "vpc" else "InternetEndpoint"
         return Endpoint(str(answer.get(kind) or answer.get("IntranetEndpoint")), token)
 
-    def _member(self, name: str, group: str) -> Member | None:
+    def _member(self, name: str, group: str, *, listed: bool) -> Member | None:
         """Return a service of a group; None where it is gone, or in another or none."""
         try:
             service = self.describe(name)
@@ -159,5 +160,6 @@ class EasTraffic(EasCalls):
             version=service.get("CurrentVersion") or 0,
             config=fingerprint(service.get("ServiceConfig")),
             created=service.get("CreateTime") or "",
+            listed=listed,
             labels=labels_of(service),
         )
