@@ -104,8 +104,27 @@ class PaiNotFoundError(PaiApiError):
     """The job, object, bucket or service does not exist."""
 
 
+KEY_CODES = (
+    "InvalidAccessKey",
+    "InvalidSecurityToken",
+    "MissingSecurityToken",
+    "SecurityToken",
+    "Signature",
+    "IncompleteSignature",
+    "MissingAuthorization",
+    "InvalidTimeStamp",
+    "RequestTimeTooSkewed",
+)
+"""How codes begin that refuse a key or a token, of the PAI APIs and of OSS."""
+
+
 class PaiPermissionError(PaiApiError):
     """The credentials are wrong or lack a permission."""
+
+    @property
+    def of_key(self) -> bool:
+        """Tell whether the key itself, its token or the time of its signature is refused; else it lacks a right."""
+        return str(self.code).startswith(KEY_CODES)
 
 
 class PaiConflictError(PaiApiError):

@@ -11,7 +11,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar, cast
 
 from airflow.providers.common.compat.sdk import BaseHook
-from tenacity import Retrying, retry_if_exception_type, retry_if_not_exception_type, wait_random_exponential
+from tenacity import Retrying, retry_if_exception, wait_random_exponential
 
 from airflow_provider_pai.clock import SYSTEM_CLOCK, Clock
 from airflow_provider_pai.exceptions import (
@@ -198,7 +198,8 @@ class PaiHook(BaseHook):
     ) -> T:
         """Call the service with errors translated; where the credentials are refused, the connection is read anew.
 
-        A refusal is no work done, so with other credentials any call is made again, at once.
+        A refusal is no work done, so with other credentials any call is made again, at once. A key that was good before
+        is waited for as an answer is: whoever changes it may end the old one first.
 
         :param repeatable: the call may be made again after a transient error (throttled, 5xx, connection lost);
             it is, with growing pauses and jitter, for `retry_seconds`. False for calls that create something.
@@ -212,18 +213,25 @@ class PaiHook(BaseHook):
                 sent = self.clock.monotonic()
                 try:
                     with translated(self.service, action):
-                        return function()
+                        answer = function()
+                    self.credentials.accepted = True
+                    return answer
                 except PaiPermissionError as error:
                     if not self.credentials.renewed(signed_with, error):
                         raise
                 finally:
                     self._service_time.note(sent, self.clock.monotonic())
 
+        def passes(error: BaseException) -> bool:
+            if isinstance(error, PaiPermissionError):
+                return error.of_key and self.credentials.accepted
+            return isinstance(error, passing)
+
         if not repeatable:
             return once()
         give_up = self.clock.monotonic() + self.retry_seconds
         retrying = Retrying(
-            retry=retry_if_exception_type(passing) & retry_if_not_exception_type(PaiPermissionError),
+            retry=retry_if_exception(passes),
             wait=wait_random_exponential(multiplier=0.2, max=10),
             stop=lambda _: self.clock.monotonic() >= give_up,
             sleep=self.clock.sleep,

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from airflow_provider_pai.exceptions import (
+    KEY_CODES,
     PaiAnswerError,
     PaiApiError,
     PaiConflictError,
@@ -27,20 +28,7 @@ if TYPE_CHECKING:
     from airflow_provider_pai.hooks.network import Heard
 
 _SHOWN = 300
-_PERMISSION_CODES = (
-    "Forbidden",
-    "InvalidAccessKey",
-    "Signature",
-    "InvalidSecurityToken",
-    "SecurityToken",
-    "MissingAuthorization",
-    "MissingSecurityToken",
-    "IncompleteSignature",
-    "AccessDenied",
-    "NoPermission",
-    "InvalidTimeStamp",
-    "RequestTimeTooSkewed",
-)
+_PERMISSION_CODES = (*KEY_CODES, "Forbidden", "AccessDenied", "NoPermission")
 # These say "come again" with whatever status: throttling comes as 400, 403, 429 or 503.
 _TRANSIENT_CODES = ("Throttling", "ServiceUnavailable", "SystemBusy", "SignatureNonceUsed")
 _BY_STATUS = {

@@ -27,6 +27,8 @@ class Credentials:
 
     def __init__(self, connection: PaiConnection, read: Callable[[], PaiConnection]) -> None:
         self.connection = connection
+        self.accepted = False
+        """A service has taken them, or those before."""
         self._read = read
         self._client: CredentialClient | None = None
         self._lock = Lock()

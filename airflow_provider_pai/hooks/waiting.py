@@ -17,14 +17,6 @@ MAX_LINES = 500
 PATIENCE = 3600.0
 """Seconds for which a wait goes on while it is refused: time to mend the connection, or the policy."""
 
-# Of RAM: the key is a good one, and lacks a right.
-_DENIALS = ("Forbidden", "AccessDenied", "NoPermission", "Unauthorized")
-_TODO = {
-    _DENIALS: "allow it in RAM",
-    ("InvalidTimeStamp", "RequestTimeTooSkewed"): "synchronize this machine's clock (NTP)",
-    ("",): "put a key that works into the connection, which is read at each look",
-}
-
 # The last lines of a log, by which the place is found again: no API has a cursor.
 _REMEMBERED = 50
 
@@ -82,10 +74,9 @@ class Patience:
         now = self._clock.monotonic()
         if self._until is None:
             self._until = now + PATIENCE
-        denied = str(error.code).startswith(_DENIALS)
-        if not self._paid or (denied and not self._denials) or now >= self._until:
+        if not self._paid or not (error.of_key or self._denials) or now >= self._until:
             raise error
-        todo = next(todo for codes, todo in _TODO.items() if str(error.code).startswith(codes))
+        todo = "put a key that works into the connection" if error.of_key else "allow it in RAM"
         self._log.warning("REFUSED, waiting on for %s: %s: %s", in_words(self._until - now), todo, error)
 
 

@@ -51,6 +51,9 @@ RUN_PATH = f"{MOUNT_ROOT}/run"
 
 AFTER_CHOICES = ("stop", "delete", "keep")
 
+# A worker that waits so long for the end of an instance costs less than one that nobody ends.
+_END_SECONDS = 600.0
+
 
 class DswRunCommandOperator(WorkloadOperator["DswRunHook"]):
     """Run a command on a DSW instance of its own; the instance is stopped after it.
@@ -219,6 +222,8 @@ class DswRunCommandOperator(WorkloadOperator["DswRunHook"]):
         """End the instance; return what has become of it: the run's result is good even if it can't be ended."""
         if self.after == "keep":
             return "kept"
+        if not self._killed:
+            self.hook.retry_seconds = _END_SECONDS
         try:
             self.hook.request_stop(job.job_id)
             if self.after == "delete":

@@ -74,6 +74,7 @@ def test_the_same_credentials_are_refused_once_and_for_all(keys, reads):
 def test_a_connection_that_can_not_be_read_leaves_the_refusal(keys, monkeypatch, caplog):
     hook = DlcHook()
     hook.ping()
+    hook.retry_seconds = 0
     keys.end(all_of_them=True)
     monkeypatch.delenv("AIRFLOW_CONN_PAI_DEFAULT")
     with pytest.raises(PaiPermissionError, match=r"InvalidSecurityToken\.Expired"):
@@ -81,6 +82,16 @@ def test_a_connection_that_can_not_be_read_leaves_the_refusal(keys, monkeypatch,
     assert "pai_default could not be read anew" in caplog.text
     keys.renew()
     hook.ping()
+
+
+def test_a_call_waits_for_the_next_key_where_one_was_good_before(keys):
+    hook = OssHook()
+    hook.ping()
+    keys.end(all_of_them=True)
+    timer = threading.Timer(0.5, keys.renew)
+    timer.start()
+    hook.ping()
+    timer.join()
 
 
 def test_a_key_that_is_replaced_twice_is_read_twice(keys):

@@ -7,11 +7,10 @@ import pytest
 
 from airflow_provider_pai.emulator import Emulator
 from airflow_provider_pai.exceptions import PaiApiError, PaiConfigError, PaiJobFailedError, PaiNotFoundError
-from airflow_provider_pai.hooks.base import PaiHook
 from airflow_provider_pai.hooks.dsw import DswHook, DswRunHook
 from airflow_provider_pai.hooks.oss import OssHook
 from airflow_provider_pai.labels import Key
-from airflow_provider_pai.operators import jobs
+from airflow_provider_pai.operators import dsw, jobs
 from airflow_provider_pai.operators.dsw import (
     DswDeleteInstanceOperator,
     DswRunCommandOperator,
@@ -224,7 +223,7 @@ def test_an_instance_whose_end_is_refused_is_asked_again_or_told_to_run_on(
     bucket, pai, monkeypatch, caplog, after, action, times, left
 ):
     monkeypatch.setattr(DswRunCommandOperator, "log", logging.getLogger("tests.dsw"), raising=False)
-    monkeypatch.setattr(PaiHook, "retry_seconds", 0.0 if times is None else 30.0)
+    monkeypatch.setattr(dsw, "_END_SECONDS", 0.0 if times is None else 30.0)
     pai.account.faults.add(match=f"api {action}", status=400, code="InternalError", message="not now", times=times)
     result = task(bucket, f"refused-{after}-{action}", command="true", after=after).run()
     assert result["instance"] == left
