@@ -179,14 +179,14 @@ def test_after_delete_leaves_no_instance(bucket):
 
 @pytest.mark.parametrize("name", ["delete", "request_stop"])
 def test_an_instance_that_goes_between_refusal_and_look_is_no_error(monkeypatch, name):
-    hook, real = DswHook(), DswHook._checked
+    hook, real = DswHook(), DswHook.ask
 
     def checked(self, action, *arguments, **options):
         if action in ("DeleteInstance", "StopInstance"):
             raise PaiApiError("dsw", action, "Instance dsw-gone is Deleting", "ValidationError", 400)
         return real(self, action, *arguments, **options)
 
-    monkeypatch.setattr(DswHook, "_checked", checked)
+    monkeypatch.setattr(DswHook, "ask", checked)
     getattr(hook, name)("dsw-gone")
 
 

@@ -6,6 +6,7 @@ import asyncio
 import gc
 import io
 import threading
+import time
 from contextlib import contextmanager
 
 import pytest
@@ -66,11 +67,24 @@ def test_the_last_try_goes_on_with_the_new_key(keys, bucket, deferrable):
 
 
 @pytest.mark.parametrize("deferrable", [False, True])
-def test_a_wait_goes_on_until_somebody_mends_the_connection(keys, bucket, deferrable):
+def test_a_wait_goes_on_until_somebody_mends_the_connection(keys, bucket, monkeypatch, deferrable):
     """The key ended before the connection held another; the job is paid for, and nobody could stop it."""
-    one = task(bucket, "sleep 1.5", deferrable=deferrable)
-    with meanwhile(lambda: keys.end(all_of_them=True)), meanwhile(keys.renew, 0.9):
-        job_id = one.run()["job_id"]
+    submitted = threading.Event()
+    remember = DlcSubmitJobOperator._remember
+
+    def remembered(*args):
+        remember(*args)
+        submitted.set()
+
+    def end_then_renew():
+        submitted.wait(30)
+        keys.end(all_of_them=True)
+        time.sleep(0.6)
+        keys.renew()
+
+    monkeypatch.setattr(DlcSubmitJobOperator, "_remember", remembered)
+    with meanwhile(end_then_renew, 0):
+        job_id = task(bucket, "sleep 1", deferrable=deferrable).run()["job_id"]
     assert DlcHook().get(job_id).status == "Succeeded"
 
 
