@@ -125,7 +125,8 @@ def _translation(service: str, action: str, error: Any, heard: Heard | None) -> 
     if isinstance(error, TeaException) and getattr(error, "code", None):
         return _from_tea(service, action, error, request_id)
     if isinstance(error, RetryError | DaraRetryError | RequestException | OSError):
-        return PaiTransientError(service, action, f"no answer: {error}", request_id=request_id)
+        told = getattr(error, "message", None) or error
+        return PaiTransientError(service, action, f"no answer: {told}", request_id=request_id)
     why = str(error) if isinstance(error, AnswerError) else f"{type(error).__name__}: {error}"
     if heard is None:
         return PaiApiError(service, action, f"it could not be asked: {why}")

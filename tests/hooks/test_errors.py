@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import uuid
 
 import pytest
 from hypothesis import given
@@ -8,6 +9,7 @@ from hypothesis import strategies as st
 
 from airflow_provider_pai.emulator.world import World
 from airflow_provider_pai.exceptions import (
+    PaiAnswerError,
     PaiApiError,
     PaiConflictError,
     PaiNotFoundError,
@@ -15,7 +17,7 @@ from airflow_provider_pai.exceptions import (
     PaiTransientError,
 )
 from airflow_provider_pai.hooks.aiworkspace import AIWorkspaceHook
-from airflow_provider_pai.hooks.dlc import DlcHook
+from airflow_provider_pai.hooks.dlc import DlcHook, TensorBoardHook
 from airflow_provider_pai.hooks.dsw import DswHook
 from airflow_provider_pai.hooks.eas import EasHook
 from airflow_provider_pai.hooks.errors import kind_of
@@ -200,3 +202,79 @@ def test_a_refused_key_or_clock_says_first_what_to_do(pai, code, todo):
     pai.account.faults.add(match="api ListJobs", status=400, code=code)
     with pytest.raises(PaiPermissionError, match=f"^dlc ListJobs: {todo}.*code {code}, status 400, request id "):
         next(DlcHook().list_jobs())
+
+
+def test_a_page_of_something_on_the_way_says_nothing_of_the_service(pai, bucket):
+    """Neither that an object is not there, nor that it was written, nor what is in it, whatever its status."""
+    hook, uri = OssHook(), f"oss://{bucket.bucket_name}/a"
+    hook.put(uri, "a")
+    hook.retry_seconds = 0
+    for status in (None, 200, 403, 404):
+        for ask in (
+            lambda: hook.head(uri),
+            lambda: hook.get(uri),
+            lambda: hook.put(uri, "b"),
+            lambda: hook.delete(uri),
+        ):
+            pai.account.faults.add(match="^oss", times=1, spoil="html", **({"status": status} if status else {}))
+            with pytest.raises(PaiAnswerError, match=r"without a request id.*not the service's own answer"):
+                ask()
+
+
+def test_a_download_is_no_file_where_another_page_came(pai, bucket, tmp_path):
+    hook, uri = OssHook(), f"oss://{bucket.bucket_name}/a"
+    hook.put(uri, "a")
+    pai.account.faults.add(match="oss GET", times=1, spoil="html")
+    assert hook.download(uri, tmp_path / "a") == 1
+    assert (tmp_path / "a").read_text() == "a"
+    hook.retry_seconds = 0
+    pai.account.faults.add(match="oss GET", status=200, spoil="html")
+    with pytest.raises(PaiAnswerError):
+        hook.download(uri, tmp_path / "b")
+    assert [path.name for path in tmp_path.iterdir()] == ["a"]
+
+
+@pytest.mark.parametrize("header", ["x-oss-hash-crc64ecma", "etag"])
+def test_a_write_without_its_crc_or_etag_is_not_done(pai, bucket, header):
+    hook = OssHook()
+    hook.retry_seconds = 0
+    pai.account.faults.add(match="oss PUT", spoil="missing", fields=f"(?i){header}")
+    with pytest.raises(PaiAnswerError, match=f"(?i){header} is missing.*request id [0-9A-Z]") as caught:
+        hook.put(f"oss://{bucket.bucket_name}/a", "a")
+    assert caught.value.status == 200
+
+
+@pytest.mark.parametrize(
+    ("action", "fields", "ask"),
+    [
+        ("ListJobs", "Jobs", lambda: DlcHook().tagged({"a": "b"})),
+        ("ListInstances", "Instances", lambda: DswHook().tagged({"a": "b"})),
+        ("ListServices", "Services", lambda: list(EasHook().list_services())),
+    ],
+)
+def test_a_list_that_is_left_out_does_not_mean_that_there_is_nothing(pai, monkeypatch, action, fields, ask):
+    for hook in (DlcHook, DswHook, EasHook):
+        monkeypatch.setattr(hook, "retry_seconds", 0)
+    pai.account.faults.add(match=f"api {action}", spoil="missing", fields=f"{fields}|TotalCount")
+    with pytest.raises(PaiAnswerError, match=f"{action}: the answer can't be read: {fields} is missing"):
+        ask()
+
+
+def test_what_comes_half_is_asked_again_and_told_if_it_stays(pai, monkeypatch):
+    fault = pai.account.faults.add(match="api ListJobs", spoil="half", times=1)
+    assert list(DlcHook().list_jobs()) is not None
+    assert fault.times == 0
+    monkeypatch.setattr(DlcHook, "retry_seconds", 0)
+    pai.account.faults.add(match="api ListJobs", spoil="half")
+    with pytest.raises(PaiAnswerError, match=r"dlc ListJobs: the answer can't be read: .*status 200"):
+        list(DlcHook().list_jobs())
+
+
+@pytest.mark.parametrize("lost", [{"drop": "answer"}, {"spoil": "html"}, {"spoil": "missing"}])
+def test_what_a_lost_answer_has_made_is_found_by_its_name(pai, bucket, lost):
+    name = f"lost-{uuid.uuid4().hex}"
+    pai.account.faults.add(match="api Create(CodeSource|Tensorboard)", times=2, **lost)
+    source = AIWorkspaceHook().code_source(f"https://x/{name}", "main", "/m")
+    assert source == AIWorkspaceHook().code_source(f"https://x/{name}", "main", "/m")
+    board = TensorBoardHook().create({"DisplayName": name, "Uri": f"oss://{bucket.bucket_name}/c/"})
+    assert board == TensorBoardHook().named(name)

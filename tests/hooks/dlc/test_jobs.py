@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 from datetime import UTC, datetime, timedelta
-from types import SimpleNamespace
 
 import pytest
 
+from airflow_provider_pai.clock import Clock
 from airflow_provider_pai.emulator import Emulator
-from airflow_provider_pai.exceptions import PaiApiError
+from airflow_provider_pai.exceptions import PaiAnswerError, PaiApiError
 from airflow_provider_pai.hooks.dlc import DlcHook, TensorBoardHook
 from tests.conftest import airflow_connection
 
@@ -94,15 +94,17 @@ def test_lines_that_come_minutes_late_are_copied_once(monkeypatch):
     """Each line shows four minutes after it was written."""
     now = datetime(2026, 11, 28, 12, tzinfo=UTC)
     hook, copied = DlcHook(), []
-    clock = SimpleNamespace(utc=lambda: now, monotonic=now.timestamp)
     begun = now
+
+    def moment() -> float:
+        return now.timestamp()
 
     def pod_logs(job_id, pod_id, *, max_lines, start_time):
         since = datetime.fromisoformat(start_time) if start_time else begun
         written = [begun + timedelta(minutes=number) for number in range(60)]
         return [f"line {at:%M}" for at in written if since <= at <= now - timedelta(minutes=4)]
 
-    monkeypatch.setattr(hook, "clock", clock)
+    monkeypatch.setattr(hook, "clock", Clock(now=moment, monotonic=begun.timestamp))
     monkeypatch.setattr(hook, "pod_logs", pod_logs)
     monkeypatch.setattr(hook, "describe", lambda job_id: {"Pods": [{"PodId": "master"}]})
     cursor = {}
@@ -110,3 +112,20 @@ def test_lines_that_come_minutes_late_are_copied_once(monkeypatch):
         copied += hook.new_log_lines("dlc1", cursor)
         now += timedelta(seconds=30)
     assert copied == [f"[master] line {number:02}" for number in range(36)]
+
+
+def test_one_job_that_can_t_be_read_is_nobody_else_s_trouble(account):
+    hook = DlcHook()
+    hook.retry_seconds = 0
+    broken, *others = (hook.submit(body()) for _ in range(3))
+    job = account.services.dlc._jobs[broken]
+    item, describe = job.item, job.describe
+    job.item = lambda: {**item(), "JobId": 7}
+    found = hook.get_many([broken, *others])
+    assert {job_id: found[job_id].job_id for job_id in found} == {each: each for each in (broken, *others)}
+    job.describe = lambda *_: {**describe(), "Status": ["Running"]}
+    found = hook.get_many([broken, *others])
+    assert [found[job_id].job_id for job_id in others] == others
+    assert isinstance(found[broken], PaiAnswerError)
+    with pytest.raises(PaiAnswerError, match=r"ListJobs: .*JobId is a whole number, not a text"):
+        list(hook.list_jobs())

@@ -26,7 +26,9 @@ class Service:
         self.made = sorted(((NOW - age, f"dlc{number}") for number, age in enumerate(ages)), reverse=True)
         connection = SimpleNamespace(cache_key=next(names))
         clock = SimpleNamespace(utc=lambda: NOW)
-        self.hook = SimpleNamespace(connection=connection, clock=clock, log=logging.getLogger("dlc"))
+        self.hook = SimpleNamespace(
+            connection=connection, clock=clock, service_clock=clock, log=logging.getLogger("dlc")
+        )
 
     def listed(self, start, end):
         first, last = datetime.fromisoformat(start), datetime.fromisoformat(end) if end else NOW + timedelta(seconds=9)
