@@ -95,6 +95,7 @@ class RolloutDriver:
         self._changes = Changes(eas, log)
         self._known_state: _State | None = None
         self._misses = 0
+        self._home_told = False
         self._asked: actions.Action | None = None
         self._asked_since = 0.0
         # A canceled trigger's tick goes on in its thread: a kill must not be undone by it. A worker's kill comes in
@@ -130,8 +131,9 @@ class RolloutDriver:
     def _tells_another_home(self, group: Group) -> bool:
         """Tell whether the candidate named another home, in which it was begun before an older one was seen."""
         member, labels = group.member(self._spec.goal.service), home_labels(self.home)
-        if member is None or member.deleted or labels.items() <= member.labels.items():
+        if self._home_told or member is None or member.deleted or labels.items() <= member.labels.items():
             return False
+        self._home_told = True  # once: what EAS does not show then it never may
         with self._state.fence.around(member.name):
             self._eas.label(member.name, {**member.labels, **labels})
         return True
