@@ -8,7 +8,13 @@ from typing import NamedTuple
 from airflow.providers.common.compat.sdk import mask_secret
 
 from airflow_provider_pai.canary.group import Group, Member
-from airflow_provider_pai.exceptions import PaiApiError, PaiNotFoundError, PaiPermissionError, PaiTransientError
+from airflow_provider_pai.exceptions import (
+    PaiApiError,
+    PaiConflictError,
+    PaiNotFoundError,
+    PaiPermissionError,
+    PaiTransientError,
+)
 from airflow_provider_pai.hooks.answers import JsonText
 from airflow_provider_pai.hooks.eas.calls import SERVICE, EasCalls, labels_of, without_token
 from airflow_provider_pai.hooks.eas.service_config import fingerprint
@@ -116,9 +122,14 @@ class EasTraffic(EasCalls):
         """
         from alibabacloud_eas20210701 import models
 
-        kind = "Create" if self.mirror(name) is None else "Update"
-        request = getattr(models, f"{kind}ServiceMirrorRequest")(target=list(targets), ratio=ratio)
-        self._do(f"{kind}ServiceMirror", f"{kind.lower()}_service_mirror", name, request)
+        def ask(kind: str) -> None:
+            request = getattr(models, f"{kind}ServiceMirrorRequest")(target=list(targets), ratio=ratio)
+            self._do(f"{kind}ServiceMirror", f"{kind.lower()}_service_mirror", name, request)
+
+        try:
+            ask("Create" if self.mirror(name) is None else "Update")
+        except PaiConflictError:  # a creation whose answer was lost has made it
+            ask("Update")
 
     def remove_mirror(self, name: str) -> None:
         """End the copying; none there is no error. API: DeleteServiceMirror."""

@@ -13,6 +13,7 @@ from airflow_provider_pai.hooks.eas.traffic import Endpoint
 from airflow_provider_pai.identity import TaskName
 from airflow_provider_pai.labels import Key, Mark, Owner
 from tests.group import ServiceGroup, service
+from tests.service import create, delete_all
 
 pytestmark = pytest.mark.usefixtures("connection")
 
@@ -227,3 +228,12 @@ def test_one_that_can_t_be_taken_out_yet_is_told(group, config, world, pai):
     assert group.eas.isolate(name) is False
     pai.account.faults.clear()
     assert group.eas.isolate(name) is True
+
+
+def test_a_mirror_whose_creation_was_not_answered_is_set(bucket, pai):
+    group = ServiceGroup(bucket.bucket_name)
+    production, shadow = create(group), create(group, "other")
+    pai.account.faults.add(match="api CreateServiceMirror", drop="answer", times=1)
+    group.eas.set_mirror(production, [shadow], 5)
+    assert group.eas.mirror(production) == ((shadow,), 5)
+    delete_all(group)
