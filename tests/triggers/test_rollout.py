@@ -109,13 +109,11 @@ def test_an_error_that_stays_reaches_the_worker(group, pai):
     assert "Forbidden.RAM" in event["error"]
 
 
-def test_a_metrics_source_that_does_not_answer_reaches_the_worker(group):
+def test_a_metrics_source_that_never_answers_ends_the_rollout_with_its_words(group):
     trigger = deferred(group, group.model(21))
-    candidate = trigger.rollout["goal"]["service"]
-    group.eas.delete(candidate)
-    group.eas.wait(candidate, poll_interval=0.02, until=lambda one: one.status == "Deleted")
     trigger.rollout["metrics"] = {"kind": "sql", "conn_id": "nowhere", "sql": "select 1 as requests"}
-    assert "nowhere" in fire(trigger)["error"]
+    end = fire(trigger)["end"]
+    assert (end["outcome"], "nowhere" in end["reason"]) == ("rolled_back", True), end
 
 
 class DiedError(BaseException):
