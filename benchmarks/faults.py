@@ -14,7 +14,7 @@ has lost its code or request id.
     python benchmarks/faults.py [--cases 3000] [--seed 1] [--at-once 5] [--only train canary …] [--case '<JSON>']
 
 prints one JSON line: {"cases", "wrong", "paths", "calls", "kinds": {kind: [cases, wrong]}, "seconds"}; each wrong case
-goes to standard error as JSON that `--case` takes, with what is wrong.
+goes to standard error as JSON that `--case` takes, with what is wrong, and the counts after each hundred.
 """
 
 from __future__ import annotations
@@ -22,7 +22,6 @@ from __future__ import annotations
 import argparse
 import contextlib
 import json
-import logging
 import multiprocessing
 import os
 import random
@@ -41,13 +40,17 @@ from typing import Any
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
 os.environ.setdefault("AIRFLOW_HOME", tempfile.mkdtemp(prefix="airflow-"))
-os.environ["AIRFLOW__LOGGING__LOGGING_LEVEL"] = "CRITICAL"
+os.environ["AIRFLOW__LOGGING__LOGGING_LEVEL"] = "WARNING"
+# Airflow's loggers keep the standard output of their first line, but not in tests: what they say is judged.
+os.environ["PYTEST_VERSION"] = "none"
 from airflow_provider_pai.emulator import Emulator  # noqa: E402
 from tests.fire.case import EXTENTS, KINDS, Case, Found, calls_of, play, waits  # noqa: E402
 from tests.fire.stage import PATHS  # noqa: E402
 
 # A task that neither ends nor fails in so many seconds is wrong, too.
 PATIENCE = 90
+TELL_EVERY = 100
+"""Cases."""
 
 
 class HungError(BaseException):
@@ -62,7 +65,6 @@ def emulator() -> Emulator:
 
 def begin() -> None:
     """Make a process ready for cases."""
-    logging.disable(logging.WARNING)
     signal.signal(signal.SIGALRM, hung)
     emulator()
     # Airflow warns on standard output of each operator that no task runner has called.
@@ -111,6 +113,17 @@ def campaign(pool: ProcessPoolExecutor, options: argparse.Namespace) -> dict[str
     dice, every = random.Random(options.seed), dict(zip(keys, pool.map(look, *zip(*keys, strict=True)), strict=True))
     cases, played, wrong = drawn(every, dice), Counter[str](), Counter[str]()
     waiting: dict[Any, Case] = {}
+
+    def counts() -> dict[str, Any]:
+        return {
+            "cases": played.total(),
+            "wrong": wrong.total(),
+            "paths": len(every),
+            "calls": sum(map(len, every.values())),
+            "kinds": {kind: [played[kind], wrong[kind]] for kind in KINDS},
+            "seconds": round(time.monotonic() - begun),
+        }
+
     while True:
         # A fault may meet no call: another case takes its place.
         while len(waiting) < 2 * options.at_once and played.total() + len(waiting) < options.cases:
@@ -125,14 +138,9 @@ def campaign(pool: ProcessPoolExecutor, options: argparse.Namespace) -> dict[str
         wrong[case.kind] += bool(found.wrong)
         if found.wrong:
             print(json.dumps({"case": case, "wrong": found.wrong}), file=sys.stderr, flush=True)
-    return {
-        "cases": played.total(),
-        "wrong": wrong.total(),
-        "paths": len(every),
-        "calls": sum(map(len, every.values())),
-        "kinds": {kind: [played[kind], wrong[kind]] for kind in KINDS},
-        "seconds": round(time.monotonic() - begun),
-    }
+        if found.hit and played.total() % TELL_EVERY == 0:
+            print(json.dumps(counts()), file=sys.stderr, flush=True)
+    return counts()
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -10,7 +10,7 @@ import tempfile
 import threading
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager, redirect_stdout
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 from unittest.mock import patch
@@ -27,6 +27,7 @@ from tests.fire.services import PEOPLE
 from tests.fire.speed import WINDOW, fast, impatient
 from tests.fire.stage import DEFERRABLE, PATHS
 from tests.permissions.scene import Scene, scene
+from tests.said import said
 
 ROTATIONS = ("expired token", "rotated key")
 REFUSED = "refused"
@@ -243,7 +244,7 @@ def play(pai: Emulator, case: Case) -> Found:
     """Play a case, with as many tries as Airflow would make, and judge it."""
     with fast(), stage(pai) as at:
         ready = PATHS[case.path](at, case.deferrable)
-        with ready.meanwhile(), redirect_stdout(ready.said):
+        with ready.meanwhile(), said(ready.said):
             with impatient(), burning(case, at) as rule:
                 error, end = _try(ready.task)
             if rule is None or not rule.was_hit:

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import io
 import json
-import logging
 import os
 import tempfile
 import uuid
 from collections.abc import Callable, Iterator, Set
-from contextlib import contextmanager, redirect_stdout
+from contextlib import contextmanager
 from dataclasses import dataclass
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +23,7 @@ from airflow_provider_pai.lazy import cached_property
 from airflow_provider_pai.manifests import write_artifact
 from tests.conftest import airflow_connection
 from tests.group import ServiceGroup
+from tests.said import said
 from tests.service import delete_all
 from tests.task import Task
 
@@ -182,16 +182,12 @@ def play(pai: Emulator, tell: Tell, allowed: Set[str] | None = None) -> Set[str]
 
 def can_do_without(pai: Emulator, tell: Tell, allowed: Set[str], action: str) -> bool:
     """Tell whether a story goes on when an action is taken away; whatever it does, it names the action."""
-    error, told = None, io.StringIO()
-    handler = logging.StreamHandler(told)
-    logging.getLogger().addHandler(handler)
+    error, told = None, StringIO()
     try:
-        with redirect_stdout(told):
+        with said(told):
             play(pai, tell, allowed - {action})
     except Exception as caught:  # noqa: BLE001 - whatever it is, it has to name the action
         error = caught
-    finally:
-        logging.getLogger().removeHandler(handler)
     assert action in f"{error} {told.getvalue()}", f"without {action}: {error!r}"
     return error is None
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class Batch:
-    """A file of requests and the folder of its answers; what an earlier try has answered is not asked again.
+    """A file of requests and the folder of its answers; what an earlier try has answered rightly is not asked again.
 
     :param source: object of JSON lines, one request each.
     :param output: folder; `part-00000.jsonl`, … hold the answers in the order of the requests.
@@ -55,7 +55,7 @@ class Batch:
         return count
 
     def run(self, asker: Asker, progress: Callable[[int, list[Json]], None]) -> None:
-        """Ask everything that has no answer yet.
+        """Ask everything that has no right answer yet: which of the wrong ones a gateway gave, no status tells.
 
         :param progress: hears after each part how many requests are answered and the part's answers.
         :raises PaiTransientError: a whole part went unanswered; a later try goes on there.
@@ -66,29 +66,34 @@ class Batch:
             requests = self.requests()
             for index, asked in enumerate(iter(lambda: list(islice(requests, self.part)), [])):
                 at = self.output.join(f"part-{index:05d}.jsonl")
-                if at.key not in done:
-                    answers = list(pool.map(asker.ask, asked))
-                    if all(answer.unreached for answer in answers):
-                        raise PaiTransientError("eas", "Predict", f"{len(answers)} requests: {answers[0].wrong}")
-                    lines = (answer_line(number, answer) for number, answer in enumerate(answers, answered + 1))
-                    self.oss.put(at, "".join(lines))
+                lines = self._kept(at) if at.key in done else [{}] * len(asked)
+                missing = [place for place, line in enumerate(lines) if not line or line.get("wrong")]
+                answers = list(pool.map(asker.ask, (asked[place] for place in missing)))
+                if at.key not in done and all(answer.unreached for answer in answers):
+                    raise PaiTransientError("eas", "Predict", f"{len(answers)} requests: {answers[0].wrong}")
+                for place, answer in zip(missing, answers, strict=True):
+                    lines[place] = answer_line(answered + place + 1, answer)
+                if missing:
+                    self.oss.put(at, "".join(f"{json.dumps(line)}\n" for line in lines))
                 answered += len(asked)
-                progress(answered, [json.loads(line) for line in self.oss.get(at).splitlines()])
+                progress(answered, lines)
+
+    def _kept(self, part: OssUri) -> list[Json]:
+        return [json.loads(line) for line in self.oss.get(part).splitlines()]
 
 
-def answer_line(number: int, answer: Answer) -> str:
-    """Return one JSON line.
+def answer_line(number: int, answer: Answer) -> Json:
+    """Return what a line of a part holds.
 
     :param number: the request's, from 1.
     """
-    line = {
+    return {
         "number": number,
         "status": answer.status,
         "answer": answer.body,
         "milliseconds": answer.milliseconds,
         **({"wrong": answer.wrong} if answer.wrong else {}),
     }
-    return f"{json.dumps(line)}\n"
 
 
 def wrong_ones(answers: Iterable[Json]) -> list[Json]:

@@ -32,8 +32,8 @@ class EasPredictOperator(EasOperator):
 
     Without `output` the answers are the XCom: one for one request, a list for a list, at most 16 KiB. With it they
     lie in a version folder below `output` as JSON lines `{"number", "status", "answer", "milliseconds", "wrong"}`, in
-    the order of the requests, in parts of 500 that a later try does not ask again. Returns then `{"output",
-    "requests", "wrong", "first_wrong", "seconds"}`; the same lies as `_summary.json` in the folder.
+    the order of the requests, in parts of 500; a later try asks only what has no right answer there. Returns then
+    `{"output", "requests", "wrong", "first_wrong", "seconds"}`; the same lies as `_summary.json` in the folder.
 
     :param service_name: service whose own endpoint is asked. (templated)
     :param group: or the group. (templated)

@@ -160,6 +160,19 @@ def test_wrong_answers_are_kept_before_the_task_fails(group, name):
     assert [bool(answer.get("wrong")) for answer in kept(group, end)] == [True, False]
 
 
+@pytest.mark.parametrize("status", [403, 500, 503])
+def test_a_later_try_asks_wrong_answers_again(group, name, pai, status):
+    output = f"oss://{group.bucket}/answers"
+    task = predict(name, file(group, 4), output=output, attempts=1, gateway_timeout=0, concurrency=1)
+    pai.account.faults.add(match="eas POST", skip=1, times=2, status=status)
+    with pytest.raises(PaiError, match=f"2 of 4 answers are wrong; the first: request 2: status {status}"):
+        task.run()
+    before = requests_to(pai, name)
+    end = task.run()
+    assert (end["wrong"], requests_to(pai, name) - before) == (0, 2)
+    assert [(answer["number"], answer["status"]) for answer in kept(group, end)] == [(n, 200) for n in range(1, 5)]
+
+
 def test_a_file_that_changed_between_tries_is_refused(group, name, pai):
     task = predict(name, file(group, 4), output=f"oss://{group.bucket}/answers", attempts=1, gateway_timeout="0s")
     pai.account.faults.add(match="eas POST", drop="request", times=4)

@@ -1,0 +1,20 @@
+"""What Airflow's and Python's loggers say, as a text."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager, redirect_stdout
+from io import StringIO
+
+
+@contextmanager
+def said(into: StringIO) -> Iterator[None]:
+    """Keep all that is logged or printed meanwhile."""
+    handler = logging.StreamHandler(into)
+    logging.getLogger().addHandler(handler)
+    try:
+        with redirect_stdout(into):
+            yield
+    finally:
+        logging.getLogger().removeHandler(handler)
