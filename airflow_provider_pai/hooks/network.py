@@ -102,6 +102,21 @@ def for_git() -> dict[str, str]:
     return {name: value for name, value in told.items() if value and name not in os.environ}
 
 
+class ProcessAdapter(HTTPAdapter):
+    """Connections of one process: on those that a fork has inherited, each would read the other's answers."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        self._process = os.getpid()
+
+    def send(self, *request: Any, **options: Any) -> Any:
+        """Send a request."""
+        if self._process != os.getpid():
+            self.close()
+            self._process = os.getpid()
+        return super().send(*request, **options)
+
+
 class EnvironmentSession(requests.Session):
     """A session that asks the environment for proxy and CA at each request, and `.netrc` never.
 
@@ -114,7 +129,7 @@ class EnvironmentSession(requests.Session):
         super().__init__()
         self.trust_env = False
         for scheme in ("https://", "http://"):
-            self.mount(scheme, HTTPAdapter(pool_maxsize=connections))
+            self.mount(scheme, ProcessAdapter(pool_maxsize=connections))
 
     def send(self, request: Any, **options: Any) -> Any:
         """Send a request; proxies and certificates that the caller chose himself win over the environment's.

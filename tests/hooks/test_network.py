@@ -19,6 +19,7 @@ from typing import Any, NamedTuple
 import pytest
 import requests
 from airflow.providers.common.compat.module_loading import import_string
+from urllib3.connection import HTTPConnection
 
 from airflow_provider_pai.exceptions import PaiApiError, PaiError, PaiPermissionError, PaiTransientError
 from airflow_provider_pai.hooks.base import PaiHook
@@ -301,6 +302,23 @@ def test_a_trigger_ends_at_once_where_waiting_would_not_help(place):
     )
     event = asyncio.run(asyncio.wait_for(anext(trigger.run()), 10))
     assert "there is no such name" in event.payload["error"]
+
+
+@pytest.mark.parametrize("service", ["eas", "oss"])
+def test_a_fork_asks_over_connections_of_its_own(service, place, monkeypatch):
+    """On one that it shares, each process would read the other's answers."""
+    asked, connect = [], HTTPConnection._new_conn
+    monkeypatch.setattr(HTTPConnection, "_new_conn", lambda self: asked.append(self) or connect(self))
+    place.environ(SSL_CERT_FILE=place.internet.ca)
+    hook_of(service, place)
+    hook = import_string(path_of(SERVICES[service].hook))()
+    hook.ping()
+    before = len(asked)
+    hook.ping()
+    assert len(asked) == before, "it is kept alive"
+    monkeypatch.setattr(os, "getpid", lambda: 1)
+    hook.ping()
+    assert len(asked) == before + 1
 
 
 def test_what_another_client_has_chosen_wins_over_the_environment(place, monkeypatch):

@@ -142,9 +142,9 @@ def blocks(answer: Any, action: str) -> Iterator[bytes]:
 
 @cache
 def _adapter_class() -> Any:
-    from requests.adapters import HTTPAdapter
+    from airflow_provider_pai.hooks.network import ProcessAdapter
 
-    class LargeBlocks(HTTPAdapter):
+    class LargeBlocks(ProcessAdapter):
         """urllib3 reads bodies that it sends in blocks of 16 KiB unless told otherwise."""
 
         def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
