@@ -10,15 +10,20 @@ each rollout has a group of its own whose endpoint is asked all the while (bench
 - poison: a candidate that is well and makes production fail; skew: good and bad ones, each process with a clock of its
   own, an hour fast or slow; scaled: production gets instances, an autoscaler or a restart in the middle; late: the
   gateway follows weights after 2 s, and so long is a step.
+- deleted: a person deletes the candidate in the middle, once the whole group; labels: a person removes, cuts or spoils
+  all of ours in the middle, and goes back to the model before afterwards; buckets: two nights' models from two buckets
+  at the same time, some into a new group; frozen: a process stops (SIGSTOP) for longer than its lease, and goes on when
+  the next night's rollout, or another process of its own, has ended.
 - clean: a healthy model under 200 requests a second, old service deleted; half of them with a gateway that applies
   weights half a second late and does not drain.
 
     python benchmarks/canary.py [--full] [--at-once 2] [--only 'bad hang' 'killed 0' …]
 
 prints one JSON line: {"bad": {"runs", "promoted", "harmed_outside_share", "rollback_s_p50", "rollback_s_p95", "kinds"},
-"good": {"runs", "rolled_back"}, "killed": {"runs", "inconsistent"}, "poison", "skew", "scaled" and "late":
-{"runs", "wrong", "inconsistent", "failed"}, "clean": {"requests", "failed"}}; without `--full` it is a fifth. How each
-rollout ended goes to standard error.
+"good": {"runs", "rolled_back"}, "killed": {"runs", "inconsistent"}, "poison", "skew", "scaled", "late",
+"deleted", "labels", "buckets" and "frozen": {"runs", "wrong", "inconsistent", "failed"}, "clean": {"requests",
+"failed"}}; without `--full` it is a fifth. Of "deleted", production's own requests count as failed: where a person
+leaves nobody in the traffic, nobody answers. How each rollout ended goes to standard error.
 """
 
 from __future__ import annotations
@@ -36,13 +41,13 @@ import tempfile
 import threading
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
@@ -52,21 +57,23 @@ from airflow.providers.common.compat.module_loading import import_string  # noqa
 from airflow.providers.common.compat.sdk import TaskDeferred  # noqa: E402
 
 from airflow_provider_pai.artifact import DataInterval, ModelArtifact  # noqa: E402
-from airflow_provider_pai.canary.group import UNDER_WAY  # noqa: E402
+from airflow_provider_pai.canary.group import UNDER_WAY, Phase  # noqa: E402
 from airflow_provider_pai.clock import SYSTEM_CLOCK  # noqa: E402
-from airflow_provider_pai.exceptions import RolloutRolledBackError  # noqa: E402
 from airflow_provider_pai.hooks.base import PaiHook  # noqa: E402
 from airflow_provider_pai.hooks.eas import EasHook  # noqa: E402
 from airflow_provider_pai.hooks.oss import OssHook  # noqa: E402
+from airflow_provider_pai.hooks.oss.home import bucket_home, rollout_folder  # noqa: E402
+from airflow_provider_pai.labels import Key, is_ours  # noqa: E402
 from airflow_provider_pai.manifests import write_artifact  # noqa: E402
 from airflow_provider_pai.metrics.base import make_source  # noqa: E402
-from airflow_provider_pai.operators.eas import EasCanaryDeployOperator  # noqa: E402
+from airflow_provider_pai.operators.eas import EasCanaryDeployOperator, EasRollbackOperator  # noqa: E402
+from airflow_provider_pai.rollouts import rollout_driver  # noqa: E402
 from benchmarks.canary_model import predict, train  # noqa: E402
 from tests.task import Task, fire  # noqa: E402
 
 Json = dict[str, Any]
 
-BUCKET = "canaries"
+BUCKET, OTHER_BUCKET = "canaries", "canaries-too"
 PLAN = {
     "interval": 1,
     "min_duration": 3,
@@ -99,13 +106,35 @@ GOOD: list[Json] = [
     {},
     {"fault": {"error_rate": 0.01}},
 ]
+DELETED: list[Json] = [
+    {"meddle": "delete", "at": 20},
+    {"meddle": "delete", "at": 0},
+    {"meddle": "delete all", "at": 50},
+    {"meddle": "delete", "at": 100},
+    {"meddle": "delete", "at": 50},
+]
+LABELS: list[Json] = [
+    {"meddle": "lose"},
+    {"meddle": "cut", "fault": {"slow": 3}},
+    {"meddle": "confuse", "at": 50},
+    {"meddle": "lose", "at": 100, "whose": ("production",)},
+    {"meddle": "confuse", "at": 0, "whose": ("candidate",), "fault": {"slow": 3}},
+]
 KILLS, KILL_WITHIN = 3, 9.0
 POISON = str(Path(tempfile.gettempdir()) / "{group}.poison")
 LATE = {"weight_lag": 2.0, "drain": True}
 HOUR = 3600
 TIMEOUT = 4.0
 SHARED = ("poisons", "suffers")
-FOOLED = ("poison", "skew", "scaled", "late")
+VERDICTS = ("poison", "skew", "scaled", "late", "deleted", "labels", "buckets", "frozen")
+SERVED = ("deployed", "promoted")
+OURS = (*SERVED, "rolled_back", "timed_out", "skipped", "stopped")
+# Services that two rollouts may leave, else one leaves two.
+MOST = {"buckets": 3, "frozen": 3}
+# What a person leaves of a label.
+SPOILT: dict[str, Callable[[str], str]] = {"cut": lambda text: text[: len(text) // 2], "confuse": lambda _: "\u00b2?"}
+# Seconds of a lease whose holder freezes.
+LEASE = 8.0
 # Answers in a row, a tenth of a second apart, before a group counts as served: longer than any lag of the gateway.
 STEADY = 25
 
@@ -124,7 +153,14 @@ class Scenario:
     skew: int = 0
     """Seconds by which each process's clock is off, one ahead, the next behind."""
     meddle: str = ""
-    """What is done to production in the middle: `scale`, `autoscale` or `restart`."""
+    """What is done in the middle: to production `scale`, `autoscale` or `restart`; `delete` the candidate or `delete
+    all`; to labels `lose`, `cut` or `confuse`."""
+    whose: tuple[str, ...] = ("candidate", "production")
+    """Labels that are meddled with."""
+    at: int = 20
+    """Percent of the traffic that the candidate has in the middle."""
+    first: bool = False
+    """Its group is new: nothing serves."""
     plan: Json = field(default_factory=dict)
     steps: tuple[int, ...] = (20, 50, 100)
     auto: bool = False
@@ -133,6 +169,13 @@ class Scenario:
     @property
     def name(self) -> str:
         return f"{self.kind} {self.index}"
+
+    @property
+    def right(self) -> str:
+        """How it ought to end."""
+        if self.meddle.startswith("delete"):
+            return "stopped"
+        return "rolled_back" if self.fault else "promoted"
 
 
 def scenarios(full: bool) -> Iterator[Scenario]:
@@ -150,6 +193,10 @@ def scenarios(full: bool) -> Iterator[Scenario]:
         fault = {"error_rate": 0.2} if index % 2 else {}
         yield Scenario("skew", index, fault, kills=1, skew=HOUR if index % 3 else -HOUR, rate=60)
         yield Scenario("scaled", index, meddle=("scale", "autoscale", "restart")[index % 3])
+        yield Scenario("deleted", index, **DELETED[index], rate=60)
+        yield Scenario("labels", index, **LABELS[index], rate=60)
+        yield Scenario("buckets", index, first=index in (1, 2, 4), rate=60)
+        yield Scenario("frozen", index, at=(20, 0, 50, 100, 20)[index], rate=60)
 
 
 def clean_scenarios(full: bool) -> Iterator[tuple[Json, Scenario]]:
@@ -168,11 +215,12 @@ class Stage:
         self.scenario, self._material = scenario, material
         self.group = f"g{uuid.uuid4().hex[:8]}"
         self.oss, self.eas = OssHook(), EasHook()
+        self.meddled = False
 
-    def model(self, day: int, fault: Json) -> Json:
+    def model(self, day: int, fault: Json, bucket: str = BUCKET) -> Json:
         """Put a model on OSS; return its artifact."""
         version = f"202611{day:02d}T1800Z-{uuid.uuid4().hex[:8]}"
-        uri = f"oss://{BUCKET}/models/{version}/"
+        uri = f"oss://{bucket}/models/{version}/"
         fault = {name: value.format(group=self.group) if name in SHARED else value for name, value in fault.items()}
         content = {"version": version, "centroids": self._material["centroids"], "fault": fault}
         self.oss.put(f"{uri}model.json", json.dumps(content))
@@ -211,6 +259,8 @@ class Stage:
 
     def until_served(self) -> None:
         """Return when the group has answered for a while: the gateway learns late of services and weights."""
+        while not sum(self.traffic().values()):
+            time.sleep(0.2)
         endpoint, [pixels, _] = self.eas.group_endpoint(self.group), self._material["questions"][0]
         good = 0
         while good < STEADY:
@@ -220,36 +270,77 @@ class Stage:
 
     @contextmanager
     def load(self) -> Iterator[Json]:
-        """Ask the group all the while; what came of it is there at the end."""
-        endpoint, found = self.eas.group_endpoint(self.group), {}
+        """Ask the group all the while, as soon as it is served; what came of it is there at the end."""
+        found: Json = {}
         command = [sys.executable, str(ROOT / "benchmarks" / "canary_load.py")]
         with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
-            told = {
-                "url": endpoint.url,
-                "token": endpoint.token,
-                "rate": self.scenario.rate,
-                "timeout": TIMEOUT,
-                "questions": self._material["questions"],
-            }
-            process.stdin.write(json.dumps(told) + "\n")
-            process.stdin.flush()
+            beginning = threading.Thread(target=self._ask, args=(process.stdin,), daemon=True)
+            beginning.start()
+            if not self.scenario.first:
+                beginning.join()
             try:
                 yield found
             finally:
+                beginning.join(60)
                 found |= json.loads(process.communicate()[0])
 
-    def meddle(self, stable: str) -> None:
-        """Do to production what people and autoscalers do, once the candidate has traffic."""
-        while sum(member.grouping for member in self.eas.group(self.group).members) < 2:
+    def _ask(self, load: IO[str]) -> None:
+        self.until_served()
+        endpoint = self.eas.group_endpoint(self.group)
+        told = {
+            "url": endpoint.url,
+            "token": endpoint.token,
+            "rate": self.scenario.rate,
+            "timeout": TIMEOUT,
+            "questions": self._material["questions"],
+        }
+        load.write(json.dumps(told) + "\n")
+        load.flush()
+
+    def traffic(self) -> dict[str, int]:
+        return {one.name: one.weight if one.grouping else 0 for one in self.eas.group(self.group).members}
+
+    def until(self, stable: str, percent: int) -> str:
+        """Return the candidate's name when it is ready and has its share."""
+        while True:
+            for one in self.eas.group(self.group).members:
+                begun = one.progress is not None and one.progress.phase is not Phase.PREPARE
+                if one.name != stable and begun and (one.weight if one.grouping else 0) >= percent:
+                    return one.name
             time.sleep(0.2)
-        if self.scenario.meddle == "scale":
-            self.eas.update(stable, {"metadata": {"instance": 2}})
-        elif self.scenario.meddle == "autoscale":
-            strategies = [{"metricName": "qps", "threshold": 1000}]
-            self.eas.set_autoscaler(stable, {"min": 2, "max": 3, "scaleStrategies": strategies})
+
+    def meddle(self, stable: str) -> None:
+        """Do to the services what people and autoscalers do, once the candidate has its share."""
+        candidate = self.until(stable, self.scenario.at)
+        match self.scenario.meddle:
+            case "scale":
+                self.eas.update(stable, {"metadata": {"instance": 2}})
+            case "autoscale":
+                strategies = [{"metricName": "qps", "threshold": 1000}]
+                self.eas.set_autoscaler(stable, {"min": 2, "max": 3, "scaleStrategies": strategies})
+            case "restart":
+                path = f"/api/v2/services/{self.eas.connection.region}/{stable}/restart"
+                self.eas.request("RestartService", "2021-07-01", "PUT", path)
+            case "delete":
+                self.eas.delete(candidate)
+            case "delete all":
+                self.clean_up()
+            case spoilt:
+                names = {"candidate": candidate, "production": stable}
+                for who in self.scenario.whose:
+                    self.spoil(names[who], SPOILT.get(spoilt))
+        self.meddled = True
+
+    def spoil(self, name: str, how: Callable[[str], str] | None) -> None:
+        """Do to all labels of ours on a service what a person does to them; None: remove them."""
+        from alibabacloud_eas20210701.models import DeleteServiceLabelRequest
+
+        ours = {key: text for key, text in self.eas.group(self.group, name).member(name).labels.items() if is_ours(key)}
+        if how is None:
+            request = DeleteServiceLabelRequest(keys=sorted(ours))
+            self.eas.client.delete_service_label(self.eas.connection.region, name, request)
         else:
-            path = f"/api/v2/services/{self.eas.connection.region}/{stable}/restart"
-            self.eas.request("RestartService", "2021-07-01", "PUT", path)
+            self.eas.label(name, {key: how(text) for key, text in ours.items()})
 
     def clean_up(self) -> None:
         for member in self.eas.group(self.group).members:
@@ -263,25 +354,21 @@ def play(material: Json, scenario: Scenario) -> Json:
     began = time.time()
     try:
         good = stage.model(20, scenario.stable_fault)
-        stable = Task(partial(stage.operator, good, power=0), run_id="stable").run()["service"]
-        if scenario.auto:
-            stage.eas.set_traffic_mode(stage.group, "auto")
-            stage.eas.release(stable, weight=0, grouping=True)
-            time.sleep(1)
+        stable = "" if scenario.first else first_rollout(stage, good)
         candidate = stage.model(21, scenario.fault)
-        stage.until_served()
         with stage.load() as load:
             time.sleep(1.5)
             if scenario.meddle:
                 threading.Thread(target=stage.meddle, args=(stable,), daemon=True).start()
             started = time.time()
-            end = (roll_out_killed if scenario.kills else roll_out)(stage, candidate)
+            end = DRIVERS.get(scenario.kind, roll_out)(stage, candidate, stable)
             ended = time.time()
             time.sleep(1.5)
+        harmed = outside(stage, stable, good["version"], load, began, end)
         return {
             "kind": scenario.kind,
             "index": scenario.index,
-            "good": not scenario.fault,
+            "right": scenario.right,
             "poison": "poisons" in scenario.fault,
             "rate": scenario.rate,
             **end,
@@ -290,18 +377,33 @@ def play(material: Json, scenario: Scenario) -> Json:
             "harmed": load["harmed"],
             "inconsistent": inconsistent(stage, stable, end),
             "rollback_s": None if load["first"] is None else round(ended - load["first"], 2),
-            "outside": outside(stage, stable, good["version"], load, began, end),
+            "outside": harmed,
         }
     finally:
         stage.clean_up()
 
 
-def roll_out(stage: Stage, artifact: Json) -> Json:
-    task = Task(lambda: stage.operator(artifact), run_id="candidate")
+def first_rollout(stage: Stage, artifact: Json) -> str:
+    """Let the group serve a model, and return its service."""
+    stable: str = Task(partial(stage.operator, artifact, power=0), run_id="stable").run()["service"]
+    if stage.scenario.auto:
+        stage.eas.set_traffic_mode(stage.group, "auto")
+        stage.eas.release(stable, weight=0, grouping=True)
+        time.sleep(1)
+    return stable
+
+
+def roll_out(stage: Stage, artifact: Json, stable: str = "", run_id: str = "candidate") -> Json:
+    """Be the worker to the end."""
+    task = Task(lambda: stage.operator(artifact), run_id=run_id)
     try:
         return told(task.run())
-    except RolloutRolledBackError:
-        return told(task.xcoms["return_value"])
+    except Exception as error:  # noqa: BLE001 - the benchmark tells what none of ours is
+        return told(task.xcoms.get("return_value") or no_end(repr(error)))
+
+
+def no_end(why: str) -> Json:
+    return {"outcome": "none", "reason": why, "service": None, "steps": []}
 
 
 def told(end: Json) -> Json:
@@ -310,26 +412,134 @@ def told(end: Json) -> Json:
     }
 
 
-def roll_out_killed(stage: Stage, artifact: Json) -> Json:
+def roll_out_killed(stage: Stage, artifact: Json, stable: str) -> Json:
     """Let each process of the task be killed after a while, but the last; what survives is what Airflow keeps."""
-    deferrable, kept = stage.scenario.index % 2 == 0, Path(tempfile.mkstemp(suffix=".json")[1])
+    deferrable, kept = stage.scenario.index % 2 == 0, new_file()
     for number in range(100):
-        child = os.fork()
-        if child == 0:
-            os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-            os.dup2(1, 2)
-            live(stage, artifact, number, deferrable, kept)
+        child = begin(stage, artifact, kept, number=number, deferrable=deferrable)
         if number < stage.scenario.kills:
             time.sleep(random.uniform(0.1, KILL_WITHIN))
             os.kill(child, signal.SIGKILL)
         os.waitpid(child, 0)
         state = json.loads(kept.read_text() or "{}")
-        if "end" in state:
+        if state.get("end", {}).get("outcome", "timed_out") != "timed_out":
             return {**told(state["end"]), "deferrable": deferrable}
-    return {"outcome": "none", "reason": "never ended", "service": None, "percent": 0}
+    return told(no_end("never ended"))
 
 
-def live(stage: Stage, artifact: Json, number: int, deferrable: bool, kept: Path) -> None:
+def go_back(stage: Stage, artifact: Json, stable: str) -> Json:
+    """Roll out while a person spoils labels, then go back to the model before, or find that it serves."""
+    end = roll_out(stage, artifact)
+    to, right = ("previous", "rolled_back") if end["outcome"] == "promoted" else ("promoted", "unchanged")
+    arguments = {"task_id": "task", "group": stage.group, "to": to, "drain": 1, "poll_interval": 0.2}
+    try:
+        back = Task(lambda: EasRollbackOperator(**arguments), run_id="back").run()
+    except Exception as error:  # noqa: BLE001 - as above
+        back = no_end(repr(error))
+    wrong = f"the way back ended as {back['outcome']}: {back}" if back["outcome"] != right else ""
+    return {**end, "serves": stable, "besides": wrong}
+
+
+def roll_out_two(stage: Stage, artifact: Json, stable: str) -> Json:
+    """Roll out two nights' models from two buckets at the same time."""
+    newer, kept, over = stage.model(22, {}, OTHER_BUCKET), new_file(), threading.Event()
+    mine, other = (newer, artifact) if stage.scenario.index % 2 else (artifact, newer)
+    child = begin(stage, other, kept, run_id="beside", deferrable=True)
+    seen: list[str] = []
+    watching = threading.Thread(target=watch, args=(stage, newer["version"], over, seen))
+    watching.start()
+    ends = {mine["version"]: roll_out(stage, mine), other["version"]: ended(child, kept)}
+    over.set()
+    watching.join()
+    if stable and any(stage.oss.list_objects(rollout_folder(bucket_home(OTHER_BUCKET), stage.group))):
+        seen.append("two leases")
+    first, last = ends[artifact["version"]], ends[newer["version"]]
+    right = last["outcome"] in SERVED and first["outcome"] in (*SERVED, "skipped")
+    both = f"older {first['outcome']}, newer {last['outcome']}"
+    outcome = {"outcome": "promoted" if right else both, "reason": both + ("" if right else f": {first} {last}")}
+    return {**last, **outcome, "serves": last["service"], "besides": "; ".join(sorted(set(seen)))}
+
+
+def watch(stage: Stage, newest: str, over: threading.Event, seen: list[str]) -> None:
+    """Note when two candidates are judged at once, or an older model has traffic after the newer was promoted."""
+    promoted = False
+    while not over.wait(0.2):
+        members = stage.eas.group(stage.group).members
+        steps = [one for one in members if one.progress and one.progress.phase is Phase.STEP]
+        older = [one for one in members if one.grouping and one.weight and one.labels.get(Key.VERSION) != newest]
+        if len(steps) > 1:
+            seen.append("two are judged at once")
+        if promoted and older:
+            seen.append("an older one has traffic after the newer was promoted")
+        promoted = promoted or any(
+            one.labels.get(Key.VERSION) == newest and one.progress and one.progress.phase is Phase.PROMOTED
+            for one in members
+        )
+
+
+def roll_out_frozen(stage: Stage, artifact: Json, stable: str) -> Json:
+    """Let a process freeze for longer than its lease, and wake when another rollout, or its own heir, has ended."""
+    deferrable, kept = stage.scenario.index % 2 == 1, new_file()
+    heir = (artifact, "candidate") if stage.scenario.index in (1, 4) else (stage.model(22, {}), "next")
+    child = begin(stage, artifact, kept, deferrable=deferrable, lease=LEASE)
+    stage.until(stable, stage.scenario.at)
+    time.sleep(random.uniform(0, 1))
+    os.kill(child, signal.SIGSTOP)
+    frozen = time.monotonic()
+    end = roll_out(stage, heir[0], run_id=heir[1])
+    time.sleep(max(0.0, frozen + LEASE + 2 - time.monotonic()))
+    before = stage.traffic()
+    os.kill(child, signal.SIGCONT)
+    late = ended(child, kept)
+    after = stage.traffic()
+    wrong = [
+        before != after and f"the frozen one moved traffic: {before}, then {after}",
+        late["outcome"] not in OURS and f"the frozen one ended as {late}",
+    ]
+    return {**end, "frozen": late["outcome"], "besides": "; ".join(text for text in wrong if text)}
+
+
+# What drives the rollouts of a kind; else one worker does.
+DRIVERS: dict[str, Callable[[Stage, Json, str], Json]] = {
+    "killed": roll_out_killed,
+    "skew": roll_out_killed,
+    "labels": go_back,
+    "buckets": roll_out_two,
+    "frozen": roll_out_frozen,
+}
+
+
+def new_file() -> Path:
+    return Path(tempfile.mkstemp(suffix=".json")[1])
+
+
+def begin(stage: Stage, artifact: Json, kept: Path, **arguments: Any) -> int:
+    """Start a process that lives through a rollout, and return its id."""
+    child = os.fork()
+    if child == 0:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        os.dup2(1, 2)
+        live(stage, artifact, kept, **arguments)
+    return child
+
+
+def ended(child: int, kept: Path) -> Json:
+    """Wait for a process and return its rollout's end."""
+    os.waitpid(child, 0)
+    state = json.loads(kept.read_text() or "{}")
+    return told(state.get("end") or no_end(state.get("error", "it died")))
+
+
+def live(
+    stage: Stage,
+    artifact: Json,
+    kept: Path,
+    *,
+    run_id: str = "candidate",
+    number: int = 0,
+    deferrable: bool = False,
+    lease: float = rollout_driver.DEFAULT_TTL,
+) -> None:
     """Be the worker, or the triggerer of a task that is deferred; end the process."""
 
     def keep(**changes: Any) -> None:
@@ -339,8 +549,9 @@ def live(stage: Stage, artifact: Json, number: int, deferrable: bool, kept: Path
 
     skew = stage.scenario.skew * (-1) ** number
     PaiHook.clock = SYSTEM_CLOCK._replace(now=lambda: time.time() + skew)
+    rollout_driver.DEFAULT_TTL = lease
     state = json.loads(kept.read_text() or "{}")
-    task = Task(lambda: stage.operator(artifact, deferrable=deferrable), "candidate", max_tries=99, try_number=number)
+    task = Task(lambda: stage.operator(artifact, deferrable=deferrable), run_id, max_tries=99, try_number=number)
     try:
         if "trigger" not in state:
             try:
@@ -352,25 +563,30 @@ def live(stage: Stage, artifact: Json, number: int, deferrable: bool, kept: Path
         path, arguments = state["trigger"]
         event = fire(import_string(path)(**arguments))
         keep(end=task.make().resume_execution("execute_complete", {"event": event}, task.context()))
-    except RolloutRolledBackError:
-        keep(end=task.xcoms["return_value"])
+    except Exception as error:  # noqa: BLE001 - as above
+        end = task.xcoms.get("return_value")
+        keep(**({"end": end} if end else {"error": repr(error)}))
     finally:
         os._exit(0)
 
 
 def inconsistent(stage: Stage, stable: str, end: Json) -> str:
     """Return what a rollout left that it should not have, or nothing; a list may be behind."""
-    members = stage.eas.group(stage.group, stable, end["service"] or "").members
+    members = [m for m in stage.eas.group(stage.group, stable, end["service"] or "").members if not m.deleted]
     serving = [member for member in members if member.grouping]
-    should = end["service"] if end["outcome"] == "promoted" else None
+    emptied, deleted = (stage.scenario.meddle == what for what in ("delete all", "delete"))
+    should = end.get("serves") or (end["service"] if end["outcome"] == "promoted" else stable)
     wrong = [
-        end["outcome"] not in ("promoted", "rolled_back") and f"it ended as {end['outcome']}",
-        len(members) > 2 and f"{len(members)} services",
-        sum(member.weight for member in serving) != 100 and f"weights {[m.weight for m in serving]}",
-        len(serving) != 1 and f"{len(serving)} serve",
+        end.get("besides"),
+        stage.scenario.meddle and not stage.meddled and "nobody has meddled",
+        end["outcome"] not in ("promoted", "rolled_back", stage.scenario.right) and f"it ended as {end['outcome']}",
+        len(members) > MOST.get(stage.scenario.kind, 2) and f"{len(members)} services",
+        deleted and [m for m in members if m.name != stable] and "one that was deleted is made again",
+        sum(member.weight for member in serving) != 100 * (not emptied) and f"weights {[m.weight for m in serving]}",
+        len(serving) != (not emptied) and f"{len(serving)} serve",
         [m for m in members if m.running and m not in serving and not m.leaving] and "one runs on without traffic",
         [m for m in members if m.progress and m.progress.phase in UNDER_WAY] and "one is under way",
-        should is not None and serving and serving[0].name != should and "the wrong one serves",
+        serving and serving[0].name != should and "the wrong one serves",
     ]
     return "; ".join(text for text in wrong if text)
 
@@ -378,9 +594,11 @@ def inconsistent(stage: Stage, stable: str, end: Json) -> str:
 def outside(stage: Stage, stable: str, version: str, load: Json, began: float, end: Json) -> int:
     """Count the harmed requests that were not the candidate's: production's, the group's, beyond its share."""
     harmed, production = load["harmed"], 0
-    if stage.eas.group(stage.group, stable).member(stable):
+    if stable and stage.eas.group(stage.group, stable).member(stable):
         time.sleep(1.1)
         production = make_source(METRICS, stage.eas).sample(stable, began, time.time()).errors
+    if stage.scenario.right == "stopped":
+        return max(production, harmed.get(version, 0))
     nobody = sum(
         count
         for who, count in harmed.items()
@@ -411,7 +629,7 @@ def summary(found: list[Json]) -> Json:
         },
         "good": {"runs": len(of["good"]), "rolled_back": sum(one["outcome"] != "promoted" for one in of["good"])},
         "killed": {"runs": len(of["killed"]), "inconsistent": sum(bool(one["inconsistent"]) for one in of["killed"])},
-        **{kind: _verdicts([one for one in found if one["kind"] == kind]) for kind in FOOLED},
+        **{kind: _verdicts([one for one in found if one["kind"] == kind]) for kind in VERDICTS},
         "clean": {
             "requests": sum(one["requests"] for one in of["clean"]),
             "failed": sum(sum(one["harmed"].values()) for one in of["clean"]),
@@ -421,11 +639,11 @@ def summary(found: list[Json]) -> Json:
 
 def _verdicts(found: list[Json]) -> Json:
     """Return what of a kind ended wrong, and which requests failed that were not a bad candidate's to lose."""
-    right = {True: "promoted", False: "rolled_back"}
-    failed = (sum(one["harmed"].values()) if one["good"] else one["outside"] for one in found if not one["poison"])
+    mine = [one for one in found if not one["poison"]]
+    failed = (sum(one["harmed"].values()) if one["right"] == "promoted" else one["outside"] for one in mine)
     return {
         "runs": len(found),
-        "wrong": sum(one["outcome"] != right[one["good"]] for one in found),
+        "wrong": sum(one["outcome"] != one["right"] for one in found),
         "inconsistent": sum(bool(one["inconsistent"]) for one in found),
         "failed": sum(failed),
     }
@@ -441,6 +659,7 @@ def rehearse() -> Json:
 
     oss = OssHook()
     oss.create_bucket(BUCKET)
+    oss.create_bucket(OTHER_BUCKET)
     oss.put(f"oss://{BUCKET}/code/canary_model.py", (ROOT / "benchmarks" / "canary_model.py").read_text())
     training, held_out = load_samples()
     centroids = train(training)
