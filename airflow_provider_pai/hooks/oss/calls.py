@@ -43,6 +43,8 @@ class OssCalls(PaiHook):
     """
 
     service = "oss"
+    may_have_written = False
+    """What is there may be an earlier process's of the same task, whose answer was lost."""
 
     @cached_property
     def _auth(self) -> Any:
@@ -140,7 +142,7 @@ class OssCalls(PaiHook):
         except (PaiConflictError, PaiNotFoundError) as error:
             # Of an upload that is gone, the process before this one may have lost the answer.
             is_gone = isinstance(error, PaiNotFoundError) and action == "CompleteMultipartUpload"
-            if sent > 1 or is_gone:
+            if sent > 1 or is_gone or self.may_have_written:
                 there, expected = self.head(to), crc()
                 if there is not None and expected is not None and there.crc64 == str(expected):
                     return _Written(there.etag, expected, "")

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from airflow_provider_pai.exceptions import PaiConfigError, PaiNotFoundError, PaiTransferError
+from airflow_provider_pai.exceptions import PaiApiError, PaiConfigError, PaiNotFoundError, PaiTransferError
 from airflow_provider_pai.hooks.oss import checkpoints
 from airflow_provider_pai.hooks.oss.calls import OssCalls
 from airflow_provider_pai.hooks.oss.client import BLOCK, sdk
@@ -174,10 +174,11 @@ class _Upload:
     def run(self) -> str:
         try:
             return self._run()
-        except PaiNotFoundError:
-            if not self.parts and not self.resumed:
+        except PaiApiError as error:
+            is_gone = isinstance(error, PaiNotFoundError) and (self.parts or self.resumed)
+            if not is_gone and not _is_not_what_was_said(error):
                 raise
-            self.oss.log.info("%s: the upload of the checkpoint is gone; begun anew", self.to)
+            self.oss.log.info("%s is begun anew; its parts are gone, or not what is known of them: %s", self.to, error)
             self.parts, self.resumed = {}, False
             checkpoints.forget(self.checkpoint)
             return self._run()
@@ -195,7 +196,7 @@ class _Upload:
             self.source.check()
             etag = self._complete()
         except BaseException as error:
-            if self.checkpoint is None or isinstance(error, PaiTransferError):
+            if self.checkpoint is None or isinstance(error, PaiTransferError) or _is_not_what_was_said(error):
                 self._abort()
             raise
         checkpoints.forget(self.checkpoint)
@@ -250,6 +251,11 @@ class _Upload:
         source = self.source
         file = {"path": str(source.path), "size": source.size, "mtime_ns": source.mtime_ns}
         return {"upload": str(self.to), **file, "part_size": self.part_size}
+
+
+def _is_not_what_was_said(error: BaseException) -> bool:
+    """Tell whether OSS has other parts than the checkpoint or an answer named (page CompleteMultipartUpload)."""
+    return isinstance(error, PaiApiError) and error.code == "InvalidPart"
 
 
 def _upload_part(size: int) -> int:

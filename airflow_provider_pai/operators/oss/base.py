@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from airflow_provider_pai.operators.base import PaiOperator
 
@@ -21,3 +21,8 @@ class OssOperator(PaiOperator["OssHook"]):
         from airflow_provider_pai.hooks.oss import OssHook
 
         return OssHook
+
+    def writing_hook(self, context: Any) -> OssHook:
+        """Return the hook of a try; to a later one, an object that is what it would write is an earlier one's."""
+        self.hook.may_have_written = context["ti"].try_number > 1
+        return self.hook

@@ -77,7 +77,7 @@ class OssUploadOperator(OssOperator):
             return _told(self, to.folder, report)
         if not to.key or to.key.endswith("/"):
             to = to.join(path.name)
-        self.hook.upload(
+        self.writing_hook(context).upload(
             path,
             to,
             overwrite=self.overwrite,
@@ -198,7 +198,8 @@ class OssCopyOperator(OssOperator):
             return _told(self, target.folder, report)
         if not target.key or target.key.endswith("/"):
             target = target.join(source.key.rpartition("/")[2])
-        self.hook.copy(source, target, overwrite=self.overwrite, storage_class=self.storage_class)
+        hook = self.writing_hook(context)
+        hook.copy(source, target, overwrite=self.overwrite, storage_class=self.storage_class)
         return {"uri": str(target)}
 
 

@@ -58,7 +58,7 @@ class ObjectStorageToOssOperator(OssOperator):
             raise PaiConfigError("source", self.source, "a file that exists")
         progress = TransferProgress(self.log, f"{source} to {to}", source.stat().st_size)
         size = 0
-        target = self.hook.writer(to, overwrite=self.overwrite, storage_class=self.storage_class)
+        target = self.writing_hook(context).writer(to, overwrite=self.overwrite, storage_class=self.storage_class)
         with source.open("rb") as file, target as writer:
             while block := file.read(BLOCK):
                 size += writer.write(block)

@@ -9,6 +9,7 @@ import os
 import random
 import threading
 import time
+from contextlib import nullcontext
 from itertools import pairwise
 from pathlib import Path
 
@@ -259,6 +260,21 @@ def test_what_is_sent_again_is_counted_once(hook, at, source, pai, monkeypatch):
     pai.account.faults.add(match="oss PUT", status=503, times=3)
     hook.upload(source, at, part_size=PART)
     assert sum(moved) == source.stat().st_size
+
+
+@pytest.mark.parametrize("times", [1, 2])
+def test_parts_that_are_not_what_oss_said_of_them_are_sent_anew(hook, at, source, tmp_path, pai, bucket, times):
+    checkpoint = tmp_path / "checkpoint"
+    given = {"part_size": PART, "threads": 1, "checkpoint": checkpoint}
+    pai.account.faults.add(match="oss PUT .*/big$", skip=1, times=1, spoil="types", pick=8)
+    with pytest.raises(PaiApiError, match="InvalidPart") if times == 2 else nullcontext():
+        if times == 2:
+            pai.account.faults.add(match="oss POST .*/big$", skip=3, times=1, status=400, code="InvalidPart")
+        hook.upload(source, at, **given)
+    assert not checkpoint.exists()
+    hook.upload(source, at, **given)
+    assert int(hook.head(at).crc64) == crc_of_file(source)
+    assert bucket.list_multipart_uploads().upload_list == []
 
 
 def test_a_checkpoint_of_another_file_or_of_an_upload_that_is_gone_is_no_checkpoint(

@@ -6,7 +6,13 @@ import os
 import pytest
 from airflow.providers.common.compat.sdk import ObjectStoragePath
 
-from airflow_provider_pai.exceptions import PaiApiError, PaiArtifactError, PaiConfigError, PaiConflictError
+from airflow_provider_pai.exceptions import (
+    PaiApiError,
+    PaiArtifactError,
+    PaiConfigError,
+    PaiConflictError,
+    PaiTransientError,
+)
 from airflow_provider_pai.hooks.oss import OssHook
 from airflow_provider_pai.hooks.oss.upload import PART
 from airflow_provider_pai.ledger import Ledger
@@ -58,6 +64,32 @@ def test_a_file_there_and_back(at, folder, tmp_path):
     assert run(OssDownloadOperator, uri=at + "x", path=f"{tmp_path}/got/") == {"path": f"{tmp_path}/got/x", "size": 1}
     run(OssDownloadOperator, uri=at + "x", path=f"{tmp_path}/y")
     assert (tmp_path / "y").read_text() == (tmp_path / "got/x").read_text() == "1"
+
+
+ONCE = {
+    "upload": (OssUploadOperator, lambda at, folder: {"path": str(folder / "a.csv"), "uri": at + "x"}),
+    "copy": (OssCopyOperator, lambda at, folder: {"source": at + "there", "target": at + "x"}),
+    "stream": (
+        ObjectStorageToOssOperator,
+        lambda at, folder: {"source": f"file://{folder}/a.csv", "uri": at + "x"},
+    ),
+}
+
+
+@pytest.mark.parametrize("write", ONCE)
+def test_what_an_earlier_try_has_written_is_its_own(at, folder, pai, monkeypatch, write):
+    OssHook().put(at + "there", "1")
+    monkeypatch.setattr(OssHook, "retry_seconds", 0)
+    operator, arguments = ONCE[write]
+    task = Task(lambda: operator(task_id="task", overwrite=False, **arguments(at, folder)), max_tries=2)
+    pai.account.faults.add(match="oss PUT .*/x$", drop="answer", times=1)
+    with pytest.raises(PaiTransientError):
+        task.run()
+    assert task.run()["uri"] == at + "x"
+    OssHook().put(at + "x", "another")
+    with pytest.raises(PaiConflictError):
+        task.run()
+    assert OssHook().get(at + "x") == b"another"
 
 
 def test_a_retry_goes_on_at_the_checkpoint(at, tmp_path, pai):
