@@ -20,11 +20,16 @@ os.environ["AIRFLOW__DATABASE__SQL_ALCHEMY_CONN"] = f"sqlite:///{os.environ['AIR
 import oss2
 import pytest
 from alibabacloud_tea_openapi.models import Config
+from hypothesis import settings
 
 from airflow_provider_pai.emulator import Emulator
 from airflow_provider_pai.emulator.world import World
 from tests.group import ServiceGroup
 from tests.service import delete_all
+
+# The same examples each time, however slow the machine is; `--hypothesis-profile default` looks for others.
+settings.register_profile("steady", derandomize=True, deadline=None, database=None)
+settings.load_profile("steady")
 
 HERE = Path(__file__).parent
 START_PROCESSES = (HERE / "demo", HERE / "emulator", HERE / "test_example_dags.py", HERE / "test_recipe.py")

@@ -84,11 +84,14 @@ def flush(waiting: Iterable[Placed], write: Callable[[Event], object], done: Cal
 
     :param write: returns when the row is there, whoever has written it.
     :param done: called with each that is.
+    :raises TimeoutError: nobody answers: those behind would be waited for as long.
     """
     written, left, failed = 0, [], 0
     for placed in waiting:
         try:
             write(placed.waiting.event)
+        except TimeoutError:
+            raise
         except Exception as error:  # noqa: BLE001 - each driver of a database has errors of its own
             left.append(f"{placed.where} can't be written, and stays: {error}")
             failed += 1

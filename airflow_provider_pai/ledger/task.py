@@ -83,7 +83,7 @@ class TaskLedger:
         try:
             outbox = self._outbox(beside)
             self._empty(outbox)
-            _within(DATABASE_SECONDS, partial(self._ledger.record, event))
+            self._write(event)
         except Exception as error:  # noqa: BLE001 - each driver of a database has errors of its own
             self._failure = error
             self._keep(outbox, Waiting.of(event, self._hook.clock.utc()), error)
@@ -155,13 +155,16 @@ class TaskLedger:
         except Exception as error:  # noqa: BLE001 - whatever OSS answers, the ledger itself can be written
             self._log.warning("What waits in %s can't be looked at: %s", outbox.folder, _in_words(error))
             return
-        flushed = _within(FLUSH_SECONDS, partial(outbox.flush, waiting, self._ledger.record)) if waiting else Flushed()
+        flushed = _within(FLUSH_SECONDS, partial(outbox.flush, waiting, self._write)) if waiting else Flushed()
         for line in [*broken, *flushed.left]:
             self._log.warning("A ledger row waits: %s", line)
         if flushed.written:
             self._log.info("%d ledger rows that waited in %s are written", flushed.written, outbox.folder)
         if flushed.stopped or len(waiting) == _AT_ONCE:
             raise LedgerError(f"others wait before it in {outbox.folder}")
+
+    def _write(self, event: Event) -> None:
+        _within(DATABASE_SECONDS, partial(self._ledger.record, event))
 
     def _keep(self, outbox: Outbox | None, waiting: Waiting, error: Exception) -> None:
         """Let an event wait on OSS; where that is not to be had either, the log has it whole."""

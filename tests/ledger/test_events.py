@@ -69,6 +69,7 @@ def test_each_field_of_a_row_stands_in_its_hash(field):
 json_values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
     lambda inner: st.lists(inner) | st.dictionaries(st.text() | st.integers() | st.none(), inner),
+    max_leaves=8,
 )
 
 

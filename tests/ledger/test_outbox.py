@@ -90,6 +90,18 @@ def test_one_that_the_database_refuses_stays_and_keeps_no_other_from_its_turn():
     assert flushed == (3, ["b can't be written, and stays: value too long", flushed.left[1]], False)
 
 
+def test_a_database_that_says_nothing_is_waited_for_once():
+    asked = []
+
+    def write(one):
+        asked.append(one.key)
+        raise TimeoutError("no answer within 5 s")
+
+    with pytest.raises(TimeoutError):
+        flush(placed(*"abc"), write, pytest.fail)
+    assert asked == ["a"]
+
+
 def test_a_database_that_is_down_is_not_asked_a_third_time():
     asked = []
 

@@ -372,8 +372,9 @@ def test_one_that_answers_wrongly_later_is_found_by_its_golden_requests(group, f
 
 
 def test_a_hanging_model_is_found_without_golden_requests(group, first):
+    plan = {**PLAN, "gateway_timeout": 3}
     with People(group, threads=12) as people, pytest.raises(RolloutRolledBackError, match="requests hang"):
-        deploy(group, group.model(21, hang=True), "hang", probe=None).run()
+        deploy(group, group.model(21, hang=True), "hang", probe=None, plan=plan).run()
     assert {version for version, status in people.counts if status == 200} == {first["version"]}
 
 
