@@ -43,7 +43,7 @@ import time
 import uuid
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -133,8 +133,8 @@ OURS = (*SERVED, "rolled_back", "timed_out", "skipped", "stopped")
 MOST = {"buckets": 3, "frozen": 3}
 # What a person leaves of a label.
 SPOILT: dict[str, Callable[[str], str]] = {"cut": lambda text: text[: len(text) // 2], "confuse": lambda _: "\u00b2?"}
-# Seconds of a lease whose holder freezes.
-LEASE = 8.0
+# Seconds of a lease whose holder freezes, and in which a candidate has come to its share.
+LEASE, MIDDLE = 8.0, 90.0
 # Answers in a row, a tenth of a second apart, before a group counts as served: longer than any lag of the gateway.
 STEADY = 25
 
@@ -301,13 +301,18 @@ class Stage:
         return {one.name: one.weight if one.grouping else 0 for one in self.eas.group(self.group).members}
 
     def until(self, stable: str, percent: int) -> str:
-        """Return the candidate's name when it is ready and has its share."""
-        while True:
+        """Return the candidate's name when it is ready and has its share.
+
+        :raises TimeoutError: it never has.
+        """
+        until = time.monotonic() + MIDDLE
+        while time.monotonic() < until:
             for one in self.eas.group(self.group).members:
                 begun = one.progress is not None and one.progress.phase is not Phase.PREPARE
                 if one.name != stable and begun and (one.weight if one.grouping else 0) >= percent:
                     return one.name
             time.sleep(0.2)
+        raise TimeoutError(f"no candidate of {self.group} has come to {percent} %")
 
     def meddle(self, stable: str) -> None:
         """Do to the services what people and autoscalers do, once the candidate has its share."""
@@ -448,6 +453,7 @@ def roll_out_two(stage: Stage, artifact: Json, stable: str) -> Json:
     seen: list[str] = []
     watching = threading.Thread(target=watch, args=(stage, newer["version"], over, seen))
     watching.start()
+    time.sleep(random.uniform(0, 1.5))
     ends = {mine["version"]: roll_out(stage, mine), other["version"]: ended(child, kept)}
     over.set()
     watching.join()
@@ -482,10 +488,11 @@ def roll_out_frozen(stage: Stage, artifact: Json, stable: str) -> Json:
     deferrable, kept = stage.scenario.index % 2 == 1, new_file()
     heir = (artifact, "candidate") if stage.scenario.index in (1, 4) else (stage.model(22, {}), "next")
     child = begin(stage, artifact, kept, deferrable=deferrable, lease=LEASE)
-    stage.until(stable, stage.scenario.at)
+    with suppress(TimeoutError):
+        stage.until(stable, stage.scenario.at)
     time.sleep(random.uniform(0, 1))
     os.kill(child, signal.SIGSTOP)
-    frozen = time.monotonic()
+    frozen, early = time.monotonic(), {"end", "error"} & json.loads(kept.read_text() or "{}").keys()
     end = roll_out(stage, heir[0], run_id=heir[1])
     time.sleep(max(0.0, frozen + LEASE + 2 - time.monotonic()))
     before = stage.traffic()
@@ -493,6 +500,7 @@ def roll_out_frozen(stage: Stage, artifact: Json, stable: str) -> Json:
     late = ended(child, kept)
     after = stage.traffic()
     wrong = [
+        early and "it had ended before it froze",
         before != after and f"the frozen one moved traffic: {before}, then {after}",
         late["outcome"] not in OURS and f"the frozen one ended as {late}",
     ]
