@@ -280,14 +280,16 @@ class RolloutDriver:
         except PaiUnsupportedError as error:
             self._state.lease.release()
             return self._ended(group, actions.Finish(outcome="stopped", why=str(error)))
-        except PaiNotFoundError:
-            if not any(self._eas.get(member.name).status in _GOING for member in group.members):
-                raise
-            return Tick(pause=_LOOK_AGAIN)  # somebody has deleted one since it was looked at
         except (PaiApiError, PaiConfigError, PaiMetricsError) as error:
+            if isinstance(error, PaiNotFoundError | PaiConflictError) and self._one_goes(group):
+                return Tick(pause=_LOOK_AGAIN)
             if isinstance(action, actions.Create) and not isinstance(error, PaiTransientError):
                 self._give_back()  # nothing was made
             raise
+
+    def _one_goes(self, group: Group) -> bool:
+        """Tell whether somebody has deleted, or does, one of a group's services since they were looked at."""
+        return any(self._eas.get(member.name).status in _GOING for member in group.members if not member.deleted)
 
     def _unless_stuck(self, rollout: Rollout, action: actions.Action) -> actions.Action:
         """Return what is to be done instead of asking without end for what EAS does not take: the way back, or none."""

@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from airflow_provider_pai.canary.group import Phase
+from airflow_provider_pai.exceptions import PaiConflictError
 from airflow_provider_pai.labels import Key, legal
 from airflow_provider_pai.rollouts.takeover import Takeover
 from tests.canary.test_memory import ANY, OURS, changed
@@ -76,6 +77,26 @@ def test_a_candidate_that_somebody_deletes_is_not_made_again(phase, step, again)
     assert eas.members[STABLE].weight == 100
     assert eas.run(goal(SECOND, try_number=2)).outcome == "stopped", "the end is heard again"
     assert eas.run(goal(SECOND, cycle=1)).outcome == "promoted"
+
+
+@pytest.mark.parametrize("call", ["label", "release"])
+def test_a_candidate_that_is_being_deleted_when_it_is_called(call):
+    """EAS refuses the call with a conflict until the service is gone."""
+    eas = served()
+    driver = until(eas, Phase.SMOKED)
+
+    def refuse(now):
+        if now.startswith(f"{call} {CANDIDATE}"):
+            eas.members[CANDIDATE] = replace(eas.members[CANDIDATE], status="Deleting")
+            raise PaiConflictError("eas", "UpdateServiceLabel", "it is Deleting", "InvalidService.Status", 409)
+
+    eas.before_call = refuse
+    while eas.members[CANDIDATE].status != "Deleting":
+        eas.sleep(driver.tick().pause)
+    eas.before_call = lambda call: None
+    delete(eas, CANDIDATE)
+    assert (to_its_end(eas, driver)["outcome"], eas.serving) == ("stopped", {STABLE: 1.0})
+    assert eas.created == [STABLE, CANDIDATE]
 
 
 @pytest.mark.parametrize("phase", MOMENTS)
