@@ -291,8 +291,6 @@ def _judge(case: Case, error: Exception) -> Iterator[str]:
         yield f"no error of ours: {_told(error)}"
     if case.extent == "once" and _harmless(case):
         yield f"one fault failed the try: {_told(error)}"
-    if isinstance(error, AirflowFailException):
-        return  # a decision, that needs no code
     service = case.call.partition(" ")[0].strip("^")
     given = faults.fault(case.kind, service) if case.kind not in (REFUSED, *ROTATIONS) else None
     if given and given.get("status", 200) >= 400 and service != "eas" and "spoil" not in given and "drop" not in given:
