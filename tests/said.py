@@ -1,4 +1,4 @@
-"""What Airflow's and Python's loggers say, as a text."""
+"""Words of Airflow's and Python's loggers, as one text."""
 
 from __future__ import annotations
 

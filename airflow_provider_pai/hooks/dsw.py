@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_provider_pai.exceptions import PaiApiError, PaiNotFoundError, PaiPermissionError, PaiTransientError
 from airflow_provider_pai.hooks.answers import Needed, Page
-from airflow_provider_pai.hooks.base import JobHook
+from airflow_provider_pai.hooks.jobs import JobHook
 from airflow_provider_pai.hooks.paging import all_items
 from airflow_provider_pai.hooks.waiting import MAX_LINES, Cursor
 from airflow_provider_pai.identity import TaggedJob, TaskIdentity

@@ -19,7 +19,7 @@ from airflow_provider_pai.states import Verdict
 from airflow_provider_pai.triggers.job import PaiJobTrigger
 
 if TYPE_CHECKING:
-    from airflow_provider_pai.hooks.base import JobHook
+    from airflow_provider_pai.hooks.jobs import JobHook
 
 # Key of the task's state store (Airflow 3.3+): the time of a submit before it is made, then the job's id.
 STATE_KEY = "pai_job"

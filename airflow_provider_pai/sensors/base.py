@@ -22,7 +22,7 @@ from airflow_provider_pai.states import Verdict
 from airflow_provider_pai.triggers.base import PollTrigger
 
 if TYPE_CHECKING:
-    from airflow_provider_pai.hooks.base import WatchedHook
+    from airflow_provider_pai.hooks.jobs import WatchedHook
     from airflow_provider_pai.links import PaiLink
 
 WatchedHookT = TypeVar("WatchedHookT", bound="WatchedHook")

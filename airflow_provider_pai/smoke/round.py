@@ -11,7 +11,8 @@ from datetime import timedelta
 from typing import NamedTuple, TypeVar
 
 from airflow_provider_pai.exceptions import PaiApiError, PaiError, PaiNotFoundError
-from airflow_provider_pai.hooks.base import JobHook, PaiHook
+from airflow_provider_pai.hooks.base import PaiHook
+from airflow_provider_pai.hooks.jobs import JobHook
 from airflow_provider_pai.labels import Key
 from airflow_provider_pai.smoke.facts import Facts
 from airflow_provider_pai.states import Verdict

@@ -16,7 +16,7 @@ from airflow_provider_pai.triggers.hub import Hub, hub_of, next_tick
 from airflow_provider_pai.triggers.threads import in_thread
 
 if TYPE_CHECKING:
-    from airflow_provider_pai.hooks.base import JobHook
+    from airflow_provider_pai.hooks.jobs import JobHook
     from airflow_provider_pai.hooks.waiting import LogCopy, Watch
 
 # A triggerer takes up a new trigger within seconds.

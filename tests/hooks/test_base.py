@@ -11,8 +11,8 @@ from Tea import exceptions as sdk_exceptions
 
 from airflow_provider_pai.exceptions import PaiConfigError, PaiTimeoutError, PaiTransientError
 from airflow_provider_pai.hooks.aiworkspace import AIWorkspaceHook
-from airflow_provider_pai.hooks.base import JobHook
 from airflow_provider_pai.hooks.dlc import DlcHook
+from airflow_provider_pai.hooks.jobs import JobHook
 from airflow_provider_pai.hooks.pai import PaiConnectionHook
 from airflow_provider_pai.remote import RemoteJob
 from airflow_provider_pai.states import DLC_JOB

@@ -15,8 +15,8 @@ from airflow_provider_pai.exceptions import (
     PaiJobFailedError,
 )
 from airflow_provider_pai.hooks.answers import JsonText, Needed, Page, fits
-from airflow_provider_pai.hooks.base import JobHook
 from airflow_provider_pai.hooks.dlc.spans import newest_first
+from airflow_provider_pai.hooks.jobs import JobHook
 from airflow_provider_pai.hooks.paging import all_items
 from airflow_provider_pai.hooks.waiting import Cursor, advance
 from airflow_provider_pai.remote import Json, RemoteJob

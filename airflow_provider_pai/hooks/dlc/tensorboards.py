@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from functools import partial
 
 from airflow_provider_pai.hooks.answers import Needed, Page
-from airflow_provider_pai.hooks.base import WatchedHook
 from airflow_provider_pai.hooks.dlc.jobs import PAGE_SIZE
 from airflow_provider_pai.hooks.dlc.spans import newest_first
+from airflow_provider_pai.hooks.jobs import WatchedHook
 from airflow_provider_pai.hooks.paging import all_items
 from airflow_provider_pai.remote import Json, RemoteJob
 from airflow_provider_pai.states import DLC_TENSORBOARD

@@ -8,8 +8,8 @@ from typing import Any, ClassVar
 
 from airflow_provider_pai.exceptions import PaiNotFoundError
 from airflow_provider_pai.hooks.answers import JsonText, Needed, Page, Shape
-from airflow_provider_pai.hooks.base import WatchedHook
 from airflow_provider_pai.hooks.eas.service_config import without
+from airflow_provider_pai.hooks.jobs import WatchedHook
 from airflow_provider_pai.hooks.paging import all_items
 from airflow_provider_pai.remote import Json, RemoteJob
 from airflow_provider_pai.states import EAS_GONE, EAS_SERVICE, States

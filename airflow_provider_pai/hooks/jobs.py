@@ -1,0 +1,145 @@
+"""Bases of the hooks of what goes from state to state: looked at, waited for, stopped, found again by its tags."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Callable, Collection, Mapping, Sequence
+from datetime import datetime
+from typing import ClassVar
+
+from airflow_provider_pai.exceptions import (
+    PaiAnswerError,
+    PaiError,
+    PaiJobFailedError,
+    PaiNotFoundError,
+    PaiTimeoutError,
+)
+from airflow_provider_pai.hooks.base import PaiHook
+from airflow_provider_pai.hooks.waiting import Cursor, LogCopy, Watch
+from airflow_provider_pai.identity import TaggedJob, TaskIdentity
+from airflow_provider_pai.labels import Key
+from airflow_provider_pai.remote import DEFAULT_POLL_INTERVAL, Json, RemoteJob
+from airflow_provider_pai.states import States
+
+
+class WatchedHook(PaiHook):
+    """A hook whose resources go from state to state, and are waited for."""
+
+    states: ClassVar[States]
+    page: ClassVar[str]
+    """Path of a resource's page in PAI's console; `{job_id}` stands for its id."""
+
+    @abstractmethod
+    def get(self, job_id: str) -> RemoteJob:
+        """Describe one job.
+
+        :raises PaiNotFoundError: there is none.
+        """
+
+    def going(self, job_id: str, over: Collection[str]) -> str:
+        """Return what goes on, for `insist`.
+
+        :param over: statuses of what has ended, or ends.
+        """
+        try:
+            status = self.get(job_id).status
+        except PaiNotFoundError:
+            return ""
+        return "" if status in over else f"{job_id} is {status}"
+
+    def console_url(self, job_id: str) -> str:
+        """Return the job's page in the console."""
+        return self.connection.console_url(self.page.format(job_id=job_id))
+
+    def new_log_lines(self, job_id: str, cursor: Cursor) -> list[str]:
+        """Return what the job has written since the last call, each line prefixed with its pod.
+
+        :param cursor: empty at first; filled in and used again by this method alone.
+        """
+        return []
+
+    def log_tail(self, job: RemoteJob, lines: int = 30) -> str:
+        """Return the last lines of the job's own logs, for the error message; empty where there are none."""
+        return ""
+
+    def last_words(self, job: RemoteJob) -> str:
+        """Return the last lines of the job's logs, or why they could not be read."""
+        try:
+            return self.log_tail(job)
+        except PaiError as error:
+            return f"(the logs could not be read: {error})"
+
+    def failure(self, job: RemoteJob) -> PaiJobFailedError:
+        """Return the error that tells why a job has failed, with the last lines of its logs."""
+        facts = (self.states.kind, job.job_id, job.status, job.reason_code, job.reason)
+        return PaiJobFailedError(*facts, self.last_words(job))
+
+    def wait(
+        self,
+        job_id: str,
+        *,
+        poll_interval: float = DEFAULT_POLL_INTERVAL,
+        deadline: datetime | None = None,
+        until: Callable[[RemoteJob], bool] | None = None,
+        log_interval: float = 0,
+    ) -> RemoteJob:
+        """Wait until a job has ended.
+
+        :param poll_interval: seconds between two looks.
+        :param deadline: absolute; the state is always read once more before it is believed to have passed.
+        :param until: ends the wait; by default any final status.
+        :param log_interval: seconds between two looks at the job's own log, which is copied; 0: it is not.
+        :raises PaiTimeoutError: at the deadline; the job is not stopped by it.
+        """
+        watch, copy = Watch(self, job_id), LogCopy(self, job_id, log_interval)
+        until = until or (lambda job: self.states.is_final(job.status))
+        while True:
+            job = watch.read()
+            ended = job is not None and until(job)
+            if copy.due(final=ended):
+                copy.look()
+            if job is not None and ended:
+                return job
+            if deadline is not None and self.clock.utc() >= deadline:
+                raise PaiTimeoutError(
+                    f"{self.states.kind} {job_id} was {watch.status or 'not seen'} when its deadline {deadline} passed"
+                )
+            self.clock.sleep(poll_interval)
+
+
+class JobHook(WatchedHook):
+    """A hook whose resources are jobs: submitted once, watched, stopped, found again by their tags."""
+
+    @abstractmethod
+    def submit(self, body: Json) -> str:
+        """Create a job and return its id; never repeated by itself.
+
+        :raises PaiTransientError: the answer was lost; the job may exist.
+        """
+
+    def get_many(self, job_ids: Sequence[str]) -> dict[str, RemoteJob | PaiAnswerError]:
+        """Describe several jobs with as few calls as the API allows; missing ones are left out.
+
+        A job whose own answer can't be read is that error, and no other's trouble.
+        """
+        jobs: dict[str, RemoteJob | PaiAnswerError] = {}
+        for job_id in job_ids:
+            try:
+                jobs[job_id] = self.get(job_id)
+            except PaiNotFoundError:
+                continue
+            except PaiAnswerError as error:
+                jobs[job_id] = error
+        return jobs
+
+    @abstractmethod
+    def tagged(self, tags: Mapping[str, str]) -> list[RemoteJob]:
+        """Return every job that bears these tags."""
+
+    def find(self, identity: TaskIdentity) -> list[TaggedJob]:
+        """Return every job that a task has made, in all its cycles."""
+        return [job.tagged for job in self.tagged({Key.TASK: identity.task}) if job.tagged is not None]
+
+    @abstractmethod
+    def request_stop(self, job_id: str) -> None:
+        """Ask for a stop and return at once; a job that has ended or is gone is no error."""
