@@ -15,7 +15,7 @@ from typing import Any
 
 from airflow_provider_pai.canary.memory import Memory, read_memory
 from airflow_provider_pai.clock import SYSTEM_CLOCK, Clock
-from airflow_provider_pai.exceptions import PaiError, PaiNotFoundError
+from airflow_provider_pai.exceptions import PaiApiError, PaiError, PaiNotFoundError
 from airflow_provider_pai.hooks.oss import OssHook
 from airflow_provider_pai.identity import TaskIdentity, TaskName
 from airflow_provider_pai.uri import OssUri
@@ -108,7 +108,10 @@ class Lease:
             return self._holder_of(number) or self.own
         self.number, self._renewed = number, self._clock.monotonic()
         for old in range(max(1, newest - 5), number):
-            self._hook.delete(self._object(old))
+            try:
+                self._hook.delete(self._object(old))
+            except PaiApiError as error:  # the lease is held all the same
+                self._hook.log.warning("%s stays: %s", self._object(old), error)
         return None
 
     def _is_over(self, other: Holder) -> bool:
