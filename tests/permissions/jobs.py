@@ -151,7 +151,8 @@ def waits_for_a_job(at: Scene) -> Act:
 
 @story(DlcJobSensor)
 def waits_deferred(at: Scene) -> Act:
-    return run(DlcJobSensor, job_id=at.job(), deferrable=True, **SENSOR).run
+    # Not over before the first look: then nobody would defer.
+    return run(DlcJobSensor, job_id=at.job("sleep 1"), deferrable=True, **SENSOR).run
 
 
 @story(DlcJobSensor)

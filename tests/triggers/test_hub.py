@@ -132,7 +132,8 @@ async def test_a_failing_page_fails_only_who_asked_with_it(hook, monkeypatch):
         raise PaiTransientError("dlc", "ListJobs", "busy")
 
     answer_by_page(hook, monkeypatch, dlc50=fail)
-    answers = await asyncio.gather(*(hub_of(hook).get(job_id) for job_id in ids_of(3)), return_exceptions=True)
+    due = asyncio.get_running_loop().time() + 0.5
+    answers = await asyncio.gather(*(hub_of(hook).get(job_id, due) for job_id in ids_of(3)), return_exceptions=True)
     failed = [number for number, answer in enumerate(answers) if isinstance(answer, PaiTransientError)]
     assert failed == list(range(50, 100))
 

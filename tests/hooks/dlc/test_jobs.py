@@ -53,7 +53,7 @@ def test_a_stop_that_is_refused_while_a_job_is_prepared_is_asked_for_again(accou
     job_id = hook.submit(body("sleep 60"))
     hook.retry_seconds = 0
     with pytest.raises(
-        PaiApiError, match=f"{job_id} is Creating and can't be ended yet: .* cannot be stopped"
+        PaiApiError, match=f"{job_id} is (Creating|Queuing) and can't be ended yet: .* cannot be stopped"
     ) as caught:
         hook.request_stop(job_id)
     assert type(caught.value) is PaiApiError
