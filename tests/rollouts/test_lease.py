@@ -48,6 +48,18 @@ def test_numbers_only_rise(make):
     assert numbers == [1, 2, 3, 4]
 
 
+def test_an_old_number_that_may_not_be_deleted_bars_nobody(make, pai):
+    first, second = make(ONE), make(TWO)
+    assert first.take() is None
+    first.release()
+    pai.account.faults.add(match="oss DELETE .*/rollouts/digits/", status=403, code="AccessDenied")
+    assert second.take() is None
+    second.check()
+    pai.account.faults.clear()
+    second.release()
+    assert first.take() is None
+
+
 def test_another_process_of_the_same_task_takes_over_at_once(make):
     worker, triggerer = make(ONE), make(ONE)
     assert worker.take() is None
