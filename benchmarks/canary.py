@@ -259,7 +259,7 @@ class Stage:
 
     def until_served(self) -> None:
         """Return when the group has answered for a while: the gateway learns late of services and weights."""
-        while not sum(self.traffic().values()):
+        while not self.traffic():
             time.sleep(0.2)
         endpoint, [pixels, _] = self.eas.group_endpoint(self.group), self._material["questions"][0]
         good = 0
