@@ -56,7 +56,7 @@ def judge(plan: RolloutPlan, window: Window) -> Judgement:
     few requests, which never pass, though a failure that is already beyond chance counts at once.
     """
     counted, window = window, replace(window, candidate=window.candidate.without(window.golden))
-    waits, shown = late(plan, window), follows(plan, window)
+    waits, shown = late(plan, counted), follows(plan, counted)
     findings = [
         *_golden(window),
         *_traffic(plan, window),

@@ -69,7 +69,7 @@ class Lookout:
         """
         wrong, doubt, sent = self._golden(look, group)
         try:
-            window = self._counted(look, now)
+            window = self._counted(look, now, sent)
         except (PaiApiError, PaiMetricsError):
             if not wrong:
                 raise
@@ -77,7 +77,7 @@ class Lookout:
         golden = look.golden + sent
         return replace(window, share=look.percent / 100, wrong=wrong, doubt=doubt, golden=golden), sent
 
-    def _counted(self, look: Look, now: float) -> Window:
+    def _counted(self, look: Look, now: float, sent: int) -> Window:
         """Sample both; at 100 %, where production has at most stragglers, its last span before the step stands in."""
         source = self.source
         candidate = source.sample(look.candidate, look.since, now)
@@ -91,17 +91,21 @@ class Lookout:
             meanwhile=meanwhile,
             share_before=look.percent_before / 100 if look.patient else None,
             settled=settled,
-            recent=self._recent(look, now) if settled else None,
+            recent=self._recent(look, now, sent) if settled else None,
         )
         if look.percent < 100:
             return replace(window, past=self._past(look))
         before = source.sample(look.stable, look.began - (now - look.since), look.began)
         return replace(window, production=before, same_span=False)
 
-    def _recent(self, look: Look, now: float) -> tuple[Sample, Sample]:
-        """Sample people's requests in the latest part; of ours there were as many a second as in the whole."""
+    def _recent(self, look: Look, now: float, sent: int) -> tuple[Sample, Sample]:
+        """Sample people's requests in the latest part; of ours there were as many a second as in the whole.
+
+        :param sent: of ours at one look, of which nobody can tell whether a late source has counted them.
+        """
         start, part = look.recent - self.source.lateness, (now - look.recent) / (now - look.since)
-        candidate = self.source.sample(look.candidate, start, now).without(round(look.golden * part))
+        ours = max(0, round(look.golden * part) - sent)
+        candidate = self.source.sample(look.candidate, start, now).without(ours)
         return candidate, self.source.sample(look.stable, start, now)
 
     def _past(self, look: Look) -> tuple[Sample, ...]:

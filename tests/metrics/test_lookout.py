@@ -131,3 +131,11 @@ def test_a_share_has_not_settled_before_a_late_source_covers_enough(source):
     one, _ = lookout(source)
     settled = [one.take(look(settled=True), "group", now)[0].settled for now in (102.0, 102.1)]
     assert settled == [False, True]
+
+
+def test_requests_of_ours_that_a_late_source_has_not_counted_are_not_taken_from_people_s(source):
+    """Many golden requests beside few of people's: what is taken off too much would look like a hang."""
+    counted = lookout(source)[0]
+    asked = look(settled=True, recent=105.0, golden=16)
+    assert counted._recent(asked, 110.0, 22)[0].requests == 10
+    assert counted._recent(asked, 110.0, 2)[0].requests == 4
