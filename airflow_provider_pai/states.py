@@ -129,6 +129,9 @@ EAS_SERVICE = States(
     stopped=frozenset({"Stopped"}),
 )
 
+EAS_GOING = EAS_SERVICE.deleting | {EAS_GONE}
+"""Statuses of a service that somebody has deleted, or does."""
+
 # What a service is waited for. A call that was just made may not show yet: a service that still rests, or is not
 # there yet, is waited for.
 EAS_READY = States(

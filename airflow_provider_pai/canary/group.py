@@ -14,7 +14,7 @@ from airflow_provider_pai.canary.analysis import Judgement
 from airflow_provider_pai.canary.samples import Result, Sample
 from airflow_provider_pai.exceptions import PaiConfigError
 from airflow_provider_pai.labels import Key, read_labels, read_moment, read_number, write_labels
-from airflow_provider_pai.states import EAS_GONE, EAS_SERVICE
+from airflow_provider_pai.states import EAS_GOING, EAS_SERVICE
 
 _NAME = re.compile(r"[a-z0-9_]{3,63}")
 _REJECTION = re.compile(r"[^.]*\.[^.]*\.[0-9]{1,9}")
@@ -287,7 +287,7 @@ class Member:
     @property
     def deleted(self) -> bool:
         """Tell whether somebody has deleted it, or does."""
-        return self.status in EAS_SERVICE.deleting | {EAS_GONE}
+        return self.status in EAS_GOING
 
     @property
     def leaving(self) -> bool:

@@ -45,7 +45,7 @@ from airflow_provider_pai.rollouts.home import home_labels, home_of, kept_home
 from airflow_provider_pai.rollouts.lease import DEFAULT_TTL, Holder, Lease, LeaseLostError
 from airflow_provider_pai.rollouts.record import Record
 from airflow_provider_pai.rollouts.spec import RolloutSpec
-from airflow_provider_pai.states import EAS_GONE, EAS_SERVICE
+from airflow_provider_pai.states import EAS_GOING, EAS_GONE
 from airflow_provider_pai.uri import OssUri
 
 if TYPE_CHECKING:
@@ -55,7 +55,6 @@ Gate = Callable[[], str]
 
 _LEASE_POLL = 5.0
 _LOOK_AGAIN = 1.0
-_GOING = EAS_SERVICE.deleting | {EAS_GONE}
 
 
 class _State(NamedTuple):
@@ -289,7 +288,7 @@ class RolloutDriver:
 
     def _one_goes(self, group: Group) -> bool:
         """Tell whether somebody has deleted, or does, one of a group's services since they were looked at."""
-        return any(self._eas.get(member.name).status in _GOING for member in group.members if not member.deleted)
+        return any(self._eas.get(member.name).status in EAS_GOING for member in group.members if not member.deleted)
 
     def _unless_stuck(self, rollout: Rollout, action: actions.Action) -> actions.Action:
         """Return what is to be done instead of asking without end for what EAS does not take: the way back, or none."""

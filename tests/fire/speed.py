@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import selectors
 import time
 from collections.abc import Iterator
@@ -11,11 +10,10 @@ from contextlib import contextmanager
 from typing import Any
 from unittest.mock import patch
 
-from airflow.providers.common.compat.module_loading import import_string
-
 from airflow_provider_pai.clock import Clock
 from airflow_provider_pai.hooks.base import PaiHook
 from airflow_provider_pai.hooks.service_time import ServiceTime
+from tests.task import fire as fire_in
 
 SPEED = 30.0
 READ_SECONDS = 1.0
@@ -51,17 +49,8 @@ class Loop(asyncio.SelectorEventLoop):
 
 
 def fire(trigger: Any) -> Any:
-    """Run a trigger as `tests.task.fire`."""
-    path, arguments = trigger.serialize()
-    again = import_string(path)(**json.loads(json.dumps(arguments)))
-
-    async def first() -> Any:
-        async for event in again.run():
-            return event.payload
-        raise AssertionError("the trigger ended without an event")
-
-    with asyncio.Runner(loop_factory=Loop) as runner:
-        return json.loads(json.dumps(runner.run(first())))
+    """Run a trigger in a loop whose time runs fast."""
+    return fire_in(trigger, Loop)
 
 
 @contextmanager

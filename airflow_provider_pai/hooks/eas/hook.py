@@ -25,7 +25,7 @@ from airflow_provider_pai.hooks.paging import all_items
 from airflow_provider_pai.inputs import merged
 from airflow_provider_pai.labels import fitted
 from airflow_provider_pai.remote import Json
-from airflow_provider_pai.states import EAS_GONE, EAS_SERVICE
+from airflow_provider_pai.states import EAS_GOING, EAS_SERVICE
 
 # What is read of answers.
 _CREATED = {"ServiceName": Needed(str)}
@@ -171,7 +171,7 @@ class EasHook(EasTraffic):
 
         :raises PaiConflictError: its safety lock forbids it.
         """
-        self._end("DeleteService", "delete_service", name, EAS_SERVICE.deleting | {EAS_GONE})
+        self._end("DeleteService", "delete_service", name, EAS_GOING)
 
     def _end(self, action: str, method: str, name: str, over: Collection[str]) -> None:
         going = partial(self.going, name, over)
