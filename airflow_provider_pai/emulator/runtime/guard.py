@@ -35,16 +35,16 @@ def adopt_orphans() -> None:
         ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
 
 
-def descendants(pid: int) -> set[int]:
-    """Return the ids of all processes below one (Linux; elsewhere none).
+def descendants(pid: int) -> list[int]:
+    """Return the ids of all processes below one, each before its children (Linux; elsewhere none).
 
     Not by a look at every process of the machine: where hundreds of guards end at once, that is the square of them.
     """
-    found: set[int] = set()
+    found: list[int] = []
     for children in Path(f"/proc/{pid}/task").glob("*/children"):
         with contextlib.suppress(OSError):
             for child in map(int, children.read_text().split()):
-                found |= {child} | descendants(child)
+                found += [child, *descendants(child)]
     return found
 
 
@@ -92,15 +92,20 @@ class Command:
         return False
 
     def signal(self, number: int) -> bool:
-        """Signal every process; tell whether there was one (number 0 only asks)."""
-        strays = descendants(os.getpid())
-        for pid in strays:
+        """Signal every process; tell whether there was one (number 0 only asks).
+
+        A shell gets its signal no later than what it waits for: it would run the next line of its script otherwise.
+        """
+        below = descendants(os.getpid())
+        is_group_left = True
+        try:
+            os.killpg(self.pid, number)
+        except (ProcessLookupError, PermissionError):
+            is_group_left = False
+        for pid in below:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, number)
-        with contextlib.suppress(ProcessLookupError, PermissionError):
-            os.killpg(self.pid, number)
-            return True
-        return bool(strays)
+        return is_group_left or bool(below)
 
 
 def main() -> int:

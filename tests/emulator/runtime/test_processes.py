@@ -89,6 +89,20 @@ time.sleep(60)
 """
 
 
+async def test_a_stopped_shell_runs_no_further_line(tmp_path):
+    folders = [tmp_path / str(index) for index in range(30)]
+    for folder in folders:
+        folder.mkdir()
+    script = "(sleep 100; echo late) & (setsid --wait sleep 100; echo late); echo late"
+    starts = [
+        Process.start(script, environment={}, folder=folder, log=folder / "log", grace=5) for folder in folders
+    ]
+    processes = await asyncio.gather(*starts)
+    await asyncio.sleep(1)
+    await asyncio.gather(*(process.stop() for process in processes))
+    assert {(folder / "log").read_text() for folder in folders} == {""}
+
+
 async def test_a_stop_leaves_time_to_save(tmp_path):
     # The shell dies of SIGTERM at once; its child still gets the grace.
     process = await Process.start(
