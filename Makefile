@@ -16,7 +16,7 @@ unexport PYTHONDONTWRITEBYTECODE
 # A Python that the caller has active must not reach into ours.
 unexport PYTHONPATH PYTHONHOME VIRTUAL_ENV
 
-.PHONY: help demo ui test test-fast test-system test-matrix test-all lint fmt bench clean constraints
+.PHONY: help demo ui test test-fast test-system test-matrix test-all trials fuzz lint fmt bench clean constraints
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | column -t -s '|'
@@ -33,6 +33,13 @@ test: lint  ## lint, and all tests but those on a real Airflow
 
 test-fast: $(READY)  ## the tests that need no emulator, without lint: under a minute
 	$(BIN)/python -m pytest -m "not system and not emulator" -n 2 --dist worksteal
+
+trials: $(READY)  ## what people did with it, a story of a few lines each: under a minute
+	$(BIN)/python -m pytest tests/trials -n 2
+
+# Whatever takes how long: twenty thousand examples of a property are no test that hangs.
+fuzz: $(READY)  ## twenty thousand random examples of each property marked `fuzz`
+	$(BIN)/python -m pytest -m fuzz --hypothesis-profile fuzz --timeout 0 -n 2 --dist worksteal
 
 # One worker: each would start an Airflow of its own, four processes on the same cores.
 test-system: $(READY)  ## the tests on a real Airflow 3

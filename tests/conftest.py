@@ -22,7 +22,7 @@ import oss2
 import pytest
 from airflow.providers.common.compat.sdk import redact
 from alibabacloud_tea_openapi.models import Config
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 
 from airflow_provider_pai.emulator import Emulator
 from airflow_provider_pai.emulator.world import World
@@ -30,15 +30,27 @@ from tests.group import ServiceGroup
 from tests.service import delete_all
 
 # The same examples each time, however slow the machine is; `--hypothesis-profile default` looks for others.
-settings.register_profile("steady", derandomize=True, deadline=None, database=None)
+SLOW = {"deadline": None, "database": None, "suppress_health_check": [HealthCheck.too_slow]}
+settings.register_profile("steady", derandomize=True, **SLOW)
 settings.load_profile("steady")
+
+# Tests marked `fuzz`: 200 of these in the suite, 20,000 others by `make fuzz`. A test's examples share its fixtures.
+SHARED = settings(suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture])
+FUZZ = settings(SHARED, max_examples=200)
+settings.register_profile("fuzz", SHARED, derandomize=False, max_examples=20_000, print_blob=True)
 
 HERE = Path(__file__).parent
 START_PROCESSES = (HERE / "demo", HERE / "emulator", HERE / "test_example_dags.py", HERE / "test_recipe.py")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark what `make test-fast` leaves out: who asks for an account, and whole folders that start processes."""
+    """Give tests marked `fuzz` their examples; mark what `make test-fast` leaves out.
+
+    That is who asks for an account, and whole folders that start processes.
+    """
+    if settings.get_current_profile_name() == "steady":
+        for test in {item.function for item in items if item.get_closest_marker("fuzz")}:  # type: ignore[attr-defined]
+            FUZZ(test)
     for item in items:
         if "pai" in item.fixturenames or {item.path, *item.path.parents} & {*START_PROCESSES}:
             item.add_marker(pytest.mark.emulator)
