@@ -94,9 +94,7 @@ async def test_a_stopped_shell_runs_no_further_line(tmp_path):
     for folder in folders:
         folder.mkdir()
     script = "(sleep 100; echo late) & (setsid --wait sleep 100; echo late); echo late"
-    starts = [
-        Process.start(script, environment={}, folder=folder, log=folder / "log", grace=5) for folder in folders
-    ]
+    starts = [Process.start(script, environment={}, folder=folder, log=folder / "log", grace=5) for folder in folders]
     processes = await asyncio.gather(*starts)
     await asyncio.sleep(1)
     await asyncio.gather(*(process.stop() for process in processes))
