@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_pai.exceptions import PaiApiError, PaiNotFoundError, PaiPermissionError, PaiTransientError
 from airflow_provider_pai.hooks.answers import Needed, Page
 from airflow_provider_pai.hooks.jobs import JobHook
+from airflow_provider_pai.hooks.lines import TAIL_LINES, readable, tail
 from airflow_provider_pai.hooks.paging import all_items
-from airflow_provider_pai.hooks.waiting import MAX_LINES, Cursor
+from airflow_provider_pai.hooks.waiting import Cursor, newest
 from airflow_provider_pai.identity import TaggedJob, TaskIdentity
 from airflow_provider_pai.labels import Key
 from airflow_provider_pai.lazy import cached_property
@@ -30,6 +31,9 @@ from airflow_provider_pai.uri import OssUri
 
 if TYPE_CHECKING:
     from airflow_provider_pai.hooks.oss import OssHook
+
+_LOG_BYTES = 1 << 20
+"""Of a run's log that one look reads at most: a task's log has no place for more."""
 
 # What is read of an instance's answers.
 _CREATED = {"InstanceId": Needed(str)}
@@ -208,22 +212,35 @@ class DswRunHook(DswHook):
         """Return the whole lines that the run's log has got since the last call."""
         if "run_uri" not in cursor:
             cursor["run_uri"] = (self.describe(job_id).get("EnvironmentVariables") or {}).get(RUN_URI)
-        text = self._log_text(cursor["run_uri"])[cursor.get("read", 0) :]
-        whole = text[: text.rfind("\n") + 1]
-        cursor["read"] = cursor.get("read", 0) + len(whole)
-        lines = whole.splitlines()
-        left_out = max(0, len(lines) - MAX_LINES)
-        return ([f"… {left_out} lines are left out here"] if left_out else []) + lines[left_out:]
+        read = cursor.get("read", 0)
+        begin, data = self._log_from(cursor["run_uri"], read)
+        *whole, rest = data.split(b"\n")
+        if not whole:
+            return []
+        cursor["read"] = begin + len(data) - len(rest)
+        missed = [f"… {begin - read} bytes are left out here"] if begin > read else []
+        return [*missed, *newest([readable(line) for line in _texts(whole)])]
 
-    def log_tail(self, job: RemoteJob, lines: int = 30) -> str:
+    def log_tail(self, job: RemoteJob, lines: int = TAIL_LINES) -> str:
         """Return the last lines of the run's log."""
-        return "\n".join(self._log_text(job.facts.get("run_uri")).splitlines()[-lines:])
+        _, data = self._log_from(job.facts.get("run_uri"), 0)
+        return "\n".join(tail(_texts(data.removesuffix(b"\n").split(b"\n")), lines))
 
-    def _log_text(self, uri: str | None) -> str:
+    def _log_from(self, uri: str | None, start: int) -> tuple[int, bytes]:
+        """Return where in the run's log the bytes begin that are read of what lies behind a byte, and these."""
+        info = self.oss.head(OssUri.parse(uri).join(LOG_NAME)) if uri else None
+        if info is None or info.size <= start:
+            return start, b""
+        begin = max(start, info.size - _LOG_BYTES)
         try:
-            return self.oss.get(OssUri.parse(uri).join(LOG_NAME)).decode(errors="replace") if uri else ""
+            return begin, self.oss.get(info.uri, start=begin, size=info.size - begin)
         except PaiNotFoundError:
-            return ""
+            return start, b""
+
+
+def _texts(lines: Sequence[bytes]) -> list[str]:
+    """Return lines for people: what a run writes need be no text."""
+    return [line.removesuffix(b"\r").decode(errors="replace") for line in lines]
 
 
 def _remote(instance: Json) -> RemoteJob:

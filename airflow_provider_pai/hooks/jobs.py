@@ -15,6 +15,7 @@ from airflow_provider_pai.exceptions import (
     PaiTimeoutError,
 )
 from airflow_provider_pai.hooks.base import PaiHook
+from airflow_provider_pai.hooks.lines import TAIL_LINES
 from airflow_provider_pai.hooks.waiting import Cursor, LogCopy, Watch
 from airflow_provider_pai.identity import TaggedJob, TaskIdentity
 from airflow_provider_pai.labels import Key
@@ -58,7 +59,7 @@ class WatchedHook(PaiHook):
         """
         return []
 
-    def log_tail(self, job: RemoteJob, lines: int = 30) -> str:
+    def log_tail(self, job: RemoteJob, lines: int = TAIL_LINES) -> str:
         """Return the last lines of the job's own logs, for the error message; empty where there are none."""
         return ""
 

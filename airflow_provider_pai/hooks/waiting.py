@@ -8,6 +8,7 @@ from typing import Any, ClassVar, Protocol
 
 from airflow_provider_pai.clock import Clock, in_words
 from airflow_provider_pai.exceptions import PaiError, PaiPermissionError, PaiTransientError
+from airflow_provider_pai.hooks.lines import readable
 from airflow_provider_pai.remote import RemoteJob
 from airflow_provider_pai.states import States, Verdict
 
@@ -165,7 +166,7 @@ def unseen(lines: Sequence[str], seen: Sequence[str]) -> int:
 
 def marks(lines: Sequence[str]) -> list[str]:
     """Return a short hash of each line."""
-    return [hashlib.blake2b(line.encode(), digest_size=4).hexdigest() for line in lines]
+    return [hashlib.blake2b(line.encode(errors="replace"), digest_size=4).hexdigest() for line in lines]
 
 
 def advance(cursor: Cursor, name: str, lines: Sequence[str], *, full: bool) -> list[str]:
@@ -174,12 +175,15 @@ def advance(cursor: Cursor, name: str, lines: Sequence[str], *, full: bool) -> l
     :param lines: what the source holds since some time that the last look covered, too.
     :param full: there may be lines before these that the answer had no room for.
     """
-    seen = cursor.get(name, [])
-    start = unseen(lines, seen)
-    missed = full and not start
-    new = list(lines[start:])
-    left_out = max(0, len(new) - MAX_LINES)
+    seen, bounded = cursor.get(name, []), [readable(line) for line in lines]
+    start = unseen(bounded, seen)
+    new = bounded[start:]
     cursor[name] = (seen + marks(new))[-_REMEMBERED:]
-    notes = [f"[{name}] … lines are left out here"] if missed else []
-    notes += [f"[{name}] … {left_out} lines are left out here"] if left_out else []
-    return notes + [f"[{name}] {line}" for line in new[left_out:]]
+    missed = ["… lines are left out here"] if full and not start else []
+    return [f"[{name}] {line}" for line in [*missed, *newest(new)]]
+
+
+def newest(lines: Sequence[str]) -> list[str]:
+    """Return the last `MAX_LINES` lines, below a note where there are more."""
+    left_out = len(lines) - MAX_LINES
+    return [f"… {left_out} lines are left out here", *lines[left_out:]] if left_out > 0 else list(lines)

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
 import uuid
 
 import pytest
 
 from airflow_provider_pai.exceptions import PaiApiError, PaiNotFoundError
 from airflow_provider_pai.hooks.dsw import DswHook, DswRunHook
+from airflow_provider_pai.hooks.oss import OssHook
+from airflow_provider_pai.remote import LOG_NAME, RemoteJob
 from airflow_provider_pai.states import DSW_INSTANCE, Verdict
 
 pytestmark = pytest.mark.usefixtures("connection")
@@ -81,3 +84,43 @@ def test_a_start_whose_answer_was_lost_is_a_start_and_one_that_is_up_needs_none(
     DswHook().start(stopped)
     with pytest.raises(PaiNotFoundError):
         DswHook().start("dsw-none")
+
+
+@pytest.fixture
+def run_log(bucket):
+    """Returns a hook, and a function that lets the log of a run be these bytes."""
+    hook, run = DswRunHook(), f"oss://{bucket.bucket_name}/run"
+    return hook, run, lambda data: hook.oss.put(f"{run}/{LOG_NAME}", data)
+
+
+def test_of_a_log_of_any_size_each_line_is_copied_once_and_what_is_left_out_is_told(run_log, monkeypatch):
+    hook, run, log_is = run_log
+    monkeypatch.setattr("airflow_provider_pai.hooks.dsw._LOG_BYTES", 1000)
+    cursor = {"run_uri": run}
+    look = lambda: hook.new_log_lines("dsw", cursor)  # noqa: E731
+    assert look() == []
+    log = "一行\r\nhalf".encode()
+    log_is(log)
+    assert look() == ["一行"]
+    assert look() == []
+    log += b" and half\n\xff\xfe is no UTF-8\nx"
+    log_is(log)
+    assert look() == ["half and half", "\ufffd\ufffd is no UTF-8"]
+    log += b"x" * 5000 + b"\nlast\nno end"
+    log_is(log)
+    told, cut, last = look()
+    assert re.fullmatch(r"… 40\d\d bytes are left out here", told)
+    assert (set(cut), last) == ({"x"}, "last")
+    assert look() == []
+
+
+def test_of_a_long_log_its_end_alone_is_read(run_log, monkeypatch):
+    hook, run, log_is = run_log
+    log_is(b"x" * 3_000_000 + b"\nwhy it failed\n")
+    sizes, real = [], OssHook.get
+    monkeypatch.setattr(OssHook, "get", lambda *given, **how: sizes.append(how["size"]) or real(*given, **how))
+    job = RemoteJob(job_id="dsw", status="RunFailed", facts={"run_uri": run})
+    assert hook.log_tail(job).endswith("x\nwhy it failed")
+    assert sizes == [1 << 20]
+    assert len(hook.log_tail(job)) < 1000
+    assert hook.log_tail(job._replace(facts={"run_uri": f"{run}/none"})) == ""

@@ -13,6 +13,7 @@ from airflow_provider_pai.hooks.dlc import DlcHook
 from airflow_provider_pai.hooks.waiting import PATIENCE, LogCopy, Patience, advance, marks, unseen
 from airflow_provider_pai.operators.dlc import DlcSubmitJobOperator
 from airflow_provider_pai.operators.dsw import DswRunCommandOperator
+from airflow_provider_pai.remote import RemoteJob
 from tests.clock import VirtualClock
 from tests.task import Task
 
@@ -95,6 +96,27 @@ def test_a_gap_is_told():
     cursor = {}
     advance(cursor, "pod", ["a", "b"], full=False)
     assert advance(cursor, "pod", ["y", "z"], full=True) == ["[pod] … lines are left out here", "[pod] y", "[pod] z"]
+
+
+@pytest.mark.parametrize("line", ["half a pair \ud83d of surrogates", "x" * 20_000_000, "\0\x1b[1m"])
+def test_any_line_is_copied_once_and_can_be_written(line):
+    cursor = {}
+    copied = [advance(cursor, "pod", [line, "the next"], full=False) for _ in range(2)]
+    assert [len(lines) for lines in copied] == [2, 0]
+    assert len("".join(copied[0]).encode()) < 3000
+
+
+def test_an_error_ends_with_bounded_lines_of_as_many_pods_as_there_is_room_for(connection):
+    """Failed pods first; nobody is asked for the log of a pod that is not shown."""
+    pods = [{"PodId": f"pod-{number}", "Status": "Succeeded" if number else "Failed"} for number in reversed(range(99))]
+    hook, asked = DlcHook(), []
+    hook.describe = lambda _: {"Pods": pods}
+    hook.pod_logs = lambda _, pod: asked.append(pod) or ["y" * 1_000_000] * 29 + [f"\x1b[31m{pod}\x1b[0m ends \udcff"]
+    *lines, last = hook.last_words(RemoteJob(job_id="dlc1", status="Failed")).splitlines()
+    assert (asked[0], len(asked)) == ("pod-0", 2)
+    assert lines[29] == "[pod-0] pod-0 ends ?"
+    assert (len(lines), max(map(len, lines)) < 600) == (60, True)
+    assert last == f"… 97 more pods: {hook.console_url('dlc1')}"
 
 
 def arguments(bucket, **changes):

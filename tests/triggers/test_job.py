@@ -3,6 +3,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import threading
 from contextlib import nullcontext
 from datetime import UTC, datetime, timedelta
 
@@ -10,7 +11,8 @@ import pytest
 from airflow.triggers.base import BaseTrigger
 
 from airflow_provider_pai.hooks import waiting
-from airflow_provider_pai.hooks.dlc import DlcHook
+from airflow_provider_pai.hooks.dlc import DlcHook, jobs
+from airflow_provider_pai.hooks.lines import LONGEST
 from airflow_provider_pai.triggers import base
 from airflow_provider_pai.triggers.job import PaiJobTrigger
 from tests.task import fire
@@ -54,6 +56,40 @@ def test_yields_the_ended_job():
     job_id = submit("echo hi")
     event = fire(trigger(job_id))
     assert (event["job_id"], event["job"]["status"]) == (job_id, "Succeeded")
+
+
+def test_no_byte_of_a_log_is_touched_on_the_event_loop_and_what_it_gets_is_bounded(monkeypatch):
+    touched, copied = set(), []
+
+    class Copied(logging.Handler):
+        def emit(self, record):
+            copied.append((record.threadName, record.getMessage()))
+
+    def told(owner, name):
+        real = getattr(owner, name)
+
+        def method(*given, **options):
+            touched.add((name, threading.current_thread().name.partition("_")[0]))
+            return real(*given, **options)
+
+        monkeypatch.setattr(owner, name, method)
+
+    told(DlcHook, "pod_logs")
+    told(jobs, "advance")
+    told(waiting, "readable")
+    log = logging.Logger("tests.copied", logging.INFO)
+    log.addHandler(Copied())
+    monkeypatch.setattr("airflow_provider_pai.hooks.base.PaiHook.log", log, raising=False)
+    job_id = submit("head -c 3000000 /dev/zero | tr '\\0' x; echo; seq 10000; exit 1")
+    event = fire(trigger(job_id, log_interval=0.01))
+    assert touched == {(name, "pai-log") for name in ("pod_logs", "advance", "readable")}
+    lines = [line for thread, line in copied if thread.startswith("pai-log")]
+    assert [line for thread, line in copied if (thread, line[0]) == ("MainThread", "[")] == []
+    assert lines[-1].endswith("] 10000")
+    assert any("lines are left out here" in line for line in lines)
+    assert len(lines) < 2 * waiting.MAX_LINES
+    assert max(map(len, lines)) < LONGEST + 200
+    assert len(json.dumps(event)) < 2000
 
 
 def test_transient_errors_are_waited_out(pai):

@@ -17,6 +17,7 @@ from airflow_provider_pai.exceptions import (
 from airflow_provider_pai.hooks.answers import JsonText, Needed, Page, fits
 from airflow_provider_pai.hooks.dlc.spans import newest_first
 from airflow_provider_pai.hooks.jobs import JobHook
+from airflow_provider_pai.hooks.lines import TAIL_CHARACTERS, TAIL_LINES, tail
 from airflow_provider_pai.hooks.paging import all_items
 from airflow_provider_pai.hooks.waiting import Cursor, advance
 from airflow_provider_pai.remote import Json, RemoteJob
@@ -29,7 +30,6 @@ PAGE_SIZE = 50
 MAX_REQUEST_BYTES = 60 * 1024
 """Of what CreateJob is sent: the page allows 65,536, but "including system-generated parameters", told by nobody."""
 
-_MAX_TAIL_LINES = 30
 _MAX_LOG_LINES = 2000
 # Clocks differ, and lines come late: public clients ask for two minutes before they give up.
 _OVERLAP = timedelta(minutes=5)
@@ -218,15 +218,17 @@ class DlcHook(JobHook):
         cursor["since"] = now
         return lines
 
-    def log_tail(self, job: RemoteJob, lines: int = _MAX_TAIL_LINES) -> str:
-        """Return the last lines of each pod, prefixed with the pod's id; failed pods first."""
+    def log_tail(self, job: RemoteJob, lines: int = TAIL_LINES) -> str:
+        """Return the last lines of each pod, prefixed with the pod's id; failed pods first, until it is enough."""
         pods = self.describe(job.job_id).get("Pods") or []
         pods.sort(key=lambda pod: pod.get("Status") not in DLC_POD.failed)
-        tail = []
-        for pod in pods:
-            for line in self.pod_logs(job.job_id, pod["PodId"])[-lines:]:
-                tail.append(f"[{pod['PodId']}] {line}")
-        return "\n".join(tail)
+        shown = ""
+        for number, pod in enumerate(pods):
+            if len(shown) > TAIL_CHARACTERS:
+                return f"{shown}… {len(pods) - number} more pods: {self.console_url(job.job_id)}"
+            for line in tail(self.pod_logs(job.job_id, pod["PodId"]), lines):
+                shown += f"[{pod['PodId']}] {line}\n"
+        return shown.removesuffix("\n")
 
     def failure(self, job: RemoteJob) -> PaiJobFailedError:
         """Return the error that tells why a job has failed; of one that met its time limit, that it did.

@@ -10,6 +10,7 @@ from airflow_provider_pai.exceptions import PaiNotFoundError
 from airflow_provider_pai.hooks.answers import JsonText, Needed, Page, Shape
 from airflow_provider_pai.hooks.eas.service_config import without
 from airflow_provider_pai.hooks.jobs import WatchedHook
+from airflow_provider_pai.hooks.lines import TAIL_LINES, tail
 from airflow_provider_pai.hooks.paging import all_items
 from airflow_provider_pai.remote import Json, RemoteJob
 from airflow_provider_pai.states import EAS_GONE, EAS_SERVICE, States
@@ -81,7 +82,7 @@ class EasCalls(WatchedHook):
             facts={name: service.get(field) or 0 for name, field in _FACTS.items()},
         )
 
-    def log_tail(self, job: RemoteJob, lines: int = 30) -> str:
+    def log_tail(self, job: RemoteJob, lines: int = TAIL_LINES) -> str:
         """Return the last lines that a service's instances have written. API: DescribeServiceLog."""
         from alibabacloud_eas20210701.models import DescribeServiceLogRequest
 
@@ -93,7 +94,7 @@ class EasCalls(WatchedHook):
         last = first.get("TotalPageNum") or 1
         pages = [page(last - 1), page(last)] if last > 1 else [first]
         written = [line for each in pages for line in each.get("Logs") or ()]
-        return "\n".join(written[-lines:])
+        return "\n".join(tail(written, lines))
 
     def list_services(self, **filters: Any) -> Iterator[Json]:
         """Yield services in the API's field names, page by page, without their access tokens.
