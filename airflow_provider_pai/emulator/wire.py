@@ -13,6 +13,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
+from starlette.convertors import PathConvertor, register_url_convertor
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Match, Route
@@ -25,6 +26,15 @@ from airflow_provider_pai.emulator.types import Json, Scope
 
 MAX_DOCUMENT_BYTES = 8 << 20
 """Of JSON and XML; what the APIs allow is not published."""
+
+
+class _Rest(PathConvertor):
+    """The rest of a path, also behind a line end, at which Starlette's own `path` stops."""
+
+    regex = "(?s:.*)"
+
+
+register_url_convertor("rest", _Rest())
 
 
 @dataclass(frozen=True)

@@ -52,7 +52,7 @@ Headers = list[tuple[bytes, bytes]]
 def routes(account: Account, backend: EasBackend) -> list[BaseRoute]:
     """Return the gateway's routes, for every method."""
     gateway = Gateway(account, backend)
-    return [Route("/api/predict/{name}", gateway), Route("/api/predict/{name}/{rest:path}", gateway)]
+    return [Route("/api/predict/{name}", gateway), Route("/api/predict/{name}/{rest:rest}", gateway)]
 
 
 class Gateway:

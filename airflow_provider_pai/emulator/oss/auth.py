@@ -110,6 +110,13 @@ V1_SUBRESOURCES = frozenset(
     }
 )
 
+# What may be empty and selects no operation: how a request is signed, and which page of a list it asks for.
+_PARAMETERS = frozenset(
+    "Expires OSSAccessKeyId Signature delimiter encoding-type fetch-owner key-marker list-type marker max-keys "
+    "max-parts max-uploads part-number-marker prefix start-after tag-key tag-value upload-id-marker "
+    "version-id-marker".split()
+)
+
 _V4 = "OSS4-HMAC-SHA256"
 _V4_MAX_EXPIRES = 604800
 _EXPIRED = "Request has expired."
@@ -138,9 +145,18 @@ def verify_oss(account: Account, request: SignedRequest) -> Credential | None:
     return None
 
 
+def is_subresource(name: str, value: str) -> bool:
+    """Tell whether a name of the query is a sub-resource: one that is known, or any other without a value.
+
+    OSS gets new ones (`?legalHold`, `?overwriteConfig`): as a plain PUT or DELETE they would do harm.
+    """
+    known = name in V1_SUBRESOURCES
+    return known or not (value or name in _PARAMETERS or name.startswith("x-oss-"))
+
+
 def v1_signature(request: SignedRequest, date: str, secret: str) -> str:
     """Return the base64 V1 signature; `date` is the Expires value for presigned URLs."""
-    sub = sorted((name, value) for name, value in request.query if name in V1_SUBRESOURCES)
+    sub = sorted((name, value) for name, value in request.query if is_subresource(name, value))
     resource = _resource(request) + ("?" + _query(sub) if sub else "")
     string_to_sign = _string_to_sign(request, date, _header_lines(request, _oss_headers(request)) + resource)
     return base64.b64encode(hmac.new(secret.encode(), raw(string_to_sign), hashlib.sha1).digest()).decode()

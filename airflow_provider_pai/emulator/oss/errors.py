@@ -96,6 +96,12 @@ def position_not_equal_to_length(length: int) -> OssError:
     )
 
 
+def precondition_failed(condition: str) -> OssError:
+    """Return the refusal of a condition, which is named (in `Condition`, which ali-oss shows)."""
+    text = "At least one of the pre-conditions you specified did not hold."
+    return OssError(412, "PreconditionFailed", text, details={"Condition": condition})
+
+
 def file_already_exists() -> OssError:
     """Return the refusal of a write that must not overwrite."""
     return OssError(409, "FileAlreadyExists", "The object you specified already exists and can not be overwritten.")

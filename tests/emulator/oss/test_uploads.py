@@ -41,6 +41,17 @@ class TestUploads:
         with pytest.raises(oss2.exceptions.NoSuchUpload):
             bucket.complete_multipart_upload("big", upload, parts)
 
+    def test_every_answer_has_the_headers_that_clients_check(self, bucket: oss2.Bucket) -> None:
+        """Pages UploadPart (Content-MD5, ETag) and InitiateMultipartUpload (x-oss-server-side-encryption)."""
+        begun = bucket.init_multipart_upload("k", headers={"x-oss-server-side-encryption": "AES256"})
+        part = bucket.upload_part("k", begun.upload_id, 1, b"part")
+        assert part.resp.headers["content-md5"] == oss2.utils.content_md5(b"part")
+        for answer in (begun, part):
+            assert answer.resp.headers["x-oss-server-side-encryption"] == "AES256"
+        public = {"x-oss-object-acl": "public-read"}
+        bucket.complete_multipart_upload("k", begun.upload_id, [PartInfo(1, part.etag)], headers=public)
+        assert bucket.get_object_acl("k").acl == "public-read"
+
     def test_refusals(self, bucket: oss2.Bucket) -> None:
         upload = bucket.init_multipart_upload("k").upload_id
         etags = [bucket.upload_part("k", upload, number, b"small").etag for number in (1, 2)]

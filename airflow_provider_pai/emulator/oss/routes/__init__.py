@@ -14,7 +14,7 @@ from starlette.routing import BaseRoute, Route
 from airflow_provider_pai.emulator.account import Account
 from airflow_provider_pai.emulator.auth import SignedRequest
 from airflow_provider_pai.emulator.errors import ApiError
-from airflow_provider_pai.emulator.oss.auth import V1_SUBRESOURCES, verify_oss
+from airflow_provider_pai.emulator.oss.auth import V1_SUBRESOURCES, is_subresource, verify_oss
 from airflow_provider_pai.emulator.oss.backend import OssBackend
 from airflow_provider_pai.emulator.oss.errors import not_implemented
 from airflow_provider_pai.emulator.oss.names import check_bucket
@@ -71,7 +71,7 @@ OBJECT: _Operations = {
     ("GET", "uploadId"): uploads.list_parts,
 }
 
-# Signed parameters that modify an operation; every other signed parameter selects one.
+# Sub-resources that modify an operation; every other selects one.
 _MODIFIERS = frozenset(
     {
         "callback",
@@ -88,7 +88,6 @@ _MODIFIERS = frozenset(
 ) | {name for name in V1_SUBRESOURCES if name.startswith("response-")}
 _VIRTUAL_HOST = re.compile(r"([a-z0-9-]+)\.oss-[a-z0-9-]+\.aliyuncs\.com(?::\d+)?")
 _METHODS = ("DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT")
-_SELECTORS = V1_SUBRESOURCES - _MODIFIERS
 
 
 def routes(account: Account, backend: OssBackend) -> list[BaseRoute]:
@@ -100,6 +99,8 @@ def routes(account: Account, backend: OssBackend) -> list[BaseRoute]:
         bucket, _, key = path.partition("/")
         call = OssCall(backend, request, bucket, key, dict(signed.query), signed.headers)
         try:
+            if call.bucket and (call.key or call.request.method != "PUT"):
+                backend.bucket(call.bucket)  # before who asks for it, as in the cloud: 404 also for an unknown key
             if signer := verify_oss(account, signed):
                 call = replace(call, signer=signer.access_key_id)
             response = await _handler(call)(call)
@@ -113,7 +114,7 @@ def routes(account: Account, backend: OssBackend) -> list[BaseRoute]:
             response.headers["connection"] = "close"
         return response
 
-    return [Route("/{path:path}", endpoint, methods=_METHODS)]
+    return [Route("/{path:rest}", endpoint, methods=_METHODS)]
 
 
 def _by_path(signed: SignedRequest) -> SignedRequest:
@@ -139,7 +140,7 @@ def _handler(call: OssCall) -> _Handler:
     operations, permissions = (
         (OBJECT, OSS_OBJECT) if call.key else (BUCKET, OSS_BUCKET) if call.bucket else (SERVICE, OSS_SERVICE)
     )
-    selected = [name for name in call.query if name in _SELECTORS]
+    selected = [each[0] for each in call.query.items() if each[0] not in _MODIFIERS and is_subresource(*each)]
     if call.signer is None:
         check_anonymous(call, selected)
     asked = call.request.method, selected[0] if selected else ""

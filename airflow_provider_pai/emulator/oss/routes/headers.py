@@ -13,7 +13,7 @@ from airflow_provider_pai.emulator.auth import raw
 from airflow_provider_pai.emulator.oss.auth import http_time
 from airflow_provider_pai.emulator.oss.backend import STORAGE_CLASSES
 from airflow_provider_pai.emulator.oss.configs import encryption_rule
-from airflow_provider_pai.emulator.oss.errors import OssError, invalid_argument
+from airflow_provider_pai.emulator.oss.errors import OssError, invalid_argument, precondition_failed
 from airflow_provider_pai.emulator.oss.index import Attributes
 from airflow_provider_pai.emulator.oss.routes.access import OBJECT_ACLS
 from airflow_provider_pai.emulator.oss.routes.call import OssCall
@@ -92,14 +92,22 @@ def attributes_of(headers: Mapping[str, str], kind: str = "Normal") -> Attribute
         raise invalid_argument("The total size of the user meta exceeds 8 KB.")
     if kept.get("x-oss-storage-class", "Standard") not in STORAGE_CLASSES:
         raise OssError(400, "InvalidStorageClass", "The storage class you specified is not valid.")
-    acl = headers.get("x-oss-object-acl", "default")
-    if acl not in OBJECT_ACLS:
-        raise invalid_argument("no such object access control exists", "x-oss-object-acl", acl)
+    acl = checked_object_acl(headers.get("x-oss-object-acl", "default"))
     if algorithm := kept.get(_ENCRYPTION[0]):
         encryption_rule(algorithm, *(kept.get(name, "") for name in _ENCRYPTION[1:]))
         if algorithm == "KMS":
             kept.setdefault(_ENCRYPTION[1], _DEFAULT_KEY_ID)
     return Attributes(headers=kept, tags=tags_of_header(headers.get("x-oss-tagging", "")), kind=kind, acl=acl)
+
+
+def checked_object_acl(acl: str) -> str:
+    """Return the ACL of an object.
+
+    :raises OssError: InvalidArgument.
+    """
+    if acl not in OBJECT_ACLS:
+        raise invalid_argument("no such object access control exists", "x-oss-object-acl", acl)
+    return acl
 
 
 def default_encryption(rule: Mapping[str, str]) -> dict[str, str]:
@@ -162,7 +170,7 @@ def object_headers(stored: StoredObject, storage_class: str) -> dict[str, str]:
     headers["x-oss-storage-class"] = storage_class
     headers["x-oss-hash-crc64ecma"] = str(stored.record.crc64)
     if attributes.kind == "Normal":
-        headers["content-md5"] = base64.b64encode(bytes.fromhex(stored.etag)).decode()
+        headers["content-md5"] = content_md5(stored.etag)
     if attributes.kind == "Appendable":
         headers["x-oss-next-append-position"] = str(stored.size)
     if attributes.tags:
@@ -197,8 +205,10 @@ def check_conditions(stored: StoredObject, headers: Mapping[str, str], prefix: s
     :raises OssError: PreconditionFailed, NotModified (304).
     """
     match, unmodified = headers.get(f"{prefix}if-match"), headers.get(f"{prefix}if-unmodified-since")
-    if (match and not _is_named(stored, match)) or _is_after(stored.modified, unmodified):
-        raise OssError(412, "PreconditionFailed", "At least one of the pre-conditions you specified did not hold.")
+    if match and not _is_named(stored, match):
+        raise precondition_failed("If-Match")
+    if _is_after(stored.modified, unmodified):
+        raise precondition_failed("If-Unmodified-Since")
     none_match, modified = headers.get(f"{prefix}if-none-match"), headers.get(f"{prefix}if-modified-since")
     if none_match:
         unchanged = _is_named(stored, none_match)
@@ -232,6 +242,11 @@ def requested_range(value: str | None, size: int, *, standard: bool) -> tuple[in
 def quoted(etag: str) -> str:
     """Write an ETag as headers and lists do."""
     return f'"{etag}"'
+
+
+def content_md5(etag: str) -> str:
+    """Write the digest that is an ETag as Content-MD5 does."""
+    return base64.b64encode(bytes.fromhex(etag)).decode()
 
 
 def http_date(moment: datetime) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import base64
 import zlib
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import replace
@@ -25,6 +24,7 @@ from airflow_provider_pai.emulator.oss.routes.headers import (
     attributes_of,
     brief_headers,
     check_conditions,
+    content_md5,
     default_encryption,
     encryption_headers,
     is_compressed,
@@ -55,7 +55,7 @@ async def put_object(call: OssCall) -> Response:
             return objects.put(call.bucket, call.key, staged, attributes, overwrite=call.overwrite)
 
         stored = await call.receive(staged, put)
-    headers = {**write_headers(call, stored), "content-md5": base64.b64encode(bytes.fromhex(stored.etag)).decode()}
+    headers = {**write_headers(call, stored), "content-md5": content_md5(stored.etag)}
     return await upload_answer(call, stored, empty(headers=headers), callback)
 
 

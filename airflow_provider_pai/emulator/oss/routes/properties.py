@@ -9,9 +9,15 @@ from starlette.responses import Response
 
 from airflow_provider_pai.emulator.oss.errors import OssError, invalid_argument
 from airflow_provider_pai.emulator.oss.restore import read_request, restored
-from airflow_provider_pai.emulator.oss.routes.access import OBJECT_ACLS
 from airflow_provider_pai.emulator.oss.routes.call import OssCall, empty, owner, xml
-from airflow_provider_pai.emulator.oss.routes.headers import as_latin1, checked_tags, http_date, quoted, version_header
+from airflow_provider_pai.emulator.oss.routes.headers import (
+    as_latin1,
+    checked_object_acl,
+    checked_tags,
+    http_date,
+    quoted,
+    version_header,
+)
 from airflow_provider_pai.emulator.oss.routes.objects import storage_class_of, upload_attributes, write_headers
 from airflow_provider_pai.emulator.oss.stored import StoredObject
 from airflow_provider_pai.emulator.oss.xml import Pair, child_text, parse
@@ -43,9 +49,7 @@ async def delete_object_tagging(call: OssCall) -> Response:
 
 async def put_object_acl(call: OssCall) -> Response:
     """PutObjectACL."""
-    stored, acl = await _stored(call), call.headers.get("x-oss-object-acl", "")
-    if acl not in OBJECT_ACLS:
-        raise invalid_argument("no such object access control exists", "x-oss-object-acl", acl)
+    stored, acl = await _stored(call), checked_object_acl(call.headers.get("x-oss-object-acl", ""))
     await asyncio.to_thread(call.oss.objects.update, call.bucket, stored, replace(stored.attributes, acl=acl))
     return empty(headers=version_header(call, stored))
 

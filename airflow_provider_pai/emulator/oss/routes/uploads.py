@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from itertools import islice
 
 from starlette.responses import Response
@@ -10,7 +11,14 @@ from starlette.responses import Response
 from airflow_provider_pai.emulator.oss.errors import OssError, invalid_argument
 from airflow_provider_pai.emulator.oss.routes.call import OssCall, empty, xml
 from airflow_provider_pai.emulator.oss.routes.callback import read_callback
-from airflow_provider_pai.emulator.oss.routes.headers import iso_date, quoted, requested_range
+from airflow_provider_pai.emulator.oss.routes.headers import (
+    checked_object_acl,
+    content_md5,
+    encryption_headers,
+    iso_date,
+    quoted,
+    requested_range,
+)
 from airflow_provider_pai.emulator.oss.routes.objects import (
     open_source,
     upload_answer,
@@ -27,13 +35,15 @@ async def initiate_upload(call: OssCall) -> Response:
     sequential = "sequential" in call.query
     upload = await asyncio.to_thread(call.oss.uploads.begin, call.bucket, call.key, attributes, sequential=sequential)
     encode = Encoder(call.query.get("encoding-type"))
-    return xml(
+    response = xml(
         "InitiateMultipartUploadResult",
         *encode.pairs,
         ("Bucket", call.bucket),
         ("Key", encode(call.key)),
         ("UploadId", upload.id),
     )
+    response.headers.update(encryption_headers(attributes))
+    return response
 
 
 async def upload_part(call: OssCall) -> Response:
@@ -50,7 +60,7 @@ async def upload_part(call: OssCall) -> Response:
             return call.oss.uploads.put_part(upload, number, staged)
 
         part = await call.receive(staged, put)
-    return empty(headers=_part_headers(part))
+    return empty(headers={**_part_headers(upload, part), "content-md5": content_md5(part.etag)})
 
 
 async def _upload_part_copy(call: OssCall, upload: Upload, number: int) -> Response:
@@ -61,7 +71,7 @@ async def _upload_part_copy(call: OssCall, upload: Upload, number: int) -> Respo
         await asyncio.to_thread(staged.copy_file, file, start, length)
         part = await asyncio.to_thread(call.oss.uploads.put_part, upload, number, staged)
     response = xml("CopyPartResult", ("LastModified", iso_date(part.modified)), ("ETag", quoted(part.etag)))
-    response.headers.update(_part_headers(part))
+    response.headers.update(_part_headers(upload, part))
     return response
 
 
@@ -71,6 +81,8 @@ async def complete_upload(call: OssCall) -> Response:
     callback = read_callback(call.headers, call.query)
     body = await call.document()
     wanted = _wanted_parts(body, complete_all=call.headers.get("x-oss-complete-all", "").lower() == "yes")
+    if acl := call.headers.get("x-oss-object-acl"):
+        upload = replace(upload, attributes=replace(upload.attributes, acl=checked_object_acl(acl)))
     stored = await asyncio.to_thread(call.oss.uploads.complete, upload, wanted, overwrite=call.overwrite)
     encode = Encoder(call.query.get("encoding-type"))
     response = xml(
@@ -180,8 +192,9 @@ def _wanted_parts(body: bytes, *, complete_all: bool) -> list[tuple[int, str]] |
     return parts
 
 
-def _part_headers(part: Part) -> dict[str, str]:
-    return {"etag": quoted(part.etag), "x-oss-hash-crc64ecma": str(part.crc64)}
+def _part_headers(upload: Upload, part: Part) -> dict[str, str]:
+    crc = {"x-oss-hash-crc64ecma": str(part.crc64)}
+    return {"etag": quoted(part.etag), **crc, **encryption_headers(upload.attributes)}
 
 
 def _part(part: Part) -> Pair:
