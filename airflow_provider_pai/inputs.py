@@ -242,7 +242,7 @@ def object_uri(field: str, value: object) -> OssUri:
 
     :raises PaiConfigError: it is none, or has no key.
     """
-    uri = value if isinstance(value, OssUri) else parse_uri(field, value)
+    uri = parse_uri(field, str(value) if isinstance(value, OssUri) else value)
     if not uri.key:
         raise PaiConfigError(field, str(value), "oss://bucket/key with a key")
     return uri

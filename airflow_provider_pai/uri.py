@@ -43,8 +43,8 @@ class OssUri(NamedTuple):
         return self._replace(key=self.key[: self.key.rfind("/") + 1])
 
     def join(self, *parts: str) -> Self:
-        """Return an address below this one."""
-        return self._replace(key=self.folder.key + "/".join(part.strip("/") for part in parts))
+        """Return an address below this one; the parts stay as they are, `a//b` and `a/b` are two objects."""
+        return self._replace(key=self.folder.key + "/".join(parts))
 
     def __str__(self) -> str:
         """Return `oss://bucket/key`."""

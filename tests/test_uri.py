@@ -58,5 +58,6 @@ def test_folder_and_parent_end_in_a_slash_but_for_the_bucket_itself(text, folder
 
 
 @pytest.mark.parametrize("text", ["oss://bucket/a", "oss://bucket/a/"])
-def test_joins_below_with_one_slash_between(text):
-    assert str(OssUri.parse(text).join("/b/", "c.txt")) == "oss://bucket/a/b/c.txt"
+def test_joins_below_with_one_slash_between_and_leaves_the_parts_as_they_are(text):
+    assert str(OssUri.parse(text).join("b", "c.txt")) == "oss://bucket/a/b/c.txt"
+    assert str(OssUri.parse(text).join("/b/", "c.txt")) == "oss://bucket/a//b//c.txt"

@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 from airflow_provider_pai.exceptions import PaiConfigError
 from airflow_provider_pai.hooks.oss.copy import copy_object
 from airflow_provider_pai.hooks.oss.crc import crc_of_file
 from airflow_provider_pai.hooks.oss.download import download_file
 from airflow_provider_pai.hooks.oss.listings import OssListings
+from airflow_provider_pai.hooks.oss.local import check_paths, files_below, local_path
 from airflow_provider_pai.hooks.oss.objects import ObjectInfo
 from airflow_provider_pai.hooks.oss.parallel import in_parallel
 from airflow_provider_pai.hooks.oss.patterns import Patterns
 from airflow_provider_pai.hooks.oss.progress import TransferProgress
 from airflow_provider_pai.hooks.oss.upload import upload_file
+from airflow_provider_pai.inputs import object_uri
 from airflow_provider_pai.uri import OssUri
 
 THREADS = 16
@@ -41,17 +42,20 @@ def upload_folder(
     include: Iterable[str] | str | None = None,
     exclude: Iterable[str] | str | None = None,
     delete: bool = False,
+    allow_empty: bool = False,
     threads: int = THREADS,
 ) -> FolderReport:
     """Upload the files below a folder.
 
     Its options are `FolderOptions`, as those of the two others.
 
-    :raises PaiConfigError: it is no folder, or a name is not UTF-8.
+    :raises PaiConfigError: it is no folder, or not all of it can be read or be a key; nothing is written then.
     """
     patterns = Patterns(include, exclude)
-    files = dict(_files(folder, patterns))
+    files = dict(files_below(folder, patterns))
+    targets = {name: object_uri("folder", prefix.join(name)) for name in files}
     there = _objects(oss, prefix, patterns)
+    gone = _surplus(files, there, delete, allow_empty)
     progress = TransferProgress(
         oss.log, f"{folder} to {prefix}", sum(path.stat().st_size for path in files.values()), clock=oss.clock
     )
@@ -62,11 +66,10 @@ def upload_folder(
         if info is not None and info.size == size and _crc(oss, info) == crc_of_file(path):
             progress.add(size)
             return None
-        upload_file(oss, path, prefix.join(name), headers={}, threads=_THREADS_OF_A_FILE, progress=progress)
+        upload_file(oss, path, targets[name], headers={}, threads=_THREADS_OF_A_FILE, progress=progress)
         return size
 
-    gone = [there[name].uri for name in there if name not in files] if delete else []
-    return _report(in_parallel(move, files, threads), lambda: oss.delete_many(gone))
+    return _report(in_parallel(move, files, threads), lambda: oss.delete_many(there[name].uri for name in gone))
 
 
 def download_folder(
@@ -77,6 +80,7 @@ def download_folder(
     include: Iterable[str] | str | None = None,
     exclude: Iterable[str] | str | None = None,
     delete: bool = False,
+    allow_empty: bool = False,
     threads: int = THREADS,
 ) -> FolderReport:
     """Download the objects below a prefix.
@@ -86,7 +90,9 @@ def download_folder(
     patterns = Patterns(include, exclude)
     there = _objects(oss, prefix, patterns)
     paths = {name: local_path(folder, name) for name in there}
-    _check_paths(prefix, there)
+    check_paths(prefix, there)
+    here = dict(files_below(folder, patterns, follow=False)) if delete and folder.exists() else {}
+    gone = _surplus(there, here, delete, allow_empty)
     progress = TransferProgress(oss.log, f"{prefix} to {folder}", 0, clock=oss.clock)
 
     def move(name: str) -> int | None:
@@ -96,9 +102,8 @@ def download_folder(
         return download_file(oss, info.uri, path, threads=_THREADS_OF_A_FILE, progress=progress)
 
     def sweep() -> int:
-        gone = [path for name, path in _files(folder, patterns) if name not in there] if delete else []
-        for path in gone:
-            path.unlink()
+        for name in gone:
+            here[name].unlink(missing_ok=True)
         return len(gone)
 
     folder.mkdir(parents=True, exist_ok=True)
@@ -113,6 +118,7 @@ def copy_folder(
     include: Iterable[str] | str | None = None,
     exclude: Iterable[str] | str | None = None,
     delete: bool = False,
+    allow_empty: bool = False,
     threads: int = THREADS,
 ) -> FolderReport:
     """Copy the objects below a prefix to another one, within OSS.
@@ -122,64 +128,40 @@ def copy_folder(
     if source.bucket == target.bucket and (source.key.startswith(target.key) or target.key.startswith(source.key)):
         raise PaiConfigError("target", str(target), f"a prefix that has nothing to do with {source}")
     patterns = Patterns(include, exclude)
-    here, there = _objects(oss, source, patterns), _objects(oss, target, patterns)
+    here, there = _objects(oss, source, patterns, markers=True), _objects(oss, target, patterns, markers=True)
+    targets = {name: object_uri("target", target.join(name)) for name in here}
+    gone = _surplus(here, there, delete, allow_empty)
 
     def move(name: str) -> int | None:
         info, other = here[name], there.get(name)
         if other is not None and other.size == info.size and _crc(oss, other) == _crc(oss, info):
             return None
-        copy_object(oss, info.uri, target.join(name), version=None, headers={})
+        copy_object(oss, info.uri, targets[name], version=None, headers={})
         return info.size
 
-    gone = [there[name].uri for name in there if name not in here] if delete else []
-    return _report(in_parallel(move, here, threads), lambda: oss.delete_many(gone))
+    return _report(in_parallel(move, here, threads), lambda: oss.delete_many(there[name].uri for name in gone))
 
 
-def local_path(folder: Path, name: str) -> Path:
-    """Return the path of a key below a folder.
+def _objects(
+    oss: OssListings, prefix: OssUri, patterns: Patterns, *, markers: bool = False
+) -> Mapping[str, ObjectInfo]:
+    """Return the objects below a prefix by what their keys have beyond it.
 
-    :raises PaiConfigError: it would lead out of the folder, or is no path.
+    :param markers: with those of folders; that of the prefix itself never.
     """
-    parts = name.split("/")
-    path = folder.joinpath(*parts)
-    inside = not any(part in ("", ".", "..") or "\0" in part for part in parts)
-    if not inside or not Path(os.path.realpath(path)).is_relative_to(os.path.realpath(folder)):
-        raise PaiConfigError("key", name, f"a path that stays below {folder}")
-    return path
-
-
-def _check_paths(prefix: OssUri, names: Iterable[str]) -> None:
-    """Refuse keys of which one would have to be a folder of the other."""
-    known = set(names)
-    for name in known:
-        for parent in PurePosixPath(name).parents:
-            if str(parent) in known:
-                raise PaiConfigError("key", f"{prefix}{name}", f"no key below {prefix}{parent}, which is a file")
-
-
-def _files(folder: Path, patterns: Patterns) -> Iterator[tuple[str, Path]]:
-    """Yield the files below a folder by their paths with `/`."""
-    if not folder.is_dir():
-        raise PaiConfigError("folder", str(folder), "a folder")
-    for parent, folders, names in os.walk(folder):
-        folders.sort()
-        for name in sorted(names):
-            path = Path(parent, name)
-            key = path.relative_to(folder).as_posix()
-            if not _is_utf8(key):
-                raise PaiConfigError("folder", str(folder), f"names in UTF-8, which {os.fsencode(key)!r} is not")
-            if patterns.match(key) and path.is_file():
-                yield key, path
-
-
-def _is_utf8(name: str) -> bool:
-    return not any("\ud800" <= character <= "\udfff" for character in name)
-
-
-def _objects(oss: OssListings, prefix: OssUri, patterns: Patterns) -> Mapping[str, ObjectInfo]:
-    """Return the objects below a prefix by what their keys have beyond it, without markers of folders."""
     named = ((info.uri.key[len(prefix.key) :], info) for info in oss.list_objects(prefix))
-    return {name: info for name, info in named if name and not name.endswith("/") and patterns.match(name)}
+    return {name: info for name, info in named if name and (markers or not info.is_marker) and patterns.match(name)}
+
+
+def _surplus(source: Collection[str], target: Collection[str], delete: bool, allow_empty: bool) -> list[str]:
+    """Return what a sync deletes: the names at the target that are not at the source.
+
+    :raises PaiConfigError: the source has none at all, so that it would be everything.
+    """
+    if delete and target and not source and not allow_empty:
+        allowed = f"nothing is at the source, so that all {len(target)} at the target would go; allow_empty=True if so"
+        raise PaiConfigError("delete", True, allowed)
+    return [name for name in target if name not in source] if delete else []
 
 
 def _crc(oss: OssListings, info: ObjectInfo) -> int | None:

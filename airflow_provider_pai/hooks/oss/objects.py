@@ -22,6 +22,11 @@ class ObjectInfo(NamedTuple):
     server_time: datetime | None = None
     """OSS's own clock when it answered a HEAD."""
 
+    @property
+    def is_marker(self) -> bool:
+        """Tell whether it stands for a folder: the console makes such an object, empty and with `/` at its end."""
+        return self.uri.key.endswith("/") and not self.size
+
 
 class VersionInfo(NamedTuple):
     """One version of an object, or a delete marker, which has no size."""

@@ -43,5 +43,7 @@ class FolderOptions(TypedDict, total=False):
     exclude: Iterable[str] | str | None
     delete: bool
     """Delete what fits the patterns at the target and is not at the source: a sync."""
+    allow_empty: bool
+    """A sync deletes all of it where nothing is at the source; else that is refused: it may be so by mistake."""
     threads: int
     """Files side by side."""

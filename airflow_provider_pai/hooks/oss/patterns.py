@@ -34,6 +34,10 @@ class Patterns:
         included = self.include and self._included.match(key)
         return bool(included) and not (self.exclude and self._excluded.match(key))
 
+    def leave_out(self, folder: str) -> bool:
+        """Tell whether no key is meant that begins with `folder/`, whatever follows."""
+        return not self.include or any(each.endswith("*") and _any_of([each]).match(folder) for each in self.exclude)
+
     @cached_property
     def _included(self) -> re.Pattern[str]:
         return _any_of(self.include)

@@ -15,6 +15,7 @@ from airflow_provider_pai.uri import OssUri
 
 if TYPE_CHECKING:
     from airflow_provider_pai.hooks.oss.folder import FolderReport
+    from airflow_provider_pai.hooks.oss.options import FolderOptions
 
 
 class OssUploadOperator(OssOperator):
@@ -29,6 +30,7 @@ class OssUploadOperator(OssOperator):
     :param include: patterns of a folder's paths, e.g. `*.csv`. (templated)
     :param exclude: patterns of paths to leave out. (templated)
     :param delete: delete objects below the prefix that have no file: a sync.
+    :param allow_empty: a sync may delete everything where nothing is at the source; else that is refused.
     :param overwrite: False: a file's object that exists stays as it is, and the task fails.
     :param storage_class: of a file's object; None: the bucket's.
     :param tags: of a file's object. (templated)
@@ -52,6 +54,7 @@ class OssUploadOperator(OssOperator):
         include: Sequence[str] | str | None = None,
         exclude: Sequence[str] | str | None = None,
         delete: bool = False,
+        allow_empty: bool = False,
         overwrite: bool = True,
         storage_class: str | None = None,
         tags: Mapping[str, str] | None = None,
@@ -64,6 +67,7 @@ class OssUploadOperator(OssOperator):
         self.include = include
         self.exclude = exclude
         self.delete = delete
+        self.allow_empty = allow_empty
         self.overwrite = overwrite
         self.storage_class = storage_class
         self.tags = tags
@@ -73,7 +77,7 @@ class OssUploadOperator(OssOperator):
         """Upload."""
         path, to = _path(self.path), parse_uri("uri", self.uri)
         if path.is_dir():
-            report = self.hook.upload_folder(path, to, include=self.include, exclude=self.exclude, delete=self.delete)
+            report = self.hook.upload_folder(path, to, **_options(self))
             return _told(self, to.folder, report)
         if not to.key or to.key.endswith("/"):
             to = to.join(path.name)
@@ -99,6 +103,7 @@ class OssDownloadOperator(OssOperator):
     :param include: patterns of the keys below a prefix. (templated)
     :param exclude: patterns of keys to leave out. (templated)
     :param delete: delete files below the folder that have no object: a sync.
+    :param allow_empty: a sync may delete everything where nothing is at the source; else that is refused.
     :param version: of the object; None: the newest. (templated)
     :param checkpoint: file on the worker from which a retry goes on with a large object. (templated)
     """
@@ -120,6 +125,7 @@ class OssDownloadOperator(OssOperator):
         include: Sequence[str] | str | None = None,
         exclude: Sequence[str] | str | None = None,
         delete: bool = False,
+        allow_empty: bool = False,
         version: str | None = None,
         checkpoint: str | None = None,
         **kwargs: Any,
@@ -130,6 +136,7 @@ class OssDownloadOperator(OssOperator):
         self.include = include
         self.exclude = exclude
         self.delete = delete
+        self.allow_empty = allow_empty
         self.version = version
         self.checkpoint = checkpoint
 
@@ -137,9 +144,7 @@ class OssDownloadOperator(OssOperator):
         """Download."""
         at = parse_uri("uri", self.uri)
         if not at.key or at.key.endswith("/"):
-            report = self.hook.download_folder(
-                at, _path(self.path), include=self.include, exclude=self.exclude, delete=self.delete
-            )
+            report = self.hook.download_folder(at, _path(self.path), **_options(self))
             return {**_told(self, at, report), "path": str(self.path)}
         path = _path(self.path)
         if str(self.path).endswith("/") or path.is_dir():
@@ -161,6 +166,7 @@ class OssCopyOperator(OssOperator):
     :param include: patterns of the keys below a prefix. (templated)
     :param exclude: patterns of keys to leave out. (templated)
     :param delete: delete objects below the target that have no source: a sync.
+    :param allow_empty: a sync may delete everything where nothing is at the source; else that is refused.
     :param overwrite: False: an object that exists stays as it is, and the task fails.
     :param storage_class: of the copy of an object; None: the bucket's.
     """
@@ -175,6 +181,7 @@ class OssCopyOperator(OssOperator):
         include: Sequence[str] | str | None = None,
         exclude: Sequence[str] | str | None = None,
         delete: bool = False,
+        allow_empty: bool = False,
         overwrite: bool = True,
         storage_class: str | None = None,
         **kwargs: Any,
@@ -185,6 +192,7 @@ class OssCopyOperator(OssOperator):
         self.include = include
         self.exclude = exclude
         self.delete = delete
+        self.allow_empty = allow_empty
         self.overwrite = overwrite
         self.storage_class = storage_class
 
@@ -192,9 +200,7 @@ class OssCopyOperator(OssOperator):
         """Copy."""
         source, target = parse_uri("source", self.source), parse_uri("target", self.target)
         if not source.key or source.key.endswith("/"):
-            report = self.hook.copy_folder(
-                source, target, include=self.include, exclude=self.exclude, delete=self.delete
-            )
+            report = self.hook.copy_folder(source, target, **_options(self))
             return _told(self, target.folder, report)
         if not target.key or target.key.endswith("/"):
             target = target.join(source.key.rpartition("/")[2])
@@ -302,6 +308,16 @@ def _checkpoint(value: object) -> Path | None:
     if path is not None and (len(Path(path).name) > 200 or Path(path).is_dir()):
         raise PaiConfigError("checkpoint", value, "the path of a file on the worker")
     return Path(path) if path else None
+
+
+def _options(operator: OssUploadOperator | OssDownloadOperator | OssCopyOperator) -> FolderOptions:
+    """Return what the three say of whole folders."""
+    return {
+        "include": operator.include,
+        "exclude": operator.exclude,
+        "delete": operator.delete,
+        "allow_empty": operator.allow_empty,
+    }
 
 
 def _told(operator: OssOperator, uri: OssUri, report: FolderReport) -> Json:

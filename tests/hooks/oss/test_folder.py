@@ -86,6 +86,58 @@ def test_a_sync_deletes_what_is_gone_and_nothing_else(hook, at, folder, tmp_path
     assert hook.head(at.rstrip("/") + "base")
 
 
+@pytest.mark.parametrize("way", ["up", "down", "across"])
+def test_a_source_in_which_nothing_is_deletes_nothing_unless_that_is_meant(hook, at, folder, tmp_path, way):
+    hook.upload_folder(folder, at)
+    (tmp_path / "empty").mkdir()
+    none = at.replace("/data/", "/none/")
+    sync, left = {
+        "up": (lambda **options: hook.upload_folder(tmp_path / "empty", at, **options), lambda: keys(hook, at)),
+        "down": (lambda **options: hook.download_folder(none, folder, **options), lambda: sorted(tree_of(folder))),
+        "across": (lambda **options: hook.copy_folder(none, at, **options), lambda: keys(hook, at)),
+    }[way]
+    with pytest.raises(PaiConfigError, match="all 5 at the target would go; allow_empty=True"):
+        sync(delete=True)
+    with pytest.raises(PaiConfigError, match="all 2 at the target"):
+        sync(include="*.csv", delete=True)
+    assert left() == sorted(TREE)
+    assert sync().deleted == 0
+    assert sync(delete=True, allow_empty=True).deleted == 5
+    assert left() == []
+    assert sync(delete=True).deleted == 0, "nothing to lose"
+
+
+def test_links_go_up_and_are_not_deleted_there(hook, at, folder, tmp_path):
+    plant(tmp_path / "elsewhere", {"f": b"1"})
+    (folder / "latest").symlink_to(tmp_path / "elsewhere")
+    hook.put(at + "latest/f", b"1")
+    assert hook.upload_folder(folder, at, delete=True) == FolderReport(
+        moved=5, unchanged=1, size=sum(map(len, TREE.values()))
+    )
+    assert "latest/f" in keys(hook, at)
+    (folder / "gone").symlink_to(tmp_path / "none")
+    with pytest.raises(PaiConfigError, match="gone"):
+        hook.upload_folder(folder, at, delete=True)
+    there = plant(tmp_path / "there", {"sub/old": b""})
+    (there / "elsewhere").symlink_to(tmp_path / "elsewhere")
+    assert hook.download_folder(at, there, delete=True).deleted == 1
+    assert tree_of(tmp_path / "elsewhere") == {"f": b"1"}, "a sync does not reach through links"
+
+
+def test_across_keys_stay_as_they_are(hook, at, bucket):
+    tree = {"x": b"1", "/x": b"2", "a//b/": b"3", "a/b/": b"4", "m/": b""}
+    for name, data in tree.items():
+        bucket.put_object("data/" + name, data)
+    other = f"oss://{bucket.bucket_name}/copy/"
+    assert hook.copy_folder(at, other, delete=True).moved == 5
+    assert {name: hook.get(other + name) for name in keys(hook, other)} == tree
+    assert hook.copy_folder(at, other, delete=True) == FolderReport(unchanged=5)
+    long = f"oss://{bucket.bucket_name}/" + "long/" * 204
+    with pytest.raises(PaiConfigError, match="at most 1,023 bytes"):
+        hook.copy_folder(at, long)
+    assert keys(hook, long) == []
+
+
 def test_across(hook, at, folder, bucket):
     hook.upload_folder(folder, at)
     other = f"oss://{bucket.bucket_name}/copy/"

@@ -35,3 +35,19 @@ def test_a_key_fits_one_of_those_included_and_none_of_those_excluded(include, ex
 def test_every_key_that_fits_begins_with_what_stands_before_the_first_wildcard(pattern, prefix):
     assert fixed_prefix(pattern) == prefix
     assert is_pattern(pattern) == (prefix != pattern)
+
+
+@pytest.mark.parametrize(
+    ("include", "exclude", "folder", "left_out"),
+    [
+        (None, None, "a/", False),
+        ((), None, "a/", True),
+        (None, "a/*", "a/", True),
+        (None, "a/*", "a/b/", True),
+        (None, "a/*", "b/", False),
+        (None, "*/", "a/", False),  # a key below it does not end so
+        ("*.csv", None, "a/", False),
+    ],
+)
+def test_a_folder_is_left_out_where_no_key_below_it_can_be_meant(include, exclude, folder, left_out):
+    assert Patterns(include, exclude).leave_out(folder) is left_out

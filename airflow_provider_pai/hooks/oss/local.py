@@ -1,0 +1,95 @@
+"""Local folders whose files are keys on OSS: every file of one, or an error, and the path of every key."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Collection, Iterator
+from pathlib import Path, PurePosixPath
+
+from airflow_provider_pai.exceptions import PaiConfigError
+from airflow_provider_pai.hooks.oss.patterns import Patterns
+from airflow_provider_pai.uri import OssUri
+
+_LONGEST_NAME = 255
+"""Bytes that Linux's and macOS's file systems take as a name."""
+
+
+def files_below(folder: Path, patterns: Patterns, *, follow: bool = True) -> Iterator[tuple[str, Path]]:
+    """Yield the files below a folder by their paths with `/`: all that are meant, or none of what follows an error.
+
+    :param follow: links to folders are gone into, and what is neither file nor folder is refused; else both are left
+        out: a link does not lead to what is the folder's own.
+    :raises PaiConfigError: a folder can't be read, a link leads nowhere or in a circle, or a name is not UTF-8.
+    """
+    if not folder.is_dir():
+        raise PaiConfigError("folder", str(folder), "a folder")
+    waiting = [(folder, "", frozenset[str]())]
+    while waiting:
+        parent, prefix, above = waiting.pop()
+        here = above | {_real(parent, above)}
+        below = []
+        for entry in _entries(parent):
+            key = prefix + entry.name
+            if not _is_utf8(key):
+                raise PaiConfigError("folder", str(folder), f"names in UTF-8, which {os.fsencode(key)!r} is not")
+            if _is(entry, "is_dir"):
+                if not patterns.leave_out(f"{key}/") and (follow or not entry.is_symlink()):
+                    below.append((Path(entry.path), f"{key}/", here))
+            elif patterns.match(key):
+                if _is(entry, "is_file"):
+                    yield key, Path(entry.path)
+                elif follow:
+                    raise PaiConfigError("folder", entry.path, "a file, a folder, or a link to one that can be read")
+        waiting += reversed(below)
+
+
+def local_path(folder: Path, name: str) -> Path:
+    """Return the path of a key below a folder.
+
+    :raises PaiConfigError: it would lead out of the folder, or is no path.
+    """
+    parts = name.split("/")
+    path = folder.joinpath(*parts)
+    is_path = all(part not in ("", ".", "..") and "\0" not in part and _fits(part) for part in parts)
+    if not is_path or not Path(os.path.realpath(path)).is_relative_to(os.path.realpath(folder)):
+        raise PaiConfigError("key", name, f"a path below {folder}, of names of at most {_LONGEST_NAME} bytes")
+    return path
+
+
+def check_paths(prefix: OssUri, names: Collection[str]) -> None:
+    """Refuse keys of which one would have to be a folder of the other."""
+    for name in names:
+        for parent in PurePosixPath(name).parents:
+            if str(parent) in names:
+                raise PaiConfigError("key", f"{prefix}{name}", f"no key below {prefix}{parent}, which is a file")
+
+
+def _entries(folder: Path) -> list[os.DirEntry[str]]:
+    try:
+        with os.scandir(folder) as entries:
+            return sorted(entries, key=lambda entry: entry.name)
+    except OSError as error:
+        raise PaiConfigError("folder", str(folder), f"what can be read: {error.strerror}") from None
+
+
+def _is(entry: os.DirEntry[str], kind: str) -> bool:
+    """Tell whether it is that; a link in a circle, or to what may not be looked at, is nothing."""
+    try:
+        return bool(getattr(entry, kind)())
+    except OSError:
+        return False
+
+
+def _real(folder: Path, above: frozenset[str]) -> str:
+    real = os.path.realpath(folder)
+    if real in above:
+        raise PaiConfigError("folder", str(folder), f"no link that leads back to {real}, in which it lies")
+    return real
+
+
+def _fits(name: str) -> bool:
+    return len(name.encode(errors="surrogatepass")) <= _LONGEST_NAME
+
+
+def _is_utf8(name: str) -> bool:
+    return not any("\ud800" <= character <= "\udfff" for character in name)
