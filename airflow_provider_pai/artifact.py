@@ -150,13 +150,15 @@ class ModelArtifact:
         return artifact
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)
 class ManifestFile:
-    """One file: `key` is relative to the artifact's prefix, `crc64` is OSS's unsigned decimal."""
+    """One file, as a listing has it; `key` is relative to the artifact's prefix."""
 
     key: str
     size: int
-    crc64: str
+    etag: str
+    crc64: str = ""
+    """OSS's unsigned decimal; empty: the writer did not know it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -186,7 +188,7 @@ class Manifest:
         """
         try:
             value = json.loads(data)
-            files = tuple(ManifestFile(key=f["key"], size=f["size"], crc64=f["crc64"]) for f in value["files"])
+            files = tuple(_from_dict(ManifestFile, each) for each in value["files"])
             digest = "sha256:" + hashlib.sha256(data).hexdigest()
             artifact = ModelArtifact.from_dict({**value["artifact"], "digest": digest})
         except (KeyError, TypeError, AttributeError, UnicodeDecodeError) as error:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
@@ -20,6 +19,7 @@ from airflow_provider_pai.artifact import (
 from airflow_provider_pai.exceptions import PaiArtifactError, PaiNotFoundError
 from airflow_provider_pai.hooks.oss import OssHook
 from airflow_provider_pai.hooks.oss.objects import ObjectInfo
+from airflow_provider_pai.hooks.oss.parallel import in_parallel
 from airflow_provider_pai.identity import TaskIdentity
 from airflow_provider_pai.inputs import moment
 from airflow_provider_pai.uri import OssUri
@@ -84,13 +84,9 @@ def write_artifact(hook: OssHook, artifact: ModelArtifact) -> ModelArtifact:
 
 def _write(hook: OssHook, artifact: ModelArtifact) -> ModelArtifact:
     prefix = OssUri.parse(artifact.uri).folder
-    infos = [info for info in hook.list_objects(prefix) if _is_file(info, prefix)]
-    if not infos:
+    files = _files(hook, prefix)
+    if not files:
         raise PaiArtifactError(f"{artifact.uri}: the job left no file there")
-    files = tuple(
-        ManifestFile(key=info.uri.key.removeprefix(prefix.key), size=info.size, crc64=info.crc64 or "")
-        for info in _heads(hook, infos)
-    )
     names = {file.key for file in files}
     described = replace(
         artifact,
@@ -104,10 +100,25 @@ def _write(hook: OssHook, artifact: ModelArtifact) -> ModelArtifact:
     return replace(described, digest=manifest.digest)
 
 
-def read_artifact(hook: OssHook, uri: str) -> ModelArtifact:
-    """Return the artifact at a prefix after checking every file of its manifest against OSS.
+def _files(hook: OssHook, prefix: OssUri) -> tuple[ManifestFile, ...]:
+    """Describe the files below a prefix as a listing does; of those that came in parts HEAD tells the CRC64.
 
-    :raises PaiArtifactError: no manifest, a torn one, or a file that is missing or differs in size or CRC64.
+    The ETag of an object that was put is the MD5 of its bytes, and that of a copy; one of parts is neither (page "Data
+    consistency validation"), and nothing but the CRC64 tells its copy from another object.
+    """
+    listed = [info for info in hook.list_objects(prefix) if _is_file(info, prefix)]
+    in_parts = [info for info in listed if "-" in info.etag]
+    crcs = dict(in_parallel(lambda info: (info.uri, _crc64(hook, info)), in_parts, _HEADS_AT_ONCE))
+    return tuple(
+        ManifestFile(info.uri.key.removeprefix(prefix.key), info.size, info.etag, crcs.get(info.uri, ""))
+        for info in listed
+    )
+
+
+def read_artifact(hook: OssHook, uri: str) -> ModelArtifact:
+    """Return the artifact at a prefix after checking every file of its manifest against OSS's listing.
+
+    :raises PaiArtifactError: no manifest, a torn one, or a file that is missing, or another than it was.
     """
     prefix = OssUri.parse(uri).folder
     try:
@@ -116,17 +127,30 @@ def read_artifact(hook: OssHook, uri: str) -> ModelArtifact:
         raise PaiArtifactError(f"{prefix}: no {MANIFEST_NAME}") from None
     except ValueError as error:
         raise PaiArtifactError(f"{prefix}{MANIFEST_NAME} is torn: {error}") from error
-    with ThreadPoolExecutor(_HEADS_AT_ONCE) as pool:
-        heads = list(pool.map(lambda file: hook.head(prefix.join(file.key)), manifest.files))
-    for file, info in zip(manifest.files, heads, strict=True):
-        if info is None:
-            raise PaiArtifactError(f"{prefix}{file.key} is in the manifest but not there")
-        if info.size != file.size or (file.crc64 and info.crc64 != file.crc64):
-            raise PaiArtifactError(
-                f"{prefix}{file.key} has {info.size} bytes and CRC64 {info.crc64}; "
-                f"the manifest says {file.size} and {file.crc64}"
-            )
+    missing = {file.key: file for file in manifest.files}
+    unlike = []
+    for info in hook.list_objects(prefix):
+        file = missing.pop(info.uri.key.removeprefix(prefix.key), None)
+        if file is not None and (info.size, info.etag) != (file.size, file.etag):
+            unlike.append((file, info))
+    for key in missing:
+        raise PaiArtifactError(f"{prefix}{key} is in the manifest but not there")
+    for _ in in_parallel(lambda pair: _check_copy(hook, *pair), unlike, _HEADS_AT_ONCE):
+        pass
     return manifest.artifact
+
+
+def _check_copy(hook: OssHook, file: ManifestFile, info: ObjectInfo) -> None:
+    """Make sure that an object whose size or ETag is not the manifest's has the same bytes: it may be a copy.
+
+    :raises PaiArtifactError: it has not, or nobody can tell.
+    """
+    crc64 = _crc64(hook, info) if file.crc64 and info.size == file.size else ""
+    if not crc64 or crc64 != file.crc64:
+        raise PaiArtifactError(
+            f"{info.uri} is not what the manifest says: {info.size} bytes, ETag {info.etag}, CRC64 {crc64 or 'unknown'}"
+            f"; the manifest has {file.size}, {file.etag}, {file.crc64 or 'unknown'}"
+        )
 
 
 def served_artifact(hook: OssHook, service: Mapping[str, Any]) -> ModelArtifact | None:
@@ -163,10 +187,9 @@ def check_awaited(artifact: ModelArtifact, digest: str = "", newer_than: str | N
     return artifact
 
 
-def _heads(hook: OssHook, infos: list[ObjectInfo]) -> list[ObjectInfo]:
-    with ThreadPoolExecutor(_HEADS_AT_ONCE) as pool:
-        heads = list(pool.map(lambda info: hook.head(info.uri), infos))
-    return [head or info for head, info in zip(heads, infos, strict=True)]
+def _crc64(hook: OssHook, info: ObjectInfo) -> str:
+    head = hook.head(info.uri)
+    return (head and head.crc64) or ""
 
 
 def _is_file(info: ObjectInfo, prefix: OssUri) -> bool:

@@ -68,7 +68,7 @@ def test_newer_is_told_by_the_interval_end_else_by_the_version():
 
 
 def test_manifest_round_trips_and_gives_the_digest_of_its_bytes():
-    manifest = Manifest(artifact=artifact(), files=(ManifestFile(key="model.json", size=3, crc64="7"),))
+    manifest = Manifest(artifact=artifact(), files=(ManifestFile("model.json", 3, "E7A", crc64="7"),))
     read = Manifest.from_bytes(manifest.to_bytes())
     assert read.files == manifest.files
     assert read.artifact.digest == manifest.digest
