@@ -25,15 +25,23 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from airflow.providers.common.compat.sdk import AirflowException, AirflowFailException
 
 from airflow_provider_pai.sensitive import hidden
 
+# Colours of notebooks, of git and of training scripts: a log page shows them as `[0;31m`.
+_ANSI = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|[ -/]*[0-Z^-~])")
+
 
 class PaiError(AirflowException):
     """Base of the provider's errors."""
+
+    def __str__(self) -> str:
+        """Return the text without a terminal's control codes."""
+        return _ANSI.sub("", super().__str__())
 
 
 class PaiConfigError(PaiError, ValueError):
@@ -73,9 +81,13 @@ class PaiApiError(PaiError):
 
     :param service: `dlc`, `dsw`, `eas`, `oss`, `aiworkspace` or `cms`.
     :param action: the API action, e.g. `CreateJob`.
+    :param message: what is wrong, then ` → ` and what to do, where that is known.
     :param code: the service's error code.
     :param status: HTTP status; None where no answer came.
     """
+
+    conn_id: str | None = None
+    """The connection that was asked with."""
 
     def __init__(
         self,
@@ -86,7 +98,7 @@ class PaiApiError(PaiError):
         status: int | None = None,
         request_id: str | None = None,
     ) -> None:
-        super().__init__(f"{service} {action}: {message} (code {code}, status {status}, request id {request_id})")
+        super().__init__(message)
         self.service = service
         self.action = action
         self.message = message
@@ -97,7 +109,20 @@ class PaiApiError(PaiError):
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickle by the constructor's arguments."""
         arguments = (self.service, self.action, self.message, self.code, self.status, self.request_id)
-        return type(self), arguments
+        return type(self), arguments, vars(self)
+
+    def saying(self, message: str, kind: type[PaiApiError] | None = None) -> PaiApiError:
+        """Return the same refusal in other words, and of another class where one is given."""
+        arguments = (self.service, self.action, message, self.code, self.status, self.request_id)
+        other = (kind or type(self))(*arguments)
+        other.conn_id = self.conn_id
+        return other
+
+    def __str__(self) -> str:
+        """Return what failed, why, and by what the service's support finds it: what is not known is left out."""
+        facts = {"connection": self.conn_id, "code": self.code, "status": self.status, "request id": self.request_id}
+        known = ", ".join(f"{name} {fact}" for name, fact in facts.items() if fact is not None)
+        return f"{self.service} {self.action}: {super().__str__()}{f' ({known})' if known else ''}"
 
 
 class PaiNotFoundError(PaiApiError):

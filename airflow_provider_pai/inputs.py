@@ -67,6 +67,9 @@ def optional(field: str, value: object, allowed: str) -> str | None:
     return None if left_out else required(field, value, allowed)
 
 
+_FEW = 8
+
+
 def one_of(field: str, value: object, allowed: Collection[str]) -> str:
     """Read one of some words.
 
@@ -74,8 +77,16 @@ def one_of(field: str, value: object, allowed: Collection[str]) -> str:
     """
     word = _plain(value)
     if not isinstance(word, str) or word not in allowed:
-        raise PaiConfigError(field, value, f"one of {', '.join(allowed)}")
+        raise PaiConfigError(field, value, f"{_near(word, allowed)}one of {', '.join(allowed)}")
     return word
+
+
+def _near(word: object, allowed: Collection[str]) -> str:
+    """Return which of many words a person may have meant; of few he finds it himself."""
+    from difflib import get_close_matches
+
+    near = get_close_matches(str(word), allowed, n=1) if len(allowed) > _FEW else None
+    return f"did you mean {near[0]}? It is " if near else ""
 
 
 def flag(field: str, value: object) -> bool:

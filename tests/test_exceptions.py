@@ -3,7 +3,21 @@ import pickle
 import pytest
 
 from airflow_provider_pai import exceptions
-from airflow_provider_pai.exceptions import PaiApiError, PaiConfigError, PaiError, PaiFunctionError, PaiJobFailedError
+from airflow_provider_pai.exceptions import (
+    PaiApiError,
+    PaiConfigError,
+    PaiConflictError,
+    PaiError,
+    PaiFunctionError,
+    PaiJobFailedError,
+    PaiTransientError,
+)
+
+
+def throttled():
+    error = PaiTransientError("dlc", "CreateJob", "come again", "Throttling", 429)
+    error.conn_id, error.retry_after = "pai_eu", 1.5
+    return error
 
 
 @pytest.mark.parametrize(
@@ -11,6 +25,7 @@ from airflow_provider_pai.exceptions import PaiApiError, PaiConfigError, PaiErro
     [
         PaiConfigError("workers", 0, "at least 1"),
         PaiApiError("dlc", "CreateJob", "no", "Forbidden.RAM", 403, "R1"),
+        throttled(),
         PaiJobFailedError("DLC job", "dlc1", "Failed", "UserCommandFailed", "exit 1", "last line"),
         PaiFunctionError("DLC job", "dlc1", "Failed", None, None, "ValueError", "bad", "Traceback ..."),
     ],
@@ -25,6 +40,34 @@ def test_bad_input_is_named_by_field_value_and_what_is_allowed():
     error = PaiConfigError("workers", 0, "a whole number of at least 1")
     assert str(error) == "workers: 0 is not allowed; a whole number of at least 1"
     assert isinstance(error, ValueError)
+
+
+def test_an_error_is_one_line_that_leaves_out_what_is_not_known():
+    error = PaiApiError("dlc", "CreateJob", "it is wrong → mend it")
+    assert str(error) == "dlc CreateJob: it is wrong → mend it"
+    error = PaiApiError("dlc", "CreateJob", "it is wrong", "Odd", 400)
+    error.conn_id = "pai_eu"
+    assert str(error) == "dlc CreateJob: it is wrong (connection pai_eu, code Odd, status 400)"
+    other = error.saying("in other words", PaiConflictError)
+    assert str(other) == "dlc CreateJob: in other words (connection pai_eu, code Odd, status 400)"
+
+
+COLOURS = "\x1b[0;31mValueError\x1b[0m \x1b]8;;https://x\x07no\x1b]8;;\x1b\\ x\x1b[2K\x1b[1;32;40m\x1b(B"
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        PaiError(COLOURS),
+        PaiConfigError("code", "x", COLOURS),
+        PaiApiError("dlc", "CreateJob", COLOURS),
+        PaiJobFailedError("DSW run", "dsw1", "Failed", None, None, COLOURS),
+        PaiFunctionError("DLC job", "dlc1", "Failed", None, None, "ValueError", "bad", COLOURS),
+    ],
+)
+def test_a_terminals_control_codes_are_no_part_of_a_text(error):
+    assert "ValueError no x" in str(error)
+    assert "\x1b" not in str(error)
 
 
 def test_the_tree_in_the_docstring_is_the_tree():

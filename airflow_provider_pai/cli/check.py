@@ -96,8 +96,13 @@ def for_machines(hook: PaiConnectionHook, rows: Sequence[Remark]) -> str:
 def for_people(hook: PaiConnectionHook, rows: Sequence[Remark]) -> str:
     """Return rows for people: what is alike in one, what to do below it, and how many there are at the end."""
     counts = Counter(row.result for row in rows)
-    total = ", ".join(f"{counts[result]} {result}" for result in Health if counts[result])
+    total = ", ".join(_counted(counts[result], result) for result in Health if counts[result])
     return "\n".join([_head(hook), "", *_lines(rows), "", total])
+
+
+def _counted(number: int, result: Health) -> str:
+    many = number > 1 and result in (Health.WARNING, Health.FAULT)
+    return f"{number} {result}{'s' if many else ''}"
 
 
 def _head(hook: PaiConnectionHook) -> str:

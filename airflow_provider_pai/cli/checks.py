@@ -99,7 +99,7 @@ def _read(hook: PaiHook, read: _ReadOfNothing) -> Iterator[Remark]:
     except (PaiPermissionError, PaiTransientError):
         raise
     except PaiApiError as error:
-        if is_not_activated(error):
+        if error.status is None or is_not_activated(error):
             raise
     yield Remark(read.name, Health.OK, "may be read")
 

@@ -132,8 +132,7 @@ class PaiHook(BaseHook):
                 raise
             except PaiApiError as error:
                 if what := going():
-                    text = f"{what} and can't be ended yet: {error.message}"
-                    raise type(error)(self.service, action, text, error.code, error.status, error.request_id) from error
+                    raise error.saying(f"{what} and can't be ended yet: {error.message}") from None
 
         self.call(action, once, passing=(PaiApiError,))
 
@@ -202,7 +201,7 @@ class PaiHook(BaseHook):
                 signed_with = self.credentials.connection
                 sent = self.clock.monotonic()
                 try:
-                    with translated(self.service, action):
+                    with translated(self.service, action, self.pai_conn_id):
                         answer = function()
                     self.credentials.accepted = True
                     return answer

@@ -15,15 +15,13 @@ from airflow.providers.common.compat.module_loading import import_string
 from airflow_provider_pai.exceptions import PaiApiError, PaiConfigError, PaiError, PaiPermissionError, PaiTransientError
 from airflow_provider_pai.hooks.aiworkspace import AIWorkspaceHook
 from airflow_provider_pai.hooks.base import PaiHook
-from airflow_provider_pai.hooks.errors import CAUSES, SKEW_REFUSED, Cause, cause_of
+from airflow_provider_pai.hooks.errors import NETWORK_TODO, SKEW_REFUSED
 from airflow_provider_pai.hooks.identity import StsHook
 from airflow_provider_pai.services import SERVICES, path_of
 
 _ROLE_ARN = re.compile(r"acs:ram::\d+:role/[A-Za-z0-9._-]{1,64}")
 _PROVIDER_ARN = re.compile(r"acs:ram::\d+:oidc-provider/\S+")
 _ACTION = re.compile(r"\b(?:pai[a-z]*|eas|oss|cms|ram):[A-Z]\w+")
-_CAUSE_OF_SILENCE = re.compile(r"\[Errno -?\d+\] ([^'\")>]+)|([\w ]*timed out)")
-_SDK_AROUND = re.compile(r"code: \d+, | ?request id: \S+$")
 # No page lists the codes of a product that nobody has activated: their names and texts have this in common.
 _NOT_ACTIVATED = re.compile(r"not[ ._]?(been )?(open|activat|enabled|subscrib)|未开通", re.IGNORECASE)
 _SKEW_TOLD = 60
@@ -91,40 +89,31 @@ def run_checks(checks: Sequence[Check], seconds: float) -> list[Remark]:
         thread.join(max(0.0, end - monotonic()))
     late = f"no answer within {seconds:g} s"
     for number, check in enumerate(checks):
-        found.setdefault(number, [check.unanswered(late, _LOOK_AT_THE_NETWORK)])
+        found.setdefault(number, [check.unanswered(late, NETWORK_TODO)])
     return [row for number in range(len(checks)) for row in found[number]]
 
 
 def told(check: Check, error: Exception) -> Remark:
-    """Return the row of an error."""
-    if cause := _cause(error):
-        return Remark(check.name, Health.FAULT, cause.says, cause.todo)
-    if isinstance(error, PaiTransientError):
-        return _silent(check, error)
-    if isinstance(error, PaiApiError) and is_not_activated(error):
-        title = SERVICES[error.service].title
-        todo = "activate it in the console if your DAGs use it"
-        return Remark(check.name, Health.WARNING, f"{title} is not activated in this account", todo)
+    """Return the row of an error, in short: the row tells the service."""
+    if not isinstance(error, PaiApiError):
+        kind = "" if isinstance(error, PaiError) else f"{type(error).__name__}: "
+        return Remark(check.name, Health.FAULT, f"{kind}{_short(str(error))}")
+    if is_not_activated(error):
+        says = f"{SERVICES[error.service].title} is not activated in this account"
+        return Remark(check.name, Health.WARNING, says, "activate it in the console if your DAGs use it")
+    says, _, todo = error.message.partition(" → ")
     if isinstance(error, PaiPermissionError):
-        return _refused(check, error)
-    if isinstance(error, PaiApiError):  # in short: the row tells the service
-        return Remark(check.name, Health.FAULT, f"{_short(error.message)}{f' ({error.code})' if error.code else ''}")
-    kind = "" if isinstance(error, PaiError) else f"{type(error).__name__}: "
-    return Remark(check.name, Health.FAULT, f"{kind}{_short(str(error))}")
+        return _refused(check, error, _short(says), todo)
+    if isinstance(error, PaiTransientError):
+        if error.status is not None:
+            says, todo = f"answered {error.status} {error.code}: {says}", todo or "try again later"
+        return check.unanswered(_short(says), todo or NETWORK_TODO)
+    return Remark(check.name, Health.FAULT, f"{_short(says)}{f' ({error.code})' if error.code else ''}", todo)
 
 
 def is_not_activated(error: PaiApiError) -> bool:
     """Tell whether a service refuses because nobody has activated the product."""
     return _NOT_ACTIVATED.search(f"{error.code} {error.message}") is not None
-
-
-def _cause(error: Exception) -> Cause | None:
-    """Return what is wrong with the credentials; alibabacloud-credentials puts a service's answer into its text."""
-    if isinstance(error, PaiApiError):
-        return cause_of(error.code)
-    if isinstance(error, PaiError):
-        return None
-    return next((cause for cause in CAUSES if any(code in str(error) for code in cause.codes)), None)
 
 
 def grouped(rows: Iterable[Remark]) -> list[tuple[str, Remark]]:
@@ -135,27 +124,18 @@ def grouped(rows: Iterable[Remark]) -> list[tuple[str, Remark]]:
     return [(", ".join(checks), row) for row, checks in names.items()]
 
 
-_LOOK_AT_THE_NETWORK = "look at region, `network`, endpoints, proxy and firewall"
-
-
-def _silent(check: Check, error: PaiTransientError) -> Remark:
-    if error.status is not None:
-        says = f"answered {error.status} {error.code}: {_short(error.message)}"
-        return check.unanswered(says, "try again later")
-    found = _CAUSE_OF_SILENCE.search(error.message)
-    why = (found[1] or found[2]).strip() if found else _short(error.message)
-    return check.unanswered(f"no answer: {why}", _LOOK_AT_THE_NETWORK)
-
-
-def _refused(check: Check, error: PaiPermissionError) -> Remark:
-    named = _ACTION.search(error.message)
+def _refused(check: Check, error: PaiPermissionError, says: str, todo: str) -> Remark:
+    """Return the row of a refusal: without its key nothing works, without a permission maybe nothing that is needed."""
+    if error.of_key:
+        return Remark(check.name, Health.FAULT, says, todo)
+    named = _ACTION.search(says)
     action = named[0] if named else check.action
-    return check.unanswered(_short(error.message), f"allow {action}" if action else "")
+    return check.unanswered(says, todo or (f"allow {action}" if action else ""))
 
 
 def _short(text: str) -> str:
-    """Return one line without what the SDK puts around a service's own words."""
-    line = _SDK_AROUND.sub("", " ".join(text.split()))
+    """Return one line."""
+    line = " ".join(text.split())
     return line if len(line) <= 300 else f"{line[:300]}…"
 
 

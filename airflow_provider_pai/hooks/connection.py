@@ -141,6 +141,10 @@ class PaiConnection:
         own_endpoints = self.endpoint_url or self.endpoints
         if not (own_endpoints and re.fullmatch("[a-z0-9-]+", self.region)):
             one_of(self._name("region"), self.region, sorted(REGIONS))
+        for service, address in self.endpoints.items():
+            if (other := _region_of(service, address)) not in (None, self.region):
+                allowed = f"region is {self.region}: leave the endpoint out, or set region to {other}"
+                raise PaiConfigError(self._name(f"{service}_endpoint"), address, allowed)
         if "[" in (address := self.endpoints.get("oss", "")):
             raise PaiConfigError(self._name("oss_endpoint"), address, "oss2 takes no IPv6 address: a name, or IPv4")
         one_of(self._name("network"), self.network, NETWORKS)
@@ -159,10 +163,22 @@ class PaiConnection:
         for name in required.get(self.auth, ()):
             if not getattr(self, name):
                 place = self._name(_WRITTEN.get(name, name))
-                raise PaiConfigError(place, getattr(self, name), f"auth {self.auth} needs a value")
+                raise PaiConfigError(place, getattr(self, name), f"auth {self.auth} needs it: fill in the field")
 
     def _name(self, name: str) -> str:
         return f"connection {self.conn_id}, {name}"
+
+
+def _region_of(service: str, address: str) -> str | None:
+    """Return the region of a service's public or VPC host, None of any other address."""
+    host = address.rpartition("://")[2].partition(":")[0]
+    row = SERVICES[service]
+    for form in (row.vpc_host, row.host):
+        before, _, after = form.partition("{region}")
+        region = host.removeprefix(before).removesuffix(after)
+        if region in REGIONS and form.format(region=region) == host:
+            return region
+    return None
 
 
 def _text(field: str, value: object) -> str:

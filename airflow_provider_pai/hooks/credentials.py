@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from functools import cache, lru_cache
 from typing import Protocol
 
@@ -35,6 +36,7 @@ def client_of(**fields: str | None) -> CredentialClient:
     from airflow_provider_pai.hooks.network import adopt
 
     adopt()
+    logging.getLogger("credentials").addFilter(_is_told_once)
     if fields["type"] == "default":
         return _default_client()
     client: CredentialClient
@@ -46,6 +48,11 @@ def client_of(**fields: str | None) -> CredentialClient:
     else:
         client = Client(Config(**fields))
     return client
+
+
+def _is_told_once(record: logging.LogRecord) -> bool:
+    """Leave out the tracebacks that alibabacloud-credentials logs of what it raises, too."""
+    return not record.exc_info
 
 
 @cache

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import json
 import re
 import socket
 import ssl
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
     from airflow_provider_pai.hooks.network import Heard
 
 _SHOWN = 300
+# What the Tea SDKs put around a service's own words; code and request id stand in our text, once.
+_SDK_AROUND = re.compile(r"^code: \d+, | ?request id: \S+$")
 _PERMISSION_CODES = (*KEY_CODES, "Forbidden", "AccessDenied", "NoPermission")
 # These say "come again" with whatever status: throttling comes as 400, 403, 429 or 503.
 _TRANSIENT_CODES = ("Throttling", "ServiceUnavailable", "SystemBusy", "SignatureNonceUsed")
@@ -41,6 +44,9 @@ _BY_STATUS = {
 
 SKEW_REFUSED = 900
 """Seconds from the service's time at which a request is refused ("Request syntax and signature method V3")."""
+
+
+NETWORK_TODO = "check the connection's region, network and endpoints, the proxy and the firewall"
 
 
 class Cause(NamedTuple):
@@ -80,22 +86,22 @@ CAUSES = (
 )
 
 
-def cause_of(code: str | None) -> Cause | None:
-    """Return what is wrong with the credentials, None where a code does not say so."""
-    return next((cause for cause in CAUSES if code and code.startswith(cause.codes)), None)
-
-
 @contextmanager
-def translated(service: str, action: str) -> Iterator[None]:
+def translated(service: str, action: str, conn_id: str | None = None) -> Iterator[None]:
     """Turn whatever is raised inside the block into a `PaiApiError` of the fitting kind.
 
     What went wrong with a local file is no answer, and stays an OSError.
+
+    :param conn_id: the connection that is asked with.
     """
     from airflow_provider_pai.hooks.network import heard
 
     heard.set(None)
     try:
         yield
+    except PaiApiError as error:
+        error.conn_id = error.conn_id or conn_id
+        raise
     except PaiError:
         raise
     except Exception as error:
@@ -103,13 +109,18 @@ def translated(service: str, action: str) -> Iterator[None]:
         inner = getattr(error, "inner_exception", None) or error
         if _is_local(inner):
             raise
-        raise _translation(service, action, inner, heard.get()) from error
+        refusal = _refusal(service, action, inner, heard.get())
+        told = refusal or _unread(service, action, inner, heard.get())
+        told.conn_id = conn_id
+        # What a service has said is all there is to know; a traceback of its SDK tells nobody more.
+        raise told from (None if refusal else error)
 
 
-def _translation(service: str, action: str, error: Any, heard: Heard | None) -> PaiApiError:
+def _refusal(service: str, action: str, error: Any, heard: Heard | None) -> PaiApiError | None:
+    """Return the error of what a service has said, or of its silence; None for anything else."""
     from alibabacloud_credentials.exceptions import CredentialException
     from darabonba.exceptions import RetryError as DaraRetryError
-    from oss2.exceptions import OssError
+    from oss2.exceptions import OssError, RequestError
     from requests import RequestException
     from Tea.exceptions import RetryError, TeaException
 
@@ -120,13 +131,22 @@ def _translation(service: str, action: str, error: Any, heard: Heard | None) -> 
     if isinstance(error, CredentialException):
         return _from_credentials(service, action, error)
     request_id = heard.request_id if heard else None
+    if isinstance(error, RequestError):
+        error = error.exception
     if isinstance(error, OssError):
         return _from_oss(service, action, error, request_id)
     if isinstance(error, TeaException) and getattr(error, "code", None):
         return _from_tea(service, action, error, request_id)
     if isinstance(error, RetryError | DaraRetryError | RequestException | OSError):
-        told = getattr(error, "message", None) or error
-        return PaiTransientError(service, action, f"no answer: {told}", request_id=request_id)
+        told = str(getattr(error, "message", None) or error)
+        told = told if told.startswith("no answer") else f"no answer: {told}"
+        return PaiTransientError(service, action, f"{told} → {NETWORK_TODO}", request_id=request_id)
+    return None
+
+
+def _unread(service: str, action: str, error: Any, heard: Heard | None) -> PaiApiError:
+    """Return the error of an answer that can't be read, or of a call that could not be made."""
+    request_id = heard.request_id if heard else None
     why = str(error) if isinstance(error, AnswerError) else f"{type(error).__name__}: {error}"
     if heard is None:
         return PaiApiError(service, action, f"it could not be asked: {why}")
@@ -149,12 +169,26 @@ def _shortened(text: str) -> str:
 
 
 def _from_credentials(service: str, action: str, error: Any) -> PaiApiError:
-    """Whoever hands out credentials refused; alibabacloud-credentials tells the status in its text alone."""
-    message = str(error.message)
-    found = re.search(r"(?i)http_?code\W*(\d{3})", message)
+    """Whoever hands out credentials refused; alibabacloud-credentials tells status and answer in its text alone."""
+    text = str(error.message)
+    found = re.search(r"(?i)\W*http_?code\W*(\d{3})(?:, result: (?P<answer>.*))?", text, re.DOTALL)
     status = int(found[1]) if found else 403
     kind = PaiTransientError if status >= 500 or status == 429 else PaiPermissionError
-    return kind(service, action, message, error.code, status if found else None, error.request_id)
+    answer = _object_of(found["answer"]) if found and found["answer"] else {}
+    words = f"{text[: found.start()]}: {answer['Message']}" if found and "Message" in answer else text
+    code = answer.get("Code") or error.code
+    message = _of_key(code) or f"{_shortened(words)} → check the connection's auth and what that needs"
+    request_id = answer.get("RequestId") or error.request_id
+    return kind(service, action, message, code, status if found else None, request_id)
+
+
+def _object_of(text: str) -> Json:
+    """Return the object that a text of JSON is; one without fields where it is none."""
+    try:
+        read = json.loads(text)
+    except ValueError:
+        return {}
+    return read if isinstance(read, dict) else {}
 
 
 def _from_tea(service: str, action: str, error: Any, request_id: str | None) -> PaiApiError:
@@ -163,7 +197,7 @@ def _from_tea(service: str, action: str, error: Any, request_id: str | None) -> 
     status = getattr(error, "status_code", None) or getattr(error, "statusCode", None)
     detail = getattr(error, "access_denied_detail", None)
     detail = detail if isinstance(detail, Mapping) else {}
-    message = _with_advice(str(error.message or error), service, action, code, detail)
+    message = _with_advice(_SDK_AROUND.sub("", str(error.message or error)), service, action, code, detail)
     made = kind_of(code, status)(service, action, message, code, status, request_id)
     if isinstance(made, PaiTransientError) and getattr(error, "retry_after", None):
         made.retry_after = error.retry_after / 1000
@@ -193,17 +227,26 @@ def refusal_of(service: str, action: str, answer: Json, request_id: str | None) 
 
 
 def _with_advice(message: str, service: str, call: str, code: str | None, detail: Mapping[str, Any]) -> str:
-    """Say first what to do: about a key, or a RAM action, which the service tells, or else our own table."""
-    if cause := cause_of(code):
-        return f"{cause.says}: {cause.todo}. {message}"
+    """Say what to do about a key, or a RAM action, which the service tells, or else our own table.
+
+    Where we know, the service's own words are left out: "The request signature we calculated does not match …".
+    """
+    if of_key := _of_key(code):
+        return of_key
     if action := detail.get("AuthAction"):
         if detail.get("NoPermissionType") == "ExplicitDeny":
-            return f"a Deny statement of RAM forbids {action} to this access key. {message}"
-        return f"no RAM policy allows {action} to this access key: add it, see docs/permissions.md. {message}"
+            return f"a Deny statement of RAM forbids {action} to this access key → take {action} out of that statement"
+        return f"no RAM policy allows {action} to this access key, see docs/permissions.md → allow {action}"
     if code in ("AccessDenied", "Forbidden") or (code or "").startswith(("Forbidden.RAM", "NoPermission")):
         action = SERVICES[service].ram_action(call.partition(" ")[0])
-        return f"this access key may lack RAM action {action}, see docs/permissions.md. {message}"
+        lacks = f"this access key may lack RAM action {action}, see docs/permissions.md"
+        return f"{lacks}: {message.rstrip('.')} → allow {action}"
     return message
+
+
+def _of_key(code: str | None) -> str:
+    """Return what is wrong with the credentials and what to do; nothing where a code does not say so."""
+    return next((f"{row.says} → {row.todo}" for row in CAUSES if code and code.startswith(row.codes)), "")
 
 
 def _detail_of_oss(error: Any) -> dict[str, str]:

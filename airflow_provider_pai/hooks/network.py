@@ -145,9 +145,7 @@ class EnvironmentSession(requests.Session):
         try:
             answer = super().send(request, **options)
         except requests.RequestException as error:
-            refuse_hopeless(error, request.url, options["proxies"])
-            # The query of STS's addresses holds tokens.
-            raise type(error)(re.sub(r"\?\S*", "?…", str(error)), request=request) from None
+            raise no_answer(error, request.url, options["proxies"]) from None
         if _ACTION in request.headers:
             body = _json_of(answer)
             accept(answer, answer.headers.get("x-acs-request-id") or body.get("RequestId"), body)
@@ -192,35 +190,42 @@ def _sessions(own: Any) -> Any:
     return get_session
 
 
-def refuse_hopeless(error: Exception, url: str, proxies: dict[str, str]) -> None:
-    """Tell apart what may be better the next time, and what will not.
+def no_answer(error: requests.RequestException, url: str, proxies: dict[str, str]) -> Exception:
+    """Return the error of a request that got no answer, in few words: its address may hold tokens.
 
     :param error: what requests raised.
-    :raises UnreachableError: it will not.
+    :return: an UnreachableError where the next time can't be better, else one of the same class.
     """
-    host = urlsplit(url).hostname
+    at = urlsplit(url).netloc.rpartition("@")[2]
     proxy = urlsplit(select_proxy(url, proxies) or "").hostname
-    for cause in _causes(error):
-        if why := _hopeless(cause, proxy):
-            raise UnreachableError(f"{host}{f' through the proxy {proxy}' if proxy else ''}: {why}") from None
+    place = f"{at} through the proxy {proxy}" if proxy else at
+    causes = list(_causes(error))
+    if why := next(filter(None, (_hopeless(cause, proxy) for cause in causes)), ""):
+        return UnreachableError(f"{place}: {why}")
+    return type(error)(f"no answer from {place}: {_words(causes[-1])}")
+
+
+def _words(cause: BaseException) -> str:
+    """Return what the deepest cause says of itself."""
+    return getattr(cause, "strerror", None) or " ".join(str(cause).split()) or type(cause).__name__
 
 
 def _hopeless(cause: BaseException, proxy: str | None) -> str:
     """Return why an error will come again, and what to do; nothing where it may not."""
     if isinstance(cause, ssl.SSLCertVerificationError):
         return (
-            f"its certificate does not verify ({cause.verify_message}); REQUESTS_CA_BUNDLE or SSL_CERT_FILE "
-            "must name a file with your network's own CA"
+            f"its certificate does not verify ({cause.verify_message}) → let REQUESTS_CA_BUNDLE or SSL_CERT_FILE "
+            "name a file with your network's own CA"
         )
     if isinstance(cause, ssl.SSLError) and cause.reason in _NO_TLS:
-        return "it answers without TLS; an endpoint or a proxy without it is written with http://"
+        return "it answers without TLS → write an endpoint or a proxy without it with http://"
     if isinstance(cause, ssl.SSLError) and cause.reason == "NO_CERTIFICATE_OR_CRL_FOUND":
         return f"{ca_bundle()} holds no CA in PEM"
     if isinstance(cause, socket.gaierror) and cause.errno in _NO_NAME:
-        to_check = "HTTPS_PROXY and HTTP_PROXY" if proxy else "region, network and endpoints of the connection"
-        return f"there is no such name ({cause.strerror}); check {to_check}"
+        to_check = "HTTPS_PROXY and HTTP_PROXY" if proxy else "the connection's region, network and endpoints, and DNS"
+        return f"there is no such name ({cause.strerror}) → check {to_check}"
     if isinstance(cause, OSError) and re.search("Tunnel connection failed: 40[37]", str(cause)):
-        return f"{cause}; its user and password stand in HTTPS_PROXY as http://user:password@host:port"
+        return f"{cause} → set its user and password in HTTPS_PROXY as http://user:password@host:port"
     # What is no address, or a proxy's that is none, requests marks as a bad value.
     if isinstance(cause, requests.RequestException) and isinstance(cause, ValueError):
         return f"it is no address that could be asked: {cause}"

@@ -9,6 +9,7 @@ from datetime import timedelta
 
 import pytest
 
+from airflow_provider_pai.cli.checks import around
 from airflow_provider_pai.clock import SYSTEM_CLOCK
 from airflow_provider_pai.emulator.account import Credential
 from airflow_provider_pai.exceptions import PaiApiError, PaiConfigError, PaiPermissionError, PaiTransientError
@@ -121,10 +122,20 @@ def test_a_product_that_nobody_has_activated_is_told_and_the_rest_goes_on(accoun
 
 def test_an_endpoint_where_nobody_answers(account):
     rows = account(extra={"eas_endpoint": "http://127.0.0.1:9"})
-    assert (rows["EAS"].result, rows["EAS"].says) == (Health.FAULT, "no answer: Connection refused")
+    assert (rows["EAS"].result, rows["EAS"].says) == (Health.FAULT, "no answer from 127.0.0.1:9: Connection refused")
     assert rows["DLC"].result is Health.OK
     rows = account(extra={"aiworkspace_endpoint": "http://127.0.0.1:9"})
     assert (rows["AIWorkspace"].result, rows["workspace"].result) == (Health.FAULT, Health.UNCHECKED)
+
+
+def test_a_name_that_dns_does_not_know_may_not_be_read_either(account, pai):
+    """A look for something that is not there takes a refusal for an answer; silence is none."""
+    fields = {"extra": {"dlc_endpoint": "https://nowhere.invalid"}}
+    account(**fields)
+    rows = {row.check: row for row in run_checks(around(PaiConnectionHook()), 30)}
+    assert rows["DLC jobs"].result is Health.FAULT
+    assert rows["DLC jobs"].says.startswith("nowhere.invalid: there is no such name (")
+    assert rows["EAS services"].result is Health.OK
 
 
 def test_checks_run_side_by_side():
@@ -158,17 +169,13 @@ def error(kind, code, status, message="text", service="eas"):
 @pytest.mark.parametrize(
     ("raised", "result", "says"),
     [
-        (error(PaiPermissionError, "IncompleteSignature", 400), Health.FAULT, SECRET),
-        (error(PaiPermissionError, "InvalidAccessKeyId.Inactive", 403), Health.FAULT, KEY),
-        (error(PaiPermissionError, "SecurityTokenExpired", 403), Health.FAULT, TOKEN),
-        (error(PaiPermissionError, "RequestTimeTooSkewed", 403), Health.FAULT, CLOCK),
+        (error(PaiPermissionError, "IncompleteSignature", 400, f"{SECRET} → set it"), Health.FAULT, SECRET),
         (error(PaiTransientError, "Throttling.User", 429), Health.FAULT, "answered 429 Throttling.User: text"),
-        (error(PaiTransientError, None, None, "HTTPSPool: Read timed out."), Health.FAULT, "no answer: Read timed out"),
+        (error(PaiTransientError, None, None, "no answer from h: timed out"), Health.FAULT, "no answer from h: timed"),
         (error(PaiApiError, "X", 400, "the service is not opened"), Health.WARNING, "EAS is not activated"),
         (error(PaiApiError, "Odd", 400), Health.FAULT, "text (Odd)"),
         (error(PaiApiError, None, None, "h: no such name"), Health.FAULT, "h: no such name"),
         (PaiConfigError("region", "x", "one of y"), Health.FAULT, "region: 'x' is not allowed; one of y"),
-        (ValueError("refresh failed: 'Code': 'SignatureDoesNotMatch'"), Health.FAULT, SECRET),
         (OSError("disk\n  full"), Health.FAULT, "OSError: disk full"),
     ],
     ids=lambda value: getattr(value, "code", None),

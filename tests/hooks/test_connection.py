@@ -49,6 +49,7 @@ def test_one_address_for_all_services_but_oss():
     [
         ({"region": ""}, "connection c, region: '' is not allowed; one of .*cn-hangzhou"),
         ({"region": "cn-nowhere"}, "connection c, region: 'cn-nowhere'"),
+        ({"region": "cn-hangzou"}, "connection c, region: 'cn-hangzou' is not allowed; did you mean cn-hangzhou?"),
         ({"network": "lan"}, "connection c, network: 'lan' is not allowed; one of public, vpc"),
         ({"eas_group_key": "metadata group"}, "connection c, eas_group_key: 'metadata group' .* as metadata.group"),
         ({"auth": "magic"}, "connection c, auth: 'magic' is not allowed; one of access_key"),
@@ -60,6 +61,31 @@ def test_one_address_for_all_services_but_oss():
 def test_bad_fields_are_named(extra, message):
     with pytest.raises(PaiConfigError, match=message):
         read(extra)
+
+
+@pytest.mark.parametrize(
+    ("extra", "other"),
+    [
+        ({"dlc_endpoint": "pai-dlc.cn-shanghai.aliyuncs.com"}, "cn-shanghai"),
+        ({"dlc_endpoint": "https://pai-dlc.cn-shanghai.aliyuncs.com:443/"}, "cn-shanghai"),
+        ({"dsw_endpoint": "pai-dsw-vpc.cn-beijing.aliyuncs.com"}, "cn-beijing"),
+        ({"oss_endpoint": "oss-cn-shanghai-internal.aliyuncs.com"}, "cn-shanghai"),
+        ({"oss_endpoint": "http://oss-cn-shanghai.aliyuncs.com"}, "cn-shanghai"),
+        ({"oss_endpoint": "oss-cn-hangzhou.aliyuncs.com"}, None),
+        ({"oss_endpoint": "oss-accelerate.aliyuncs.com"}, None),
+        ({"oss_endpoint": "models.example.com", "cms_endpoint": "metrics.aliyuncs.com"}, None),
+        ({"sts_endpoint": "sts.aliyuncs.com", "ram_endpoint": "ram.aliyuncs.com"}, None),
+    ],
+)
+def test_an_endpoint_of_another_region_is_refused_by_name(extra, other):
+    """Jobs would run where neither their bucket nor their workspace is, and OSS signs with the region."""
+    if other is None:
+        assert read(extra)
+        return
+    (name,) = extra
+    with pytest.raises(PaiConfigError, match=rf"^connection c, {name}: .* is cn-hangzhou: .* region to {other}$"):
+        read(extra)
+    assert read({**extra, "region": other}).region == other
 
 
 def test_a_key_without_its_secret_is_named():

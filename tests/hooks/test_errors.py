@@ -4,8 +4,10 @@ import json
 import uuid
 
 import pytest
+from alibabacloud_credentials.exceptions import CredentialException
 from hypothesis import given
 from hypothesis import strategies as st
+from oss2.exceptions import ServerError
 
 from airflow_provider_pai.emulator.world import World
 from airflow_provider_pai.exceptions import (
@@ -20,7 +22,7 @@ from airflow_provider_pai.hooks.aiworkspace import AIWorkspaceHook
 from airflow_provider_pai.hooks.dlc import DlcHook, TensorBoardHook
 from airflow_provider_pai.hooks.dsw import DswHook
 from airflow_provider_pai.hooks.eas import EasHook
-from airflow_provider_pai.hooks.errors import kind_of
+from airflow_provider_pai.hooks.errors import kind_of, translated
 from airflow_provider_pai.hooks.oss import OssHook
 from tests.conftest import airflow_connection
 
@@ -161,8 +163,28 @@ CALLS = {
 @pytest.mark.parametrize("action", CALLS)
 def test_a_refusal_names_the_action_first_and_what_to_do(user, action):
     user({"Effect": "Allow", "Action": "other:*", "Resource": "*"})
-    with pytest.raises(PaiPermissionError, match=f": no RAM policy allows {action} to this access key: add it, see"):
+    text = f": no RAM policy allows {action} to this access key, see .* → allow {action} "
+    with pytest.raises(PaiPermissionError, match=text):
         CALLS[action]()
+
+
+@pytest.mark.parametrize(
+    ("codes", "says"),
+    [
+        ("SignatureDoesNotMatch IncompleteSignature", "the AccessKey Secret is wrong"),
+        (
+            "InvalidAccessKeyId InvalidAccessKeyId.NotFound InvalidAccessKeyId.Inactive",
+            "the AccessKey ID does not exist",
+        ),
+        ("InvalidSecurityToken.Expired SecurityTokenExpired", "the STS token has expired"),
+        ("InvalidSecurityToken.Malformed MissingSecurityToken", "the STS token does not belong to the AccessKey ID"),
+        ("InvalidTimeStamp.Expired RequestTimeTooSkewed", "this machine's clock is more than 15 minutes wrong"),
+    ],
+)
+def test_what_a_code_says_of_a_key_wins_over_the_services_own_words(codes, says):
+    for code in codes.split():
+        with pytest.raises(PaiPermissionError, match=f"^oss Get: {says}.* → "), translated("oss", "Get"):
+            raise ServerError(400, {}, f"<Error><Code>{code}</Code></Error>", {"Code": code, "Message": "its words"})
 
 
 def test_a_deny_statement_is_named_as_what_it_is(user):
@@ -193,15 +215,45 @@ def test_a_head_names_its_action_too(user, bucket):
 @pytest.mark.parametrize(
     ("code", "todo"),
     [
-        ("InvalidTimeStamp.Expired", "this machine's clock is more than 15 minutes wrong: synchronize it"),
-        ("InvalidSecurityToken.Expired", "the STS token has expired: set a new key, secret and security_token"),
-        ("InvalidAccessKeyId.NotFound", "the AccessKey ID does not exist, or is disabled: set the connection's login"),
+        ("InvalidTimeStamp.Expired", "this machine's clock is more than 15 minutes wrong → synchronize it"),
+        ("InvalidSecurityToken.Expired", "the STS token has expired → set a new key, secret and security_token"),
+        ("InvalidAccessKeyId.NotFound", "the AccessKey ID does not exist, or is disabled → set the connection's login"),
     ],
 )
 def test_a_refused_key_or_clock_says_first_what_to_do(pai, code, todo):
     pai.account.faults.add(match="api ListJobs", status=400, code=code)
-    with pytest.raises(PaiPermissionError, match=f"^dlc ListJobs: {todo}.*code {code}, status 400, request id "):
+    with pytest.raises(
+        PaiPermissionError, match=rf"^dlc ListJobs: {todo}.* \(connection pai_default, code {code}, status 400, request"
+    ) as caught:
         next(DlcHook().list_jobs())
+    assert str(caught.value).count(caught.value.request_id) == 1
+    assert caught.value.__cause__ is None
+
+
+ASSUMED = "error refreshing credentials from ram_role_arn, http_code: {}, result: {}"
+ANSWER = {"RequestId": "R-1", "HostId": "sts", "Code": "EntityNotExist.Role", "Message": "The role not exists."}
+
+
+@pytest.mark.parametrize(
+    ("text", "said", "code"),
+    [
+        (ASSUMED.format(404, json.dumps(ANSWER)), "error refreshing credentials from ram_role_arn: The role", ...),
+        (
+            ASSUMED.format(400, json.dumps({**ANSWER, "Code": "SignatureDoesNotMatch"})),
+            "the AccessKey Secret is wrong → set the connection's password",
+            "SignatureDoesNotMatch",
+        ),
+        (ASSUMED.format(404, "<html>"), "error refreshing credentials from ram_role_arn, http_code: 404", None),
+        (ASSUMED.format(404, "[1]"), "error refreshing credentials from ram_role_arn, http_code: 404", None),
+        ("unable to load credentials from any of the providers in the chain: []", "unable to load credentials", None),
+    ],
+)
+def test_whoever_hands_out_no_credentials_says_why_in_one_line(text, said, code):
+    """alibabacloud-credentials puts the whole answer of STS into its text."""
+    with pytest.raises(PaiPermissionError, match=f"^dlc ListJobs: {said}.* ") as caught, translated("dlc", "ListJobs"):
+        raise CredentialException(text)
+    assert caught.value.code == (ANSWER["Code"] if code is ... else code)
+    assert (caught.value.request_id, '{"' in str(caught.value)) == ("R-1" if code else None, False)
 
 
 def test_a_page_of_something_on_the_way_says_nothing_of_the_service(pai, bucket):

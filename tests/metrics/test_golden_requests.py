@@ -79,7 +79,7 @@ def test_text_can_be_expected(server):
 
 def test_nobody_there():
     said = ask(Endpoint("http://127.0.0.1:9", "t"), {"json": 1}, timeout=0.2)
-    assert said == "1 of 1 answers are wrong; the first: POST /: no answer: ConnectionError"
+    assert said == "1 of 1 answers are wrong; the first: POST /: no answer from 127.0.0.1:9: Connection refused"
 
 
 @pytest.mark.parametrize(

@@ -59,12 +59,12 @@ def refusal(error: PaiApiError, name: str, config: Mapping[str, Any], holder: Js
     elif error.code == _OTHER_USER:
         message = f"the name {name} belongs to another user of the account"
     elif isinstance(error, PaiPermissionError):
-        return _with(type(error), error, f"{error.message}; {_LINKED_ROLE}")
+        return error.saying(f"{error.message}; {_LINKED_ROLE}")
     elif without_command(config):
-        return _with(type(error), error, f"{error.message}; the JSON has {_NO_COMMAND}")
+        return error.saying(f"{error.message}; the JSON has {_NO_COMMAND}")
     else:
         return error
-    return _with(PaiConflictError, error, f"{message}: {error.message}")
+    return error.saying(f"{message}: {error.message}", PaiConflictError)
 
 
 def not_done(config: Mapping[str, Any], service: Json, *, group_key: str, conn_id: str) -> PaiUnsupportedError | None:
@@ -84,7 +84,3 @@ def _described(service: Json) -> str:
     run = [f"{name} {labels[key]}" for name, key in _RUN.items() if key in labels]
     made = f"made by {', '.join(run)}" if run else f"made by user {service.get('CallerUid')}"
     return f"a service that is {service.get('Status')}, {made}"
-
-
-def _with(kind: type[PaiApiError], error: PaiApiError, message: str) -> PaiApiError:
-    return kind(error.service, error.action, message, error.code, error.status, error.request_id)

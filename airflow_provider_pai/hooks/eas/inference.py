@@ -153,7 +153,7 @@ class Asker:
                 )
                 text = response.text
         except PaiTransientError as error:
-            wrong = f"no answer: {type(error.__cause__).__name__}"
+            wrong = error.message.partition(" → ")[0]
             return Answer(
                 status=None, body=None, milliseconds=self._since(began), wrong=wrong, silent=True, unreached=True
             )

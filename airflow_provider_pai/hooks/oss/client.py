@@ -67,14 +67,14 @@ class Session:
         """
         import requests
 
-        from airflow_provider_pai.hooks.network import accept, refuse_hopeless
+        from airflow_provider_pai.hooks.network import UnreachableError, accept, no_answer
 
         settings = self._settings_of(request.url)
         try:
             answer = self._adapter.send(_prepared(request), stream=True, timeout=timeout, **settings)
         except requests.RequestException as error:
-            refuse_hopeless(error, request.url, settings["proxies"])
-            raise sdk().exceptions.RequestError(error) from error
+            told = no_answer(error, request.url, settings["proxies"])
+            raise (told if isinstance(told, UnreachableError) else sdk().exceptions.RequestError(told)) from None
         try:
             accept(answer, answer.headers.get("x-oss-request-id"))
         except AnswerError:
