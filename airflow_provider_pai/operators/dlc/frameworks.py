@@ -1,6 +1,7 @@
 """Frameworks of DLC jobs as data: one row each, with job type and roles; a new framework is a new row.
 
-API: CreateJobRequest.job_type and JobSpec.type of alibabacloud_pai_dlc20201203.
+API: CreateJobRequest.job_type and JobSpec.type of alibabacloud_pai_dlc20201203. It has no job type without a framework:
+what PAI's own command line makes when none is named is a PyTorchJob of one Worker ("PAI DLC job — Distributed training").
 """
 
 from collections.abc import Mapping
@@ -68,6 +69,7 @@ FRAMEWORKS: Mapping[str, Framework] = {
         },
         implied={"Scheduler": 1, "Server": 1, "Worker": 1},
     ),
+    "python": Framework("PyTorchJob", {"Worker": Role("Worker", single=True)}),
 }
 
 
@@ -96,7 +98,8 @@ def replicas(name: str, workers: Any, roles: Mapping[str, Any] | str | None) -> 
         counts = {role: whole_number(f"roles[{role!r}]", count, least=1) for role, count in named.items()}
     for role, count in counts.items():
         if framework.roles[role].single and count != 1:
-            raise PaiConfigError(f"roles[{role!r}]", count, "there is exactly one")
+            field = f"roles[{role!r}]" if named else "workers"
+            raise PaiConfigError(field, count, f"{name} has exactly one {role}")
     counts = {**framework.implied, **counts}
     return {role: counts[role] for role in framework.roles if role in counts}
 

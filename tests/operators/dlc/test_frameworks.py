@@ -13,6 +13,7 @@ ONE_OF_A_KIND = [(name, role) for name, row in FRAMEWORKS.items() for role in ro
     ("name", "workers", "roles", "counts"),
     [
         ("pytorch", None, None, {"Worker": 1}),
+        ("python", None, None, {"Worker": 1}),
         ("pytorch", "3", None, {"Worker": 3}),
         ("pytorch", None, {"Worker": 2, "Master": 1}, {"Master": 1, "Worker": 2}),
         ("pytorch", 2, {}, {"Worker": 2}),
@@ -33,6 +34,7 @@ def test_counts_stand_in_the_frameworks_order_with_the_nodes_that_are_always_the
         ("pytorch", 2, {"Worker": 2}, "at most one of the two"),
         ("pytorch", None, {"PS": 1}, "roles: 'PS' .* pytorch has Master, Worker"),
         ("pytorch", 0, None, "workers: 0 "),
+        ("python", 2, None, "workers: 2 is not allowed; python has exactly one Worker"),
         ("pytorch", True, None, "workers: True "),
         ("pytorch", "2.5", None, "workers: '2.5' "),
         ("pytorch", None, {"Worker": "many"}, r"roles\['Worker'\]: 'many' "),

@@ -310,7 +310,7 @@ def test_metrics_that_are_not_json_are_named(bucket):
         ({"framework": "caffe"}, "framework: 'caffe' is not allowed; one of tensorflow, pytorch, xgboost, mpi, ray"),
         ({"roles": {"PS": 1}}, "roles: 'PS' is not allowed; xgboost has Master, Worker"),
         ({"roles": {"Chief": 1}, "framework": "mxnet"}, "roles: 'Chief' .* mxnet has Scheduler, Server, Worker"),
-        ({"roles": {"Master": 2}}, r"roles\['Master'\]: 2 is not allowed; there is exactly one"),
+        ({"roles": {"Master": 2}}, r"roles\['Master'\]: 2 is not allowed; xgboost has exactly one Master"),
         ({"roles": {"Worker": "many"}}, r"roles\['Worker'\]: 'many' is not allowed; a whole number"),
         ({"roles": {"Worker": 1}, "workers": 2}, "workers, roles: .* at most one of the two"),
         ({"success_policy": "ChiefWorker"}, "success_policy: 'ChiefWorker' is not allowed; only tensorflow has one"),
