@@ -1,7 +1,7 @@
 """Frameworks of DLC jobs as data: one row each, with job type and roles; a new framework is a new row.
 
-API: CreateJobRequest.job_type and JobSpec.type of alibabacloud_pai_dlc20201203. It has no job type without a framework:
-what PAI's own command line makes when none is named is a PyTorchJob of one Worker ("PAI DLC job — Distributed training").
+API: CreateJobRequest.job_type and JobSpec.type of alibabacloud_pai_dlc20201203. It has no job type without a framework;
+where none is named, PAI's own command line makes a PyTorchJob of one Worker ("PAI DLC job — Distributed training").
 """
 
 from collections.abc import Mapping

@@ -64,8 +64,8 @@ class DlcSubmitJobOperator(WorkloadOperator["DlcHook"]):
     What runs is `command`, or `entry_script` of `code`. The size of a node is one of `ecs_spec`, `resource_config` and
     `gpu_type` with `gpus`; all nodes have the same.
 
-    :param framework: python (one plain worker: scikit-learn and all that trains by itself), tensorflow, pytorch, xgboost,
-        mpi, ray, elastic_batch or mxnet. (templated)
+    :param framework: tensorflow, pytorch, xgboost, mpi, ray, elastic_batch, mxnet, or python: one plain worker, for
+        scikit-learn and all that trains by itself. (templated)
     :param workers: number of worker nodes, by default 1. (templated)
     :param roles: instead of `workers`, number of nodes by role, e.g. `{"Chief": 1, "PS": 2, "Worker": 4}`. (templated)
     :param entry_script: instead of `command`, a Python (or .sh) script, relative to the code's folder. (templated)
