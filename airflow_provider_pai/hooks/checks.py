@@ -17,6 +17,7 @@ from airflow_provider_pai.hooks.aiworkspace import AIWorkspaceHook
 from airflow_provider_pai.hooks.base import PaiHook
 from airflow_provider_pai.hooks.errors import NETWORK_TODO, SKEW_REFUSED
 from airflow_provider_pai.hooks.identity import StsHook
+from airflow_provider_pai.hooks.lines import shortened
 from airflow_provider_pai.services import SERVICES, path_of
 
 _ROLE_ARN = re.compile(r"acs:ram::\d+:role/[A-Za-z0-9._-]{1,64}")
@@ -97,18 +98,18 @@ def told(check: Check, error: Exception) -> Remark:
     """Return the row of an error, in short: the row tells the service."""
     if not isinstance(error, PaiApiError):
         kind = "" if isinstance(error, PaiError) else f"{type(error).__name__}: "
-        return Remark(check.name, Health.FAULT, f"{kind}{_short(str(error))}")
+        return Remark(check.name, Health.FAULT, f"{kind}{shortened(str(error))}")
     if is_not_activated(error):
         says = f"{SERVICES[error.service].title} is not activated in this account"
         return Remark(check.name, Health.WARNING, says, "activate it in the console if your DAGs use it")
     says, _, todo = error.message.partition(" → ")
     if isinstance(error, PaiPermissionError):
-        return _refused(check, error, _short(says), todo)
+        return _refused(check, error, shortened(says), todo)
     if isinstance(error, PaiTransientError):
         if error.status is not None:
             says, todo = f"answered {error.status} {error.code}: {says}", todo or "try again later"
-        return check.unanswered(_short(says), todo or NETWORK_TODO)
-    return Remark(check.name, Health.FAULT, f"{_short(says)}{f' ({error.code})' if error.code else ''}", todo)
+        return check.unanswered(shortened(says), todo or NETWORK_TODO)
+    return Remark(check.name, Health.FAULT, f"{shortened(says)}{f' ({error.code})' if error.code else ''}", todo)
 
 
 def is_not_activated(error: PaiApiError) -> bool:
@@ -131,12 +132,6 @@ def _refused(check: Check, error: PaiPermissionError, says: str, todo: str) -> R
     named = _ACTION.search(says)
     action = named[0] if named else check.action
     return check.unanswered(says, todo or (f"allow {action}" if action else ""))
-
-
-def _short(text: str) -> str:
-    """Return one line."""
-    line = " ".join(text.split())
-    return line if len(line) <= 300 else f"{line[:300]}…"
 
 
 def quick(hook: PaiHook) -> list[Check]:

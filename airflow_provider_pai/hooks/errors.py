@@ -22,13 +22,13 @@ from airflow_provider_pai.exceptions import (
     PaiTransientError,
 )
 from airflow_provider_pai.hooks.answers import AnswerError
+from airflow_provider_pai.hooks.lines import shortened
 from airflow_provider_pai.remote import Json
 from airflow_provider_pai.services import SERVICES
 
 if TYPE_CHECKING:
     from airflow_provider_pai.hooks.network import Heard
 
-_SHOWN = 300
 # What the Tea SDKs put around a service's own words; code and request id stand in our text, once.
 _SDK_AROUND = re.compile(r"^code: \d+, | ?request id: \S+$")
 _PERMISSION_CODES = (*KEY_CODES, "Forbidden", "AccessDenied", "NoPermission")
@@ -150,7 +150,7 @@ def _unread(service: str, action: str, error: Any, heard: Heard | None) -> PaiAp
     why = str(error) if isinstance(error, AnswerError) else f"{type(error).__name__}: {error}"
     if heard is None:
         return PaiApiError(service, action, f"it could not be asked: {why}")
-    message = f"the answer can't be read: {_shortened(why)}"
+    message = f"the answer can't be read: {shortened(why)}"
     return PaiAnswerError(service, action, message, status=heard.status, request_id=request_id)
 
 
@@ -162,12 +162,6 @@ def _is_local(error: object) -> bool:
     return isinstance(error, OSError) and not isinstance(error, of_lines)
 
 
-def _shortened(text: str) -> str:
-    """Return a text in one line and in short: it may hold the whole answer."""
-    line = " ".join(text.split())
-    return line if len(line) <= _SHOWN else f"{line[:_SHOWN]}…"
-
-
 def _from_credentials(service: str, action: str, error: Any) -> PaiApiError:
     """Whoever hands out credentials refused; alibabacloud-credentials tells status and answer in its text alone."""
     text = str(error.message)
@@ -177,7 +171,7 @@ def _from_credentials(service: str, action: str, error: Any) -> PaiApiError:
     answer = _object_of(found["answer"]) if found and found["answer"] else {}
     words = f"{text[: found.start()]}: {answer['Message']}" if found and "Message" in answer else text
     code = answer.get("Code") or error.code
-    message = _of_key(code) or f"{_shortened(words)} → check the connection's auth and what that needs"
+    message = _of_key(code) or f"{shortened(words)} → check the connection's auth and what that needs"
     request_id = answer.get("RequestId") or error.request_id
     return kind(service, action, message, code, status if found else None, request_id)
 

@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from airflow_provider_pai.hooks.lines import shortened
+
 _SHOWN = 100
 
 VERSION = 1
@@ -40,6 +42,6 @@ class Facts:
 
     def lines(self) -> list[str]:
         """Return one line a fact for people."""
-        rows = [(name, str(self.facts.get(name, "-")), seen[:_SHOWN]) for name, seen in self.seen.items()]
+        rows = [(name, str(self.facts.get(name, "-")), shortened(seen, _SHOWN)) for name, seen in self.seen.items()]
         first, second = (max((len(row[column]) for row in rows), default=0) for column in (0, 1))
         return [f"{name:<{first}}  {position:<{second}}  {seen}" for name, position, seen in rows]

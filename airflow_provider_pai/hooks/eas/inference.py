@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import math
 import random
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from email.message import Message
 from functools import partial
 from typing import Any
 
@@ -14,6 +16,7 @@ from airflow_provider_pai.clock import SYSTEM_CLOCK, Clock
 from airflow_provider_pai.exceptions import PaiConfigError, PaiTransientError
 from airflow_provider_pai.hooks.eas.traffic import Endpoint
 from airflow_provider_pai.hooks.errors import translated
+from airflow_provider_pai.hooks.lines import shortened
 from airflow_provider_pai.inputs import json_value, mapping, one_of, text, whole_number
 from airflow_provider_pai.lazy import cached_property
 
@@ -49,12 +52,12 @@ class GoldenRequest:
 
     def fault(self, status: int, body: Any, tolerance: float) -> str:
         """Return what is wrong with an answer, or nothing."""
-        shown = (body if isinstance(body, str) else json.dumps(body))[:_SHOWN]
+        shown = shortened(body if isinstance(body, str) else json.dumps(body), _SHOWN)
         if status != self.status:
             return f"status {status}, not {self.status}: {shown}"
         if self.expect is _ANY or contains(body, self.expect, tolerance):
             return ""
-        return f"{shown} instead of {json.dumps(self.expect)[:_SHOWN]}"
+        return f"{shown} instead of {shortened(json.dumps(self.expect), _SHOWN)}"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,7 +65,7 @@ class Answer:
     """What came back for one request.
 
     :param status: HTTP status; None where no answer came.
-    :param body: as JSON where it is.
+    :param body: as `read_body` reads it.
     :param wrong: what is wrong with it; empty: nothing.
     :param silent: nothing answered but, at most, something before the model.
     :param unreached: nor did anything of the service itself: there was no answer, or a gateway's.
@@ -146,24 +149,21 @@ class Asker:
                     request.method,
                     self.endpoint.url.rstrip("/") + (request.path or self.path),
                     json=request.json,
-                    data=request.body,
+                    data=None if request.body is None else request.body.encode(),
                     headers=request.headers,
                     timeout=self.timeout,
                     allow_redirects=False,
                 )
-                text = response.text
+                content = response.content
         except PaiTransientError as error:
             wrong = error.message.partition(" → ")[0]
             return Answer(
                 status=None, body=None, milliseconds=self._since(began), wrong=wrong, silent=True, unreached=True
             )
-        try:
-            body = response.json()
-        except (ValueError, RecursionError):
-            body = text
+        body = read_body(content, response.headers.get("Content-Type", ""))
         status = response.status_code
         wrong = request.fault(status, body, self.tolerance)
-        unexpected, empty = status != request.status, not response.content
+        unexpected, empty = status != request.status, not content
         unreached = unexpected and (status in _IN_ITS_PLACE or (status == _NOT_KNOWN_YET and empty))
         silent = unreached or (unexpected and status in (_NOT_KNOWN_YET, _IN_TROUBLE))
         return Answer(
@@ -177,6 +177,23 @@ class Asker:
 
     def _since(self, began: float) -> float:
         return round(1000 * (self.clock.monotonic() - began), 1)
+
+
+def read_body(content: bytes, content_type: str) -> Any:
+    """Return the body of an answer: JSON, else a text, else `{"base64": …}`, so that no byte is lost or guessed at.
+
+    Services send JSON as `text/plain`, which names no charset; RFC 8259: JSON is UTF-8 whatever a header says.
+    """
+    header = Message()
+    header["Content-Type"] = content_type
+    text = None
+    for charset in ("utf-8-sig", header.get_content_charset() or "utf-8-sig"):
+        try:
+            text = content.decode(charset)
+            return json.loads(text)
+        except (ValueError, LookupError, RecursionError):  # another charset, one that nobody knows, or no JSON
+            continue
+    return {"base64": base64.b64encode(content).decode()} if text is None else text
 
 
 def golden_request(field: str, value: Mapping[str, Any] | str) -> GoldenRequest:

@@ -19,6 +19,7 @@ from airflow_provider_pai.exceptions import (
     PaiTransientError,
 )
 from airflow_provider_pai.hooks.answers import present
+from airflow_provider_pai.hooks.lines import utf8_lines
 from airflow_provider_pai.hooks.oss.buckets import OssBuckets
 from airflow_provider_pai.hooks.oss.client import blocks, sdk, whole_size
 from airflow_provider_pai.hooks.oss.copy import copy_object, pinned
@@ -154,17 +155,13 @@ class OssHook(OssBuckets, OssListings):
         raise PaiTransferError(f"{address}: what came twice has not the CRC64 {crc} that OSS says")
 
     def lines(self, uri: str | OssUri) -> Iterator[str]:
-        """Yield an object's lines; neither its size nor a lost connection matters.
+        """Yield the lines of an object in UTF-8; neither its size nor a lost connection matters.
 
         :raises PaiNotFoundError: there is no such object.
         :raises PaiTransferError: it was replaced meanwhile.
+        :raises PaiConfigError: naming the line that is in another encoding.
         """
-        rest = b""
-        for block in self.read_blocks(uri):
-            *whole, rest = (rest + block).split(b"\n")
-            yield from (line.decode(errors="replace") for line in whole)
-        if rest:
-            yield rest.decode(errors="replace")
+        return utf8_lines(str(object_uri("uri", uri)), self.read_blocks(uri))
 
     def read_blocks(self, uri: str | OssUri) -> Iterator[bytes]:
         """Yield an object's bytes, also across lost connections.

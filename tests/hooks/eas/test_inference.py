@@ -2,15 +2,25 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from airflow_provider_pai.clock import Clock
 from airflow_provider_pai.exceptions import PaiConfigError
-from airflow_provider_pai.hooks.eas.inference import Asker, GoldenRequest, contains, golden_request, golden_requests
+from airflow_provider_pai.hooks.eas.inference import (
+    Asker,
+    GoldenRequest,
+    contains,
+    golden_request,
+    golden_requests,
+    read_body,
+)
 from airflow_provider_pai.hooks.eas.traffic import Endpoint
 from tests.clock import VirtualClock
 
@@ -149,7 +159,7 @@ def test_nobody_there():
 def test_what_is_wrong_is_shown():
     golden = GoldenRequest(expect={"double": 9})
     assert golden.fault(200, {"double": 8}, 0) == '{"double": 8} instead of {"double": 9}'
-    assert golden.fault(200, "x" * 1000, 0) == f"{'x' * 200} instead of {json.dumps(golden.expect)}"
+    assert golden.fault(200, "x" * 1000, 0) == f"{'x' * 200}… instead of {json.dumps(golden.expect)}"
     assert golden.fault(500, "", 0) == "status 500, not 200: "
     assert GoldenRequest().fault(200, "whatever", 0) == ""
 
@@ -179,3 +189,38 @@ def test_a_line_is_named():
 )
 def test_contains(answer, expected, holds):
     assert contains(answer, expected, 1e-6) is holds
+
+
+@pytest.mark.parametrize(
+    ("content", "content_type", "body"),
+    [
+        ('{"a": "文件"}'.encode(), "application/json", {"a": "文件"}),
+        ('{"a": "文件"}'.encode(), "text/plain", {"a": "文件"}),  # HTTP's old default is ISO-8859-1
+        ('\ufeff{"a": 1}'.encode(), "", {"a": 1}),
+        ('{"a": "文件"}'.encode("gbk"), "application/json; charset=GBK", {"a": "文件"}),
+        ("文件".encode(), "text/plain", "文件"),
+        ("文件".encode("utf-16"), "text/plain; charset=utf-16", "文件"),
+        (b"plain", "text/plain; charset=no-such", "plain"),
+        (b"", "", ""),
+        (b"\x89PNG\xff", "image/png", {"base64": "iVBOR/8="}),
+        ("文件".encode("gbk"), "text/plain", {"base64": "zsS8/g=="}),
+    ],
+)
+def test_of_an_answer_no_byte_is_guessed_at(content, content_type, body):
+    assert read_body(content, content_type) == body
+
+
+@pytest.mark.fuzz
+@given(st.binary())
+def test_of_any_answer_every_byte_can_be_had_again(content):
+    """JSON is what it says."""
+    body = read_body(content, "application/octet-stream")
+    if isinstance(body, dict) and set(body) == {"base64"} and not content.lstrip().startswith(b"{"):
+        assert base64.b64decode(body["base64"]) == content
+    else:
+        text = content.decode("utf-8-sig")
+        assert body in (text, pytest.approx(json.loads(json.dumps(body)), nan_ok=True))
+
+
+def test_a_request_goes_out_as_the_text_that_was_written(asker):
+    assert asker[0].ask(GoldenRequest(body="文件")).body == "文件"
