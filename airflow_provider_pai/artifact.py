@@ -17,6 +17,8 @@ from airflow_provider_pai.versions import version_time
 SCHEMA_VERSION = 1
 MANIFEST_NAME = "_manifest.json"
 MAX_XCOM_BYTES = 16 * 1024
+IN_MANIFEST = "in_manifest"
+"""Of an artifact's dict: names of the fields that only the manifest has whole."""
 
 Json = dict[str, Any]
 
@@ -114,17 +116,19 @@ class ModelArtifact:
         return version_time(self.version)
 
     def to_dict(self) -> Json:
-        """Return plain JSON; metrics and params that do not fit 16 KiB are left to the manifest."""
+        """Return plain JSON; over 16 KiB, the longest is in the manifest alone, and `in_manifest` names it."""
         value: Json = json.loads(json.dumps(asdict(self)))
-        for name in ("params", "metrics"):
-            if len(json.dumps(value).encode()) > MAX_XCOM_BYTES:
-                value[name] = {}
+        without: Json = {
+            "params": {},
+            "metrics": {},
+            "inputs": [],
+            "code": value["code"] and {**value["code"], "entry": None},
+        }
+        while without and len(json.dumps(value).encode()) > MAX_XCOM_BYTES:
+            longest = max(without, key=lambda name: len(json.dumps(value[name])))
+            value[longest] = without.pop(longest)
+            value[IN_MANIFEST] = sorted([*value.get(IN_MANIFEST, ()), longest])
         return value
-
-    @property
-    def fits_xcom(self) -> bool:
-        """Tell whether `to_dict` keeps metrics and params whole."""
-        return len(json.dumps(asdict(self)).encode()) <= MAX_XCOM_BYTES
 
     @classmethod
     def from_dict(cls, value: Mapping[str, Any]) -> ModelArtifact:

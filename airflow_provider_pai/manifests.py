@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from airflow_provider_pai.artifact import (
+    IN_MANIFEST,
     MANIFEST_NAME,
     DataInterval,
     Manifest,
@@ -77,8 +78,9 @@ def write_artifact(hook: OssHook, artifact: ModelArtifact) -> ModelArtifact:
     except PaiArtifactError:
         hook.log.info("Writing the manifest of %s", artifact.uri)
         finished = _write(hook, artifact)
-    if not finished.fits_xcom:
-        hook.log.warning("Not in XCom: params or metrics of %s, over 16 KiB; its manifest has them", finished.uri)
+    if left_out := finished.to_dict().get(IN_MANIFEST):
+        names = ", ".join(left_out)
+        hook.log.warning("Not in XCom, over 16 KiB: %s of %s; its manifest has them", names, finished.uri)
     return finished
 
 

@@ -4,6 +4,7 @@ from datetime import UTC, datetime
 import pytest
 
 from airflow_provider_pai.artifact import (
+    MAX_XCOM_BYTES,
     Code,
     DataInterval,
     DatasetRef,
@@ -42,12 +43,20 @@ def test_a_field_of_a_newer_schema_is_left_out():
     assert ModelArtifact.from_dict({**artifact().to_dict(), "new_field": 1}) == artifact()
 
 
-def test_what_does_not_fit_stays_in_the_manifest():
-    big = artifact(params={f"p{i}": "x" * 100 for i in range(300)})
-    assert not big.fits_xcom
-    assert big.to_dict()["params"] == {}
-    assert big.to_dict()["metrics"] == {"accuracy": 0.97}
-    assert artifact().fits_xcom
+@pytest.mark.parametrize("longest", ["params", "metrics", "inputs", "code"])
+def test_of_what_does_not_fit_the_longest_stays_in_the_manifest_and_the_rest_is_whole(longest):
+    long = {
+        "params": {f"p{i}": "x" * 100 for i in range(300)},
+        "metrics": {f"m{i}": 0.5 for i in range(3000)},
+        "inputs": (DatasetRef(name="x" * 100, uri="oss://d/n/", digest="sha256:1", size=3, files=1),) * 100,
+        "code": Code(repo="https://example.com/r.git", commit="abc", entry="x" * 50_000),
+    }
+    one, fits = artifact(**{longest: long[longest]}), artifact().to_dict()
+    cut = one.to_dict()
+    assert len(json.dumps(cut)) <= MAX_XCOM_BYTES
+    assert cut.pop("in_manifest") == [longest]
+    assert {name for name in cut if cut[name] != fits[name]} == ({longest} if longest != "code" else set())
+    assert "in_manifest" not in fits
 
 
 def test_no_artifact_is_refused():

@@ -58,6 +58,16 @@ def test_the_minimum_holds_where_nothing_serves(bucket):
         gate(artifact(bucket, "a", 0.2), minimum=0.5).run()
 
 
+def test_metrics_that_are_too_many_for_an_xcom_are_compared_all_the_same(bucket):
+    uri = f"oss://{bucket.bucket_name}/models/many/"
+    OssHook().put(uri + "metrics.json", json.dumps({"accuracy": 0.2} | {f"class {n}": 0.5 for n in range(2000)}))
+    many = write_artifact(OssHook(), ModelArtifact(name="m", version="20260101T0000Z-many", uri=uri))
+    assert many.to_dict()["metrics"] == {}
+    assert gate(many).run()["candidate"] == 0.2
+    with pytest.raises(AirflowSkipException):
+        gate(many, minimum=0.5).run()
+
+
 def test_bad_input_is_named(bucket):
     with pytest.raises(PaiConfigError, match="metric: 'f1' is not allowed; one of the artifact's: accuracy"):
         gate(artifact(bucket, "a", 0.2), metric="f1").run()

@@ -178,7 +178,8 @@ def test_what_does_not_fit_an_xcom_is_in_the_manifest_and_said(at, folder, caplo
     run(OssUploadOperator, path=str(folder), uri=at)
     found = run(OssWriteManifestOperator, uri=at, name="rows", parameters={"names": "x" * 20_000})
     assert (found["params"], len(read_artifact(OssHook(), at).params["names"])) == ({}, 20_000)
-    assert f"Not in XCom: params or metrics of {at}, over 16 KiB; its manifest has them" in caplog.text
+    assert found["in_manifest"] == ["params"]
+    assert f"Not in XCom, over 16 KiB: params of {at}; its manifest has them" in caplog.text
 
 
 def test_from_and_to_any_object_storage(at, folder, tmp_path, bucket):
