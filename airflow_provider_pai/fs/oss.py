@@ -8,6 +8,8 @@ closed without an error.
 from __future__ import annotations
 
 import io
+import os
+from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -82,7 +84,7 @@ class OssFileSystem(AbstractFileSystem):  # type: ignore[misc]
             return super().find(path, maxdepth=maxdepth, withdirs=withdirs, detail=detail, **kwargs)
         path = self._strip_protocol(path)
         itself = self._file_info(path)
-        below = (_entry(info) for info in self.hook.list_objects(_uri(path).folder) if not _is_marker(info))
+        below = (_entry(info) for info in self.hook.list_objects(_uri(path).folder) if not info.is_marker)
         entries = {each["name"]: each for each in [*([itself] if itself else []), *below]}
         return entries if detail else list(entries)
 
@@ -157,16 +159,54 @@ class OssFileSystem(AbstractFileSystem):  # type: ignore[misc]
         self.hook.delete(_uri(self._strip_protocol(path)))
 
     def rm(self, path: str | list[str], recursive: bool = False, maxdepth: int | None = None) -> None:
-        """Delete files, 1,000 a call; of folders only what lies below, and only if `recursive`.
+        """Delete files, 1,000 a call; of folders only what lies below, and only if `recursive`. No name is a pattern.
 
         :raises FileNotFoundError: there is nothing.
         """
         for each in [path] if isinstance(path, str) else path:
-            if not has_magic(each):
-                self.info(each)
+            self.info(each)
         paths = self.expand_path(path, recursive=recursive, maxdepth=maxdepth)
         uris = [_uri(each) for each in paths if "/" in each]
         self.hook.delete_many([*uris, *(uri.folder for uri in uris if recursive)])
+
+    def expand_path(
+        self, path: str | list[str], recursive: bool = False, maxdepth: int | None = None, **_: Any
+    ) -> list[str]:
+        """Return the paths that are meant: what is there is meant itself, also where its name seems a pattern.
+
+        :raises FileNotFoundError: there is nothing.
+        """
+        found: set[str] = set()
+        for each in map(self._strip_protocol, [path] if isinstance(path, str) else path):
+            is_pattern = has_magic(each) and not self.exists(each)
+            depth = maxdepth - 1 if is_pattern and maxdepth else maxdepth
+            for one in self.glob(each, maxdepth=maxdepth) if is_pattern else [each]:
+                below = set(self.find(one, maxdepth=depth, withdirs=True)) if recursive and depth != 0 else set()
+                found |= below | ({one} if not recursive or self.exists(one) else set())
+        if not found:
+            raise FileNotFoundError(path)
+        return sorted(found)
+
+    def copy(self, path1: Any, path2: Any, *arguments: Any, **options: Any) -> None:
+        """Copy files within OSS."""
+        if _seems_pattern(path1, path2) and self.isfile(path1):
+            self.cp_file(path1, _into(path1, path2, self.isdir))
+        else:
+            super().copy(path1, path2, *arguments, **options)
+
+    def get(self, rpath: Any, lpath: Any, *arguments: Any, **options: Any) -> None:
+        """Download files."""
+        if _seems_pattern(rpath, lpath) and self.isfile(rpath):
+            self.get_file(rpath, _into(rpath, lpath, os.path.isdir))
+        else:
+            super().get(rpath, lpath, *arguments, **options)
+
+    def put(self, lpath: Any, rpath: Any, *arguments: Any, **options: Any) -> None:
+        """Upload files."""
+        if _seems_pattern(lpath, rpath) and Path(lpath).is_file():
+            self.put_file(lpath, _into(lpath, rpath, self.isdir))
+        else:
+            super().put(lpath, rpath, *arguments, **options)
 
     def _open(self, path: str, mode: str = "rb", block_size: int | None = None, **kwargs: Any) -> Any:
         if mode in ("wb", "xb"):
@@ -181,7 +221,7 @@ class OssFileSystem(AbstractFileSystem):  # type: ignore[misc]
             return [{"name": name, "size": 0, "type": "directory"} for name in self.hook.bucket_names(1000)]
         objects, prefixes = self.hook.list_folder(_uri(path))
         folders = ({"name": _name(prefix).rstrip("/"), "size": 0, "type": "directory"} for prefix in prefixes)
-        return [*(_entry(info) for info in objects if not _is_marker(info)), *folders]
+        return [*(_entry(info) for info in objects if not info.is_marker), *folders]
 
     def _file_info(self, path: str) -> Json | None:
         if "/" not in path:
@@ -279,6 +319,17 @@ def _name(uri: OssUri) -> str:
     return f"{uri.bucket}/{uri.key}"
 
 
+def _seems_pattern(source: Any, target: Any) -> bool:
+    """Tell whether fsspec would take a file's name for a pattern, and so another file for it."""
+    return isinstance(source, str) and isinstance(target, str) and has_magic(source)
+
+
+def _into(source: str, target: str, is_folder: Callable[[str], bool]) -> str:
+    """Return the path of a file that goes to a path, or into a folder."""
+    is_below = target.endswith("/") or is_folder(target)
+    return f"{target.rstrip('/')}/{source.rpartition('/')[2]}" if is_below else target
+
+
 def _entry(info: ObjectInfo) -> Json:
     return {
         "name": _name(info.uri),
@@ -288,10 +339,6 @@ def _entry(info: ObjectInfo) -> Json:
         "last_modified": info.last_modified,
         "storage_class": info.storage_class,
     }
-
-
-def _is_marker(info: ObjectInfo) -> bool:
-    return info.uri.key.endswith("/")
 
 
 __all__ = ["OssFile", "OssFileSystem", "get_fs", "schemes"]

@@ -36,7 +36,8 @@ class _OssSensor(PaiSensor["OssHook"]):
 class OssKeySensor(_OssSensor):
     """Wait until there is an object for every address; returns the addresses of the objects.
 
-    :param uri: `oss://bucket/key`, one or a list; `*`, `?` and `[…]` are wildcards. (templated)
+    :param uri: `oss://bucket/key`, one or a list; `*`, `?` and `[…]` are wildcards, unless there is an object of that
+        very name. (templated)
     :param min_size: bytes; smaller objects do not count.
     :param check_fn: called in the worker with the list of `{"uri", "size", "etag", "last_modified"}`; false: wait on.
     """

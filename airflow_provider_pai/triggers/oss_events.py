@@ -123,7 +123,7 @@ class OssObjectTrigger(ListingTrigger, _Base):  # type: ignore[misc]
 
     async def _look(self, hook: OssHook) -> list[ObjectInfo]:
         (infos,) = await self.find(hook, [self.uri])
-        return [info for info in infos if not info.uri.key.endswith("/")]
+        return [info for info in infos if not info.is_marker]
 
     async def _first(self, infos: list[ObjectInfo]) -> Cursor:
         """Return where to begin when nothing was ever reported."""

@@ -1,7 +1,8 @@
 """Listings of OSS for all who wait on the same account: what is asked at about the same moment shares them.
 
-A question is an address: a key, a pattern, or a prefix that ends in `/`. Prefixes that lie in another asked one are
-answered from its listing, and keys of one folder from one listing, unless it would be longer than asking for each.
+A question is an address: a key, a pattern (see `hooks.oss.patterns`), or a prefix that ends in `/`. Prefixes that lie
+in another asked one are answered from its listing, and keys of one folder from one listing, unless it would be longer
+than asking for each.
 """
 
 from __future__ import annotations
@@ -114,12 +115,13 @@ def find_now(hook: OssHook, uris: Iterable[str]) -> Found:
 
 
 def _fitting(key: str, infos: Iterable[ObjectInfo]) -> Iterator[ObjectInfo]:
-    if is_pattern(key):
+    named = [info for info in infos if info.uri.key == key]
+    if is_pattern(key) and not named:
         patterns = Patterns((key,))
         return (info for info in infos if patterns.match(info.uri.key))
-    if _is_wide(key):
+    if _is_wide(key) and not is_pattern(key):
         return (info for info in infos if info.uri.key.startswith(key))
-    return (info for info in infos if info.uri.key == key)
+    return iter(named)
 
 
 def _is_wide(key: str) -> bool:

@@ -127,6 +127,34 @@ def test_a_stream_goes_on_where_its_connection_broke(pai, root):
     assert b"".join(OssHook().read_blocks(f"oss://{root}/f")) == data
 
 
+def test_a_file_is_the_one_of_that_name_whatever_pattern_it_seems(fs, root, tmp_path):
+    home = ObjectStoragePath(f"oss://pai_default@{root}/p")
+    (home / "data1.csv").write_text("other")
+    path = home / "data[1].csv"
+    path.write_text("own")
+    assert (path.read_text(), fs.cat(f"{root}/p/data[1].csv")) == ("own", b"own")
+    path.copy(home / "copy [1].csv")
+    (home / "copy [1].csv").move(home / "moved [1].csv")
+    assert sorted(each.name for each in home.iterdir()) == ["data1.csv", "data[1].csv", "moved [1].csv"]
+    (tmp_path / "data1.csv").write_text("local")
+    for target in ("got [1].csv", "into/"):
+        fs.get(f"{root}/p/data[1].csv", f"{tmp_path}/{target}")
+    assert (tmp_path / "got [1].csv").read_text() == (tmp_path / "into/data[1].csv").read_text() == "own"
+    fs.put(f"{tmp_path}/got [1].csv", f"{root}/p/put [1].csv")
+    assert fs.cat_file(f"{root}/p/put [1].csv") == b"own"
+    path.unlink()
+    path.unlink(missing_ok=True)
+    with pytest.raises(FileNotFoundError):
+        fs.rm(f"{root}/p/data[1].csv")
+    assert fs.expand_path(f"{root}/p/data[1].csv") == [f"{root}/p/data1.csv"], "a pattern, where nothing bears the name"
+    fs.pipe_file(f"{root}/run [1]/a", b"1")
+    fs.get(f"{root}/run [1]", f"{tmp_path}/run", recursive=True)
+    assert (tmp_path / "run/a").read_bytes() == b"1"
+    fs.rm(f"{root}/run [1]", recursive=True)
+    assert not fs.exists(f"{root}/run [1]")
+    assert (home / "data1.csv").read_text() == "other"
+
+
 def test_whole_folders(fs, root, tmp_path):
     fs.get(f"{root}/d/", str(tmp_path / "got") + "/", recursive=True)
     assert (tmp_path / "got/sub/b.txt").read_text() == "22"

@@ -51,6 +51,20 @@ def test_waits_for_every_key(bucket, deferrable):
 
 
 @both
+def test_an_object_of_that_very_name_is_meant_and_no_other(bucket, deferrable):
+    at = f"oss://{bucket.bucket_name}/in [1]/"
+    names = [at + name for name in ("data[1].csv", "report [final].csv", "a*b?", "[x", "[]")]
+    for uri in (at + "data1.csv", at + "report f.csv", at + "aXbY", *names[2:]):
+        OssHook().put(uri, "")
+    assert key_sensor(uri=names[0], deferrable=deferrable).run() == [at + "data1.csv"], "as long as there is none"
+    OssHook().put(names[0], "1")
+    OssHook().put(names[1], "1")
+    assert key_sensor(uri=names, deferrable=deferrable).run() == names
+    given = {"task_id": "task", "uri": at, "quiet_seconds": "0.01s", "poke_interval": 0.02, "deferrable": deferrable}
+    assert len(Task(lambda: OssPrefixUnchangedSensor(**given)).run()) == 8, "a prefix is no pattern"
+
+
+@both
 def test_gives_up_at_the_timeout(bucket, deferrable):
     missing = f"oss://{bucket.bucket_name}/never"
     with pytest.raises(AirflowSensorTimeout):

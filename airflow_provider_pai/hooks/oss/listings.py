@@ -54,11 +54,15 @@ class OssListings(OssCalls):
         return objects, prefixes
 
     def find(self, uri: str | OssUri) -> Iterator[ObjectInfo]:
-        """Yield the objects whose keys fit a pattern with `*`, `?` and `[…]`; `*` stands for `/` too."""
+        """Yield the object of this name, else those whose keys fit it as a pattern; `*` stands for `/` too."""
         address = object_uri("uri", uri)
+        first = next(self.list_objects(address), None)
+        if first is not None and first.uri == address:
+            yield first
+            return
         patterns = Patterns((address.key,))
         objects = self.list_objects(OssUri(address.bucket, fixed_prefix(address.key)))
-        return (info for info in objects if patterns.match(info.uri.key))
+        yield from (info for info in objects if patterns.match(info.uri.key))
 
     def versions(self, uri: str | OssUri) -> Iterator[VersionInfo]:
         """Yield every version of the objects whose keys begin with the address's key; of one page newest first."""
@@ -83,7 +87,7 @@ class OssListings(OssCalls):
         """Return a digest over the keys, sizes and ETags below a prefix, their bytes and their number."""
         digest, size, files = hashlib.sha256(), 0, 0
         for item in self.list_objects(prefix):
-            if item.uri.key.endswith("/"):
+            if item.is_marker:
                 continue
             digest.update(f"{item.uri.key[len(prefix.key) :]}\0{item.size}\0{item.etag}\n".encode())
             size, files = size + item.size, files + 1

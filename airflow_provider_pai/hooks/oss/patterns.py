@@ -1,4 +1,8 @@
-"""Shell patterns of keys, as `fnmatch` reads them; `*` stands for `/` too."""
+"""Shell patterns of keys, as `fnmatch` reads them; `*` stands for `/` too.
+
+One rule for all who take patterns: a key fits the pattern that is its very name. An address means the object of that
+name, where there is one; only else it is a pattern. What ends in `/` is a prefix, as it stands.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +14,8 @@ from airflow_provider_pai.exceptions import PaiConfigError
 from airflow_provider_pai.inputs import texts
 from airflow_provider_pai.lazy import cached_property
 
-_WILD = r"[*?\[]"
+# As fnmatch has it, a bracket that nothing closes is a character.
+_WILD = r"[*?]|\[!?+\]?+[^\]]*+\]"
 # Keys are no longer; and a hostile pattern's translation takes the square of its length.
 _LONGEST = 1023
 
@@ -31,8 +36,8 @@ class Patterns:
 
     def match(self, key: str) -> bool:
         """Tell whether a key is meant."""
-        included = self.include and self._included.match(key)
-        return bool(included) and not (self.exclude and self._excluded.match(key))
+        included = key in self.include or bool(self.include and self._included.match(key))
+        return included and not (key in self.exclude or (self.exclude and self._excluded.match(key)))
 
     def leave_out(self, folder: str) -> bool:
         """Tell whether no key is meant that begins with `folder/`, whatever follows."""
@@ -48,8 +53,8 @@ class Patterns:
 
 
 def is_pattern(key: str) -> bool:
-    """Tell whether a key has a wildcard."""
-    return bool(re.search(_WILD, key))
+    """Tell whether a key has a wildcard, and is no prefix."""
+    return not key.endswith("/") and bool(re.search(_WILD, key))
 
 
 def fixed_prefix(pattern: str) -> str:

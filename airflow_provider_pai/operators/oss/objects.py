@@ -212,7 +212,8 @@ class OssCopyOperator(OssOperator):
 class OssDeleteOperator(OssOperator):
     """Delete objects, or what lies below a prefix; what is not there is no error. Returns the number.
 
-    :param uri: `oss://bucket/key`, one or a list; a prefix that ends in `/`: everything below it. (templated)
+    :param uri: `oss://bucket/key`, one or a list, each the very name of an object, never a pattern; a prefix that ends
+        in `/`: everything below it. (templated)
     :param include: patterns of the keys below a prefix. (templated)
     :param exclude: patterns of keys to keep. (templated)
     """
@@ -236,6 +237,9 @@ class OssDeleteOperator(OssOperator):
         """Delete."""
         uris = [object_uri("uri", uri) for uri in texts("uri", self.uri) or ()]
         keys = [uri for uri in uris if not uri.key.endswith("/")]
+        for uri in keys:
+            if "*" in uri.key or "?" in uri.key:
+                self._refuse_pattern(uri)
         count: int = self.hook.delete_many(keys)
         for uri in uris:
             if uri.key.endswith("/"):
@@ -243,11 +247,20 @@ class OssDeleteOperator(OssOperator):
         self.log.info("Deleted %d objects", count)
         return count
 
+    def _refuse_pattern(self, uri: OssUri) -> None:
+        """Refuse an address that is no object's name: whoever wrote it may take it for a pattern."""
+        if self.hook.head(uri) is None:
+            pattern = uri.key.removeprefix(uri.parent.key)
+            allowed = f"no object has this very name; patterns: uri='{uri.parent}', include={pattern!r}"
+            raise PaiConfigError("uri", str(uri), allowed)
+
 
 class OssListOperator(OssOperator):
     """Return the addresses of the objects below a prefix or that fit a pattern, in the order of their keys.
 
-    :param uri: `oss://bucket/prefix`, or with `*`, `?`, `[…]`. (templated)
+    Folders' markers, empty objects whose keys end in `/`, are left out: to a deletion they mean all that is below.
+
+    :param uri: `oss://bucket/prefix`, or with `*`, `?`, `[…]`, unless that is an object's very name. (templated)
     :param include: patterns of the keys below the prefix. (templated)
     :param exclude: patterns of keys to leave out. (templated)
     :param limit: more objects are an error: XComs are no place for large lists.
@@ -283,7 +296,7 @@ class OssListOperator(OssOperator):
         skipped = 0 if is_pattern(at.key) else len(at.key)
         found: list[str] = []
         for info in infos:
-            if patterns.match(info.uri.key[skipped:]):
+            if patterns.match(info.uri.key[skipped:]) and not info.is_marker:
                 if len(found) == self.limit:
                     raise PaiConfigError("limit", self.limit, f"as many as there are objects at {at}, or a longer uri")
                 found.append(str(info.uri))

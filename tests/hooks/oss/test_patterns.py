@@ -1,4 +1,6 @@
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from airflow_provider_pai.hooks.oss.patterns import Patterns, fixed_prefix, is_pattern
 
@@ -22,6 +24,11 @@ from airflow_provider_pai.hooks.oss.patterns import Patterns, fixed_prefix, is_p
         (("*.csv",), ("a/*",), "b.csv", True),
         (("a.b",), (), "axb", False),
         (("*",), (), "line\nbreak", True),
+        # A name fits itself, whatever else it fits as a pattern.
+        ("data[1].csv", None, "data[1].csv", True),
+        ("data[1].csv", None, "data1.csv", True),
+        (None, "report [final].csv", "report [final].csv", False),
+        ("[x", None, "[x", True),
     ],
 )
 def test_a_key_fits_one_of_those_included_and_none_of_those_excluded(include, exclude, key, fits):
@@ -30,7 +37,18 @@ def test_a_key_fits_one_of_those_included_and_none_of_those_excluded(include, ex
 
 @pytest.mark.parametrize(
     ("pattern", "prefix"),
-    [("data/2026-*/x", "data/2026-"), ("data/?", "data/"), ("[ab]", ""), ("data/plain", "data/plain"), ("", "")],
+    [
+        ("data/2026-*/x", "data/2026-"),
+        ("data/?", "data/"),
+        ("[ab]", ""),
+        ("data/plain", "data/plain"),
+        ("", ""),
+        ("a[b", "a[b"),
+        ("[]", "[]"),
+        ("[]]", ""),
+        ("a[!]", "a[!]"),
+        ("[!]]x", ""),
+    ],
 )
 def test_every_key_that_fits_begins_with_what_stands_before_the_first_wildcard(pattern, prefix):
     assert fixed_prefix(pattern) == prefix
@@ -51,3 +69,16 @@ def test_every_key_that_fits_begins_with_what_stands_before_the_first_wildcard(p
 )
 def test_a_folder_is_left_out_where_no_key_below_it_can_be_meant(include, exclude, folder, left_out):
     assert Patterns(include, exclude).leave_out(folder) is left_out
+
+
+def test_a_prefix_is_no_pattern():
+    assert not is_pattern("run [1]/")
+    assert not is_pattern("a*/")
+
+
+@given(st.text(alphabet="ab[]!*?-", max_size=8), st.text(alphabet="ab[]!-", max_size=6))
+def test_what_is_no_pattern_fits_its_own_name_alone(text, key):
+    if not is_pattern(text) and not text.endswith("/"):
+        assert Patterns((text,)).match(key) == (text == key) if text.strip() else True
+    assert not text.strip() or Patterns((text,)).match(text)
+    assert text.startswith(fixed_prefix(text))

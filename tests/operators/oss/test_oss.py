@@ -143,6 +143,25 @@ def test_lists_and_deletes(at, folder):
     assert keys(at) == []
 
 
+def test_an_address_means_the_object_of_that_name(at):
+    for name in ("data[1].csv", "data1.csv", "report [final].csv", "a*", "ab", "run [1]/x", "run [1]/[x"):
+        OssHook().put(at + name, name)
+    assert run(OssListOperator, uri=at + "data[1].csv") == [at + "data[1].csv"]
+    assert run(OssListOperator, uri=at + "report [final].csv") == [at + "report [final].csv"]
+    assert run(OssListOperator, uri=at + "run [1]/") == [at + "run [1]/[x", at + "run [1]/x"]
+    assert run(OssListOperator, uri=at + "run [1]/[x") == [at + "run [1]/[x"]
+    assert run(OssListOperator, uri=at + "data[0-9].csv") == [at + "data1.csv"]
+    every = run(OssListOperator, uri=at + "a*")
+    assert every == [at + "a*"]
+    assert run(OssDeleteOperator, uri=every) == 1
+    for _ in range(2):  # the second time it means nothing else
+        assert run(OssDeleteOperator, uri=at + "data[1].csv") == 1
+    assert keys(at) == ["ab", "data1.csv", "report [final].csv", "run [1]/[x", "run [1]/x"]
+    with pytest.raises(PaiConfigError, match=r"uri: .*no object has this very name.*include='b\*'"):
+        run(OssDeleteOperator, uri=at + "b*")
+    assert run(OssDeleteOperator, uri=at, include="report [final].csv") == 1
+
+
 def test_buckets(bucket):
     name = bucket.bucket_name + "-2"
     for _ in range(2):
