@@ -391,7 +391,7 @@ class FakeSource:
     lateness: float = 0.0
     names: tuple[str, ...] = ()
 
-    def check(self) -> None:
+    def check(self, counts: bool = True) -> None:
         if self.eas.no_source:
             raise PaiMetricsError(self.eas.no_source)
 

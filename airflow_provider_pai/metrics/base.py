@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 
 from airflow.providers.common.compat.module_loading import import_string
 
@@ -44,9 +44,10 @@ class MetricsSource(Protocol):
         """Return the seconds before a look's end that its counts do not cover."""
         ...
 
-    def check(self) -> None:
+    def check(self, counts: bool = True) -> None:
         """Make sure that the source answers.
 
+        :param counts: False: only its further values are wanted.
         :raises PaiError: it does not.
         """
         ...
@@ -55,8 +56,12 @@ class MetricsSource(Protocol):
         """Return what a service answered in a span of Unix times.
 
         :raises PaiApiError: the source did not answer.
-        :raises PaiMetricsError: the same, or it did not answer with numbers.
+        :raises PaiMetricsError: the same, or it did not answer with numbers, or without `requests`.
         """
+        ...
+
+    def further(self, service: str, start: float, end: float) -> Mapping[str, float]:
+        """Return the further values alone, as `sample`."""
         ...
 
 
@@ -113,48 +118,87 @@ class Several:
         """Return that of the source that counts."""
         return self.first.lateness
 
-    def check(self) -> None:
+    def check(self, counts: bool = True) -> None:
         """Ask each."""
-        for source in (self.first, *self.others):
-            source.check()
+        self.first.check(counts)
+        for source in self.others:
+            source.check(counts=False)
 
     def sample(self, service: str, start: float, end: float) -> Sample:
         """Return the first's sample with the values of the others."""
         sample = self.first.sample(service, start, end)
         for source in self.others:
-            added = source.sample(service, start, end)
-            sample = replace(sample, values={**sample.values, **added.values})
+            sample = replace(sample, values={**sample.values, **source.further(service, start, end)})
         return sample
 
+    def further(self, service: str, start: float, end: float) -> Mapping[str, float]:
+        """Return the values of all."""
+        return self.sample(service, start, end).values
 
-def sample_of(given: Mapping[str, Any], values: Sequence[str]) -> Sample:
-    """Read the numbers that a query or a function returned: `requests`, `errors`, `p95_ms`, `p50_ms`, …, and values.
 
-    What is missing or None is not known, and 0 where it is a count.
+class NamedNumbers:
+    """Base of the sources that somebody tells numbers by name: `requests`, `errors`, `p95_ms`, `p50_ms`, …, and values.
 
-    :raises PaiMetricsError: naming what is not a number.
+    What is None or NaN is not known, and 0 where it is a count; what nobody asked for may be anything.
     """
-    numbers = {name: _number(name, given[name]) for name in given if given[name] is not None}
-    quantiles = {
-        int(found[1]): ms for name, ms in numbers.items() if (found := _PERCENTILE.fullmatch(name)) and name != "p95_ms"
-    }
-    try:
-        return Sample(
-            requests=int(numbers.get("requests", 0)),
-            errors=int(numbers.get("errors", 0)),
-            p95_ms=numbers.get("p95_ms"),
-            quantiles=quantiles,
-            values={name: numbers[name] for name in values if name in numbers},
-        )
-    except ValueError as error:
-        raise PaiMetricsError(str(error)) from error
+
+    values: tuple[str, ...]
+    lateness: ClassVar[float] = 0.0
+
+    @property
+    def names(self) -> Collection[str]:
+        """Return the values that checks may name."""
+        return {*self.values, "error_rate", "p50_ms", "p75_ms", "p90_ms", "p95_ms", "p99_ms"}
+
+    def told(self, service: str, start: float, end: float) -> Mapping[str, Any]:
+        """Return what is told.
+
+        :raises PaiMetricsError: nothing is.
+        """
+        raise NotImplementedError
+
+    def sample(self, service: str, start: float, end: float) -> Sample:
+        """Read what is told of a service in a span of Unix times.
+
+        :raises PaiMetricsError: naming what is missing or not a number.
+        """
+        given = self.told(service, start, end)
+        require_counts(given)
+        quantiles = {int(found[1]): name for name in given if (found := _PERCENTILE.fullmatch(name))}
+        numbers = _known(given, ("requests", "errors", *quantiles.values()))
+        latencies = {percent: numbers[name] for percent, name in quantiles.items() if name in numbers}
+        try:
+            return Sample(
+                requests=int(numbers.get("requests", 0)),
+                errors=int(numbers.get("errors", 0)),
+                p95_ms=latencies.pop(95, None),
+                quantiles=latencies,
+                values=_known(given, self.values),
+            )
+        except ValueError as error:
+            raise PaiMetricsError(str(error)) from error
+
+    def further(self, service: str, start: float, end: float) -> Mapping[str, float]:
+        """Read the values alone, as `sample`."""
+        return _known(self.told(service, start, end), self.values)
+
+
+def require_counts(names: Collection[str]) -> None:
+    """Make sure that requests are counted: 0 for ever would be a rollout that no request ever judges.
+
+    :raises PaiMetricsError: they are not.
+    """
+    if "requests" not in names:
+        raise PaiMetricsError(f"requests are not counted: there is only {', '.join(names) or 'nothing'}")
+
+
+def _known(given: Mapping[str, Any], names: Iterable[str]) -> dict[str, float]:
+    numbers = {name: _number(name, given[name]) for name in names if given.get(name) is not None}
+    return {name: number for name, number in numbers.items() if math.isfinite(number)}
 
 
 def _number(name: str, value: Any) -> float:
     try:
-        number = float(value)
-    except (TypeError, ValueError):
-        number = math.nan
-    if not math.isfinite(number):
-        raise PaiMetricsError(f"{name} is {value!r}, not a number")
-    return number
+        return float(value)
+    except (TypeError, ValueError, OverflowError):
+        raise PaiMetricsError(f"{name} is {value!r}, not a number") from None

@@ -95,7 +95,7 @@ class CloudMonitorMetrics:
         """Return the seconds after which a moment's requests are in a point, and that has come."""
         return self.period + (self.delay or 0)
 
-    def check(self) -> None:
+    def check(self, counts: bool = True) -> None:
         """Make sure that the metrics are there, and may be read.
 
         :raises PaiMetricsError: they are not; it names those that are.
@@ -164,6 +164,10 @@ class CloudMonitorMetrics:
                 latencies[percent] = mean * found.unit_ms
         p95 = latencies.pop(95, None)
         return Sample(requests=requests, errors=min(errors, requests), p95_ms=p95, quantiles=latencies)
+
+    def further(self, service: str, start: float, end: float) -> Mapping[str, float]:
+        """It has none."""
+        return {}
 
     def _points(self, metric: str, dimensions: dict[str, str], start: float, end: float) -> Iterator[tuple[int, float]]:
         points = self._hook.points(

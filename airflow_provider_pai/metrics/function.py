@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, ClassVar
+from typing import Any
 
 from airflow.providers.common.compat.module_loading import import_string
 
-from airflow_provider_pai.canary.samples import Sample
 from airflow_provider_pai.exceptions import PaiConfigError, PaiMetricsError
 from airflow_provider_pai.hooks.eas import EasHook
 from airflow_provider_pai.inputs import mapping, texts
-from airflow_provider_pai.metrics.base import sample_of
+from airflow_provider_pai.metrics.base import NamedNumbers
 
 
 @dataclass(frozen=True)
-class CallableMetrics:
+class CallableMetrics(NamedNumbers):
     """What a function returns: `f(service, start, end, **options)` → `{"requests", "errors", "p95_ms", …}`.
 
     It runs in the worker and in the triggerer (there in a thread), so both must be able to import it.
@@ -31,22 +30,15 @@ class CallableMetrics:
     options: Mapping[str, Any] = field(default_factory=dict)
     values: tuple[str, ...] = ()
 
-    lateness: ClassVar[float] = 0.0
-
     def __post_init__(self) -> None:
         object.__setattr__(self, "values", texts("metrics['values']", self.values) or ())
         object.__setattr__(self, "options", mapping("metrics['options']", self.options))
         self._function()
 
-    @property
-    def names(self) -> Collection[str]:
-        """Return the values that checks may name."""
-        return {*self.values, "error_rate", "p50_ms", "p75_ms", "p90_ms", "p95_ms", "p99_ms"}
-
-    def check(self) -> None:
+    def check(self, counts: bool = True) -> None:
         """It could be imported; whether it answers, only a service can tell."""
 
-    def sample(self, service: str, start: float, end: float) -> Sample:
+    def told(self, service: str, start: float, end: float) -> Mapping[str, Any]:
         """Call the function."""
         try:
             given = self._function()(service, start, end, **self.options)
@@ -54,7 +46,7 @@ class CallableMetrics:
             raise PaiMetricsError(f"{self.function}: {type(error).__name__}: {error}") from error
         if not isinstance(given, Mapping):
             raise PaiMetricsError(f"{self.function} returned {given!r}, not a dict of numbers")
-        return sample_of(given, self.values)
+        return given
 
     def _function(self) -> Callable[..., Any]:
         allowed = "the import path of a function, module.name"

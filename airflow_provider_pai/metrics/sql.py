@@ -2,26 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any
 
-from airflow_provider_pai.canary.samples import Sample
 from airflow_provider_pai.exceptions import PaiMetricsError
 from airflow_provider_pai.hooks.eas import EasHook
 from airflow_provider_pai.inputs import required, texts
-from airflow_provider_pai.metrics.base import sample_of
-
-_COUNTS = ("requests", "errors", "p95_ms")
+from airflow_provider_pai.metrics.base import NamedNumbers, require_counts
 
 
 @dataclass(frozen=True)
-class SqlMetrics:
+class SqlMetrics(NamedNumbers):
     """One row of a query through any common-sql connection.
 
-    The columns are named `requests`, `errors`, `p95_ms` (`p50_ms`, …) and as `values` says; NULL is not known. The
-    query gets the parameters `service`, `start` and `end` (Unix seconds), in the way its database writes them:
-    `:service` or `%(service)s`.
+    The columns are named `requests`, which must be there, `errors`, `p95_ms` (`p50_ms`, …) and as `values` says. NULL
+    and NaN are not known, other columns are passed over. The query gets the parameters `service`, `start` and `end` (in
+    Unix seconds), in the way its database writes them: `:service` or `%(service)s`.
 
     :param conn_id: an Airflow connection with a common-sql hook.
     :param values: further columns that the plan's `checks` may name.
@@ -32,30 +29,22 @@ class SqlMetrics:
     sql: str = ""
     values: tuple[str, ...] = ()
 
-    lateness: ClassVar[float] = 0.0
-
     def __post_init__(self) -> None:
         required("metrics['conn_id']", self.conn_id, "an Airflow connection")
         required("metrics['sql']", self.sql, "a query")
         object.__setattr__(self, "values", texts("metrics['values']", self.values) or ())
 
-    @property
-    def names(self) -> Collection[str]:
-        """Return the values that checks may name."""
-        return {*self.values, "error_rate", "p50_ms", "p75_ms", "p90_ms", "p95_ms", "p99_ms"}
-
-    def check(self) -> None:
+    def check(self, counts: bool = True) -> None:
         """Run the query once for a service that is not there, and look at its columns."""
-        columns = self._row("-", 0.0, 1.0)
+        columns = self.told("-", 0.0, 1.0)
+        if counts:
+            require_counts(columns)
         for name in self.values:
             if name not in columns:
                 raise PaiMetricsError(f"the query has no column {name}, only {', '.join(columns)}")
 
-    def sample(self, service: str, start: float, end: float) -> Sample:
+    def told(self, service: str, start: float, end: float) -> Mapping[str, Any]:
         """Run the query."""
-        return sample_of(self._row(service, start, end), self.values)
-
-    def _row(self, service: str, start: float, end: float) -> Mapping[str, Any]:
         from airflow.providers.common.compat.sdk import BaseHook
 
         parameters = {"service": service, "start": start, "end": end}

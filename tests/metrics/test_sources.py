@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import sqlite3
 
 import pytest
@@ -46,6 +47,38 @@ def test_a_query_that_fails_is_the_source_s_error(database):
         make_source({**database, "sql": "select 'many' as requests"}, None).sample("a", 0, 1)
 
 
+def test_what_nobody_asked_for_may_be_anything_and_what_is_no_number_is_not_known(database):
+    query = "select 8 as requests, 2 as errors, 9e999 as p95_ms, 9e999 as p50_ms, 'eu' as region, null as score"
+    source = make_source({**database, "sql": query}, None)
+    source.check()
+    assert source.sample("a", 2, 10) == Sample(requests=8, errors=2)
+
+
+def test_a_source_that_counts_no_requests_is_refused_unless_it_only_adds_values(database):
+    uncounted = {**database, "sql": "select 0.9 as score, 2 as errors"}
+    for ask in (lambda source: source.check(), lambda source: source.sample("a", 0, 1)):
+        with pytest.raises(PaiMetricsError, match="requests are not counted: there is only score, errors"):
+            ask(make_source(uncounted, None))
+    source = make_source([{**database, "values": []}, uncounted], None)
+    source.check()
+    assert source.sample("a", 2, 10).values == {"score": 0.9}
+
+
+def uncounted(service, start, end):
+    return {"errors": 0, "requests_total": 9}
+
+
+def odd(service, start, end):
+    return {
+        "requests": math.nan,
+        "errors": 0.0,
+        "p95_ms": math.inf,
+        "p99_ms": 3,
+        "accuracy": math.nan,
+        "note": object(),
+    }
+
+
 def counted(service, start, end, *, errors=0):
     return {"requests": len(service) * int(end - start), "errors": errors, "p50_ms": 3, "accuracy": 0.9, "other": 1}
 
@@ -63,6 +96,10 @@ def test_a_function_counts():
     assert source.sample("abc", 0, 10) == Sample(requests=30, errors=1, quantiles={50: 3})
     with pytest.raises(PaiMetricsError, match="OSError: no route"):
         make_source({"kind": "callable", "function": path_of(broken)}, None).sample("abc", 0, 1)
+    with pytest.raises(PaiMetricsError, match="requests are not counted: there is only errors, requests_total"):
+        make_source({"kind": "callable", "function": path_of(uncounted)}, None).sample("abc", 0, 1)
+    unknown = make_source({"kind": "callable", "function": path_of(odd), "values": ["accuracy"]}, None)
+    assert unknown.sample("abc", 0, 1) == Sample(requests=0, errors=0, quantiles={99: 3})
     impossible = {"kind": "callable", "function": path_of(counted), "options": {"errors": 9}}
     with pytest.raises(PaiMetricsError, match="errors: 9"):
         make_source(impossible, None).sample("a", 0, 1)
