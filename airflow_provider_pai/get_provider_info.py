@@ -97,6 +97,11 @@ _CONNECTION_FIELDS = {
     ),
     "ledger_conn_id": _text("Ledger connection", "common-sql connection of the audit ledger."),
     "eas_group_key": _text("EAS group key", "Key that puts a service into a group; metadata.group when empty."),
+    "console_url": _text(
+        "Console URL",
+        "Where links lead; {service} stands for pai or oss. For the international site "
+        "https://{service}.console.alibabacloud.com.",
+    ),
     "endpoint_url": _text("Endpoint URL", "One address for every service but OSS, e.g. the emulator's."),
     **{
         f"{service.name}_endpoint": _endpoint(service.title, service.host.format(region="cn-hangzhou"))

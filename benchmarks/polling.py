@@ -60,7 +60,7 @@ def serve(count: int) -> None:
         return False
 
     log = logging.getLogger("airflow_provider_pai.emulator.requests")
-    log.setLevel(logging.INFO)
+    log.setLevel(logging.DEBUG)
     log.addFilter(note)
     with Emulator() as pai:
         backend = pai.services.dlc

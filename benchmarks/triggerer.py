@@ -21,7 +21,6 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
-import logging
 import os
 import random
 import sys
@@ -52,7 +51,6 @@ def serve(count: int) -> None:
     """Run an emulator for each endpoint; `count` jobs on each."""
     from airflow_provider_pai.emulator import Emulator
 
-    logging.getLogger("airflow_provider_pai.emulator.requests").setLevel(logging.WARNING)
     with ExitStack() as stack:
         emulators = {name: stack.enter_context(Emulator(dwell=0.01)) for name in ENDPOINTS}
         say({name: _described(pai, count) for name, pai in emulators.items()})

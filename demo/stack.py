@@ -108,7 +108,7 @@ class Stack:
     @property
     def connection(self) -> dict[str, Any]:
         """Return the Airflow connection of type `pai` that leads to the emulator."""
-        names = ("region", "workspace_id", "endpoint_url", "oss_endpoint")
+        names = ("region", "workspace_id", "endpoint_url", "oss_endpoint", "console_url")
         return {
             "conn_type": "pai",
             "login": self.pai["access_key_id"],

@@ -12,6 +12,7 @@ import threading
 from functools import partial
 from pathlib import Path
 
+from airflow_provider_pai.emulator import listeners
 from airflow_provider_pai.emulator.dlc.quotas import checked_limits
 from airflow_provider_pai.emulator.server import Emulator, StartError
 from airflow_provider_pai.emulator.world import World
@@ -33,6 +34,8 @@ def main(arguments: list[str] | None = None) -> int:
         stream=sys.stderr,
         format="%(asctime)s %(name)s %(message)s",
     )
+    if options.verbose:
+        listeners.log.setLevel(logging.DEBUG)
     try:
         world = World.of_facts(options.facts) if options.facts else World()
         world = world.changed(dict(options.world))

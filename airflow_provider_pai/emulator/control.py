@@ -5,7 +5,6 @@ Unsigned, for this machine only, no part of any API.
 
 from __future__ import annotations
 
-import ipaddress
 import json
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -17,7 +16,7 @@ from starlette.routing import BaseRoute, Route
 from airflow_provider_pai.emulator.account import FLAGS, TIMES, Account
 from airflow_provider_pai.emulator.dlc.backend import DlcBackend
 from airflow_provider_pai.emulator.errors import ApiError
-from airflow_provider_pai.emulator.wire import body_of
+from airflow_provider_pai.emulator.wire import body_of, is_local
 from airflow_provider_pai.emulator.world import World
 
 _Handler = Callable[[Request], Awaitable[Any]]
@@ -97,7 +96,7 @@ def _guarded(handler: _Handler) -> Callable[[Request], Awaitable[Response]]:
     """Answer this machine only, and a wrong request with what is wrong with it."""
 
     async def endpoint(request: Request) -> Response:
-        if not _is_local(request):
+        if not is_local(request):
             return _refusal(403, "The control endpoint answers to this machine only.")
         try:
             return JSONResponse(await handler(request))
@@ -118,10 +117,6 @@ async def _object(request: Request) -> dict[str, Any]:
 
 async def _json(request: Request) -> Any:
     return json.loads(await body_of(request, ApiError(413, "RequestEntityTooLarge", "The body is too large.")))
-
-
-def _is_local(request: Request) -> bool:
-    return request.client is not None and ipaddress.ip_address(request.client.host).is_loopback
 
 
 def _refusal(status: int, message: str) -> Response:

@@ -11,6 +11,7 @@ import socket
 import time
 from collections.abc import Iterator
 from email.utils import formatdate
+from typing import Any
 
 import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
@@ -24,6 +25,9 @@ HEAD_SECONDS = 20.0
 BODY_SECONDS = 30.0
 """How long it may be silent in the middle of a body."""
 MAX_HEAD_BYTES = 64 << 10
+
+THREAD_NAME = "pai-emulator"
+"""Of the thread that an emulator's servers run in."""
 
 log = logging.getLogger("airflow_provider_pai.emulator.requests")
 
@@ -66,6 +70,12 @@ def address_of(sock: socket.socket) -> str:
     """Return `host:port` as it stands in a URL."""
     host, port = sock.getsockname()[:2]
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+# Airflow and pytest show INFO: servers that come and go with a test are no news there.
+logging.getLogger("uvicorn.error").addFilter(
+    lambda record: record.levelno > logging.INFO or record.threadName != THREAD_NAME
+)
 
 
 class Server(uvicorn.Server):
@@ -121,6 +131,11 @@ class _Protocol(HttpToolsProtocol):
     """Bytes of a request's head so far; None: the head is complete."""
     _timer: asyncio.TimerHandle | None = None
 
+    def __init__(self, *arguments: Any, **more: Any) -> None:
+        super().__init__(*arguments, **more)
+        # What is configured does not hold where somebody has set up logging since.
+        self.access_log = False
+
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
         self.parser.set_dangerous_leniencies(lenient_chunked_length=True)
@@ -168,7 +183,7 @@ class _Protocol(HttpToolsProtocol):
 
 
 class RequestLog:
-    """ASGI wrapper that logs each request at INFO."""
+    """ASGI wrapper that logs each request at DEBUG: at INFO it would drown what a test or a task has to say."""
 
     def __init__(self, app: App, service: str) -> None:
         self.app = app
@@ -176,7 +191,7 @@ class RequestLog:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle one request."""
-        if not log.isEnabledFor(logging.INFO):
+        if not log.isEnabledFor(logging.DEBUG):
             await self.app(scope, receive, send)
             return
         status, begun = "cut", time.perf_counter()
@@ -190,4 +205,4 @@ class RequestLog:
             await self.app(scope, receive, watch)
         finally:
             elapsed = (time.perf_counter() - begun) * 1000
-            log.info("%s -> %s in %.1f ms", call_name(self.service, scope), status, elapsed)
+            log.debug("%s -> %s in %.1f ms", call_name(self.service, scope), status, elapsed)

@@ -18,10 +18,11 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute
 
+from airflow_provider_pai.emulator import console
 from airflow_provider_pai.emulator.account import Account, Settings
 from airflow_provider_pai.emulator.datafolder import StartError, owned
 from airflow_provider_pai.emulator.faults import FaultMiddleware
-from airflow_provider_pai.emulator.listeners import RequestLog, Server, address_of, check_host, listen
+from airflow_provider_pai.emulator.listeners import THREAD_NAME, RequestLog, Server, address_of, check_host, listen
 from airflow_provider_pai.emulator.runtime.processes import hurry
 from airflow_provider_pai.emulator.services import LISTENERS, Services
 from airflow_provider_pai.emulator.types import App
@@ -45,6 +46,8 @@ class Endpoints:
     access_key_secret: str = field(repr=False)
     region: str
     workspace_id: str
+    console_url: str
+    """Pages for people: `console_url` of the connection."""
 
     def to_dict(self) -> dict[str, str]:
         """Return the fields as JSON."""
@@ -92,7 +95,7 @@ class Emulator:
         self._stopping: asyncio.Event
         self._ready = threading.Event()
         self._failure: BaseException | None = None
-        self._thread = threading.Thread(target=self._run, name="pai-emulator", daemon=True)
+        self._thread = threading.Thread(target=self._run, name=THREAD_NAME, daemon=True)
 
     def start(self) -> Emulator:
         """Start the listeners and return when they answer.
@@ -188,6 +191,7 @@ def _endpoints(account: Account) -> Endpoints:
         access_key_secret=account.credential.access_key_secret,
         region=account.settings.region,
         workspace_id=account.settings.workspace_id,
+        console_url=f"http://{account.endpoints['api']}{console.HOME}/{{service}}",
     )
 
 

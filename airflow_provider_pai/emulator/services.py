@@ -7,7 +7,7 @@ from typing import TypeVar
 
 from starlette.routing import BaseRoute
 
-from airflow_provider_pai.emulator import control
+from airflow_provider_pai.emulator import console, control
 from airflow_provider_pai.emulator.account import Account
 from airflow_provider_pai.emulator.aiworkspace.backend import AIWorkspaceBackend
 from airflow_provider_pai.emulator.aiworkspace.routes import routes as aiworkspace_routes
@@ -51,6 +51,7 @@ class Services:
         self.identity = self._serve("api", IdentityBackend(account), identity_routes)
         self._serve("eas", self.eas, gateway_routes)
         self._serve("api", self.dlc, control.routes)
+        self._serve("api", console.Backends(self.dlc, self.dsw, self.eas, self.oss), console.routes)
 
     def _serve(
         self, listener: str, backend: BackendT, routes: Callable[[Account, BackendT], list[BaseRoute]]

@@ -6,6 +6,7 @@ import asyncio
 import functools
 import importlib
 import inspect
+import ipaddress
 import json
 import re
 import uuid
@@ -125,6 +126,11 @@ async def body_of(request: Request, refusal: ApiError) -> bytes:
         if len(body) > MAX_DOCUMENT_BYTES:
             raise refusal
     return bytes(body)
+
+
+def is_local(request: Request) -> bool:
+    """Tell whether a request comes from this machine."""
+    return request.client is not None and ipaddress.ip_address(request.client.host).is_loopback
 
 
 class _RpcRoute(Route):

@@ -70,6 +70,8 @@ class PaiConnection:
     """Keeps two Airflows that share a workspace apart."""
     eas_group_key: str = "metadata.group"
     """Key of EAS's service JSON that puts a service into a group; no document names it."""
+    console_url: str = "https://{service}.console.aliyun.com"
+    """Where links lead; `{service}` stands for pai or oss."""
 
     @classmethod
     def read(cls, connection: Connection, extra: Mapping[str, Any], **overrides: str | None) -> PaiConnection:
@@ -104,12 +106,12 @@ class PaiConnection:
         row = SERVICES[service]
         return (row.vpc_host if self.network == "vpc" else row.host).format(region=self.region)
 
-    def console_url(self, page: str) -> str:
-        """Return the address of a page of PAI's console.
+    def console(self, service: str, page: str) -> str:
+        """Return the address of a page of a service's console.
 
-        :param page: path, e.g. `/dlc/jobs`.
+        :param page: from its first slash on.
         """
-        return f"https://pai.console.aliyun.com/?regionId={self.region}&workspaceId={self.workspace_id or ''}#{page}"
+        return self.console_url.replace("{service}", service).rstrip("/") + page
 
     @property
     def cache_key(self) -> tuple[object, ...]:
@@ -209,6 +211,17 @@ def _endpoint(field: str, value: object) -> str:
     return found["address"] if found else ""
 
 
+def _console(field: str, value: object) -> str:
+    """Read the address of a console.
+
+    :raises PaiConfigError: it is no web address.
+    """
+    written = _text(field, value)
+    if written and not re.match(r"https?://\S+$", written):
+        raise PaiConfigError(field, value, "https://… or http://…, in which {service} stands for pai or oss")
+    return written
+
+
 def _is_host(host: str) -> bool:
     """Tell whether a host is an IP address, of IPv6 in brackets, or a name that DNS may know."""
     is_v6 = host.startswith("[")
@@ -226,4 +239,5 @@ _READERS: Mapping[str, Callable[[str, object], str]] = {
     **dict.fromkeys(_TEXTS, _text),
     **dict.fromkeys(_KEYS, _key),
     **dict.fromkeys(("endpoint_url", *_ENDPOINTS), _endpoint),
+    "console_url": _console,
 }

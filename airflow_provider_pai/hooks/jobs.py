@@ -50,7 +50,9 @@ class WatchedHook(PaiHook):
 
     def console_url(self, job_id: str) -> str:
         """Return the job's page in the console."""
-        return self.connection.console_url(self.page.format(job_id=job_id))
+        at = self.connection
+        place = f"/?regionId={at.region}&workspaceId={at.workspace_id or ''}"
+        return at.console("pai", f"{place}#{self.page.format(job_id=job_id)}")
 
     def new_log_lines(self, job_id: str, cursor: Cursor) -> list[str]:
         """Return what the job has written since the last call, each line prefixed with its pod.

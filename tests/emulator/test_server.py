@@ -202,6 +202,7 @@ class TestCommand:
                 "access_key_secret",
                 "region",
                 "workspace_id",
+                "console_url",
             }
             client_of(endpoints, "some-bucket").create_bucket()
             process.send_signal(signal.SIGTERM)

@@ -52,6 +52,7 @@ def test_one_address_for_all_services_but_oss():
         ({"region": "cn-hangzou"}, "connection c, region: 'cn-hangzou' is not allowed; did you mean cn-hangzhou?"),
         ({"network": "lan"}, "connection c, network: 'lan' is not allowed; one of public, vpc"),
         ({"eas_group_key": "metadata group"}, "connection c, eas_group_key: 'metadata group' .* as metadata.group"),
+        ({"console_url": "javascript:alert(1)"}, "connection c, console_url: .*; https://… or http://…"),
         ({"auth": "magic"}, "connection c, auth: 'magic' is not allowed; one of access_key"),
         ({"auth": "sts"}, "connection c, security_token: None"),
         ({"auth": "ram_role_arn"}, "connection c, role_arn: None"),

@@ -280,8 +280,8 @@ class OssHook(OssBuckets, OssListings):
     def console_url(self, uri: str | OssUri) -> str:
         """Return the console's page of the objects below a prefix."""
         prefix = prefix_uri(uri).folder
-        place = f"bucket/oss-{self.connection.region}/{prefix.bucket}/object"
-        return f"https://oss.console.aliyun.com/{place}?path={quote(prefix.key, safe='')}"
+        place = f"/bucket/oss-{self.connection.region}/{prefix.bucket}/object"
+        return self.connection.console("oss", f"{place}?path={quote(prefix.key, safe='')}")
 
     def mount_uri(self, uri: str | OssUri) -> str:
         """Return the address as data sources want it: bucket and internal endpoint in the host, `/` at the end.
