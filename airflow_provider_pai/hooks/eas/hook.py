@@ -31,6 +31,8 @@ from airflow_provider_pai.states import EAS_GOING, EAS_SERVICE
 _CREATED = {"ServiceName": Needed(str)}
 _VERSIONS = Page("Versions", {"BuildTime": str, "ServiceConfig": JsonText({})})
 _SCALER = {"MinReplica": int, "MaxReplica": int}
+_BEING_STOPPED = EAS_SERVICE.stopping - EAS_SERVICE.deleting
+_UP = EAS_SERVICE.active - EAS_SERVICE.stopping | EAS_SERVICE.succeeded
 _PAUSES = (0.0, 1.0, 2.0, 3.0)
 """Seconds before each look at whether EAS has done what a service JSON asks for."""
 
@@ -148,8 +150,14 @@ class EasHook(EasTraffic):
         request = UpdateServiceVersionRequest(version=version)
         self._do("UpdateServiceVersion", "update_service_version", name, request)
 
-    def start(self, name: str) -> None:
-        """Start a stopped service; one that starts or runs is no error."""
+    def start(self, name: str, *, poll_interval: float = 1.0) -> None:
+        """Start a service that rests; one that is being stopped comes to rest first, one that is up is no error."""
+        service = self.get(name)
+        if service.status in _BEING_STOPPED:
+            self.log.info("Service %s is being stopped, and is started once it rests", name)
+            service = self.wait(name, poll_interval=poll_interval, until=lambda one: one.status not in _BEING_STOPPED)
+        if service.status in _UP:
+            return
         try:
             self._do("StartService", "start_service", name)
         except PaiApiError:
@@ -161,8 +169,7 @@ class EasHook(EasTraffic):
 
         :raises PaiConflictError: its safety lock forbids it.
         """
-        over = EAS_SERVICE.stopped | EAS_SERVICE.stopping - EAS_SERVICE.deleting
-        self._end("StopService", "stop_service", name, over)
+        self._end("StopService", "stop_service", name, EAS_SERVICE.stopped | _BEING_STOPPED)
 
     def delete(self, name: str) -> None:
         """Delete a service, asking again where it is refused; one that is gone or going is no error.

@@ -163,8 +163,7 @@ class EasDeployServiceOperator(WaitingOperator, ServiceOperator):
             hook.label(name, {**service.tags, **labels})
             hook.update(name, config, replace=True)
         self.heed_kill()
-        if hook.get(name).status in hook.states.resting:
-            hook.start(name)
+        hook.start(name, poll_interval=self.poll_interval)
 
     def _deployed(self, service: RemoteJob, earlier: Deployment) -> int:
         """Return the version that serves; one that only scales what was deployed is not told from it."""

@@ -99,9 +99,8 @@ class EasRollbackOperator(WaitingOperator):
             name = self._marked(group, identity) or self._choose(group, identity, home)
             service = hook.get(name)
             self._begun = _way_back(name, service.tags, identity)
-            if self._begun and hook.states.judge(service.status) is Verdict.FAILED:
-                self.log.info("Starting %s", name)
-                hook.start(name)
+            if self._begun:
+                hook.start(name, poll_interval=self.poll_interval)
         return name
 
     def wait(self, context: Any, name: str) -> RemoteJob:

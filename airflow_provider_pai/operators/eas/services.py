@@ -49,7 +49,7 @@ class EasStartServiceOperator(_ServiceOperator):
 
     def change(self, context: Any) -> str:
         """Start the service."""
-        self.hook.start(self.named())
+        self.hook.start(self.named(), poll_interval=self.poll_interval)
         return self.service_name
 
 

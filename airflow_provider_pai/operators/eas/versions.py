@@ -14,7 +14,6 @@ from airflow_provider_pai.labels import Deployment, Mark, ServedModel, artifact_
 from airflow_provider_pai.operators.eas.base import WaitingOperator
 from airflow_provider_pai.operators.eas.spec import checked_name
 from airflow_provider_pai.remote import Json, RemoteJob
-from airflow_provider_pai.states import Verdict
 
 if TYPE_CHECKING:
     from airflow_provider_pai.hooks.eas import EasHook
@@ -49,8 +48,7 @@ class EasRollbackServiceOperator(WaitingOperator):
         hook.describe(name)
         service = hook.get(name)
         self._go(hook, service, self._marked(context, service))
-        if hook.states.judge(hook.get(name).status) is Verdict.FAILED:
-            hook.start(name)
+        hook.start(name, poll_interval=self.poll_interval)
         return name
 
     def finish(self, context: Any, service: RemoteJob) -> Json:

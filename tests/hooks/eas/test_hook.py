@@ -57,8 +57,7 @@ def test_a_service_s_life(group, config):
     eas.start(name)
     eas.stop(name)
     eas.stop(name)
-    wait(group, name, "Stopped")
-    eas.start(name)
+    eas.start(name, poll_interval=0.02)
     wait(group, name, "Running")
     eas.update(name, {"metadata": {"cpu": 2}})
     assert list(eas.versions(name)) == [1, 2]

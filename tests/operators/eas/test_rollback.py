@@ -203,6 +203,8 @@ def test_what_does_not_come_up_in_time_is_stopped_again(group, nights, pai, defe
     finally:
         pai.account.change_settings({"dwell": 0.01})
     assert group.serving() == second["version"]
+    # The next try comes while it is still being stopped.
+    assert back(group, deferrable=deferrable).run()["version"] == first["version"]
 
 
 def test_a_killed_rollback_stops_what_it_has_started(group, nights):
