@@ -144,11 +144,18 @@ class EasHook(EasTraffic):
         return numbered([without_token(version) for version in all_items("Versions", page)], self.describe(name))
 
     def use_version(self, name: str, version: int) -> None:
-        """Go back to an earlier version of a service. API: UpdateServiceVersion."""
+        """Go back to an earlier version of a service; one that is there already is no error.
+
+        It is there, too, where the answer was lost and the call is made again. API: UpdateServiceVersion.
+        """
         from alibabacloud_eas20210701.models import UpdateServiceVersionRequest
 
         request = UpdateServiceVersionRequest(version=version)
-        self._do("UpdateServiceVersion", "update_service_version", name, request)
+        try:
+            self._do("UpdateServiceVersion", "update_service_version", name, request)
+        except PaiApiError:
+            if self.get(name).facts.get("version") != version:
+                raise
 
     def start(self, name: str, *, poll_interval: float = 1.0) -> None:
         """Start a service that rests; one that is being stopped comes to rest first, one that is up is no error."""

@@ -61,7 +61,10 @@ def test_a_service_s_life(group, config):
     wait(group, name, "Running")
     eas.update(name, {"metadata": {"cpu": 2}})
     assert list(eas.versions(name)) == [1, 2]
-    eas.use_version(name, 1)
+    for _ in range(2):
+        eas.use_version(name, 1)
+    with pytest.raises(PaiApiError, match="not 9"):
+        eas.use_version(name, 9)
     eas.delete(name)
     eas.delete(name)
     end = time.monotonic() + 15
