@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Iterator
-from pathlib import Path, PurePosixPath
+from collections.abc import Iterable, Iterator
+from operator import itemgetter
+from pathlib import Path
 
 from airflow_provider_pai.exceptions import PaiConfigError
 from airflow_provider_pai.hooks.oss.patterns import Patterns
@@ -15,7 +16,7 @@ _LONGEST_NAME = 255
 
 
 def files_below(folder: Path, patterns: Patterns, *, follow: bool = True) -> Iterator[tuple[str, Path]]:
-    """Yield the files below a folder by their paths with `/`: all that are meant, or none of what follows an error.
+    """Yield the files below a folder by their paths with `/`, in the order of keys; an error ends it.
 
     :param follow: links to folders are gone into, and what is neither file nor folder is refused; else both are left
         out: a link does not lead to what is the folder's own.
@@ -23,24 +24,33 @@ def files_below(folder: Path, patterns: Patterns, *, follow: bool = True) -> Ite
     """
     if not folder.is_dir():
         raise PaiConfigError("folder", str(folder), "a folder")
-    waiting = [(folder, "", frozenset[str]())]
+    waiting: list[tuple[str, str, frozenset[str] | None]] = [("", str(folder), frozenset())]
     while waiting:
-        parent, prefix, above = waiting.pop()
-        here = above | {_real(parent, above)}
-        below = []
-        for entry in _entries(parent):
-            key = prefix + entry.name
-            if not _is_utf8(key):
-                raise PaiConfigError("folder", str(folder), f"names in UTF-8, which {os.fsencode(key)!r} is not")
-            if _is(entry, "is_dir"):
-                if not patterns.leave_out(f"{key}/") and (follow or not entry.is_symlink()):
-                    below.append((Path(entry.path), f"{key}/", here))
-            elif patterns.match(key):
-                if _is(entry, "is_file"):
-                    yield key, Path(entry.path)
-                elif follow:
-                    raise PaiConfigError("folder", entry.path, "a file, a folder, or a link to one that can be read")
-        waiting += reversed(below)
+        key, path, above = waiting.pop()
+        if above is None:
+            yield key, Path(path)
+        else:
+            below = _below(folder, key, path, above, patterns, follow)
+            waiting += sorted(below, key=itemgetter(0), reverse=True)
+
+
+def _below(
+    folder: Path, prefix: str, parent: str, above: frozenset[str], patterns: Patterns, follow: bool
+) -> Iterator[tuple[str, str, frozenset[str] | None]]:
+    """Yield what lies in one folder by its keys: files, and folders with what they lie in."""
+    here = above | {_real(parent, above)}
+    for entry in _entries(parent):
+        key = prefix + entry.name
+        if not _is_utf8(key):
+            raise PaiConfigError("folder", str(folder), f"names in UTF-8, which {os.fsencode(key)!r} is not")
+        if _is(entry, "is_dir"):
+            if not patterns.leave_out(f"{key}/") and (follow or not entry.is_symlink()):
+                yield f"{key}/", entry.path, here
+        elif patterns.match(key):
+            if _is(entry, "is_file"):
+                yield key, entry.path, None
+            elif follow:
+                raise PaiConfigError("folder", entry.path, "a file, a folder, or a link to one that can be read")
 
 
 def local_path(folder: Path, name: str) -> Path:
@@ -56,20 +66,28 @@ def local_path(folder: Path, name: str) -> Path:
     return path
 
 
-def check_paths(prefix: OssUri, names: Collection[str]) -> None:
-    """Refuse keys of which one would have to be a folder of the other."""
+def check_paths(prefix: OssUri, folder: Path, names: Iterable[str]) -> None:
+    """Refuse keys that are no paths below a folder, or of which one would have to be a folder of the other.
+
+    :param names: in the order of keys.
+    """
+    above: list[str] = []
     for name in names:
-        for parent in PurePosixPath(name).parents:
-            if str(parent) in names:
+        local_path(folder, name)
+        while above and not name.startswith(above[-1]):
+            above.pop()
+        for parent in above:
+            if name.startswith(f"{parent}/"):
                 raise PaiConfigError("key", f"{prefix}{name}", f"no key below {prefix}{parent}, which is a file")
+        above.append(name)
 
 
-def _entries(folder: Path) -> list[os.DirEntry[str]]:
+def _entries(folder: str) -> list[os.DirEntry[str]]:
     try:
         with os.scandir(folder) as entries:
-            return sorted(entries, key=lambda entry: entry.name)
+            return list(entries)
     except OSError as error:
-        raise PaiConfigError("folder", str(folder), f"what can be read: {error.strerror}") from None
+        raise PaiConfigError("folder", folder, f"what can be read: {error.strerror}") from None
 
 
 def _is(entry: os.DirEntry[str], kind: str) -> bool:
@@ -80,10 +98,10 @@ def _is(entry: os.DirEntry[str], kind: str) -> bool:
         return False
 
 
-def _real(folder: Path, above: frozenset[str]) -> str:
+def _real(folder: str, above: frozenset[str]) -> str:
     real = os.path.realpath(folder)
     if real in above:
-        raise PaiConfigError("folder", str(folder), f"no link that leads back to {real}, in which it lies")
+        raise PaiConfigError("folder", folder, f"no link that leads back to {real}, in which it lies")
     return real
 
 

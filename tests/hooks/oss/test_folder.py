@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import os
+from itertools import count, islice
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from airflow_provider_pai.exceptions import PaiApiError, PaiConfigError
+from airflow_provider_pai.exceptions import PaiAnswerError, PaiApiError, PaiConfigError
 from airflow_provider_pai.hooks.oss import OssHook
-from airflow_provider_pai.hooks.oss.folder import FolderReport, local_path
+from airflow_provider_pai.hooks.oss.folder import FolderReport, local_path, paired
 from airflow_provider_pai.hooks.oss.patterns import Patterns, fixed_prefix
 
 pytestmark = pytest.mark.usefixtures("connection")
@@ -59,6 +62,51 @@ def test_there_and_back_and_nothing_twice(hook, at, folder, tmp_path):
     assert hook.download_folder(at, there) == FolderReport(unchanged=5)
     (there / "b.json").write_bytes(b"33")
     assert hook.download_folder(at, there) == FolderReport(moved=1, unchanged=4, size=2)
+
+
+def test_what_is_there_is_known_by_its_listing_without_a_look_at_each_file(hook, at, folder, tmp_path, pai):
+    hook.upload_folder(folder, at)
+    hook.download_folder(at, tmp_path / "there")
+    hook.copy_folder(at, at.replace("data", "copy"))
+    pai.account.faults.add(match="oss HEAD", status=403, code="AccessDenied")
+    assert hook.upload_folder(folder, at, delete=True) == FolderReport(unchanged=5)
+    assert hook.download_folder(at, tmp_path / "there", delete=True) == FolderReport(unchanged=5)
+    assert hook.copy_folder(at, at.replace("data", "copy"), delete=True) == FolderReport(unchanged=5)
+
+
+def test_what_came_in_parts_is_known_by_its_crc(hook, at, folder, tmp_path):
+    hook.upload_folder(folder, at)
+    hook.copy_folder(at, at.replace("data", "copy"))
+    hook.upload(folder / "big", at + "big", part_size=100 * 1024)
+    assert "-" in hook.head(at + "big").etag
+    assert hook.upload_folder(folder, at) == FolderReport(unchanged=5)
+    assert hook.copy_folder(at, at.replace("data", "copy")) == FolderReport(unchanged=5)
+    hook.upload(plant(tmp_path, {"other": b"y" * 300_000}) / "other", at + "big", part_size=100 * 1024)
+    assert hook.upload_folder(folder, at) == FolderReport(moved=1, unchanged=4, size=300_000)
+
+
+@given(st.sets(st.text("ab/é", max_size=3), max_size=6), st.sets(st.text("ab/é", max_size=3), max_size=6))
+def test_source_and_target_are_walked_side_by_side(source, target):
+    def of(names):
+        return ((name, len(name) + 1) for name in sorted(names))
+
+    expected = [(n, n in source or None, n in target or None) for n in sorted(source | target)]
+    assert [(name, here and True, there and True) for name, here, there in paired(of(source), of(target))] == expected
+
+
+def test_of_endless_folders_no_more_is_held_than_of_short_ones():
+    endless = [((f"{number:09}", number) for number in count(step=step)) for step in (2, 3)]
+    assert [(here, there) for _, here, there in islice(paired(*endless), 4)] == [
+        (0, 0),
+        (2, None),
+        (None, 3),
+        (4, None),
+    ]
+
+
+def test_a_listing_out_of_order_tells_nothing_of_what_is_not_there():
+    with pytest.raises(PaiAnswerError, match="'a' is listed behind 'b'"):
+        list(paired([("a", 1), ("b", 1)], [("b", 1), ("a", 1)]))
 
 
 def test_patterns(hook, at, folder, tmp_path):

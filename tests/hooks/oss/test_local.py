@@ -29,9 +29,17 @@ def names(folder, include=None, exclude=None, **options):
 def test_links_are_followed_to_files_and_folders(folder):
     (folder / "to_folder").symlink_to(folder.parent / "there")
     (folder / "sub/to_file").symlink_to(folder / "a")
-    assert names(folder) == ["a", "sub/b", "sub/to_file", "sub/deep/c", "to_folder/d"]
-    assert names(folder, exclude="to_folder/*") == ["a", "sub/b", "sub/to_file", "sub/deep/c"]
+    assert names(folder) == ["a", "sub/b", "sub/deep/c", "sub/to_file", "to_folder/d"]
+    assert names(folder, exclude="to_folder/*") == ["a", "sub/b", "sub/deep/c", "sub/to_file"]
     assert "to_folder/d" not in names(folder, follow=False)
+
+
+def test_files_come_in_the_order_of_their_keys(tmp_path):
+    for name in ("a/b/c", "a/b.c", "a-b/c", "a.b", "a0", "a/é", "a/z", "é/a", "z/\U0001f600", "z/\uffee"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    assert names(tmp_path) == sorted(names(tmp_path), key=str.encode)
+    assert len(names(tmp_path)) == 10
 
 
 WRONG = {
