@@ -93,11 +93,13 @@ _DISPENSABLE = (Key.DEPLOYMENT, Key.MAP_INDEX, Key.TASK_ID, Key.RUN_ID, Key.DAG_
 
 
 def legal(text: str) -> str:
-    """Return a text as a label's value can have it; a legal text stays as it is."""
+    """Return a text as a label's value can have it; a legal text stays as it is, and one that is cut ends in `…`."""
     fitting = _SCHEME.sub(r"\1", text)
     if _RESERVED.match(fitting):
         fitting = f"/{fitting}"  # what no id of Airflow's begins with
-    return fitting[:MAX_CHARACTERS] or _EMPTY
+    if len(fitting) > MAX_CHARACTERS:
+        return f"{fitting[: MAX_CHARACTERS - 1]}…"
+    return fitting or _EMPTY
 
 
 def legal_name(text: str) -> str:
@@ -108,7 +110,7 @@ def legal_name(text: str) -> str:
     value = legal(text)
     if value == text or not text:
         return value
-    mark = f"-{hashlib.sha256(text.encode(errors='replace')).hexdigest()[:8]}"
+    mark = f"-{hashlib.sha256(text.encode(errors='surrogatepass')).hexdigest()[:8]}"
     return value[: MAX_CHARACTERS - len(mark)] + mark
 
 

@@ -8,11 +8,12 @@ import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+from airflow_provider_pai.exceptions import PaiConfigError
 from airflow_provider_pai.hooks.oss import OssHook
 from airflow_provider_pai.ledger import Anchors, Ledger
 from airflow_provider_pai.ledger.outbox import Outbox, Placed, Waiting, flush, outbox_folder
 
-_BEGINNING = '{"digest":'
+_BEGINNING = b'{"digest":'
 
 
 def flush_ledger(args: argparse.Namespace) -> None:
@@ -26,8 +27,8 @@ def flush_ledger(args: argparse.Namespace) -> None:
     ledger = Ledger.open(conn_id, anchors.keep if anchors else None)
     left: list[str] = []
     if args.file:
-        lines = sys.stdin if args.file == "-" else Path(args.file).read_text().splitlines()
-        flushed = flush(_events(lines), ledger.record, str)
+        log = sys.stdin.buffer.read() if args.file == "-" else Path(args.file).read_bytes()
+        flushed = flush(_events(log.splitlines()), ledger.record, str)
         left += flushed.left
         print(f"{flushed.written} rows of {args.file} are written")  # noqa: T201 - that is what a command does
     if folder is not None:
@@ -40,10 +41,18 @@ def flush_ledger(args: argparse.Namespace) -> None:
         raise SystemExit("\n".join(left))
 
 
-def _events(lines: Iterable[str]) -> Iterator[Placed]:
-    """Yield the events that stand in a log's lines, whatever stands around them."""
+def _events(lines: Iterable[bytes]) -> Iterator[Placed]:
+    """Yield the events that stand in a log's lines, whatever stands around them.
+
+    :raises PaiConfigError: a row is not as it was logged, in ASCII.
+    """
     for number, line in enumerate(lines, 1):
         if (start := line.find(_BEGINNING)) < 0:
             continue
-        _, end = json.JSONDecoder().raw_decode(line, start)
-        yield Placed(Waiting.read(line[start:end]), f"line {number}")
+        text = line[start:].decode("ascii", errors="surrogateescape")
+        try:
+            _, end = json.JSONDecoder().raw_decode(text)
+            waiting = Waiting.read(text[:end].encode("ascii"))
+        except ValueError as error:
+            raise PaiConfigError("--file", f"line {number}", f"rows as they were logged: {error}") from error
+        yield Placed(waiting, f"line {number}")

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 MAX_TEXT = 20_000
-"""Characters that are kept of a message, and of the end of a traceback."""
+"""Characters that are kept of a message, and of a traceback: the beginning and the end of each."""
 
 
 def rank() -> int:
@@ -63,8 +63,15 @@ def name_of(kind: type) -> str:
 def describe(error: BaseException) -> str:
     """Return an error as JSON."""
     text = "".join(traceback.format_exception(type(error), error, error.__traceback__))
-    facts = {"type": name_of(type(error)), "message": str(error)[:MAX_TEXT], "traceback": text[-MAX_TEXT:]}
-    return json.dumps(facts)
+    return json.dumps({"type": name_of(type(error)), "message": cut(str(error)), "traceback": cut(text)})
+
+
+def cut(text: str) -> str:
+    """Return the two ends of a long text, with a note of what is left out between them."""
+    if len(text) <= MAX_TEXT:
+        return text
+    kept = MAX_TEXT // 2
+    return f"{text[:kept]}\n… {len(text) - 2 * kept} characters are left out here …\n{text[-kept:]}"
 
 
 def main() -> int:

@@ -218,7 +218,7 @@ class OssFileSystem(AbstractFileSystem):  # type: ignore[misc]
 
     def _level(self, path: str) -> list[Json]:
         if not path:
-            return [{"name": name, "size": 0, "type": "directory"} for name in self.hook.bucket_names(1000)]
+            return [{"name": name, "size": 0, "type": "directory"} for name in self.hook.bucket_names()]
         objects, prefixes = self.hook.list_folder(_uri(path))
         folders = ({"name": _name(prefix).rstrip("/"), "size": 0, "type": "directory"} for prefix in prefixes)
         return [*(_entry(info) for info in objects if not info.is_marker), *folders]

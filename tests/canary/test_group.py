@@ -44,7 +44,7 @@ def test_the_longest_progress_leaves_room_for_what_people_read():
     longest = progress_of(SECOND, Phase.PROMOTED, steps=STEPS, note="x" * 500, stable="s" * 63)
     names, state, mark = 4, 1, 1
     assert len(longest.labels()) + names + state + mark <= 20
-    assert Progress.of(longest.labels()).note == "x" * 128
+    assert Progress.of(longest.labels()).note == f"{'x' * 127}…"
 
 
 def test_a_note_that_quotes_an_address_becomes_one_that_a_label_can_have():

@@ -51,11 +51,17 @@ def test_what_is_no_json_is_refused_by_its_type(value, kind):
         runner.as_json(value)
 
 
-def test_an_error_keeps_type_message_and_the_end_of_its_traceback(monkeypatch):
+def test_an_error_keeps_type_message_and_traceback_and_tells_what_is_left_out_of_long_ones(monkeypatch):
     monkeypatch.setattr(runner, "MAX_TEXT", 100)
     try:
         raise LookupError("m" * 200)
     except LookupError as error:
         told = json.loads(runner.describe(error))
-    assert (told["type"], told["message"]) == ("LookupError", "m" * 100)
-    assert len(told["traceback"]) == 100
+    half = "m" * 50
+    assert (told["type"], told["message"]) == (
+        "LookupError",
+        f"{half}\n… 100 characters are left out here …\n{half}",
+    )
+    assert told["traceback"].startswith("Traceback (most recent call last)")
+    assert told["traceback"].endswith(f"{half[1:]}\n")
+    assert len(told["traceback"]) < 150

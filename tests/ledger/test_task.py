@@ -8,6 +8,7 @@ import logging
 import pytest
 
 from airflow_provider_pai.cli.__main__ import main
+from airflow_provider_pai.exceptions import PaiConfigError
 from airflow_provider_pai.hooks.oss import OssHook
 from airflow_provider_pai.ledger import Event, EventKind, Ledger
 from airflow_provider_pai.ledger.task import TaskLedger
@@ -102,7 +103,11 @@ def test_without_a_place_the_log_has_the_row_whole_and_the_command_writes_it(cap
     )
     assert "the connection names no state_uri" in line
     file = tmp_path / "task.log"
-    file.write_text(f"[2026-11-28] INFO - another line\n[2026-11-28] ERROR - {line}\n")
+    others = "[2026-11-28] INFO - 另一行\n".encode("gbk")
+    file.write_bytes(others + line.replace("braces", "br\xe4ces").encode("latin-1"))
+    with pytest.raises(PaiConfigError, match="--file: 'line 2' is not allowed; rows as they were logged"):
+        main(["ledger", "flush", "--file", str(file)])
+    file.write_bytes(others + f"[2026-11-28] ERROR - {line}\n".encode())
     main(["ledger", "flush", "--file", str(file)])
     assert capsys.readouterr().out.endswith(f"1 rows of {file} are written\n")
     (row,) = Ledger.open().rows()

@@ -6,11 +6,14 @@ from functools import partial
 from typing import Any
 
 from airflow_provider_pai.exceptions import PaiNotFoundError
+from airflow_provider_pai.hooks.answers import AnswerError
 from airflow_provider_pai.hooks.oss.calls import OssCalls
 from airflow_provider_pai.hooks.oss.client import sdk
 from airflow_provider_pai.hooks.oss.headers import STORAGE_CLASSES
 from airflow_provider_pai.inputs import one_of
 from airflow_provider_pai.uri import OssUri
+
+_PAGE = 1000
 
 
 class OssBuckets(OssCalls):
@@ -18,7 +21,7 @@ class OssBuckets(OssCalls):
 
     def ping(self) -> None:
         """Ask for one bucket's name."""
-        self.bucket_names(limit=1)
+        self.call("ListBuckets", lambda: self.client.list_buckets(max_keys=1))
 
     def create_bucket(self, name: str, *, storage_class: str = "Standard", redundancy: str = "LRS") -> None:
         """Create a bucket; one that is ours already is no error.
@@ -37,10 +40,22 @@ class OssBuckets(OssCalls):
         """
         self.call_for("DeleteBucket", OssUri(name), lambda: self.bucket(name).delete_bucket())
 
-    def bucket_names(self, limit: int = 100) -> list[str]:
-        """Return the names of the account's buckets."""
-        list_buckets = partial(self.client.list_buckets, max_keys=limit)
-        return self.call("ListBuckets", lambda: [bucket.name for bucket in list_buckets().buckets])
+    def bucket_names(self) -> list[str]:
+        """Return the names of all the account's buckets."""
+        names: list[str] = []
+        marker = ""
+        while True:
+            page = self.call("ListBuckets", partial(self._bucket_page, marker))
+            names += [bucket.name for bucket in page.buckets]
+            if not page.is_truncated:
+                return names
+            marker = page.next_marker
+
+    def _bucket_page(self, marker: str) -> Any:
+        page = self.client.list_buckets(marker=marker, max_keys=_PAGE)
+        if page.is_truncated and not page.next_marker > marker:
+            raise AnswerError(f"IsTruncated is true, and the next marker is {page.next_marker!r}")
+        return page
 
     def bucket_exists(self, name: str) -> bool:
         """Tell whether a bucket exists.

@@ -95,7 +95,8 @@ def _git(access: _Access, *arguments: str, seconds: float = _SECONDS) -> str:
             ["git", *access.options, *arguments],  # noqa: S607 - the worker's own
             env={**os.environ, **for_git(), **_ENVIRONMENT, **access.environment},
             capture_output=True,
-            text=True,
+            encoding="utf-8",
+            errors="backslashreplace",  # names of branches are bytes
             timeout=seconds,
             check=False,
         )

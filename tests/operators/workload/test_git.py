@@ -19,6 +19,14 @@ def test_branches_and_tags_become_the_commit_they_stand_for(repository, name, in
     assert full_commit(repo, name) == commits[index]
 
 
+def test_a_branch_whose_name_is_no_utf8_hides_no_other(repository, tmp_path):
+    repo, commits = repository
+    own = str(tmp_path / "own.git")
+    subprocess.run(["git", "clone", "--quiet", "--bare", repo, own], check=True)
+    subprocess.run(["git", "-C", own, "update-ref", b"refs/heads/\xff", commits[0]], check=True)
+    assert full_commit(own, "main") == commits[1]
+
+
 def test_a_hash_of_the_history_is_found_whole_and_shortened(repository):
     repo, (first, _) = repository
     assert full_commit(repo, first) == first
