@@ -195,7 +195,7 @@ def _crc64(hook: OssHook, info: ObjectInfo) -> str:
 
 
 def _is_file(info: ObjectInfo, prefix: OssUri) -> bool:
-    return not info.uri.key.endswith("/") and info.uri.key != prefix.join(MANIFEST_NAME).key
+    return not info.is_marker and info.uri.key != prefix.join(MANIFEST_NAME).key
 
 
 def _read_json(hook: OssHook, prefix: OssUri, name: str) -> Mapping[str, Any]:

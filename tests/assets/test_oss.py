@@ -5,7 +5,7 @@ from urllib.parse import urlsplit
 import pytest
 from airflow.providers.common.compat.sdk import Asset
 
-from airflow_provider_pai.assets.oss import convert_asset_to_openlineage, create_asset, sanitize_uri
+from airflow_provider_pai.assets.oss import address_of, convert_asset_to_openlineage, create_asset, sanitize_uri
 
 
 def test_addresses_are_kept_without_their_endpoint():
@@ -20,7 +20,36 @@ def test_airflow_knows_the_scheme():
     assert create_asset(bucket="my-team", key="landing/a").uri == "oss://my-team/landing/a"
 
 
+@pytest.mark.parametrize(
+    ("written", "kept", "key"),
+    [
+        ("文件", "%E6%96%87%E4%BB%B6", "文件"),
+        ("%E6%96%87%E4%BB%B6", "%E6%96%87%E4%BB%B6", "文件"),
+        ("%e6%96%87", "%E6%96%87", "文"),
+        ("a b/[c]*.csv", "a%20b/%5Bc%5D*.csv", "a b/[c]*.csv"),
+        ("100%", "100%25", "100%"),
+        ("a+b%20c", "a+b%20c", "a+b c"),
+        ("a//b", "a//b", "a//b"),
+        ("a%3Fb%23c", "a%3Fb%23c", "a?b#c"),
+    ],
+)
+def test_a_key_is_kept_percent_encoded_and_given_back_as_it_is(written, kept, key):
+    asset = Asset(f"oss://my-team/{written}")
+    assert (asset.uri, str(address_of(asset))) == (f"oss://my-team/{kept}", f"oss://my-team/{key}")
+    assert Asset(asset.uri).uri == asset.uri == create_asset(bucket="my-team", key=key).uri
+    assert asset.uri.isascii(), "Airflow's table takes no other (airflow.models.asset.AssetModel)"
+
+
+@pytest.mark.parametrize(
+    ("uri", "why"),
+    [("oss://my-team/a?b=c", "%3F"), ("oss://my-team/%ff", "UTF-8"), ("oss://my-team/%2Fa", "begin with")],
+)
+def test_what_would_be_another_key_is_refused(uri, why):
+    with pytest.raises(ValueError, match=why):
+        Asset(uri)
+
+
 def test_lineage_names_bucket_and_key():
     pytest.importorskip("openlineage")
-    found = convert_asset_to_openlineage(Asset("oss://my-team/landing/a"), None)
-    assert (found.namespace, found.name) == ("oss://my-team", "landing/a")
+    found = convert_asset_to_openlineage(Asset("oss://my-team/landing/文 a"), None)
+    assert (found.namespace, found.name) == ("oss://my-team", "landing/文 a")

@@ -16,7 +16,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from airflow_provider_pai.exceptions import PaiNotFoundError, PaiTransferError, PaiTransientError
+from airflow_provider_pai.exceptions import PaiConfigError, PaiNotFoundError, PaiTransferError, PaiTransientError
 from airflow_provider_pai.hooks.answers import present
 from airflow_provider_pai.hooks.oss import checkpoints
 from airflow_provider_pai.hooks.oss.calls import OssCalls
@@ -87,11 +87,7 @@ class _Download:
 
     def run(self) -> int:
         part = self._part_file()
-        part.parent.mkdir(parents=True, exist_ok=True)
-        saved = checkpoints.load(self.checkpoint, self._identity()) if part.exists() else None
-        if saved:
-            self._resume(saved)
-        self._file = os.open(part, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | (0 if saved else os.O_TRUNC), 0o666)
+        self._open(part)
         try:
             self._fetch_all()
             self._check()
@@ -106,8 +102,25 @@ class _Download:
         checkpoints.forget(self.checkpoint)
         return self.size
 
+    def _open(self, part: Path) -> None:
+        """Open the file of the parts, where the object's own could be put in its place.
+
+        :raises PaiConfigError: it can't: a name that is too long, a folder, one that may not be written to.
+        """
+        try:
+            if self.path.is_dir():
+                raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
+            part.parent.mkdir(parents=True, exist_ok=True)
+            saved = checkpoints.load(self.checkpoint, self._identity()) if part.exists() else None
+            if saved:
+                self._resume(saved)
+            self._file = os.open(part, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | (0 if saved else os.O_TRUNC), 0o666)
+        except OSError as error:
+            allowed = f"a file that can be written: {error.strerror}"
+            raise PaiConfigError("path", str(self.path), allowed) from None
+
     def _part_file(self) -> Path:
-        name = f"{self.path.name}.part" if self.checkpoint else f".{self.path.name[:200]}.{secrets.token_hex(4)}.part"
+        name = f"{self.path.name}.part" if self.checkpoint else f".{secrets.token_hex(8)}.part"
         return self.path.with_name(name)
 
     def _resume(self, saved: Mapping[str, Any]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
@@ -20,8 +21,11 @@ from airflow_provider_pai.hooks.paging import chained_pages
 from airflow_provider_pai.inputs import object_uri, parse_uri
 from airflow_provider_pai.uri import OssUri
 
-_DELETED_AT_ONCE = 1000
+PAGE = 1000
+"""Objects in a page of a listing, and in a deletion."""
 
+# What XML can't bear, or changes on the way: a carriage return comes out of it as a line feed, another object's name.
+_NOT_IN_XML = re.compile("[\x00-\x08\x0b-\x1f\ufffe\uffff]")
 
 T = TypeVar("T")
 
@@ -74,7 +78,7 @@ class OssListings(OssCalls):
 
             def read() -> tuple[list[VersionInfo], tuple[str, str] | None]:
                 listed = bucket.list_object_versions(
-                    address.key, key_marker=key, versionid_marker=version, max_keys=1000
+                    address.key, key_marker=key, versionid_marker=version, max_keys=PAGE
                 )
                 items = [_version(address.bucket, item) for item in [*listed.versions, *listed.delete_marker]]
                 return items, _following(listed, (listed.next_key_marker, listed.next_versionid_marker), markers)
@@ -105,14 +109,26 @@ class OssListings(OssCalls):
         return DatasetRef(name=name, uri=str(prefix), digest=digest, size=size, files=files)
 
     def delete_many(self, uris: Iterable[str | OssUri]) -> int:
-        """Delete objects, 1,000 at a time, and return their number; missing ones are no error."""
+        """Delete objects, 1,000 at a time, and return their number; missing ones are no error.
+
+        What XML can't name, and what the answer (page DeleteMultipleObjects) does not name as deleted, goes alone.
+        """
         count = 0
         for bucket, group in groupby((object_uri("uris", uri) for uri in uris), lambda uri: uri.bucket):
-            while batch := list(islice(group, _DELETED_AT_ONCE)):
-                delete = partial(self.bucket(bucket).batch_delete_objects, [uri.key for uri in batch])
-                self.call_for("DeleteMultipleObjects", OssUri(bucket), delete)
+            while batch := list(islice(group, PAGE)):
+                deleted = self._delete_together(bucket, [uri.key for uri in batch if not _NOT_IN_XML.search(uri.key)])
+                for uri in batch:
+                    if uri.key not in deleted:
+                        self.delete(uri)
                 count += len(batch)
         return count
+
+    def _delete_together(self, bucket: str, keys: list[str]) -> set[str]:
+        """Delete objects in one call; return the keys that its answer names."""
+        if not keys:
+            return set()
+        delete = partial(self.bucket(bucket).batch_delete_objects, keys)
+        return set(self.call_for("DeleteMultipleObjects", OssUri(bucket), lambda: delete().deleted_keys))
 
     def delete_folder(
         self,
@@ -136,7 +152,7 @@ class OssListings(OssCalls):
 
         def read(token: str) -> _Page:
             listed = bucket.list_objects_v2(
-                address.key, delimiter, continuation_token=token, start_after=start_after, max_keys=1000
+                address.key, delimiter, continuation_token=token, start_after=start_after, max_keys=PAGE
             )
             return _Page(
                 [_info(address.bucket, item) for item in listed.object_list],

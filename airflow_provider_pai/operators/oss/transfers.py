@@ -100,8 +100,9 @@ class OssToObjectStorageOperator(OssOperator):
         if info is None:
             raise PaiConfigError("uri", self.uri, "an object that exists")
         progress, size = TransferProgress(self.log, f"{at} to {target}", info.size), 0
+        opened = target.open("wb")  # where that is refused, what is there stays
         try:
-            with target.open("wb") as file:
+            with opened as file:
                 for block in self.hook.read_blocks(at):
                     file.write(block)
                     size += len(block)

@@ -541,3 +541,24 @@ def test_netrc_does_not_sign_for_us(hook, at, tmp_path, monkeypatch):
     monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
     hook.put(at + "a", b"1")
     assert hook.get(at + "a") == b"1"
+
+
+def test_what_xml_can_t_name_is_deleted_by_itself(pai, hook, at):
+    """A carriage return comes out of XML as a line feed: that would be another object."""
+    names = ["a\rb", "a\nb", "a\x01b", "a\tb", "a\uffffb", "plain", "a&<b>"]
+    for name in names:
+        hook.put(at + name, "")
+    batches = pai.account.faults.add(match="oss POST", times=99)
+    assert hook.delete_many(at + name for name in ("a\rb", "a\x01b", "a\uffffb")) == 3
+    assert batches.times == 99
+    assert [info.uri.key.rpartition("/")[2] for info in hook.list_objects(at)] == ["a\tb", "a\nb", "a&<b>", "plain"]
+    assert hook.delete_many(at + name for name in (*names, "none")) == 8
+    assert not list(hook.list_objects(at))
+
+
+def test_what_an_answer_does_not_name_as_deleted_is_deleted_by_itself(pai, hook, at):
+    for name in ("a", "b"):
+        hook.put(at + name, "")
+    pai.account.faults.add(match="oss POST", status=200, times=1)
+    assert hook.delete_many([at + "a", at + "b"]) == 2
+    assert not list(hook.list_objects(at))

@@ -440,3 +440,19 @@ def test_parts_come_side_by_side_where_the_line_is_slow(hook, at, tmp_path, pai)
         times[threads] = time.monotonic() - begun
     assert times[1] > 2 * times[8]
     assert (tmp_path / "target").read_bytes() == source.read_bytes()
+
+
+@pytest.mark.parametrize("name", ["模" * 85, "e\u0301" * 85, "😀" * 63])
+def test_a_name_as_long_as_a_file_system_takes_it(tmp_path, hook, at, name):
+    hook.put(at + name, b"1")
+    assert hook.download(at + name, tmp_path / name) == 1
+    assert [path.name for path in tmp_path.iterdir()] == [name]
+
+
+def test_a_path_that_can_be_no_file_is_refused_before_a_byte_comes(tmp_path, hook, at):
+    hook.put(at + "x", b"1")
+    (tmp_path / "file").touch()
+    for path in (tmp_path / ("n" * 256), tmp_path, tmp_path / "file/x"):
+        with pytest.raises(PaiConfigError, match=r"path: .*a file that can be written: "):
+            hook.download(at + "x", path)
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
