@@ -17,9 +17,6 @@ from demo.watch import DAG_ID, StoryError, Watcher
 GROUP = "digits"
 BAD_NIGHT = {"fail_share": 0.5}
 
-# Steps of seconds instead of minutes: the demo's traffic gives each step its hundred answers soon enough.
-FAST = {"step_seconds": 3, "look_seconds": 1, "drain_seconds": 1, "min_requests": 10}
-
 
 def expect(condition: bool, told: str, found: object) -> None:
     """Raise StoryError unless the story went as told."""
@@ -31,11 +28,10 @@ class Story:
     """Drives the DAG through Airflow's REST API and reads what came of it.
 
     :param hooks: `oss` and `eas` hooks of the demo's connection.
-    :param conf: params that all runs share.
     """
 
     def __init__(
-        self, api: AirflowApi, watcher: Watcher, progress: Progress, report: Report, *, oss: Any, eas: Any, conf: Json
+        self, api: AirflowApi, watcher: Watcher, progress: Progress, report: Report, *, oss: Any, eas: Any
     ) -> None:
         self._api = api
         self._watcher = watcher
@@ -43,7 +39,6 @@ class Story:
         self._report = report
         self._oss = oss
         self._eas = eas
-        self._conf = {**FAST, **conf}
         self._runs: dict[str, str] = {}
 
     def play(self, backfilled: list[Night], nights: list[Night], held_out: list[Sample]) -> None:
@@ -72,7 +67,7 @@ class Story:
         """
         self._api.wait_for_dag(DAG_ID)
         for night in nights:
-            conf = self._conf | (BAD_NIGHT if night is nights[-1] else {})
+            conf = BAD_NIGHT if night is nights[-1] else {}
             self._runs[night.name] = self._api.trigger(DAG_ID, night.start, night.end, conf)
         self._api.set_paused(DAG_ID, False)
 
@@ -98,7 +93,7 @@ class Story:
     def _backfill(self, nights: list[Night]) -> None:
         self._progress.head(f"backfill: three earlier nights, from {_local(nights[0].end)}")
         serving = self._serving()
-        self._api.backfill(DAG_ID, nights[0].start, nights[-1].start, self._conf, parallel=len(nights))
+        self._api.backfill(DAG_ID, nights[0].start, nights[-1].start, parallel=len(nights))
         by_start = {datetime.fromisoformat(run["data_interval_start"]): run for run in self._backfill_runs()}
         runs = {night.name: by_start[night.start]["dag_run_id"] for night in nights}
         states = self._watcher.until_finished(runs)
@@ -135,6 +130,11 @@ class Story:
         kept = read_artifact(self._oss, model["uri"]).to_dict()
         expect(kept == model, "the model on OSS is the one that the task returned", kept)
         return model
+
+    @property
+    def promoted(self) -> Json:
+        """Return the model that serves at the end."""
+        return self._models()[1]
 
     def _models(self) -> list[Json]:
         return [night["model"] for night in self._report.nights]
@@ -217,7 +217,7 @@ class Story:
         right = sum(answer["digit"] == sample.digit for answer, sample in zip(answers, samples, strict=True))
         accuracy = round(right / len(samples), 4)
         versions = {answer["version"] for answer in answers}
-        promoted = self._models()[1]
+        promoted = self.promoted
         expect(versions == {promoted["version"]}, f"{promoted['version']} answers", versions)
         expect(accuracy == promoted["metrics"]["accuracy"], f"accuracy {_accuracy(promoted)} as trained", accuracy)
         self._report.served = {"version": versions.pop(), "accuracy": accuracy, "samples": len(samples)}

@@ -27,24 +27,29 @@ class Watcher:
 
     :param check: raises if a component has ended.
     :param eas: an `EasHook`; the canary's share is read from its group.
+    :param patience: seconds without any change after which runs are given up.
     """
 
-    def __init__(self, api: AirflowApi, say: Say, check: Callable[[], None], eas: Any, group: str) -> None:
+    def __init__(
+        self, api: AirflowApi, say: Say, check: Callable[[], None], eas: Any, group: str, *, patience: float
+    ) -> None:
         self._api = api
         self._say = say
         self._check = check
         self._eas = eas
         self._group = group
+        self._patience = patience
+        self._changed = 0.0
         self._tasks: dict[tuple[str, str], str | None] = {}
         self._shares: dict[str, int] = {}
         self.traffic: Traffic | None = None
 
-    def until_finished(self, runs: dict[str, str], timeout: float = 150) -> dict[str, str]:
-        """Watch runs (name to run id) and return their final states.
+    def until_finished(self, runs: dict[str, str]) -> dict[str, str]:
+        """Watch runs (name to run id) and return their final states, however long it takes while something changes.
 
-        :raises StoryError: they are not over in time.
+        :raises StoryError: nothing changes any more.
         """
-        deadline = time.monotonic() + timeout
+        self._changed = time.monotonic()
         while True:
             self._check()
             for name, run_id in runs.items():
@@ -55,8 +60,8 @@ class Watcher:
                 for name, run_id in runs.items():
                     self._say_tasks(name, run_id)
                 return states
-            if time.monotonic() > deadline:
-                raise StoryError(f"not over after {timeout:.0f} s: {states}")
+            if time.monotonic() - self._changed > self._patience:
+                raise StoryError(f"nothing has changed for {self._patience:.0f} s: {states}")
             time.sleep(_POLL_SECONDS)
 
     def _say_tasks(self, name: str, run_id: str) -> None:
@@ -64,7 +69,7 @@ class Watcher:
             key, state = (run_id, task["task_id"]), task["state"]
             if state in _PASSING or state == self._tasks.get(key):
                 continue
-            self._tasks[key] = state
+            self._tasks[key], self._changed = state, time.monotonic()
             tries = f" (try {task['try_number']})" if task["try_number"] > 1 else ""
             waits = " (waits in the triggerer)" if state == "deferred" else ""
             self._say(f"{name}: {task['task_id']} {state}{waits}{tries}")
@@ -77,7 +82,7 @@ class Watcher:
         now = {name: round(100 * share) for name, share in shares(group).items() if share}
         if now == self._shares:
             return
-        self._shares = now
+        self._shares, self._changed = now, time.monotonic()
         split = ", ".join(f"{name} {percent} %" for name, percent in now.items())
         traffic = self.traffic
         counted = f"; {traffic.requests} requests served, {len(traffic.failures)} failed" if traffic else ""
