@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from typing import NoReturn
 
 from demo.airflow_api import AirflowApiError
-from demo.form import write_form
+from demo.form import NIGHTLY, write_form
 from demo.material import BUCKET, RAW, commit_code, load_samples, upload, upload_for_examples
 from demo.nights import nights
 from demo.processes import ComponentError
@@ -68,7 +68,12 @@ class Demo:
             oss = OssHook()
             upload(oss, training, held_out, backfilled + played)
             upload_for_examples(oss, training, held_out, ROOT / "example_dags")
-            stack.variables = {"RETRAINING_BUCKET": BUCKET, "RETRAINING_POLL_SECONDS": "1"}
+            stack.variables = {
+                "RETRAINING_BUCKET": BUCKET,
+                "RETRAINING_REPO": code["repo"],
+                "RETRAINING_COMMIT": code["commit"],
+                "RETRAINING_POLL_SECONDS": "1",
+            }
             write_form(stack.home, code)
             progress.say(f"{len(training)} digits in {RAW}, {len(held_out)} held out; code at {code['commit'][:10]}")
 
@@ -81,7 +86,7 @@ class Demo:
         eas = EasHook()
         # With the UI nobody waits for an end: what still runs goes on, however slow the machine is.
         watcher = Watcher(api, progress.say, stack.check, eas, GROUP, patience=math.inf if self._ui else _PATIENCE)
-        story = Story(api, watcher, progress, self._report, oss=OssHook(), eas=eas)
+        story = Story(api, watcher, progress, self._report, oss=OssHook(), eas=eas, conf=NIGHTLY | code)
         story.play(backfilled, played, held_out)
         write_form(stack.home, code, model=story.promoted["uri"])
 
@@ -110,7 +115,11 @@ class Demo:
         progress.say(f"report: {(BUILD / 'report.json').relative_to(ROOT)}")
 
     def _say_address(self) -> None:
-        print(f"\n  Airflow   {self._stack.url}\n  user      {USER}\n  password  {self._stack.password}\n", flush=True)
+        console = self._stack.pai["console_url"].format(service="pai")
+        print(
+            f"\n  PAI       {console}/\n  Airflow   {self._stack.url}\n  user      {USER}\n  password  {self._stack.password}\n",
+            flush=True,
+        )
 
     def _stay(self) -> None:
         """Leave everything running until Ctrl-C; live traffic too, for rollouts that a person starts."""

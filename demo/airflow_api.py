@@ -105,7 +105,7 @@ class AirflowApi:
         content = self.request("GET", path, headers={"Accept": "application/json"})["content"]
         return [message for line in content for message in _messages(line)]
 
-    def backfill(self, dag_id: str, first: datetime, last: datetime, *, parallel: int) -> int:
+    def backfill(self, dag_id: str, first: datetime, last: datetime, conf: Json, *, parallel: int) -> int:
         """Start a backfill of the runs with logical dates from first to last; return its id.
 
         With SQLite Airflow refuses it (503) while another part of Airflow writes: asked again then.
@@ -114,6 +114,7 @@ class AirflowApi:
             "dag_id": dag_id,
             "from_date": first.isoformat(),
             "to_date": last.isoformat(),
+            "dag_run_conf": conf,
             "max_active_runs": parallel,
         }
         for pause in (0.2, 0.5, 1, 1, 2, 2, 3, 5, 0):

@@ -9,6 +9,7 @@ from typing import Any
 from demo.material import BUCKET
 
 # Airflow asks this policy for each DAG that it parses, so that the files of the examples need to know no demo.
+# Workers ask it not: runs that no form made have the files' own defaults.
 _POLICY = '''"""DAG policy of the demo: a param that stands in form.json has its default from there."""
 
 import json
@@ -22,7 +23,7 @@ def dag_policy(dag):
 '''
 
 # Steps of seconds instead of minutes: the demo's traffic gives each step its hundred answers soon enough.
-_FAST = {"step_seconds": 3, "look_seconds": 1, "drain_seconds": 1, "min_requests": 10}
+NIGHTLY: dict[str, Any] = {"step_seconds": 3, "look_seconds": 1, "drain_seconds": 1, "min_requests": 10}
 
 
 def write_form(home: Path, code: dict[str, Any], model: str = "") -> None:
@@ -35,7 +36,7 @@ def write_form(home: Path, code: dict[str, Any], model: str = "") -> None:
     artifact = {"artifact": model} if model else {}
     plan = {"interval": 1, "min_duration": 3, "min_requests": 10, "drain": 1, "bake": 30}
     defaults = {
-        "pai_nightly_retraining": {**_FAST, **code},
+        "pai_nightly_retraining": {**NIGHTLY, **code},
         "pai_rollback": {"drain_seconds": 1},
         "pai_hyperparameter_sweep": {"bucket": BUCKET},
         "pai_distributed_pytorch": {"bucket": BUCKET},

@@ -28,10 +28,11 @@ class Story:
     """Drives the DAG through Airflow's REST API and reads what came of it.
 
     :param hooks: `oss` and `eas` hooks of the demo's connection.
+    :param conf: params that all runs share.
     """
 
     def __init__(
-        self, api: AirflowApi, watcher: Watcher, progress: Progress, report: Report, *, oss: Any, eas: Any
+        self, api: AirflowApi, watcher: Watcher, progress: Progress, report: Report, *, oss: Any, eas: Any, conf: Json
     ) -> None:
         self._api = api
         self._watcher = watcher
@@ -39,6 +40,7 @@ class Story:
         self._report = report
         self._oss = oss
         self._eas = eas
+        self._conf = conf
         self._runs: dict[str, str] = {}
 
     def play(self, backfilled: list[Night], nights: list[Night], held_out: list[Sample]) -> None:
@@ -67,7 +69,7 @@ class Story:
         """
         self._api.wait_for_dag(DAG_ID)
         for night in nights:
-            conf = BAD_NIGHT if night is nights[-1] else {}
+            conf = self._conf | (BAD_NIGHT if night is nights[-1] else {})
             self._runs[night.name] = self._api.trigger(DAG_ID, night.start, night.end, conf)
         self._api.set_paused(DAG_ID, False)
 
@@ -93,7 +95,7 @@ class Story:
     def _backfill(self, nights: list[Night]) -> None:
         self._progress.head(f"backfill: three earlier nights, from {_local(nights[0].end)}")
         serving = self._serving()
-        self._api.backfill(DAG_ID, nights[0].start, nights[-1].start, parallel=len(nights))
+        self._api.backfill(DAG_ID, nights[0].start, nights[-1].start, self._conf, parallel=len(nights))
         by_start = {datetime.fromisoformat(run["data_interval_start"]): run for run in self._backfill_runs()}
         runs = {night.name: by_start[night.start]["dag_run_id"] for night in nights}
         states = self._watcher.until_finished(runs)

@@ -29,15 +29,13 @@ SHANGHAI = pendulum.timezone("Asia/Shanghai")
 
 # What differs between deployments; `make demo` sets them for its emulator.
 BUCKET = os.environ.get("RETRAINING_BUCKET", "my-team")
+REPO = os.environ.get("RETRAINING_REPO", "https://github.com/my-team/digits.git")
+COMMIT = os.environ.get("RETRAINING_COMMIT", "main")
 POLL_SECONDS = float(os.environ.get("RETRAINING_POLL_SECONDS", "15"))
 
 PARAMS = {
-    "repo": Param(
-        "https://github.com/my-team/digits.git",
-        type="string",
-        description="Git repository with prepare.ipynb, train.py and serve.py",
-    ),
-    "commit": Param("main", type="string", description="commit of the code that prepares, trains and serves"),
+    "repo": Param(REPO, type="string", description="Git repository with prepare.ipynb, train.py and serve.py"),
+    "commit": Param(COMMIT, type="string", description="commit of the code that prepares, trains and serves"),
     "image": Param("registry.example.com/ml/xgboost:3", type="string", description="Python, XGBoost and JupyterLab"),
     "role_arn": Param(
         "acs:ram::1000000000000001:role/pai-retraining", type="string", description="RAM role that mounts the bucket"

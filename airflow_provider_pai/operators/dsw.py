@@ -55,6 +55,22 @@ AFTER_CHOICES = ("stop", "delete", "keep")
 _END_SECONDS = 600.0
 
 
+# Notebook, executed notebook, kernel. `jupyter nbconvert --execute` writes nothing of a notebook that fails.
+_EXECUTE = """\
+import os, sys, nbformat
+from nbclient import NotebookClient
+source, target, kernel = sys.argv[1:]
+notebook = nbformat.read(source, as_version=4)
+at = {"metadata": {"path": os.path.dirname(os.path.abspath(source))}}
+client = NotebookClient(notebook, timeout=None, resources=at, **({"kernel_name": kernel} if kernel else {}))
+try:
+    client.execute()
+finally:
+    nbformat.write(notebook, target)
+    print("executed notebook:", os.environ["PAI_RUN_URI"] + os.path.basename(target))
+"""
+
+
 class DswRunCommandOperator(WorkloadOperator["DswRunHook"]):
     """Run a command on a DSW instance of its own; the instance is stopped after it.
 
@@ -240,33 +256,34 @@ class DswRunCommandOperator(WorkloadOperator["DswRunHook"]):
 class DswRunNotebookOperator(DswRunCommandOperator):
     """Run a notebook on a DSW instance of its own, from a Git commit or a mounted prefix.
 
-    The executed notebook, with all its output, is kept in the run's folder (`notebook_uri` of the result). The
-    notebook reads its parameters from `PAI_PARAMS` and its folders from the variables that all workloads have.
-    Needs nbconvert in the image, which JupyterLab brings.
+    The executed notebook, with all its output, is kept in the run's folder (`notebook_uri` of the result), also where a
+    cell fails: the log names it. The notebook reads its parameters from `PAI_PARAMS` and its folders from the variables
+    that all workloads have. Needs nbclient in the image, which JupyterLab brings.
 
     :param notebook: path of the notebook, relative to the code's folder, or absolute. (templated)
+    :param kernel: name of the image's kernel that runs it; by default the one that the notebook names. (templated)
     """
 
-    template_fields: Sequence[str] = ("notebook",)
+    template_fields: Sequence[str] = ("notebook", "kernel")
     executed_name: ClassVar[str] = "executed.ipynb"
 
-    def __init__(self, *, notebook: str, **kwargs: Any) -> None:
+    def __init__(self, *, notebook: str, kernel: str | None = None, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.notebook = notebook
+        self.kernel = kernel
 
     def check(self) -> None:
         """Refuse bad input."""
         self.notebook = required("notebook", self.notebook, "the path of an .ipynb file")
+        self.kernel = optional("kernel", self.kernel, "the name of a kernel")
         super().check()
         if not self.notebook.endswith(".ipynb"):
             raise PaiConfigError("notebook", self.notebook, "the path of an .ipynb file")
 
     def script(self) -> str:
         """Return the command that executes the notebook."""
-        return (
-            f"jupyter nbconvert --to notebook --execute --ExecutePreprocessor.timeout=-1 "
-            f"--output-dir {RUN_PATH} --output {self.executed_name} {shlex.quote(self.notebook)}"
-        )
+        target = f"{RUN_PATH}/{self.executed_name}"
+        return shlex.join(["python", "-c", _EXECUTE, self.notebook, target, self.kernel or ""])
 
     def result(self, context: Any, identity: TaskIdentity, generation: int, job: RemoteJob) -> Json:
         """Return the run's facts."""

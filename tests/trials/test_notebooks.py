@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import re
 
 import pytest
 
+from airflow_provider_pai.exceptions import PaiJobFailedError
 from airflow_provider_pai.hooks.oss import OssHook
 from airflow_provider_pai.operators.dsw import DswRunNotebookOperator
 from tests.task import Task
@@ -13,18 +15,15 @@ from tests.task import Task
 pytestmark = pytest.mark.usefixtures("connection")
 
 
-def notebook(*sources: str) -> str:
-    cells = [
-        {"cell_type": "code", "source": source, "metadata": {}, "outputs": [], "execution_count": None}
-        for source in sources
-    ]
-    return json.dumps({"cells": cells, "metadata": {}, "nbformat": 4, "nbformat_minor": 4})
-
-
-def test_a_person_runs_a_notebook_and_reads_what_it_printed(bucket):
-    pytest.importorskip("nbconvert")
+def test_a_person_runs_a_notebook_of_another_kernel_that_fails_and_reads_what_it_had_printed(bucket):
+    pytest.importorskip("nbclient")
     home = f"oss://{bucket.bucket_name}"
-    OssHook().put(f"{home}/nb/a.ipynb", notebook("print(6 * 7)"))
+    sources = ["print(6 * 7)", "raise ValueError('no rows')"]
+    made = {"cell_type": "code", "metadata": {}, "outputs": [], "execution_count": None}
+    of_a_desk = {"kernelspec": {"name": "my-conda", "display_name": "mine", "language": "python"}}
+    cells = [{**made, "source": source} for source in sources]
+    notebook = {"cells": cells, "metadata": of_a_desk, "nbformat": 4, "nbformat_minor": 4}
+    OssHook().put(f"{home}/nb/a.ipynb", json.dumps(notebook))
     run = Task(
         lambda: DswRunNotebookOperator(
             task_id="task",
@@ -33,7 +32,13 @@ def test_a_person_runs_a_notebook_and_reads_what_it_printed(bucket):
             poll_interval=0.02,
             inputs={"nb": f"{home}/nb"},
             notebook="/mnt/pai/input/nb/a.ipynb",
+            kernel="python3",
             output=f"{home}/out",
         )
     )
-    assert b"42" in OssHook().get(run.run()["notebook_uri"])
+    with pytest.raises(PaiJobFailedError, match="no rows") as failed:
+        run.run()
+    (executed,) = re.findall(r"executed notebook: (oss://\S+)", str(failed.value))
+    first, second = json.loads(OssHook().get(executed))["cells"]
+    assert first["outputs"][0]["text"] == ["42\n"]
+    assert second["outputs"][0]["ename"] == "ValueError"
