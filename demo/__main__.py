@@ -116,10 +116,8 @@ class Demo:
 
     def _say_address(self) -> None:
         console = self._stack.pai["console_url"].format(service="pai")
-        print(
-            f"\n  PAI       {console}/\n  Airflow   {self._stack.url}\n  user      {USER}\n  password  {self._stack.password}\n",
-            flush=True,
-        )
+        lines = {"PAI": f"{console}/", "Airflow": self._stack.url, "user": USER, "password": self._stack.password}
+        print("\n" + "".join(f"  {name:<9} {value}\n" for name, value in lines.items()), flush=True)
 
     def _stay(self) -> None:
         """Leave everything running until Ctrl-C; live traffic too, for rollouts that a person starts."""

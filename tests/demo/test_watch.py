@@ -44,6 +44,6 @@ def test_a_backfill_that_goes_on_is_no_failure_however_long_it_takes(seconds):
 
 def test_runs_in_which_nothing_changes_are_given_up_but_with_the_ui(seconds):
     still = ["running"] * 20
-    with pytest.raises(StoryError, match="nothing has changed for 150 s: .*'backfill 1': 'running'"):
+    with pytest.raises(StoryError, match=r"nothing has changed for 150 s: .*'backfill 1': 'running'"):
         watcher(still, [], 150).until_finished({"backfill 1": "b1"})
     assert watcher(still, [], math.inf).until_finished({"backfill 1": "b1"}) == {"backfill 1": "success"}
