@@ -1,7 +1,8 @@
-"""Values that templates may give, in every template field of every public operator and sensor: read or refused."""
+"""Values that DAGs and templates may give to every argument of every public operator and sensor: read or refused."""
 
 from __future__ import annotations
 
+import inspect
 import json
 import uuid
 from datetime import UTC, date, datetime, timedelta
@@ -30,6 +31,7 @@ CLASSES = {one.__name__: one for kind in ("operators", "sensors") for one in pub
 
 # The connection's: one class stands for all. The names of connections are Airflow's to read.
 COMMON = {"pai_conn_id", "region", "workspace_id", "ledger_conn_id"}
+COMMON_TO_LISTS = COMMON - {"region", "workspace_id"}
 
 
 TEXTS = [
@@ -242,22 +244,37 @@ def outcome(name, here, changes):
 
     :raises BaseException: neither well nor with an error of ours.
     """
-    given = arguments(name, here)
-    operator = CLASSES[name](**given)
-    for field, value in {"deferrable": True, **changes}.items():
-        setattr(operator, field, value)  # what rendering does
-    task = Task(lambda: operator, try_number=1)
+    cls, changes = CLASSES[name], {"deferrable": True, **changes}
+    rendered = {field: value for field, value in changes.items() if field in cls.template_fields}
+    written = {field: value for field, value in changes.items() if field in written_in_dags(cls)}
     try:
+        operator = cls(**{**arguments(name, here), **written})
+        for field, value in rendered.items():
+            setattr(operator, field, value)  # what rendering does
+        task = Task(lambda: operator, try_number=1)
         operator.execute(task.context())
     except (CreatedError, TaskDeferred, AirflowSkipException, PaiError) as end:
         return end
     return None
 
 
+def parameters(cls):
+    """Return the arguments of this package's own constructors."""
+    ours = [base for base in cls.__mro__ if base.__module__.startswith("airflow_provider_pai")]
+    several = [inspect.signature(base.__init__).parameters.values() for base in ours]
+    return {each.name: each for found in several for each in found if each.kind is each.KEYWORD_ONLY}
+
+
+def written_in_dags(cls):
+    """Return the names of the arguments that are no templates."""
+    return sorted(name for name in parameters(cls) if not {name, f"{name}_uri"} & set(cls.template_fields))
+
+
 def fields(name):
-    """Return the template fields of a class that are its own."""
-    common = {"pai_conn_id", "ledger_conn_id"} if name == "OssListOperator" else COMMON
-    return [field for field in CLASSES[name].template_fields if field not in common]
+    """Return everything that may be given to a class and is its own: template fields and other arguments."""
+    common = COMMON_TO_LISTS if name == "OssListOperator" else COMMON
+    cls = CLASSES[name]
+    return [field for field in (*cls.template_fields, *written_in_dags(cls)) if field not in common]
 
 
 @pytest.mark.parametrize("name", CLASSES)
@@ -269,7 +286,7 @@ def test_as_it_should_be(name, here):
 @pytest.mark.parametrize("name", CLASSES)
 @settings(max_examples=15, derandomize=True, deadline=None, database=None, suppress_health_check=list(HealthCheck))
 @given(value=NESTED)
-def test_whatever_a_template_gives(name, here, value):
+def test_whatever_a_dag_or_a_template_gives(name, here, value):
     for field in fields(name):
         try:
             end = outcome(name, here, {field: value})
@@ -277,3 +294,14 @@ def test_whatever_a_template_gives(name, here, value):
             error.add_note(f"{name}({field}={value!r:.200})")
             raise
         assert not isinstance(end, PaiConfigError) or len(str(end)) < 5_000
+
+
+@pytest.mark.parametrize("name", CLASSES)
+def test_what_is_true_or_false_is_neither_by_being_there(name, here):
+    """The text `False` is true to Python: it would delete what was to stay."""
+    switches = [field for field, each in parameters(CLASSES[name]).items() if isinstance(each.default, bool)]
+    for field in switches:
+        for value in ("no", "", "{{ params.delete }}", None, 1, [True]):
+            end = outcome(name, here, {field: value})
+            assert isinstance(end, PaiConfigError), f"{field}={value!r}"
+            assert end.field == field

@@ -13,6 +13,7 @@ from airflow.providers.common.compat.sdk import AirflowException, conf
 from airflow_provider_pai.clock import in_words
 from airflow_provider_pai.connected import HookT
 from airflow_provider_pai.exceptions import PaiApiError
+from airflow_provider_pai.inputs import flag
 from airflow_provider_pai.operators.base import PaiOperator
 
 if TYPE_CHECKING:
@@ -46,7 +47,7 @@ class DeferringOperator(PaiOperator[HookT]):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        self.deferrable = deferrable
+        self.deferrable = flag("deferrable", deferrable)
         self._killed = False
         self._deferred_for = 0.0
         # The context of a task that comes back from the triggerer: another process has begun the work.

@@ -14,6 +14,7 @@ from airflow_provider_pai.exceptions import PaiConfigError, PaiError
 from airflow_provider_pai.identity import TaskIdentity
 from airflow_provider_pai.inputs import (
     Span,
+    flag,
     json_list,
     mapping,
     merged,
@@ -305,7 +306,7 @@ class _InstanceOperator(PaiOperator["DswHook"]):
     ) -> None:
         super().__init__(**kwargs)
         self.instance_id = instance_id
-        self.wait_for_completion = wait_for_completion
+        self.wait_for_completion = flag("wait_for_completion", wait_for_completion)
         self.poll_interval = seconds("poll_interval", poll_interval)
 
     @property
@@ -348,7 +349,7 @@ class DswStopInstanceOperator(_InstanceOperator):
 
     def __init__(self, *, save_image: bool = False, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self.save_image = save_image
+        self.save_image = flag("save_image", save_image)
 
     def execute(self, context: Any) -> str:
         """Stop the instance and return its status."""

@@ -11,7 +11,7 @@ from airflow.providers.common.compat.sdk import Stats
 
 from airflow_provider_pai.exceptions import PaiApiError, PaiError, PaiNotFoundError, PaiTimeoutError, PaiTransientError
 from airflow_provider_pai.identity import Decision, TaggedJob, TaskIdentity, decide
-from airflow_provider_pai.inputs import Span, seconds
+from airflow_provider_pai.inputs import Span, flag, seconds
 from airflow_provider_pai.links import PaiLink
 from airflow_provider_pai.operators.deferring import REAPER, DeferringOperator
 from airflow_provider_pai.remote import DEFAULT_LOG_INTERVAL, DEFAULT_POLL_INTERVAL, Json, RemoteJob
@@ -54,7 +54,7 @@ class PaiJobOperator(DeferringOperator[JobHookT]):
     ) -> None:
         super().__init__(**kwargs)
         self.poll_interval = seconds("poll_interval", poll_interval)
-        self.cancel_on_kill = cancel_on_kill
+        self.cancel_on_kill = flag("cancel_on_kill", cancel_on_kill)
         self.log_interval = seconds("log_interval", log_interval, least=0)
         self._job_id: str | None = None
         self._submitting: TaskIdentity | None = None

@@ -17,6 +17,7 @@ from airflow.providers.common.compat.sdk import (
 
 from airflow_provider_pai.connected import Connected, HookT
 from airflow_provider_pai.exceptions import PaiError, PaiTransientError
+from airflow_provider_pai.inputs import flag
 from airflow_provider_pai.remote import Json, RemoteJob
 from airflow_provider_pai.states import Verdict
 from airflow_provider_pai.triggers.base import PollTrigger
@@ -41,7 +42,7 @@ class PaiSensor(Connected[HookT], BaseSensorOperator):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        self.deferrable = deferrable
+        self.deferrable = flag("deferrable", deferrable)
 
     @abstractmethod
     def check(self) -> Any | None:

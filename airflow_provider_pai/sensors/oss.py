@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_pai.exceptions import PaiArtifactError, PaiConfigError
-from airflow_provider_pai.inputs import Span, artifact, moment, parse_uri, seconds, texts
+from airflow_provider_pai.inputs import Span, artifact, moment, parse_uri, seconds, texts, whole_number
 from airflow_provider_pai.lazy import cached_property
 from airflow_provider_pai.remote import Json
 from airflow_provider_pai.sensors.base import PaiSensor
@@ -54,7 +54,9 @@ class OssKeySensor(_OssSensor):
     ) -> None:
         super().__init__(**kwargs)
         self.uri = uri
-        self.min_size = min_size
+        self.min_size = whole_number("min_size", min_size)
+        if check_fn is not None and not callable(check_fn):
+            raise PaiConfigError("check_fn", check_fn, "a function, or none")
         self.check_fn = check_fn
 
     @property
@@ -119,7 +121,7 @@ class OssPrefixUnchangedSensor(_OssSensor):
         super().__init__(**kwargs)
         self.uri = uri
         self.quiet_seconds = seconds("quiet_seconds", quiet_seconds)
-        self.min_objects = min_objects
+        self.min_objects = whole_number("min_objects", min_objects)
 
     @property
     def prefix(self) -> str:

@@ -11,7 +11,7 @@ from airflow.triggers import base
 from airflow.triggers.base import TriggerEvent
 
 from airflow_provider_pai.exceptions import PaiApiError, PaiConfigError
-from airflow_provider_pai.inputs import Span, parse_uri, seconds
+from airflow_provider_pai.inputs import Span, flag, parse_uri, seconds
 from airflow_provider_pai.remote import Json
 from airflow_provider_pai.triggers.oss import ListingTrigger
 
@@ -88,7 +88,7 @@ class OssObjectTrigger(ListingTrigger, _Base):  # type: ignore[misc]
         arguments = {"pai_conn_id": pai_conn_id, "region": region}
         super().__init__(hook_arguments=arguments, poll_interval=seconds("poll_interval", poll_interval))
         self.uri = str(parse_uri("uri", uri))
-        self.existing = existing
+        self.existing = flag("existing", existing)
         self.asset = asset
 
     def arguments(self) -> Json:

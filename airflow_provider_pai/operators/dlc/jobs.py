@@ -13,6 +13,7 @@ from airflow_provider_pai.exceptions import PaiConfigError
 from airflow_provider_pai.identity import TaskIdentity
 from airflow_provider_pai.inputs import (
     Span,
+    flag,
     mapping,
     merged,
     optional,
@@ -359,7 +360,7 @@ class DlcStopJobOperator(PaiOperator["DlcHook"]):
     ) -> None:
         super().__init__(**kwargs)
         self.job_id = job_id
-        self.wait_for_completion = wait_for_completion
+        self.wait_for_completion = flag("wait_for_completion", wait_for_completion)
         self.poll_interval = seconds("poll_interval", poll_interval)
 
     @property

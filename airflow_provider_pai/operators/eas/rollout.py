@@ -88,8 +88,8 @@ class RolloutOperator(DrivingOperator):
         self.plan = plan
         self.probe = probe
         self.metrics = metrics
-        self.allow_backfill = allow_backfill
-        self.allow_older = allow_older
+        self.allow_backfill = flag("allow_backfill", allow_backfill)
+        self.allow_older = flag("allow_older", allow_older)
         self.skip_analysis = skip_analysis
         self.plan_only = plan_only
         self.approval_task_id = approval_task_id

@@ -7,7 +7,7 @@ from typing import Any
 
 from airflow_provider_pai.exceptions import PaiConfigError
 from airflow_provider_pai.hooks.eas.goals import Until
-from airflow_provider_pai.inputs import one_of, required, whole_number
+from airflow_provider_pai.inputs import flag, one_of, required, whole_number
 from airflow_provider_pai.operators.eas.base import EasOperator, WaitingOperator
 from airflow_provider_pai.operators.eas.scaling import check_autoscaler
 from airflow_provider_pai.remote import Json, RemoteJob
@@ -132,7 +132,7 @@ class EasScaleServiceOperator(_ServiceOperator):
         super().__init__(**kwargs)
         self.instances = instances
         self.autoscaler = autoscaler
-        self.remove_autoscaler = remove_autoscaler
+        self.remove_autoscaler = flag("remove_autoscaler", remove_autoscaler)
 
     @property
     def goal(self) -> Until:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from airflow_provider_pai.exceptions import PaiConfigError
-from airflow_provider_pai.inputs import parse_uri, required
+from airflow_provider_pai.inputs import flag, parse_uri, required
 from airflow_provider_pai.operators.oss.base import OssOperator
 from airflow_provider_pai.uri import OssUri
 
@@ -45,7 +45,7 @@ class OssDeleteBucketOperator(OssOperator):
     def __init__(self, *, bucket: str, force: bool = False, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.bucket = bucket
-        self.force = force
+        self.force = flag("force", force)
 
     def execute(self, context: Any) -> None:
         """Delete it.

@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from airflow_provider_pai.inputs import mapping, number, object_uri, optional, required
 from airflow_provider_pai.operators.oss.base import OssOperator
 from airflow_provider_pai.remote import Json
-
-if TYPE_CHECKING:
-    pass
 
 
 class OssWriteManifestOperator(OssOperator):
@@ -63,7 +60,7 @@ class OssWriteManifestOperator(OssOperator):
             name=required("name", self.name, "the name of a model or data set"),
             version=optional("version", self.version, "a version") or identity.version(1),
             uri=str(object_uri("uri", self.uri).folder),
-            framework=self.framework,
+            framework=optional("framework", self.framework, "the name of a framework"),
             metrics={name: number(f"metrics[{name!r}]", value) for name, value in metrics.items()},
             params=mapping("parameters", self.parameters),
         )

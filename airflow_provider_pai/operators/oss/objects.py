@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_pai.exceptions import PaiConfigError
-from airflow_provider_pai.inputs import object_uri, optional, parse_uri, required, texts
+from airflow_provider_pai.inputs import flag, object_uri, optional, parse_uri, required, texts, whole_number
 from airflow_provider_pai.operators.oss.base import OssOperator
 from airflow_provider_pai.remote import Json
 from airflow_provider_pai.uri import OssUri
@@ -66,9 +66,9 @@ class OssUploadOperator(OssOperator):
         self.uri = uri
         self.include = include
         self.exclude = exclude
-        self.delete = delete
-        self.allow_empty = allow_empty
-        self.overwrite = overwrite
+        self.delete = flag("delete", delete)
+        self.allow_empty = flag("allow_empty", allow_empty)
+        self.overwrite = flag("overwrite", overwrite)
         self.storage_class = storage_class
         self.tags = tags
         self.checkpoint = checkpoint
@@ -135,8 +135,8 @@ class OssDownloadOperator(OssOperator):
         self.path = path
         self.include = include
         self.exclude = exclude
-        self.delete = delete
-        self.allow_empty = allow_empty
+        self.delete = flag("delete", delete)
+        self.allow_empty = flag("allow_empty", allow_empty)
         self.version = version
         self.checkpoint = checkpoint
 
@@ -191,9 +191,9 @@ class OssCopyOperator(OssOperator):
         self.target = target
         self.include = include
         self.exclude = exclude
-        self.delete = delete
-        self.allow_empty = allow_empty
-        self.overwrite = overwrite
+        self.delete = flag("delete", delete)
+        self.allow_empty = flag("allow_empty", allow_empty)
+        self.overwrite = flag("overwrite", overwrite)
         self.storage_class = storage_class
 
     def execute(self, context: Any) -> Json:
@@ -281,7 +281,7 @@ class OssListOperator(OssOperator):
         self.uri = uri
         self.include = include
         self.exclude = exclude
-        self.limit = limit
+        self.limit = whole_number("limit", limit)
 
     def execute(self, context: Any) -> list[str]:
         """List.

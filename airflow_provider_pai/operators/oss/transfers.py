@@ -9,7 +9,7 @@ from typing import Any
 from airflow.providers.common.compat.sdk import ObjectStoragePath
 
 from airflow_provider_pai.exceptions import PaiConfigError
-from airflow_provider_pai.inputs import object_uri, optional, parse_uri, required
+from airflow_provider_pai.inputs import flag, object_uri, optional, parse_uri, required
 from airflow_provider_pai.operators.oss.base import OssOperator
 from airflow_provider_pai.remote import Json
 
@@ -42,7 +42,7 @@ class ObjectStorageToOssOperator(OssOperator):
         self.source = source
         self.uri = uri
         self.source_conn_id = source_conn_id
-        self.overwrite = overwrite
+        self.overwrite = flag("overwrite", overwrite)
         self.storage_class = storage_class
 
     def execute(self, context: Any) -> Json:
@@ -86,7 +86,7 @@ class OssToObjectStorageOperator(OssOperator):
         self.uri = uri
         self.target = target
         self.target_conn_id = target_conn_id
-        self.overwrite = overwrite
+        self.overwrite = flag("overwrite", overwrite)
 
     def execute(self, context: Any) -> Json:
         """Move it."""
@@ -126,5 +126,6 @@ def _path(field: str, value: str, conn_id: str | None) -> Any:
         path.fs  # noqa: B018 - Airflow 2.11 looks for the scheme only here
         path.is_file()
     except (ValueError, ImportError, OSError) as error:
-        raise PaiConfigError(field, value, f"a path that ObjectStoragePath knows: {error}") from error
+        reason = error.strerror if isinstance(error, OSError) and error.strerror else error
+        raise PaiConfigError(field, value, f"a path that ObjectStoragePath knows: {reason}") from error
     return path
