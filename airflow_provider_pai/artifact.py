@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+import sys
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, fields
 from datetime import UTC, datetime
 from typing import Any
@@ -27,6 +28,21 @@ def _from_dict(cls: type[Any], value: Mapping[str, Any]) -> Any:
     """Build a dataclass from JSON; fields of a newer schema are left out."""
     known = {item.name for item in fields(cls)}
     return cls(**{name: item for name, item in value.items() if name in known})
+
+
+def is_metric(value: object) -> bool:
+    """Tell whether a value is one that a gate can compare: a finite number."""
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    return is_number and -sys.float_info.max <= value <= sys.float_info.max  # type: ignore[operator]
+
+
+def is_json(value: object) -> bool:
+    """Tell whether JSON has a value, as an XCom and a manifest must: it has no NaN, say."""
+    try:
+        json.dumps(value, allow_nan=False)
+    except (ValueError, TypeError, RecursionError):
+        return False
+    return True
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -132,7 +148,7 @@ class ModelArtifact:
 
     @classmethod
     def from_dict(cls, value: Mapping[str, Any]) -> ModelArtifact:
-        """Read what `to_dict` wrote.
+        """Read what `to_dict` wrote; what others wrote as a metric or parameter, and is none, is left out.
 
         :raises ValueError: when it is no artifact.
         """
@@ -148,10 +164,18 @@ class ModelArtifact:
         try:
             nested = {name: _from_dict(part, value[name]) for name, part in parts.items() if value.get(name)}
             inputs = tuple(_from_dict(DatasetRef, item) for item in value.get("inputs") or ())
-            artifact: ModelArtifact = _from_dict(cls, {**value, **nested, "inputs": inputs})
+            kept = {name: _kept(value.get(name), fits) for name, fits in _FITS.items()}
+            artifact: ModelArtifact = _from_dict(cls, {**value, **nested, **kept, "inputs": inputs})
         except (AttributeError, TypeError) as error:
             raise ValueError(f"artifact: {error}; allowed is what a ModelArtifact's to_dict() returns") from None
         return artifact
+
+
+_FITS: Mapping[str, Callable[[object], bool]] = {"metrics": is_metric, "params": is_json}
+
+
+def _kept(values: Mapping[str, Any] | None, fits: Callable[[object], bool]) -> Json:
+    return {name: value for name, value in (values or {}).items() if fits(value)}
 
 
 @dataclass(frozen=True)

@@ -107,7 +107,7 @@ def whole_number(field: str, value: object, *, least: int = 0, most: int | None 
 
     :raises PaiConfigError: it is none, or out of bounds.
     """
-    read = _number(value)
+    read = finite(value)
     if not isinstance(read, int) or not _within(read, least, most):
         raise PaiConfigError(field, value, f"a whole number {_bounds(least, most)}")
     return read
@@ -121,10 +121,24 @@ def number(
     :param above: the number must be greater than this.
     :raises PaiConfigError: it is none, or out of bounds.
     """
-    read = _number(value)
+    read = finite(value)
     if read is None or not _within(read, least, most, above):
         raise PaiConfigError(field, value, f"a number {_bounds(least, most, above)}".rstrip())
     return float(read)
+
+
+def finite(value: object) -> int | float | None:
+    """Return a finite number, also a text's, as an int where it is whole; None: it is none."""
+    plain = _plain(value)
+    if isinstance(plain, bool) or not (_is_number(plain) or (isinstance(plain, str) and plain.isascii())):
+        return None
+    read = _float(plain)
+    if not math.isfinite(read) or not read.is_integer():
+        return read if math.isfinite(read) else None
+    try:
+        return int(plain)  # a float would round what is large
+    except ValueError:
+        return int(read)  # the text of a float, as 1e3
 
 
 def share(field: str, value: object) -> float:
@@ -212,6 +226,18 @@ def artifact(field: str, value: object) -> dict[str, Any] | str | None:
     return mapping(field, value, "a ModelArtifact's dict, its JSON, or its oss:// address")
 
 
+def required_artifact(field: str, value: object) -> dict[str, Any] | str:
+    """Read a ModelArtifact that must be there, as `artifact` does.
+
+    :raises PaiConfigError: it is none, or what should have made it has left nothing.
+    """
+    read = None if value == "None" else artifact(field, value)
+    if read is None:
+        allowed = "a ModelArtifact's dict, its JSON, or its oss:// address"
+        raise PaiConfigError(field, value, f"{allowed}; the task that makes it left none: was it skipped?")
+    return read
+
+
 def json_list(field: str, value: object, allowed: str = "a list of objects") -> list[Any]:
     """Read a list as plain JSON: a list or its text; one object is a list of one.
 
@@ -285,20 +311,6 @@ def _float(value: Any) -> float:
         return math.nan
 
 
-def _number(value: object) -> int | float | None:
-    """Return a finite number, as an int where it is whole; None: it is none."""
-    plain = _plain(value)
-    if isinstance(plain, bool) or not (_is_number(plain) or (isinstance(plain, str) and plain.isascii())):
-        return None
-    read = _float(plain)
-    if not math.isfinite(read) or not read.is_integer():
-        return read if math.isfinite(read) else None
-    try:
-        return int(plain)  # a float would round what is large
-    except ValueError:
-        return int(read)  # the text of a float, as 1e3
-
-
 def _within(read: float, least: float | None, most: float | None, above: float | None = None) -> bool:
     return (least is None or read >= least) and (most is None or read <= most) and (above is None or read > above)
 
@@ -319,7 +331,7 @@ def _span(value: object) -> float | None:
             return sum(float(count) * _UNITS[unit] for count, unit in re.findall(r"([\d.]+)([smhdw])", value))
         if re.fullmatch(_ISO_SPAN, value, re.ASCII):
             return _iso_span(value)
-    read = _number(value)
+    read = finite(value)
     return None if read is None else float(read)
 
 
@@ -391,7 +403,7 @@ def _json(field: str, value: object) -> Any:
     if plain is None or isinstance(plain, bool) or (isinstance(plain, str) and _is_utf8(plain)):
         return plain
     if _is_number(plain):
-        return plain if isinstance(plain, int | float) else _number(plain)
+        return plain if isinstance(plain, int | float) else finite(plain)
     if isinstance(plain, timedelta):
         return plain.total_seconds()
     if isinstance(plain, date | time):

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+import reprlib
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
@@ -16,6 +17,8 @@ from airflow_provider_pai.artifact import (
     ManifestFile,
     ModelArtifact,
     Producer,
+    is_json,
+    is_metric,
 )
 from airflow_provider_pai.exceptions import PaiArtifactError, PaiNotFoundError
 from airflow_provider_pai.hooks.oss import OssHook
@@ -92,8 +95,8 @@ def _write(hook: OssHook, artifact: ModelArtifact) -> ModelArtifact:
     names = {file.key for file in files}
     described = replace(
         artifact,
-        metrics=_read_json(hook, prefix, METRICS_NAME) if METRICS_NAME in names else artifact.metrics,
-        params={**artifact.params, **(_read_json(hook, prefix, PARAMS_NAME) if PARAMS_NAME in names else {})},
+        metrics=_kept(hook, prefix, METRICS_NAME, is_metric) if METRICS_NAME in names else artifact.metrics,
+        params={**artifact.params, **(_kept(hook, prefix, PARAMS_NAME, is_json) if PARAMS_NAME in names else {})},
         size=sum(file.size for file in files),
         files=len(files),
     )
@@ -198,11 +201,35 @@ def _is_file(info: ObjectInfo, prefix: OssUri) -> bool:
     return not info.is_marker and info.uri.key != prefix.join(MANIFEST_NAME).key
 
 
+def not_a_metric(hook: OssHook, artifact: ModelArtifact, name: str) -> str:
+    """Return why an artifact has no metric of a name."""
+    prefix = OssUri.parse(artifact.uri).folder
+    try:
+        written = _read_json(hook, prefix, METRICS_NAME)
+    except PaiNotFoundError:
+        written = {}
+        if not artifact.metrics:
+            return f"{prefix} has no {METRICS_NAME}: the job has to leave one in PAI_OUTPUT_DIR, names to numbers"
+    if name in written:
+        return f"in {prefix}{METRICS_NAME} it is {reprlib.repr(written[name])}, and a metric is a finite number"
+    return f"one of the artifact's: {', '.join(artifact.metrics) or 'none'}"
+
+
+def _kept(hook: OssHook, prefix: OssUri, name: str, fits: Callable[[object], bool]) -> dict[str, Any]:
+    """Return what fits of a file beside the model; the log names the rest, which the file alone has."""
+    written = _read_json(hook, prefix, name)
+    left_out = {key: value for key, value in written.items() if not fits(value)}
+    if left_out:
+        kind, told = "finite numbers" if fits is is_metric else "JSON", reprlib.repr(left_out)
+        hook.log.warning("Left out of the artifact, no %s: %s; %s%s has them", kind, told, prefix, name)
+    return {key: value for key, value in written.items() if fits(value)}
+
+
 def _read_json(hook: OssHook, prefix: OssUri, name: str) -> Mapping[str, Any]:
     data = hook.get(prefix.join(name))
     try:
         value = json.loads(data)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise PaiArtifactError(f"{prefix}{name} is not JSON: {error}") from error
     if not isinstance(value, dict):
         raise PaiArtifactError(f"{prefix}{name} must be a JSON object, not {type(value).__name__}")

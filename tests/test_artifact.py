@@ -1,7 +1,10 @@
 import json
+import math
 from datetime import UTC, datetime
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from airflow_provider_pai.artifact import (
     MAX_XCOM_BYTES,
@@ -13,6 +16,8 @@ from airflow_provider_pai.artifact import (
     ManifestFile,
     ModelArtifact,
     Producer,
+    is_json,
+    is_metric,
 )
 from airflow_provider_pai.uri import OssUri
 from airflow_provider_pai.versions import make_version, version_time
@@ -57,6 +62,30 @@ def test_of_what_does_not_fit_the_longest_stays_in_the_manifest_and_the_rest_is_
     assert cut.pop("in_manifest") == [longest]
     assert {name for name in cut if cut[name] != fits[name]} == ({longest} if longest != "code" else set())
     assert "in_manifest" not in fits
+
+
+NOT_JSON = [float("nan"), float("inf"), -float("inf"), b"x", {"a": [float("nan")]}, {1j}]
+NO_METRICS = [*NOT_JSON, None, True, False, "0.98", "nan", "", [0.98], {"macro": 0.98}, 10**400, -(10**400)]
+ANYTHING = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=3) | st.sampled_from(NO_METRICS),
+    lambda inner: st.lists(inner, max_size=2) | st.dictionaries(st.text(max_size=2), inner, max_size=2),
+    max_leaves=4,
+)
+
+
+def test_a_metric_is_a_finite_number():
+    assert [value for value in NO_METRICS if is_metric(value)] == []
+    assert all(map(is_metric, (0, -1, 0.98, 1e308, 10**300)))
+    assert [value for value in NOT_JSON if is_json(value)] == []
+
+
+@pytest.mark.fuzz
+@given(metrics=st.dictionaries(st.text(), ANYTHING), params=st.dictionaries(st.text(), ANYTHING))
+def test_whatever_is_written_as_metrics_an_xcom_can_keep_and_a_gate_can_compare(metrics, params):
+    read = ModelArtifact.from_dict({**artifact().to_dict(), "metrics": metrics, "params": params})
+    assert all(math.isfinite(value) for value in read.metrics.values())
+    assert read.metrics == {name: value for name, value in metrics.items() if is_metric(value)}
+    json.dumps(read.to_dict(), allow_nan=False)
 
 
 def test_no_artifact_is_refused():

@@ -219,7 +219,7 @@ def arguments(name, here):
         },
         "EasStartServiceOperator": service,
         "EasStopServiceOperator": service,
-        "ModelGateOperator": {"artifact": {**model, "metrics": {"accuracy": 0.9}}, "group": here.group, "minimum": 0.5},
+        "ModelGateOperator": {"artifact": model, "group": here.group, "minimum": 0.5},
         "ObjectStorageToOssOperator": {"source": f"file://{here.folder}/file", "uri": f"{data}b"},
         "OssCopyOperator": {"source": f"{data}a.csv", "target": f"{data}b.csv"},
         "OssCreateBucketOperator": {"bucket": "some-bucket"},

@@ -11,7 +11,7 @@ from airflow_provider_pai.canary.samples import Sample
 from airflow_provider_pai.exceptions import PaiMetricsError
 from airflow_provider_pai.hooks.cloudmonitor import CloudMonitorHook, Metric
 from airflow_provider_pai.hooks.eas import EasHook
-from airflow_provider_pai.inputs import mapping, number, seconds, whole_number
+from airflow_provider_pai.inputs import finite, mapping, number, seconds, whole_number
 from airflow_provider_pai.lazy import cached_property
 
 # What no current page tells is looked for among these, in this order: an old page of CloudMonitor has `acs_learn` and
@@ -175,10 +175,11 @@ class CloudMonitorMetrics:
         )
         for point in points:
             names = (self.statistic, *_STATISTICS)
-            value = next((point[name] for name in names if point.get(name) is not None), None)
-            if value is None or "timestamp" not in point:
+            value = next((read for name in names if (read := finite(point.get(name))) is not None), None)
+            at = finite(point.get("timestamp"))
+            if value is None or at is None:
                 raise PaiMetricsError(f"CloudMonitor's {metric} has none of {_listed(names)}, but {_listed(point)}")
-            yield int(point["timestamp"]), float(value)
+            yield int(at), value
 
 
 def _percentiles(field: str, given: Mapping[str, str]) -> dict[int, str]:

@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_pai.exceptions import PaiConfigError
-from airflow_provider_pai.inputs import mapping, number, required
+from airflow_provider_pai.inputs import number, required
 from airflow_provider_pai.operators.eas.base import EasOperator
-from airflow_provider_pai.operators.eas.spec import declared_artifact
+from airflow_provider_pai.operators.eas.spec import Meant
 from airflow_provider_pai.remote import Json
 
 if TYPE_CHECKING:
@@ -19,9 +19,11 @@ class ModelGateOperator(EasOperator):
     """Let a model through if a metric is no worse than that of the model that serves, minus a tolerance.
 
     What stands behind the gate is skipped with it when the model does not get through. Returns `{"metric",
-    "candidate", "serving", "needed", "passed"}`; `serving` is None where no artifact serves.
+    "candidate", "serving", "needed", "passed"}`; `serving` is None where no artifact serves that
+    has the metric.
 
-    :param artifact: a ModelArtifact as another task returned it. (templated)
+    :param artifact: a ModelArtifact as another task returned it, or the `oss://` address of its version; the metrics
+        of its manifest count. (templated)
     :param group: EAS service group whose model is compared with. (templated)
     :param metric: name of the metric; higher is better. (templated)
     :param tolerance: how much lower it may be. (templated)
@@ -58,18 +60,16 @@ class ModelGateOperator(EasOperator):
         """Compare and record.
 
         :raises AirflowSkipException: the model does not get through.
+        :raises PaiConfigError: it has no such metric.
+        :raises PaiArtifactError: it has no valid manifest, or is not the one that was meant.
         """
         self.group = required("group", self.group, "a service group")
         self.metric = required("metric", self.metric, "the name of a metric")
-        described = mapping("artifact", self.artifact, "a ModelArtifact's dict, or its JSON")
-        artifact = declared_artifact("artifact", described)
-        metrics = self._metrics(described)
-        if self.metric not in metrics:
-            raise PaiConfigError("metric", self.metric, f"one of the artifact's: {', '.join(metrics) or 'none'}")
-        candidate = number(f"artifact['metrics'][{self.metric!r}]", metrics[self.metric])
         tolerance = number("tolerance", self.tolerance, least=0)
-        serving = max((model.metrics[self.metric] for model in self._serving()), default=None)
         floors = [number("minimum", self.minimum)] if self.minimum is not None else []
+        artifact = Meant.of(self.artifact).stored(self.oss)
+        candidate = self._metric_of(artifact)
+        serving = max(map(self._metric_of, self._serving()), default=None)
         if serving is not None:
             floors.append(serving - tolerance)
         needed = max(floors, default=None)
@@ -85,23 +85,28 @@ class ModelGateOperator(EasOperator):
         self.log.info("%s; it gets through", text)
         return result
 
-    def _metrics(self, described: Mapping[str, Any]) -> Mapping[str, Any]:
-        """Return the candidate's metrics: the manifest has those that were too many for an XCom."""
-        from airflow_provider_pai.artifact import IN_MANIFEST
-        from airflow_provider_pai.manifests import check_awaited, read_artifact
+    def _metric_of(self, artifact: ModelArtifact) -> float:
+        """Return the metric of an artifact.
 
-        if "metrics" in (described.get(IN_MANIFEST) or ()):
-            return check_awaited(read_artifact(self.oss, described["uri"]), described.get("digest") or "").metrics
-        return mapping("artifact['metrics']", described.get("metrics"))
+        :raises PaiConfigError: it has none, and why.
+        """
+        from airflow_provider_pai.manifests import not_a_metric
+
+        if self.metric not in artifact.metrics:
+            raise PaiConfigError("metric", self.metric, not_a_metric(self.oss, artifact, self.metric))
+        return artifact.metrics[self.metric]
 
     def _serving(self) -> list[ModelArtifact]:
-        """Return the artifacts behind the services that carry the group's traffic now."""
+        """Return the artifacts behind the services that carry the group's traffic now, which have the metric."""
         from airflow_provider_pai.canary.weights import carriers
         from airflow_provider_pai.manifests import served_artifact
 
         services = [self.hook.describe(member.name) for member in carriers(self.hook.group(self.group))]
-        artifacts = [served_artifact(self.oss, service) for service in services]
-        return [artifact for artifact in artifacts if artifact and self.metric in artifact.metrics]
+        artifacts = [artifact for service in services if (artifact := served_artifact(self.oss, service))]
+        for artifact in artifacts:
+            if self.metric not in artifact.metrics:
+                self.log.warning("Not compared with %s, which serves: it has no %s", artifact.version, self.metric)
+        return [artifact for artifact in artifacts if self.metric in artifact.metrics]
 
 
 def _compared(serving: float | None, needed: float | None, group: str) -> str:

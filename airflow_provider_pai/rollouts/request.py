@@ -18,7 +18,6 @@ from airflow_provider_pai.exceptions import PaiConfigError
 from airflow_provider_pai.hooks.oss import OssHook
 from airflow_provider_pai.identity import TaskIdentity
 from airflow_provider_pai.inputs import (
-    artifact,
     json_list,
     mapping,
     one_of,
@@ -42,7 +41,6 @@ if TYPE_CHECKING:
     from airflow_provider_pai.hooks.eas import EasHook
 
 _READERS: Mapping[str, Callable[[str, Any], Any]] = {
-    "artifact": artifact,
     # A text stays as it is: whether it names a group, and whether there must be one, is for the request to say.
     "group": lambda name, value: value if isinstance(value, str) else optional(name, value, "a service group"),
     "metrics": lambda name, value: None if value is None else json_list(name, value, "a source, or a list of them"),
@@ -59,6 +57,10 @@ class Operator(Protocol):
     @property
     def hook(self) -> EasHook:
         """Return the hook."""
+        ...
+
+    def given_artifact(self) -> Mapping[str, Any] | str | None:
+        """Return the artifact as the DAG gives it; None: it gives none."""
         ...
 
     def verified_artifact(self) -> ModelArtifact:
@@ -181,7 +183,6 @@ class RolloutRequest(Request):
 class ShadowRequest(Request):
     """What a shadow run is asked for."""
 
-    artifact: Any
     source: Any
     ratio: Any
     duration: Any
@@ -196,8 +197,9 @@ class ShadowRequest(Request):
         """
         self.check()
         plan = RolloutPlan.parse({**mapping("plan", self.plan), "steps": [100]})
-        given = operator.service_json("unknown", None, "oss://unknown/" if self.artifact else None)
-        model = operator.verified_artifact() if self.artifact else None
+        has_artifact = operator.given_artifact() is not None
+        given = operator.service_json("unknown", None, "oss://unknown/" if has_artifact else None)
+        model = operator.verified_artifact() if has_artifact else None
         own = {**identity.tags(1), **artifact_labels(model), **Shadow(source="").labels()}
         checked_labels("service['labels']", given.get("labels"), own)
         hook = operator.hook

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_pai.exceptions import PaiArtifactError, PaiConfigError
-from airflow_provider_pai.inputs import Span, artifact, moment, parse_uri, seconds, texts, whole_number
+from airflow_provider_pai.inputs import Span, moment, parse_uri, required_artifact, seconds, texts, whole_number
 from airflow_provider_pai.lazy import cached_property
 from airflow_provider_pai.remote import Json
 from airflow_provider_pai.sensors.base import PaiSensor
@@ -187,13 +187,13 @@ class OssArtifactSensor(_OssSensor):
 
         :raises PaiConfigError: it is neither an artifact nor an address.
         """
-        described = artifact("artifact", self.artifact)
+        described = required_artifact("artifact", self.artifact)
         return str(parse_uri("artifact", described.get("uri") if isinstance(described, Mapping) else described).folder)
 
     @property
     def digest(self) -> str:
         """Return the digest that is waited for; empty: any."""
-        described = artifact("artifact", self.artifact)
+        described = required_artifact("artifact", self.artifact)
         return str(described.get("digest") or "") if isinstance(described, Mapping) else ""
 
     @property

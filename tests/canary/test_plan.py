@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+import math
+from dataclasses import fields
 from datetime import timedelta
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from airflow_provider_pai.canary.plan import RolloutPlan
+from airflow_provider_pai.canary.plan import CHECK_LIMITS, RolloutPlan
+from airflow_provider_pai.exceptions import PaiConfigError
+
+NUMBERS = st.floats() | st.integers() | st.floats().map(str) | st.sampled_from(["nan", "-inf", "1e999", 10**400])
 
 
 def test_reads_what_templates_give():
@@ -87,3 +94,19 @@ def test_refuses_by_name_value_and_what_is_allowed(field, value, allowed):
 def test_the_constructor_checks_steps_too():
     with pytest.raises(ValueError, match="steps"):
         RolloutPlan(steps=(10, 50))
+
+
+@pytest.mark.fuzz
+@given(
+    name=st.sampled_from([field.name for field in fields(RolloutPlan)]),
+    value=NUMBERS | st.dictionaries(st.just("score"), st.dictionaries(st.sampled_from(CHECK_LIMITS), NUMBERS)),
+)
+def test_no_limit_is_switched_off_by_what_is_no_number(name, value):
+    """A comparison with NaN is false each time, and nothing lies above infinity."""
+    try:
+        plan = RolloutPlan.parse({name: value})
+    except PaiConfigError:
+        return
+    limits = [limit for several in plan.checks.values() for limit in several.values()]
+    numbers = [each for each in vars(plan).values() if isinstance(each, float)]
+    assert all(map(math.isfinite, [*limits, *numbers]))

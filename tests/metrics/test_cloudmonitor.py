@@ -113,9 +113,10 @@ def test_what_is_not_there_is_refused_with_what_is(points, options, message):
         CloudMonitorMetrics(EasHook(), **options).check()
 
 
-def test_a_point_without_any_statistic_is_an_error_of_the_source(points, monkeypatch):
+@pytest.mark.parametrize("average", [{}, {"Average": float("nan")}, {"Average": float("inf")}, {"Average": 10**400}])
+def test_a_point_without_any_statistic_is_an_error_of_the_source(points, monkeypatch, average):
     points["qps_total"], points["rps_status_5xx"] = [], []
-    monkeypatch.setattr(CloudMonitorHook, "points", lambda *_, **__: [{"timestamp": 0, "P50": 1.0}])
+    monkeypatch.setattr(CloudMonitorHook, "points", lambda *_, **__: [{"timestamp": 0, "P50": 1.0, **average}])
     with pytest.raises(PaiMetricsError, match="has none of Maximum, Average, Value, Sum, but timestamp, P50"):
         CloudMonitorMetrics(EasHook(), statistic="Maximum").sample("s", 0, 600)
 

@@ -91,6 +91,9 @@ def test_nobody_there():
         ({"requests": [{"pth": "/x"}]}, "number 1: .* one JSON object of path, method"),
         ({"requests": ["/x"]}, "number 1"),
         ({"requests": [{}], "timeout": "soon"}, r"probe\['timeout'\]: 'soon'"),
+        ({"requests": [{}], "min_correct": "nan"}, r"probe\['min_correct'\]: 'nan' .* a number from 0 to 1"),
+        ({"requests": [{}], "tolerance": "inf"}, r"probe\['tolerance'\]: 'inf'"),
+        ({"requests": [{"expect": {"score": float("nan")}}]}, "nan is not allowed"),
     ],
 )
 def test_bad_declarations_are_refused(config, message):

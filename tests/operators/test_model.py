@@ -73,3 +73,47 @@ def test_bad_input_is_named(bucket):
         gate(artifact(bucket, "a", 0.2), metric="f1").run()
     with pytest.raises(PaiConfigError, match="minimum: 'high'"):
         gate(artifact(bucket, "a", 0.2), minimum="high").run()
+
+
+@pytest.mark.parametrize(
+    ("value", "told"),
+    [
+        ("NaN", "nan"),
+        ("-Infinity", "-inf"),
+        ("1e999", "inf"),
+        ("null", "None"),
+        ('"0.98"', "'0.98'"),
+        ("true", "True"),
+        ('{"macro": 0.9}', "{'macro': 0.9}"),
+        ("[0.9]", r"\[0.9\]"),
+    ],
+)
+def test_what_is_no_finite_number_gets_nowhere(bucket, value, told):
+    """Neither does it get through, nor is it compared with: every later model would be skipped."""
+    uri = f"oss://{bucket.bucket_name}/models/a/"
+    OssHook().put(uri + "metrics.json", f'{{"accuracy": {value}, "f1": 0.5}}')
+    candidate = write_artifact(OssHook(), ModelArtifact(name="m", version="20260101T0000Z-a", uri=uri))
+    assert candidate.metrics == {"f1": 0.5}
+    with pytest.raises(PaiConfigError, match=f"metrics.json it is {told}, and a metric is a finite number"):
+        gate(candidate).run()
+    assert gate(candidate, metric="f1").run()["passed"]
+    assert [row.kind for row in Ledger.open().rows()] == ["gate_passed"]
+
+
+def test_an_artifact_may_be_given_by_its_address(bucket):
+    candidate = artifact(bucket, "a", 0.2)
+    assert gate(candidate, artifact=candidate.uri).run()["candidate"] == 0.2
+
+
+@pytest.mark.parametrize("left", [None, "", "None"])
+def test_a_task_that_was_skipped_has_left_no_artifact(bucket, left):
+    with pytest.raises(PaiConfigError, match="the task that makes it left none: was it skipped"):
+        gate(artifact(bucket, "a", 0.2), artifact=left).run()
+
+
+def test_a_training_without_metrics_is_told_as_what_it_is(bucket):
+    uri = f"oss://{bucket.bucket_name}/models/a/"
+    OssHook().put(uri + "model", "1")
+    candidate = write_artifact(OssHook(), ModelArtifact(name="m", version="20260101T0000Z-a", uri=uri))
+    with pytest.raises(PaiConfigError, match=r"models/a/ has no metrics\.json: the job has to leave one in PAI_OUTPUT"):
+        gate(candidate).run()

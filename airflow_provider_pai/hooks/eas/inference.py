@@ -6,6 +6,7 @@ import base64
 import json
 import math
 import random
+import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from email.message import Message
@@ -190,7 +191,7 @@ def read_body(content: bytes, content_type: str) -> Any:
     for charset in ("utf-8-sig", header.get_content_charset() or "utf-8-sig"):
         try:
             text = content.decode(charset)
-            return json.loads(text)
+            return json.loads(text, parse_constant=_no_json)
         except (ValueError, LookupError, RecursionError):  # another charset, one that nobody knows, or no JSON
             continue
     return {"base64": base64.b64encode(content).decode()} if text is None else text
@@ -243,8 +244,14 @@ def contains(answer: Any, expected: Any, tolerance: float) -> bool:
         )
     numbers = (int, float)
     if isinstance(expected, numbers) and isinstance(answer, numbers) and not isinstance(expected, bool):
-        return math.isclose(answer, expected, rel_tol=tolerance, abs_tol=tolerance)
+        is_finite = abs(answer) <= sys.float_info.max
+        return is_finite and math.isclose(answer, expected, rel_tol=tolerance, abs_tol=tolerance)
     return bool(answer == expected)
+
+
+def _no_json(constant: str) -> None:
+    """Refuse what Python writes for NaN and infinity: neither an XCom nor a ledger can keep it."""
+    raise ValueError(constant)
 
 
 def _headers(field: str, value: object) -> dict[str, str] | None:

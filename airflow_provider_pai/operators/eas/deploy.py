@@ -11,7 +11,7 @@ from airflow_provider_pai.exceptions import PaiConfigError
 from airflow_provider_pai.hooks.eas.goals import Undo, Until
 from airflow_provider_pai.hooks.eas.service_config import deployed_version
 from airflow_provider_pai.identity import TaskIdentity
-from airflow_provider_pai.inputs import artifact, one_of, optional, seconds
+from airflow_provider_pai.inputs import one_of, optional, seconds
 from airflow_provider_pai.labels import Deployment, ServedModel, artifact_labels, checked_labels
 from airflow_provider_pai.operators.deferring import first_line
 from airflow_provider_pai.operators.eas.base import WaitingOperator
@@ -79,7 +79,7 @@ class EasDeployServiceOperator(WaitingOperator, ServiceOperator):
         :raises PaiArtifactError: the artifact has no valid manifest.
         """
         checked_name("service_name", self.service_name)
-        self.artifact = artifact("artifact", self.artifact)
+        self.artifact = self.given_artifact()
         self.group = optional("group", self.group, "a service group")
         if self.group:
             checked_name("group", self.group)

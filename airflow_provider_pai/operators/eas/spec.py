@@ -5,10 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from airflow_provider_pai.exceptions import PaiArtifactError, PaiConfigError, PaiPermissionError
-from airflow_provider_pai.inputs import artifact, parse_uri
+from airflow_provider_pai.inputs import artifact, parse_uri, required_artifact
 from airflow_provider_pai.operators.eas.base import EasOperator
 from airflow_provider_pai.operators.eas.service_json import ServiceSpec, laid_over, service_json
 from airflow_provider_pai.remote import Json
@@ -16,6 +16,7 @@ from airflow_provider_pai.uri import OssUri
 
 if TYPE_CHECKING:
     from airflow_provider_pai.artifact import ModelArtifact
+    from airflow_provider_pai.hooks.oss import OssHook
 
 _HOST_REGION = r"oss://[^./]+\.oss-([a-z0-9-]+?)(?:-internal)?\.aliyuncs\.com(?:/|$)"
 
@@ -73,6 +74,8 @@ class ServiceOperator(EasOperator):
     ) -> None:
         super().__init__(**kwargs)
         self.artifact = artifact
+        # A template, or another task's XCom, may become None: that is another thing than an argument that is not given.
+        self._has_artifact = artifact is not None
         self.service = service
         self.model_path = model_path
         self.image = image
@@ -112,8 +115,16 @@ class ServiceOperator(EasOperator):
     @property
     def artifact_uri(self) -> str | None:
         """Return where the artifact lies."""
-        described = artifact("artifact", self.artifact)
+        described = self.given_artifact()
         return described.get("uri") if isinstance(described, Mapping) else described
+
+    def given_artifact(self) -> Mapping[str, Any] | str | None:
+        """Return the artifact as the DAG gives it; None: it gives none.
+
+        :raises PaiConfigError: it is none, or the task that makes it has left nothing.
+        """
+        read = required_artifact if self._has_artifact else artifact
+        return read("artifact", self.artifact)
 
     def verified_artifact(self) -> ModelArtifact:
         """Return the artifact as its manifest has it.
@@ -121,19 +132,9 @@ class ServiceOperator(EasOperator):
         :raises PaiArtifactError: it has no valid manifest, or is not the one that was meant.
         :raises PaiConfigError: it is none, or lies in another region.
         """
-        from airflow_provider_pai.manifests import read_artifact
-
-        described = artifact("artifact", self.artifact)
-        if not isinstance(described, Mapping):
-            self._check_region("artifact", described)
-            folder = str(parse_uri("artifact", described).folder)
-            return replace(read_artifact(self.oss, folder), uri=folder)
-        meant = declared_artifact("artifact", described)
-        self._check_region("artifact['uri']", meant.uri)
-        stored = read_artifact(self.oss, str(parse_uri("artifact['uri']", meant.uri)))
-        if meant.digest and meant.digest != stored.digest:
-            raise PaiArtifactError(f"{meant.uri} has digest {stored.digest}, not {meant.digest}: it was changed")
-        return stored
+        meant = Meant.of(self.artifact)
+        self._check_region(meant.field, meant.uri)
+        return meant.stored(self.oss)
 
     def _check_region(self, field: str, uri: Any) -> None:
         """Refuse what a service can't mount: EAS reads OSS of its own region only."""
@@ -148,17 +149,42 @@ class ServiceOperator(EasOperator):
             raise PaiConfigError(field, uri, f"a bucket in {self.hook.connection.region}; this one is in {region}")
 
 
-def declared_artifact(field: str, value: Mapping[str, Any]) -> ModelArtifact:
-    """Return the artifact that a dict describes; whether it lies there is not looked up.
+class Meant(NamedTuple):
+    """The artifact that a DAG means: its address, the argument that has it, and the digest if that is known."""
 
-    :raises PaiConfigError: it describes none.
-    """
-    from airflow_provider_pai.artifact import ModelArtifact
+    field: str
+    uri: str
+    digest: str = ""
 
-    try:
-        return ModelArtifact.from_dict(value)
-    except ValueError as error:
-        raise PaiConfigError(field, value, str(error)) from None
+    @classmethod
+    def of(cls, value: object) -> Meant:
+        """Read what another task returned, or an address; whether an artifact lies there is not looked up.
+
+        :raises PaiConfigError: it is none, or the task that makes it has left nothing.
+        """
+        from airflow_provider_pai.artifact import ModelArtifact
+
+        described = required_artifact("artifact", value)
+        if isinstance(described, str):
+            return cls("artifact", described)
+        try:
+            declared = ModelArtifact.from_dict(described)
+        except ValueError as error:
+            raise PaiConfigError("artifact", value, str(error)) from None
+        return cls("artifact['uri']", declared.uri, declared.digest)
+
+    def stored(self, oss: OssHook) -> ModelArtifact:
+        """Return the artifact as its manifest has it.
+
+        :raises PaiArtifactError: it has no valid manifest, or is not the one that was meant.
+        """
+        from airflow_provider_pai.manifests import read_artifact
+
+        folder = str(parse_uri(self.field, self.uri).folder)
+        stored = replace(read_artifact(oss, folder), uri=folder)
+        if self.digest and self.digest != stored.digest:
+            raise PaiArtifactError(f"{self.uri} has digest {stored.digest}, not {self.digest}: it was changed")
+        return stored
 
 
 def checked_name(field: str, name: object) -> str:
