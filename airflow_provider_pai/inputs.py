@@ -6,21 +6,17 @@ upstream task has not left. What is plainly meant is read; all else is refused h
 
 from __future__ import annotations
 
-import ast
-import json
-import math
 import re
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Mapping
 from datetime import UTC, date, datetime, time, timedelta
-from decimal import Decimal
-from numbers import Real
 from pathlib import PurePath
-from typing import Any, TypeGuard
+from typing import Any
 
 import pendulum
 
 from airflow_provider_pai.exceptions import PaiConfigError
 from airflow_provider_pai.uri import URI_FORM, OssUri
+from airflow_provider_pai.values import broken_json, finite, is_list, is_number, is_utf8, ordered, parsed, scalar
 
 Span = float | str | timedelta
 """A span of time as `seconds` reads it."""
@@ -38,10 +34,10 @@ def text(field: str, value: object, allowed: str = "a text") -> str:
 
     :raises PaiConfigError: it is none, or no service could take it: it holds a NUL or half a character.
     """
-    plain = _plain(value)
-    if _is_number(plain) or isinstance(plain, PurePath):
+    plain = scalar(value)
+    if is_number(plain) or isinstance(plain, PurePath):
         plain = str(plain)
-    if not isinstance(plain, str) or "\0" in plain or not _is_utf8(plain):
+    if not isinstance(plain, str) or "\0" in plain or not is_utf8(plain):
         raise PaiConfigError(field, value, allowed)
     return plain
 
@@ -75,7 +71,7 @@ def one_of(field: str, value: object, allowed: Collection[str]) -> str:
 
     :raises PaiConfigError: it is another.
     """
-    word = _plain(value)
+    word = scalar(value)
     if not isinstance(word, str) or word not in allowed:
         raise PaiConfigError(field, value, f"{_near(word, allowed)}one of {', '.join(allowed)}")
     return word
@@ -94,7 +90,7 @@ def flag(field: str, value: object) -> bool:
 
     :raises PaiConfigError: it is neither.
     """
-    plain = _plain(value)
+    plain = scalar(value)
     words = {"true": True, "false": False}
     read = words.get(plain.strip().lower()) if isinstance(plain, str) else plain
     if not isinstance(read, bool):
@@ -127,20 +123,6 @@ def number(
     return float(read)
 
 
-def finite(value: object) -> int | float | None:
-    """Return a finite number, also a text's, as an int where it is whole; None: it is none."""
-    plain = _plain(value)
-    if isinstance(plain, bool) or not (_is_number(plain) or (isinstance(plain, str) and plain.isascii())):
-        return None
-    read = _float(plain)
-    if not math.isfinite(read) or not read.is_integer():
-        return read if math.isfinite(read) else None
-    try:
-        return int(plain)  # a float would round what is large
-    except ValueError:
-        return int(read)  # the text of a float, as 1e3
-
-
 def share(field: str, value: object) -> float:
     """Read a share of a whole.
 
@@ -155,7 +137,7 @@ def seconds(field: str, value: object, *, least: float | None = None) -> float:
     :param least: seconds that it must have; by default it must be above 0.
     :raises PaiConfigError: it is none, too short, or over ten years.
     """
-    read = _span(_plain(value))
+    read = _span(scalar(value))
     if read is None or not _within(read, least, _MAX_SECONDS, 0 if least is None else None):
         bound = "above 0" if least is None else f"of at least {least:g} s"
         forms = "seconds, a text as 90s, 5m, 1h30m, 2d or PT1H30M, or a timedelta"
@@ -169,7 +151,7 @@ def moment(field: str, value: object) -> datetime:
     :raises PaiConfigError: it is none.
     """
     try:
-        read = _moment(_plain(value))
+        read = _moment(scalar(value))
         return (read if read.tzinfo else read.replace(tzinfo=UTC)).astimezone(UTC)
     except (ValueError, OverflowError):
         raise PaiConfigError(field, value, "a time in ISO 8601, as 2026-11-21T18:00:00Z or 2026-11-21") from None
@@ -183,12 +165,12 @@ def texts(field: str, value: object) -> tuple[str, ...] | None:
     if value is None:
         return None
     allowed = "a text, or a list of texts"
-    several = _written(value, list)
-    if isinstance(several, str) or _is_number(_plain(several)):
+    several = parsed(value, list)
+    if isinstance(several, str) or is_number(scalar(several)):
         several = [several]
-    if not _is_list(several):
+    if not is_list(several):
         raise PaiConfigError(field, value, allowed)
-    return tuple(required(field, each, allowed) for each in _ordered(several))
+    return tuple(required(field, each, allowed) for each in ordered(several))
 
 
 def mapping(field: str, value: object, allowed: str = "an object of names to values") -> dict[str, Any]:
@@ -198,9 +180,9 @@ def mapping(field: str, value: object, allowed: str = "an object of names to val
     """
     if value is None:
         return {}
-    read = _written(value, dict)
+    read = parsed(value, dict)
     if not isinstance(read, Mapping):
-        raise PaiConfigError(field, value, f"{allowed}{_broken_json(value)}")
+        raise PaiConfigError(field, value, f"{allowed}{broken_json(value)}")
     plain: dict[str, Any] = json_value(field, read)
     return plain
 
@@ -243,11 +225,11 @@ def json_list(field: str, value: object, allowed: str = "a list of objects") -> 
 
     :raises PaiConfigError: it is none, or holds what JSON has not.
     """
-    read = _written(value, (list, dict))
+    read = parsed(value, (list, dict))
     if isinstance(read, Mapping):
         read = [read]
-    if not _is_list(read):
-        raise PaiConfigError(field, value, f"{allowed}{_broken_json(value)}")
+    if not is_list(read):
+        raise PaiConfigError(field, value, f"{allowed}{broken_json(value)}")
     plain: list[Any] = json_value(field, read)
     return plain
 
@@ -294,23 +276,6 @@ def merged(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
     return result
 
 
-def _plain(value: Any) -> Any:
-    """Return a scalar of numpy as Python's own value; anything else as it is."""
-    return value.item() if getattr(value, "shape", None) == () else value
-
-
-def _is_number(value: object) -> bool:
-    return not isinstance(value, bool) and isinstance(value, Real | Decimal) and math.isfinite(_float(value))
-
-
-def _float(value: Any) -> float:
-    """Return a number; not finite where it is none."""
-    try:
-        return float(value)
-    except (ValueError, OverflowError):
-        return math.nan
-
-
 def _within(read: float, least: float | None, most: float | None, above: float | None = None) -> bool:
     return (least is None or read >= least) and (most is None or read <= most) and (above is None or read > above)
 
@@ -353,56 +318,18 @@ def _moment(value: object) -> datetime:
     if isinstance(value, date):
         return datetime.combine(value, time())
     # A native template makes a number of 20261121.
-    written = str(value).strip() if isinstance(value, str) or _is_number(value) else ""
+    written = str(value).strip() if isinstance(value, str) or is_number(value) else ""
     read: object = pendulum.parse(written) if re.match(_ISO_DAY, written) else None
     if isinstance(read, datetime):
         return read
     raise ValueError(value)
 
 
-def _written(value: object, kind: type | tuple[type, ...]) -> object:
-    """Return what a text writes, as JSON or as Python does, where that is of a kind; else the value itself.
-
-    Jinja writes an XCom as Python does, unless it is told `tojson`.
-    """
-    if not isinstance(value, str) or not value.lstrip().startswith(("{", "[")):
-        return value
-    for read in (json.loads, ast.literal_eval):
-        try:
-            written = read(value.strip())
-        except (ValueError, SyntaxError, TypeError, RecursionError, MemoryError):
-            continue
-        if isinstance(written, kind) and (kind is not list or all(isinstance(each, str) for each in _ordered(written))):
-            return written
-    return value
-
-
-def _broken_json(value: object) -> str:
-    """Return where a text that begins as JSON breaks off being it."""
-    if isinstance(value, str) and value.lstrip().startswith(("{", "[")):
-        try:
-            json.loads(value)
-        except (ValueError, RecursionError) as error:
-            return f"; as JSON: {error}"
-    return ""
-
-
-def _is_list(value: Any) -> TypeGuard[Iterable[Any]]:
-    no_lists = (str, bytes, bytearray, memoryview, Mapping)
-    return isinstance(value, Iterable) and not isinstance(value, no_lists) and getattr(value, "shape", None) != ()
-
-
-def _ordered(value: Any) -> list[Any]:
-    """Return a list's items; those of a set in an order that is the same each time."""
-    items = value.tolist() if hasattr(value, "tolist") else value
-    return sorted(items, key=repr) if isinstance(items, set | frozenset) else list(items)
-
-
 def _json(field: str, value: object) -> Any:
-    plain = _plain(value)
-    if plain is None or isinstance(plain, bool) or (isinstance(plain, str) and _is_utf8(plain)):
+    plain = scalar(value)
+    if plain is None or isinstance(plain, bool) or (isinstance(plain, str) and is_utf8(plain)):
         return plain
-    if _is_number(plain):
+    if is_number(plain):
         return plain if isinstance(plain, int | float) else finite(plain)
     if isinstance(plain, timedelta):
         return plain.total_seconds()
@@ -412,10 +339,6 @@ def _json(field: str, value: object) -> Any:
         return str(plain)
     if isinstance(plain, Mapping):
         return {text(field, key): _json(f"{field}[{key!r}]", item) for key, item in plain.items()}
-    if _is_list(plain):
-        return [_json(f"{field}[{index}]", item) for index, item in enumerate(_ordered(plain))]
+    if is_list(plain):
+        return [_json(f"{field}[{index}]", item) for index, item in enumerate(ordered(plain))]
     raise PaiConfigError(field, value, "a text, a finite number, true, false, none, or lists and objects of them")
-
-
-def _is_utf8(value: str) -> bool:
-    return value.isascii() or not any("\ud800" <= character <= "\udfff" for character in value)

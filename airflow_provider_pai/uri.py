@@ -3,6 +3,8 @@
 import re
 from typing import NamedTuple, Self
 
+from airflow_provider_pai.values import is_utf8
+
 _BUCKET = r"[a-z0-9][a-z0-9-]{1,61}[a-z0-9]"
 
 URI_FORM = (
@@ -28,7 +30,7 @@ class OssUri(NamedTuple):
         bucket = match[1].partition(".")[0] if match else ""
         key = (match[2] or "") if match else ""
         size = len(key.encode(errors="replace"))
-        if not re.fullmatch(_BUCKET, bucket) or key.startswith(("/", "\\")) or size > 1023 or not _is_utf8(key):
+        if not re.fullmatch(_BUCKET, bucket) or key.startswith(("/", "\\")) or size > 1023 or not is_utf8(key):
             raise ValueError(f"{field}: {text!r} is not allowed; {URI_FORM}")
         return cls(bucket, key)
 
@@ -49,7 +51,3 @@ class OssUri(NamedTuple):
     def __str__(self) -> str:
         """Return `oss://bucket/key`."""
         return f"oss://{self.bucket}/{self.key}"
-
-
-def _is_utf8(text: str) -> bool:
-    return not any("\ud800" <= character <= "\udfff" for character in text)

@@ -11,8 +11,9 @@ from airflow_provider_pai.canary.samples import Sample
 from airflow_provider_pai.exceptions import PaiMetricsError
 from airflow_provider_pai.hooks.cloudmonitor import CloudMonitorHook, Metric
 from airflow_provider_pai.hooks.eas import EasHook
-from airflow_provider_pai.inputs import finite, mapping, number, seconds, whole_number
+from airflow_provider_pai.inputs import mapping, number, seconds, whole_number
 from airflow_provider_pai.lazy import cached_property
+from airflow_provider_pai.values import finite
 
 # What no current page tells is looked for among these, in this order: an old page of CloudMonitor has `acs_learn` and
 # the first name of each metric, an old page of EAS ("Enable service monitoring and alerting") the second.

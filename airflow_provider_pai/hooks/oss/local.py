@@ -10,6 +10,7 @@ from pathlib import Path
 from airflow_provider_pai.exceptions import PaiConfigError
 from airflow_provider_pai.hooks.oss.patterns import Patterns
 from airflow_provider_pai.uri import OssUri
+from airflow_provider_pai.values import is_utf8
 
 _LONGEST_NAME = 255
 """Bytes that Linux's and macOS's file systems take as a name."""
@@ -41,7 +42,7 @@ def _below(
     here = above | {_real(parent, above)}
     for entry in _entries(parent):
         key = prefix + entry.name
-        if not _is_utf8(key):
+        if not is_utf8(key):
             raise PaiConfigError("folder", str(folder), f"names in UTF-8, which {os.fsencode(key)!r} is not")
         if _is(entry, "is_dir"):
             if not patterns.leave_out(f"{key}/") and (follow or not entry.is_symlink()):
@@ -107,7 +108,3 @@ def _real(folder: str, above: frozenset[str]) -> str:
 
 def _fits(name: str) -> bool:
     return len(name.encode(errors="surrogatepass")) <= _LONGEST_NAME
-
-
-def _is_utf8(name: str) -> bool:
-    return not any("\ud800" <= character <= "\udfff" for character in name)
