@@ -103,7 +103,7 @@ class ServiceGroup:
         self.oss.put(f"{uri}model.json", json.dumps({"version": version, **behavior}))
         self.oss.put(f"{uri}serve.py", SERVER)
         interval = DataInterval(start=f"2026-11-{day - 1:02d}T18:00:00Z", end=f"2026-11-{day:02d}T18:00:00Z")
-        facts = {"metrics": {"accuracy": 0.9}, "data_interval": interval}
+        facts = {"metrics": {"accuracy": 0.5}, "data_interval": interval}
         artifact = ModelArtifact(name="digits", version=version, uri=uri, **facts)
         return write_artifact(self.oss, artifact).to_dict()
 
