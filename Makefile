@@ -65,7 +65,7 @@ fmt: $(READY)  ## format, and mend what ruff can mend
 bench: $(BENCH)/ready  ## what we cost, beside what peers cost: small runs, one JSON line each (eight minutes)
 	@$(BENCH)/bin/python benchmarks/parse.py --runs 3
 	@$(BENCH)/bin/python benchmarks/polling.py --jobs 100 --interval 2 --seconds 8
-	@$(BENCH)/bin/python benchmarks/triggerer.py --waits 200 --interval 2 --seconds 8 2> /dev/null
+	@$(BENCH)/bin/python benchmarks/triggerer.py --waits 200 --interval 2 --seconds 8 --log-seconds 2 --run-mb 50 2> /dev/null
 	@$(BENCH)/bin/python benchmarks/exactly_once.py --kills 10
 	@$(BENCH)/bin/python benchmarks/canary.py --only 'bad crash_50' 'bad hang' 'good 1' 'killed 2' 'clean 1' 2> /dev/null
 	@$(BENCH)/bin/python benchmarks/worlds.py --only default together 2> /dev/null

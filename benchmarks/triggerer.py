@@ -14,6 +14,7 @@ first, then one with peer triggers (`peer_trigger.py`), each fresh.
 - lost: waits that failed although their job went on.
 - kb_per_wait: what the process grew by from before the first wait to the end, in KiB of resident memory by wait.
 - threads: the most the process had. lag_p99_ms: how late a 10 ms sleep woke on the loop.
+- logs: how long a loop stands still while long logs are copied beside it, see `long_logs.py`; alone with `--waits 0`.
 """
 
 from __future__ import annotations
@@ -31,6 +32,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
+import long_logs
 from children import ask, child, connection, hear, p99, say, stub_jobs, tell
 from polling import HOOK, TASK
 
@@ -319,16 +321,25 @@ def main() -> None:
     parser.add_argument("--waits", type=int, default=2000)
     parser.add_argument("--interval", type=float, default=10.0, help="seconds between two looks (default: %(default)s)")
     parser.add_argument("--seconds", type=float, default=60.0, help="how long to measure (default: %(default)s)")
+    parser.add_argument("--log-seconds", type=float, default=10.0, help="for each kind of log (default: %(default)s)")
+    parser.add_argument("--run-mb", type=int, default=1000, help="size of a DSW run's log (default: %(default)s)")
     parser.add_argument("--serve", action="store_true", help=argparse.SUPPRESS)
+    parser.add_argument("--serve-logs", action="store_true", help=argparse.SUPPRESS)
+    parser.add_argument("--watch-logs", action="store_true", help=argparse.SUPPRESS)
     parser.add_argument("--watch", choices=("ours", "peer"), help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.serve:
         serve(options.waits)
     elif options.watch:
         watch(options.watch, options.interval, options.seconds)
+    elif options.serve_logs:
+        long_logs.serve(options.run_mb * 1_000_000)
+    elif options.watch_logs:
+        long_logs.watch(options.log_seconds)
     else:
+        crowds = {kind: measure(kind, options) for kind in ("ours", "peer") if options.waits}
         waits = {"waits": options.waits, "endpoints": len(ENDPOINTS)}
-        say({**waits, "peer": None, **{kind: measure(kind, options) for kind in ("ours", "peer")}})
+        say({**waits, "peer": None, **crowds, "logs": long_logs.measure(options)})
 
 
 if __name__ == "__main__":
