@@ -69,7 +69,7 @@ bench: $(BENCH)/ready  ## what we cost, beside what peers cost: small runs, one 
 	@$(BENCH)/bin/python benchmarks/exactly_once.py --kills 10
 	@$(BENCH)/bin/python benchmarks/canary.py --only 'bad crash_50' 'bad hang' 'good 1' 'killed 2' 'clean 1' 2> /dev/null
 	@$(BENCH)/bin/python benchmarks/worlds.py --only default together 2> /dev/null
-	@$(BENCH)/bin/python benchmarks/oss.py --size 128 --files 200 --runs 1
+	@$(BENCH)/bin/python benchmarks/oss.py --size 128 --files 200 --many 1000 --runs 1
 	@$(BIN)/python benchmarks/faults.py --cases 60 --at-once 3 --only train prepare_data upload_parts deploy ledger_down
 
 clean:  ## remove the virtual environments, the demo's files and caches
