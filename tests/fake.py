@@ -21,6 +21,7 @@ from airflow_provider_pai.canary.samples import Sample
 from airflow_provider_pai.canary.weights import carriers, shares
 from airflow_provider_pai.clock import Clock
 from airflow_provider_pai.exceptions import PaiConflictError, PaiMetricsError, PaiNotFoundError
+from airflow_provider_pai.hooks.eas.diagnosis import Down
 from airflow_provider_pai.hooks.eas.traffic import Endpoint, Mirror
 from airflow_provider_pai.hooks.oss.objects import ObjectInfo
 from airflow_provider_pai.identity import TaskName
@@ -322,6 +323,9 @@ class FakeEas:
             return RemoteJob(job_id=name, status=EAS_GONE)
         facts = {"running": member.running, "total": member.total, "version": member.version}
         return RemoteJob(job_id=name, status=member.status, tags=member.labels, facts=facts)
+
+    def down(self, name: str) -> Down:
+        return Down()
 
     def mirror(self, name: str) -> Mirror | None:
         return self.mirrors.get(name)

@@ -32,8 +32,8 @@ ACTIONS: Mapping[tuple[str, str], str] = {
             "RestartService ReleaseService UpdateServiceVersion ListServiceVersions UpdateServiceLabel "
             "DeleteServiceLabel UpdateServiceSafetyLock CreateServiceMirror UpdateServiceMirror DescribeServiceMirror "
             "DeleteServiceMirror CreateServiceAutoScaler UpdateServiceAutoScaler DescribeServiceAutoScaler "
-            "DeleteServiceAutoScaler DescribeServiceEndpoints ListServiceInstances DescribeServiceEvent "
-            "DescribeServiceLog ListGroups DescribeGroup UpdateGroup DescribeGroupEndpoints",
+            "DeleteServiceAutoScaler DescribeServiceEndpoints ListServiceInstances ListServiceContainers "
+            "DescribeServiceEvent DescribeServiceLog ListGroups DescribeGroup UpdateGroup DescribeGroupEndpoints",
         ),
         (
             "2021-02-04",

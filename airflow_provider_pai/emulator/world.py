@@ -74,6 +74,11 @@ class World:
     eas_image_only: str = _switch(
         "accepted", "refused", says="Whether a container without command and script is accepted."
     )
+    eas_exit_reason: str = _switch(
+        "instances",
+        "containers",
+        says="Which list tells why a container ended.",
+    )
     cms_namespace: str = _switch("acs_pai_eas", "acs_learn", says="CloudMonitor's namespace of EAS.")
     cms_statistics: str = _switch(
         "Average", "Value", "Maximum", says="The statistic that a point of CloudMonitor's bears."

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from logging import INFO, WARNING
 from typing import TYPE_CHECKING, Any, assert_never
 
 from airflow_provider_pai.canary import actions
@@ -33,12 +34,23 @@ class Changes:
         self._eas = eas
         self._log = log
         self._last_line = ""
+        self._roles: Mapping[str, str] = {}
 
-    def say(self, line: str) -> bool:
+    def cast(self, **roles: str) -> None:
+        """Call services by their roles from now on: their names are long, and differ in their ends.
+
+        :param roles: each to the service's name; empty: there is none.
+        """
+        named = {name: role for role, name in roles.items() if name}
+        if named != self._roles:
+            self._roles = named
+            self._log.info("%s", ", ".join(f"{role} is {name}" for name, role in named.items()))
+
+    def say(self, line: str, *, warning: bool = False) -> bool:
         """Log a line, once where looks repeat it; return whether it is a new one."""
         new = line != self._last_line
-        if new:
-            self._log.info("%s", line)
+        if new and line:
+            self._log.log(WARNING if warning else INFO, "%s", with_roles(line, self._roles))
             self._last_line = line
         return new
 
@@ -46,7 +58,7 @@ class Changes:
         """Do one action and return the seconds to wait after it."""
         match action:
             case actions.Label():
-                self.say(f"{action.service}: {action.why}")
+                self.say(action.why and f"{action.service}: {action.why}")
                 self._label(group, action.service, action.progress.labels())
                 return action.pause
             case actions.Wait():
@@ -78,7 +90,7 @@ class Changes:
     def _withdraw(self, group: Group, action: actions.Withdraw) -> None:
         for release in action.releases:
             self._release(release)
-        self._log.warning("%s is out of the group's traffic: %s", action.service, action.progress.note)
+        self.say(f"{action.service} is out of the group's traffic: {action.progress.note}", warning=True)
         self._label(group, action.service, action.progress.labels())
 
     def _stop(self, group: Group, action: actions.Stop) -> None:
@@ -95,6 +107,16 @@ class Changes:
         """Set labels; those that stand already are sent too, should an update replace them all."""
         member = group.member(service)
         self._eas.label(service, {**(member.labels if member else {}), **labels})
+
+
+def with_roles(text: str, roles: Mapping[str, str]) -> str:
+    """Return a text that calls services by their roles.
+
+    :param roles: of each by its name.
+    """
+    for name in sorted(roles, key=len, reverse=True):
+        text = text.replace(name, roles[name])
+    return text
 
 
 def withdraw_candidate(

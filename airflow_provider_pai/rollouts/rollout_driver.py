@@ -40,6 +40,7 @@ from airflow_provider_pai.rollouts.approval import gate_of
 from airflow_provider_pai.rollouts.changes import Changes, withdraw_candidate
 from airflow_provider_pai.rollouts.driver import Tick
 from airflow_provider_pai.rollouts.fence import Fence
+from airflow_provider_pai.rollouts.history import version_of
 from airflow_provider_pai.rollouts.holders import has_ended
 from airflow_provider_pai.rollouts.home import home_labels, home_of, kept_home
 from airflow_provider_pai.rollouts.lease import DEFAULT_TTL, Holder, Lease, LeaseLostError
@@ -95,6 +96,7 @@ class RolloutDriver:
         self._known_state: _State | None = None
         self._misses = 0
         self._home_told = False
+        self._log_tail = ""
         self._asked: actions.Action | None = None
         self._asked_since = 0.0
         # A canceled trigger's tick goes on in its thread: a kill must not be undone by it. A worker's kill comes in
@@ -269,8 +271,11 @@ class RolloutDriver:
         return "execution_timeout passed"
 
     def _act(self, group: Group) -> Tick:
+        member = group.member(self._spec.goal.service)
+        if member is not None and member.progress is not None:
+            self._changes.cast(candidate=member.name, production=member.progress.stable)
         rollout = self._rollout(group, self._stop_reason(), self._gate())
-        action = self._unless_stuck(rollout, rollout.next())
+        action = self._explained(group, self._unless_stuck(rollout, rollout.next()))
         if isinstance(action, actions.Finish):
             self._state.lease.release()
             return self._ended(group, action)
@@ -285,6 +290,18 @@ class RolloutDriver:
             if isinstance(action, actions.Create) and not isinstance(error, PaiTransientError):
                 self._give_back()  # nothing was made
             raise
+
+    def _explained(self, group: Group, action: actions.Action) -> actions.Action:
+        """Return the withdrawal of a candidate that is not up with why it is not; once it is stopped nothing tells."""
+        if not isinstance(action, actions.Withdraw) or action.progress.outcome not in ("rejected", "timed_out"):
+            return action
+        member = group.member(action.service)
+        if member is None or member.ready:
+            return action
+        cause, self._log_tail = self._eas.down(action.service)
+        if not cause:
+            return action
+        return replace(action, progress=replace(action.progress, note=f"{cause} ({action.progress.note})"))
 
     def _one_goes(self, group: Group) -> bool:
         """Tell whether somebody has deleted, or does, one of a group's services since they were looked at."""
@@ -344,10 +361,13 @@ class RolloutDriver:
     def _look(self, rollout: Rollout, action: actions.Look) -> float:
         judgement, golden = self._judge(rollout, action)
         Stats.incr("pai.canary.verdict", tags={"verdict": judgement.result.value})
-        self._log.info("candidate %s %s %%: %s", action.candidate, action.percent, judgement)
+        self._log.info("candidate at %s %%: %s", action.percent, judgement)
         self._state.lease.check()
         self._state.record.add(action, judgement, rollout.now)
-        return self._apply(rollout, rollout.after_look(judgement, golden))
+        following = rollout.after_look(judgement, golden)
+        if isinstance(following, actions.Label | actions.Wait) and following.why == judgement.reason:
+            following = replace(following, why="")  # it is told
+        return self._apply(rollout, following)
 
     def _judge(self, rollout: Rollout, action: actions.Look) -> tuple[Judgement, int]:
         """Return the judgement, and how many golden requests the candidate was sent for it."""
@@ -360,8 +380,8 @@ class RolloutDriver:
     def _ended(self, group: Group | None, finish: actions.Finish) -> Tick:
         """Return the end as the XCom has it."""
         goal, progress = self._spec.goal, finish.progress
-        serving = carriers(group)[0].name if group and carriers(group) else None
-        previous = (progress.stable or None) if progress else serving
+        serving = max(carriers(group), key=lambda member: member.weight, default=None) if group else None
+        previous = (progress.stable or None) if progress else serving and serving.name
         end: Json = {
             "group": goal.group,
             "service": goal.service if progress else None,
@@ -370,7 +390,9 @@ class RolloutDriver:
             "version": goal.version,
             "digest": goal.digest,
             "previous": previous,
+            "serving_version": version_of(serving) or None,
             "steps": self._state.record.steps(progress) if progress else [],
             "verdicts": str(self._state.record.uri) if progress and progress.steps else None,
+            "log_tail": self._log_tail,
         }
         return Tick(end=end)

@@ -90,6 +90,7 @@ class ShadowDriver:
         self._window: Window | None = None
         self._source_errors = 0
         self._killed = False
+        self._log_tail = ""
         # A canceled trigger's tick goes on in its thread: what a kill has taken down it must not make again.
         self._turn = threading.RLock()
 
@@ -158,10 +159,10 @@ class ShadowDriver:
         running, total = shadow.facts["running"], shadow.facts["total"]
         state = f"{shadow.job_id} is {shadow.status}, {running} of {total} instances"
         if verdict is Verdict.FAILED:
-            return self._over("failed", state)
+            return self._is_down("failed", state)
         if verdict is not Verdict.SUCCEEDED:
             late = self._passed(self._spec.ready_by)
-            return self._over("timed_out", state) if late else Tick(pause=self._plan.poll)
+            return self._is_down("timed_out", state) if late else Tick(pause=self._plan.poll)
         answers = self._lookout.smoke(shadow.job_id)
         if answers.unreached and (waits := self._unreached(shadow, label, answers.wrong)):
             return waits
@@ -197,7 +198,7 @@ class ShadowDriver:
         """
         now = self._clock.now()
         if not shadow.facts["running"] or shadow.status in self._eas.states.broken:
-            return self._over("failed", f"broke down: {shadow.job_id} is {shadow.status}")
+            return self._is_down("failed", f"broke down: {shadow.job_id} is {shadow.status}")
         if now < since + self._plan.interval:
             return Tick(pause=since + self._plan.interval - now)
         try:
@@ -242,6 +243,11 @@ class ShadowDriver:
             return ""
         return f"{window.candidate.requests} answers to about {expected:.0f} copies: requests hang"
 
+    def _is_down(self, outcome: str, state: str) -> Tick:
+        """End the run for a shadow that is not up, with what its containers tell before they are gone."""
+        cause, self._log_tail = self._eas.down(self._spec.shadow)
+        return self._over(outcome, f"{cause} ({state})" if cause else state)
+
     def _over(self, outcome: str, reason: str) -> Tick:
         window, model = self._window, ServedModel.of(self._spec.labels)
         candidate, production = (window.candidate, window.production) if window else (None, None)
@@ -255,6 +261,7 @@ class ShadowDriver:
             "ratio": self._spec.ratio,
             **_numbers(candidate),
             "production": _numbers(production),
+            "log_tail": self._log_tail,
         }
         return Tick(end=end)
 

@@ -61,13 +61,15 @@ class EasServiceTrigger(EasTrigger):
         return {**self.subject(), "job": service.to_dict()} if Until(**self.goal).is_over(service) else None
 
     async def on_deadline(self, hook: EasHook) -> Json:
-        """Undo what the task began; what does not answer now the worker undoes."""
+        """Undo what the task began, and tell why it did not come up; what does not answer now the worker undoes."""
+        down = await in_thread("kill", hook.address, Until(**self.goal).told, hook, self.service)
         hook.retry_seconds = self.kill_seconds
         try:
             await in_thread("kill", hook.address, self.end, hook)
         except PaiApiError as error:
             self.log.warning("%s could not be undone here: %s", self.service, error)
-        return {**await super().on_deadline(hook), "status": self._watch.status if self._watch else "not seen"}
+        status = self._watch.status if self._watch else "not seen"
+        return {**await super().on_deadline(hook), "status": status, "down": list(down)}
 
     def end(self, hook: EasHook) -> None:
         """Undo what the task began."""

@@ -152,6 +152,13 @@ def rolls_back(at: Scene) -> Act:
     return failing(rollout(eas.EasCanaryDeployOperator, at), RolloutRolledBackError)
 
 
+@story(eas.EasCanaryDeployOperator)
+def candidate_does_not_come_up(at: Scene) -> Act:
+    given = at.group.arguments(at.group.model(20), plan=PLAN, metrics=METRICS, probe=PROBE)
+    given["service"]["containers"][0]["script"] = "exit 3"
+    return failing(run(eas.EasCanaryDeployOperator, **given).run, RolloutRolledBackError)
+
+
 @story(eas.EasBlueGreenDeployOperator)
 def switches(at: Scene) -> Act:
     return rollout(eas.EasBlueGreenDeployOperator, at, skip_analysis="nobody looks")

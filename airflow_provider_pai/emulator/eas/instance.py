@@ -22,6 +22,10 @@ from airflow_provider_pai.emulator.runtime.root import Root
 GIVE_UP_AFTER = 3
 """Starts that may fail in a row before an instance that never served is given up."""
 LONGEST_BACKOFF = 10.0
+KILLED = 137
+"""Exit code of a process that was killed, as the guard does with one that outgrows its memory."""
+NOWHERE = ".invalid"
+"""End of a registry's host that no image can be pulled from: a domain that never resolves (RFC 2606)."""
 IMAGE = "exec python -m http.server {port} --bind 127.0.0.1"
 """Stands in for what an image starts by itself, since images are not run."""
 
@@ -55,6 +59,9 @@ class Instance:
         self.restarts = 0
         self.in_flight = 0
         self.last_exit: int | None = None
+        self.last_reason = ""
+        """Why the container ended, or does not start, in Kubernetes' words."""
+        self._runs = False
         self._failed_starts = 0
         self._served = self._ever_served = False
         self._idle = asyncio.Event()
@@ -63,12 +70,15 @@ class Instance:
 
     @property
     def status(self) -> str:
-        """Return the status as ListServiceInstances shows it."""
+        """Return the status as ListServiceInstances shows it.
+
+        One that runs is not ready yet: its containers tell (*FAQ about EAS*, a service stuck in Waiting).
+        """
         if self.leaving:
             return "Terminating"
         if self.given_up:
             return "Failed"
-        return "Running" if self.ready else "Pending"
+        return "Running" if self._runs else "Pending"
 
     @property
     def available(self) -> bool:
@@ -107,6 +117,9 @@ class Instance:
             await asyncio.wait({self._task})
 
     async def _live(self) -> None:
+        if self.spec.image.partition("/")[0].endswith(NOWHERE):
+            self.given_up, self.last_reason = True, "ImagePullBackOff"
+            self._crashed()
         while not self.given_up:
             try:
                 root = await self._new_root()
@@ -133,19 +146,24 @@ class Instance:
             memory=self.spec.memory,
         )
         watching = asyncio.create_task(self._watch(process))
-        self._served = False
+        self._served, self._runs = False, True
         try:
             self.last_exit = await process.wait()
+            out_of_memory = self.last_exit == KILLED and self.spec.memory
+            self.last_reason = "OOMKilled" if out_of_memory else "Error" if self.last_exit else "Completed"
         finally:
             watching.cancel()
             await asyncio.wait({watching})
-            self.ready = False
+            self.ready = self._runs = False
             await process.stop()
         self._ended()
 
     def _ended(self) -> None:
         self._failed_starts = 0 if self._served else self._failed_starts + 1
         self.given_up = not self._ever_served and self._failed_starts >= GIVE_UP_AFTER
+        self._crashed()
+
+    def _crashed(self) -> None:
         self._changed(f"Instance <{self.name}> not healthy: Instance crashed, please inspect instance log.")
 
     async def _back_off(self) -> None:
@@ -225,6 +243,7 @@ class Instance:
 
     def describe(self) -> dict[str, object]:
         """Return the item of ListServiceInstances."""
+        told = self.account.world.eas_exit_reason == "instances"
         return {
             "InstanceName": self.name,
             "InstancePort": self.port,
@@ -237,11 +256,29 @@ class Instance:
             "Isolated": False,
             "IsSpot": False,
             "Status": self.status,
-            "Reason": "" if self.ready or self.last_exit is None else f"exit code {self.last_exit}",
+            "Reason": self.last_reason if told and not self.ready else "",
             "ReadyProcesses": int(self.ready),
             "TotalProcesses": 1,
             "RestartCount": self.restarts,
             "StartAt": self.started,
             "StartTime": self.started,
-            "LastState": [] if self.last_exit is None else [{"exitCode": self.last_exit}],
+            "LastState": [{"exitCode": self.last_exit}] if told and self.last_exit is not None else [],
+        }
+
+    def describe_container(self) -> dict[str, object]:
+        """Return the item of ListServiceContainers, with the field that the API itself misspells."""
+        told = self.account.world.eas_exit_reason == "containers"
+        ended = told and self.last_exit is not None
+        return {
+            "Name": "worker0",
+            "Image": self.spec.image,
+            "Port": self.spec.port,
+            "Ready": self.ready,
+            "RestartCount": self.restarts,
+            "CurrentStatus": "Running" if self._runs else "Waiting",
+            "CurrentReaon": self.last_reason if told and not (self._runs or ended) else "",
+            "CurrentTimestamp": self.started,
+            "LastStatus": "Terminated" if ended else "",
+            "LastReason": self.last_reason if ended else "",
+            "LastTimestamp": self.started if ended else "",
         }

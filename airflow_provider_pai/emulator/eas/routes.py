@@ -57,6 +57,7 @@ def routes(account: Account, backend: EasBackend) -> list[BaseRoute]:
         Action("DELETE", _SCALER, "DeleteServiceAutoScaler", calls.delete_autoscaler),
         Action("GET", f"{_SERVICE}/endpoints", "DescribeServiceEndpoints", calls.endpoints),
         Action("GET", f"{_SERVICE}/instances", "ListServiceInstances", calls.instances),
+        Action("GET", f"{_SERVICE}/instances/{{instance}}/containers", "ListServiceContainers", calls.containers),
         Action("GET", f"{_SERVICE}/events", "DescribeServiceEvent", calls.events),
         Action("GET", f"{_SERVICE}/logs", "DescribeServiceLog", calls.logs),
         Action("GET", "/api/v2/groups", "ListGroups", calls.list_groups),
@@ -212,6 +213,13 @@ class _Calls:
             and fuzzy(wanted("Filter"), instance.name)
         ]
         return _page(call, "Instances", items)
+
+    def containers(self, call: Call) -> Json:
+        service, name = self._service(call), call.path["instance"]
+        found = [instance.describe_container() for instance in service.fleet.instances if instance.name == name]
+        if not found:
+            raise NotFoundError(f"Service [{service.record.name}] has no instance [{name}].")
+        return {"ServiceName": service.record.name, "Containers": found}
 
     def events(self, call: Call) -> Json:
         within = _window(call)

@@ -6,8 +6,9 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any, ClassVar
 
-from airflow_provider_pai.exceptions import PaiNotFoundError
+from airflow_provider_pai.exceptions import PaiError, PaiJobFailedError, PaiNotFoundError
 from airflow_provider_pai.hooks.answers import JsonText, Needed, Page, Shape
+from airflow_provider_pai.hooks.eas.diagnosis import Down, diagnosis
 from airflow_provider_pai.hooks.eas.service_config import without
 from airflow_provider_pai.hooks.jobs import WatchedHook
 from airflow_provider_pai.hooks.lines import TAIL_LINES, tail
@@ -31,6 +32,13 @@ SERVICE: Shape = {
     "Labels": [{"LabelKey": Needed(str), "LabelValue": str}],
 }
 _LOGS = {"TotalPageNum": int, "Logs": [str]}
+_INSTANCES = {
+    "Instances": [
+        {"InstanceName": Needed(str), "Status": str, "Reason": str, "ReadyProcesses": int, "TotalProcesses": int}
+    ]
+}
+_CONTAINERS = {"Containers": [{"CurrentReaon": str, "LastReason": str}]}
+_EVENTS = {"Events": [{"Reason": str, "Message": str}]}
 
 # What of DescribeService a wait needs beside the status.
 _FACTS = {
@@ -96,6 +104,41 @@ class EasCalls(WatchedHook):
         written = [line for each in pages for line in each.get("Logs") or ()]
         return "\n".join(tail(written, lines))
 
+    def down(self, name: str) -> Down:
+        """Return why a service does not come up, as far as EAS tells, with the last lines of its logs.
+
+        What can't be asked is left out, and said. API: ListServiceInstances, ListServiceContainers,
+        DescribeServiceEvent, DescribeServiceLog.
+        """
+        tail = self.last_words(RemoteJob(job_id=name, status=""))
+        try:
+            return Down(self._cause(name), tail)
+        except PaiError as error:
+            self.log.warning("Why %s does not come up can't be told: %s", name, error)
+            return Down("", tail)
+
+    def failure(self, job: RemoteJob) -> PaiJobFailedError:
+        """Return the error that tells why a service has failed, with the last lines of its logs."""
+        down = self.down(job.job_id)
+        return PaiJobFailedError(
+            self.states.kind, job.job_id, job.status, job.reason_code, down.cause or job.reason, down.log_tail
+        )
+
+    def _cause(self, name: str) -> str:
+        from alibabacloud_eas20210701 import models
+
+        listing = models.ListServiceInstancesRequest(page_size=PAGE_SIZE)
+        warnings = models.DescribeServiceEventRequest(event_type="Warning", page_size=20)
+        listed = self._do("ListServiceInstances", "list_service_instances", name, listing, shape=_INSTANCES)
+        waiting = [each for each in listed.get("Instances") or () if not _is_ready(each)]
+        containers: list[Json] = []
+        for instance in waiting[:1]:
+            ask = "ListServiceContainers", "list_service_containers", name, instance["InstanceName"]
+            containers += self._do(*ask, shape=_CONTAINERS).get("Containers") or ()
+        events = self._do("DescribeServiceEvent", "describe_service_event", name, warnings, shape=_EVENTS)
+        config = json.loads(self.describe(name).get("ServiceConfig") or "{}")
+        return diagnosis(config, waiting, containers, events.get("Events") or ())
+
     def list_services(self, **filters: Any) -> Iterator[Json]:
         """Yield services in the API's field names, page by page, without their access tokens.
 
@@ -108,6 +151,10 @@ class EasCalls(WatchedHook):
             return self.ask("ListServices", lambda: self.client.list_services(request), Page("Services", SERVICE))
 
         return map(without_token, all_items("Services", page))
+
+
+def _is_ready(instance: Json) -> bool:
+    return (instance.get("ReadyProcesses") or 0) >= (instance.get("TotalProcesses") or 1)
 
 
 def labels_of(service: Mapping[str, Any]) -> dict[str, str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, NamedTuple
 
+from airflow_provider_pai.hooks.eas.diagnosis import Down
 from airflow_provider_pai.labels import Deployment, Owner
 from airflow_provider_pai.remote import Json, RemoteJob
 from airflow_provider_pai.states import EAS_DELETE, EAS_GONE, EAS_READY, EAS_STOP, States, Verdict
@@ -32,6 +33,10 @@ class Until(NamedTuple):
     def is_over(self, service: RemoteJob) -> bool:
         """Tell whether there is nothing more to wait for."""
         return self.judge(service) in (Verdict.SUCCEEDED, Verdict.FAILED)
+
+    def told(self, hook: EasHook, name: str) -> Down:
+        """Return why a service is not what it is waited for; only of `ready` there is anything to tell."""
+        return hook.down(name) if self.state == "ready" else Down()
 
     def _whole(self, running: int, total: int) -> bool:
         return running >= max(1, total) if self.instances is None else running == total == self.instances

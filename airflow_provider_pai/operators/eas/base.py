@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from airflow_provider_pai.exceptions import PaiJobFailedError, PaiTimeoutError, PaiUnsupportedError
+from airflow_provider_pai.hooks.eas.diagnosis import Down
 from airflow_provider_pai.hooks.eas.goals import Undo, Until
 from airflow_provider_pai.inputs import Span, seconds
 from airflow_provider_pai.links import EasServiceLink
@@ -100,9 +101,11 @@ class WaitingOperator(DeferringOperator["EasHook"], EasOperator):
     def wait_here(self, context: Any, name: str) -> RemoteJob:
         """Wait until the service is what it was to become."""
         deadline, is_over = self._deadline(context), self.goal.is_over
-        return self._as_awaited(
-            self.hook.wait(name, poll_interval=self.poll_interval, deadline=deadline, until=is_over)
-        )
+        try:
+            service = self.hook.wait(name, poll_interval=self.poll_interval, deadline=deadline, until=is_over)
+        except PaiTimeoutError as error:
+            raise PaiTimeoutError(self.goal.told(self.hook, name).below(str(error))) from None
+        return self._as_awaited(service)
 
     def outcome(self, context: Any, event: Mapping[str, Any]) -> RemoteJob:
         """Return the service that is what it was to become; one that the trigger lost sight of is waited for again.
@@ -116,7 +119,7 @@ class WaitingOperator(DeferringOperator["EasHook"], EasOperator):
         if event.get("timed_out"):
             wanted = f"not {self.goal.state}"
             text = f"{self.hook.states.kind} {name} was {event['status']} when its deadline passed, {wanted}"
-            raise PaiTimeoutError(text)
+            raise PaiTimeoutError(Down(*event["down"]).below(text))
         if self.goal.is_over(service):
             return self._as_awaited(service)
         outcome: RemoteJob = self.go_on(context, name, event["error"])

@@ -42,6 +42,23 @@ class DrivingOperator(DeferringOperator["EasHook"], ServiceOperator):
         end: Json = event["end"]
         return end
 
+    def ended(self, context: Any, end: Json, error: type[Exception] | None, line: str, details: str = "") -> Json:
+        """Return the end, or raise it; the line is the log's last, the error's first, and the XCom `summary`.
+
+        :param error: None: it is a good one.
+        :param details: what stands below the line in the error, and above it in the log.
+        """
+        push = context["ti"].xcom_push
+        push(key="summary", value=line)
+        if error is None:
+            self.log.info("%s", line)
+            return end
+        push(key="return_value", value=end)
+        if details:
+            self.log.info("%s", details)
+        self.log.warning("%s", line)
+        raise error("\n".join(filter(None, (line, details)))) from None
+
     def give_up(self, why: str) -> None:
         """End what was begun."""
         if self._driver is not None:

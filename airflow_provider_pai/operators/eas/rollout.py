@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from airflow.providers.common.compat.sdk import Stats
+from airflow.providers.common.compat.sdk import AirflowSkipException, Stats
 
 from airflow_provider_pai.exceptions import (
     PaiApiError,
@@ -28,7 +28,14 @@ if TYPE_CHECKING:
     from airflow_provider_pai.rollouts.spec import RolloutSpec
 
 
-_ERRORS = {"rolled_back": RolloutRolledBackError, "timed_out": PaiTimeoutError}
+_ERRORS: Mapping[str, type[Exception] | None] = {
+    "deployed": None,
+    "promoted": None,
+    "skipped": AirflowSkipException,
+    "rolled_back": RolloutRolledBackError,
+    "timed_out": PaiTimeoutError,
+    "stopped": RolloutStoppedError,
+}
 
 
 class RolloutOperator(DrivingOperator):
@@ -144,7 +151,7 @@ class RolloutOperator(DrivingOperator):
             super().leave(context, error)
         except PaiApiError as stuck:
             text = f"a candidate of group {self.group} may still have traffic, and nobody goes on with its rollout"
-            raise RolloutStuckError(f"{text}: {stuck}") from stuck
+            raise RolloutStuckError(f"{text}: {stuck}") from None
 
     def rollout(self, context: Any) -> RolloutSpec:
         """Return the checked rollout; nothing has been created yet.
@@ -166,19 +173,16 @@ class RolloutOperator(DrivingOperator):
         :raises RolloutStoppedError: a person is needed.
         :raises PaiTimeoutError: it was not ready, or not reached, in time; a later try begins anew.
         """
+        from airflow_provider_pai.rollouts.summary import below, summary
+
+        log_tail = end.get("log_tail", "")
+        end = {name: value for name, value in end.items() if name != "log_tail"}
         if end["outcome"] != "timed_out":
             self._record(context, end)
         Stats.incr("pai.canary.ended", tags={"outcome": end["outcome"]})
         if page := end["service"] or end["previous"]:
             EasServiceLink.persist(context, self.hook.console_url(page))
-        if end["outcome"] in ("deployed", "promoted"):
-            self.log.info("%s serves group %s: %s", end["service"], end["group"], end["reason"])
-            return end
-        context["ti"].xcom_push(key="return_value", value=end)
-        if end["outcome"] == "skipped":
-            self.skip(f"{end['version']} is not deployed to {end['group']}: {end['reason']}")
-        error = _ERRORS.get(end["outcome"], RolloutStoppedError)
-        raise error(f"{end['version']} does not serve {end['group']}: {end['reason']}")
+        return self.ended(context, end, _ERRORS[end["outcome"]], summary(end), below(end, log_tail))
 
     def check(self) -> None:
         """Refuse what this kind of rollout does not take."""

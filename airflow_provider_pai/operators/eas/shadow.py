@@ -22,7 +22,11 @@ if TYPE_CHECKING:
     from airflow_provider_pai.rollouts.shadow_driver import ShadowSpec
 
 
-_ERRORS = {"failed": RolloutRolledBackError, "timed_out": PaiTimeoutError}
+_ERRORS: Mapping[str, type[Exception] | None] = {
+    "passed": None,
+    "failed": RolloutRolledBackError,
+    "timed_out": PaiTimeoutError,
+}
 
 
 class EasShadowOperator(DrivingOperator):
@@ -135,16 +139,19 @@ class EasShadowOperator(DrivingOperator):
         :raises RolloutStoppedError: nobody can tell, or someone else interfered.
         :raises PaiTimeoutError: it was not ready, or not reached, in time.
         """
+        from airflow_provider_pai.rollouts.summary import fitted
+
+        log_tail = end.get("log_tail", "")
+        end = {name: value for name, value in end.items() if name != "log_tail"}
         identity = self.identity(context)
         model = ServedModel(version=end["version"] or "", digest=end["digest"] or "")
         key = f"shadowed/{end['source']}/{identity.owner}"
         self.record("shadowed", self.group or end["source"], identity, model, end, key=key, beside=self.artifact_uri)
-        self.log.info("%s: %s (%s)", end["shadow"], end["outcome"], end["reason"])
-        if end["outcome"] == "passed" or (end["outcome"] == "inconclusive" and self.on_inconclusive == "pass"):
-            return end
-        context["ti"].xcom_push(key="return_value", value=end)
-        error = _ERRORS.get(end["outcome"], RolloutStoppedError)
-        raise error(f"{end['version'] or end['shadow']} in the shadow of {end['source']}: {end['reason']}")
+        reason = end["reason"].replace(end["shadow"], "the shadow").replace(end["source"], "production")
+        line = fitted(f"{end['version'] or end['shadow']} in the shadow of production, {end['outcome']}: {reason}")
+        tolerated = end["outcome"] == "inconclusive" and self.on_inconclusive == "pass"
+        error = None if tolerated else _ERRORS.get(end["outcome"], RolloutStoppedError)
+        return self.ended(context, end, error, line, log_tail)
 
     def shadow(self, context: Any) -> ShadowSpec:
         """Return the checked run; nothing has been created yet.

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import re
 import uuid
 from datetime import UTC, datetime, timedelta
 
@@ -74,10 +75,12 @@ def test_three_nights_and_a_backfill_under_traffic(group, deferrable, percents, 
         "version": models[0]["version"],
         "digest": models[0]["digest"],
         "previous": None,
+        "serving_version": models[0]["version"],
         "steps": [],
         "verdicts": None,
     }
     assert group.serving() == models[0]["version"]
+    assert night_1.xcoms["summary"] == f"{models[0]['version']} serves 100 %: nothing served before."
     assert night_1.xcoms["pai_eas_service_url"].endswith(f"{night_1.xcoms['return_value']['service']}/detail")
 
     with People(group, threads=3) as people:
@@ -96,8 +99,15 @@ def test_three_nights_and_a_backfill_under_traffic(group, deferrable, percents, 
     assert group.state()[night_2["previous"]][0] in ("Stopping", "Stopped")
 
     night_3 = deploy(group, models[2], "night-3", deferrable=deferrable, steps=percents)
-    with People(group, threads=3) as people, pytest.raises(RolloutRolledBackError, match="error rate"):
+    with People(group, threads=3) as people, pytest.raises(RolloutRolledBackError, match="error rate") as error:
         night_3.run()
+    line, night = night_3.xcoms["summary"], models[1]["version"].partition("-")[0]
+    assert re.match(rf"Rolled back at 20 % after \d+ requests, \d+ of them errors \(limit \d+ %\)\. {night}", line), (
+        line
+    )
+    assert line.endswith(" serves 100 %, never touched.")
+    assert (str(error.value).partition("\n")[0], len(line) < 120) == (line, True)
+    assert (error.value.__cause__, error.value.__suppress_context__) == (None, True)
     ended = night_3.xcoms["return_value"]
     assert (ended["outcome"], ended["previous"], ended["steps"][-1]["verdict"]) == (
         "rolled_back",
@@ -114,6 +124,7 @@ def test_three_nights_and_a_backfill_under_traffic(group, deferrable, percents, 
         backfill.run()
     skipped = backfill.xcoms["return_value"]
     assert (skipped["outcome"], skipped["service"], skipped["previous"]) == ("skipped", None, night_2["service"])
+    assert backfill.xcoms["summary"] == f"Skipped: {skipped['reason']}. {models[1]['version']} serves."
 
     assert rows(group) == [
         ("deployed", models[0]["version"]),
@@ -127,7 +138,7 @@ def test_three_nights_and_a_backfill_under_traffic(group, deferrable, percents, 
     token = group.eas.group_endpoint(group.name).token
     log = caplog.text + capsys.readouterr().out
     assert token not in log
-    assert f"candidate {night_2['service']} 20 %: " in log
+    assert "candidate at 20 %: " in log
     assert "→ pass" in log
     assert "→ fail" in log
 
