@@ -1,8 +1,9 @@
 """
 ### Rolling back on Alibaba Cloud PAI
 
-For the person who has seen that the model in production is bad: start it, with the group and, if it is not to be the
-version before, the version. Traffic moves when that version is ready to answer; nobody is left without an answer.
+For the person who has seen that the model in production is bad: start it, with the reason, the group and, if it is not
+to be the version before, the version. The ledger keeps who started it, why, what was left and what serves again.
+Traffic moves when that version is ready to answer; nobody is left without an answer.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from airflow_provider_pai.operators.eas import EasRollbackOperator
 POLL_SECONDS = float(os.environ.get("RETRAINING_POLL_SECONDS", "15"))
 
 PARAMS = {
+    "reason": Param(type="string", minLength=1, description="why: the audit ledger keeps it beside your name"),
     "group": Param("digits", type="string", description="EAS service group"),
     "to": Param(
         "previous", type="string", description="previous, promoted, or a version such as 20261120T1800Z-3f2a9c1b"
@@ -44,6 +46,7 @@ def pai_rollback() -> None:
         task_id="roll_back",
         group="{{ params.group }}",
         to="{{ params.to }}",
+        reason="{{ params.reason }}",
         drain="{{ params.drain_seconds }}",
         probe={"requests": [{"method": "GET", "path": "/health", "expect": {"status": "ok"}}]},
         deferrable=True,

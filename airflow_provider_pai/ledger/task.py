@@ -28,7 +28,7 @@ from airflow_provider_pai.uri import OssUri
 if TYPE_CHECKING:
     from airflow.providers.common.sql.hooks.sql import DbApiHook
 
-SERVED = (EventKind.DEPLOYED, EventKind.PROMOTED, EventKind.ROLLED_BACK)
+SERVED = (EventKind.DEPLOYED, EventKind.PROMOTED, EventKind.ROLLED_BACK, EventKind.RESTORED)
 """What tells which versions a group has served."""
 
 DATABASE_SECONDS = 5.0

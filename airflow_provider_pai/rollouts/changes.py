@@ -8,14 +8,15 @@ from logging import INFO, WARNING
 from typing import TYPE_CHECKING, Any, assert_never
 
 from airflow_provider_pai.canary import actions
-from airflow_provider_pai.canary.ending import roll_back, withdraw
+from airflow_provider_pai.canary.ending import deleted, roll_back, withdraw
 from airflow_provider_pai.canary.goal import Goal
 from airflow_provider_pai.canary.group import UNDER_WAY, Group, Phase
 from airflow_provider_pai.canary.memory import Memory, recall
 from airflow_provider_pai.canary.plan import RolloutPlan
 from airflow_provider_pai.canary.situation import Situation
 from airflow_provider_pai.clock import Clock
-from airflow_provider_pai.exceptions import PaiApiError, PaiNotFoundError, PaiTransientError
+from airflow_provider_pai.exceptions import PaiApiError, PaiConflictError, PaiNotFoundError, PaiTransientError
+from airflow_provider_pai.states import EAS_GOING
 
 if TYPE_CHECKING:
     from airflow_provider_pai.hooks.eas import EasHook
@@ -119,6 +120,23 @@ def with_roles(text: str, roles: Mapping[str, str]) -> str:
     return text
 
 
+def _way_out(situation: Situation, why: str) -> actions.Change | actions.Finish:
+    """Return the next step of a withdrawal; of what somebody deletes production's weight alone is left to set."""
+    if situation.candidate.deleted:
+        return deleted(situation)
+    if situation.progress.phase is Phase.WITHDRAWN:
+        return roll_back(situation)
+    return withdraw(situation, "rolled_back", why)
+
+
+def one_goes(eas: EasHook, group: Group) -> bool:
+    """Tell whether somebody has deleted, or does, one of a group's services since they were looked at.
+
+    What EAS says to a call is NotFound then, or a conflict with the status `Deleting`.
+    """
+    return any(eas.get(member.name).status in EAS_GOING for member in group.members if not member.deleted)
+
+
 def withdraw_candidate(
     eas: EasHook,
     goal: Goal,
@@ -150,10 +168,13 @@ def withdraw_candidate(
         if (progress.task, progress.cycle) != (goal.task, goal.cycle):
             return
         situation = Situation(plan=plan, goal=goal, group=group, candidate=member, progress=progress, now=clock.now())
-        withdrawn = progress.phase is Phase.WITHDRAWN
-        change = roll_back(situation) if withdrawn else withdraw(situation, "rolled_back", why)
+        change = _way_out(situation, why)
+        if isinstance(change, actions.Finish):
+            return
         try:
             pause = changes.apply(group, change)
-        except PaiNotFoundError:
-            pause = _ASK_AGAIN  # somebody has deleted it since it was looked at
+        except (PaiNotFoundError, PaiConflictError):
+            if not one_goes(eas, group):
+                raise
+            pause = _ASK_AGAIN
         clock.sleep(min(pause, max(0.0, end - clock.monotonic())))

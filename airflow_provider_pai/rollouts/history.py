@@ -48,11 +48,12 @@ def served_versions(rows: Iterable[Row], group: str) -> list[str]:
     for row in rows:
         if row.subject != group:
             continue
-        if row.kind in (EventKind.DEPLOYED, EventKind.PROMOTED):
+        bad = row.version if row.kind == EventKind.ROLLED_BACK else ""
+        if row.kind == EventKind.RESTORED:
+            bad = json.loads(row.payload).get("previous_version") or ""
+        served = [version for version in served if version != bad]
+        if row.kind in (EventKind.DEPLOYED, EventKind.PROMOTED, EventKind.RESTORED):
             served.append(row.version)
-        elif row.kind == EventKind.ROLLED_BACK:
-            served = [version for version in served if version != row.version]
-            served += filter(None, [json.loads(row.payload).get("serving_version")])
     return served
 
 

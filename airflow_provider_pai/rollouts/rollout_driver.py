@@ -37,7 +37,7 @@ from airflow_provider_pai.lazy import cached_property
 from airflow_provider_pai.metrics.lookout import Lookout
 from airflow_provider_pai.remote import Json
 from airflow_provider_pai.rollouts.approval import gate_of
-from airflow_provider_pai.rollouts.changes import Changes, withdraw_candidate
+from airflow_provider_pai.rollouts.changes import Changes, one_goes, withdraw_candidate
 from airflow_provider_pai.rollouts.driver import Tick
 from airflow_provider_pai.rollouts.fence import Fence
 from airflow_provider_pai.rollouts.history import version_of
@@ -46,7 +46,7 @@ from airflow_provider_pai.rollouts.home import home_labels, home_of, kept_home
 from airflow_provider_pai.rollouts.lease import DEFAULT_TTL, Holder, Lease, LeaseLostError
 from airflow_provider_pai.rollouts.record import Record
 from airflow_provider_pai.rollouts.spec import RolloutSpec
-from airflow_provider_pai.states import EAS_GOING, EAS_GONE
+from airflow_provider_pai.states import EAS_GONE
 from airflow_provider_pai.uri import OssUri
 
 if TYPE_CHECKING:
@@ -285,7 +285,7 @@ class RolloutDriver:
             self._state.lease.release()
             return self._ended(group, actions.Finish(outcome="stopped", why=str(error)))
         except (PaiApiError, PaiConfigError, PaiMetricsError) as error:
-            if isinstance(error, PaiNotFoundError | PaiConflictError) and self._one_goes(group):
+            if isinstance(error, PaiNotFoundError | PaiConflictError) and one_goes(self._eas, group):
                 return Tick(pause=_LOOK_AGAIN)
             if isinstance(action, actions.Create) and not isinstance(error, PaiTransientError):
                 self._give_back()  # nothing was made
@@ -302,10 +302,6 @@ class RolloutDriver:
         if not cause:
             return action
         return replace(action, progress=replace(action.progress, note=f"{cause} ({action.progress.note})"))
-
-    def _one_goes(self, group: Group) -> bool:
-        """Tell whether somebody has deleted, or does, one of a group's services since they were looked at."""
-        return any(self._eas.get(member.name).status in EAS_GOING for member in group.members if not member.deleted)
 
     def _unless_stuck(self, rollout: Rollout, action: actions.Action) -> actions.Action:
         """Return what is to be done instead of asking without end for what EAS does not take: the way back, or none."""

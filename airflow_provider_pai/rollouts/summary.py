@@ -46,10 +46,10 @@ def summary(end: Mapping[str, Any]) -> str:
     if outcome not in ("deployed", "promoted") and serving:
         tails = [_tail(outcome, serving), _tail(outcome, f"{serving.partition('-')[0]}-…")]
     tail = next((each for each in tails if len(head) + len(each) < LONGEST), tails[-1])
-    return f"{fitted(head, LONGEST - len(tail) - 1)}.{tail}"
+    return f"{one_line(head, LONGEST - len(tail) - 1)}.{tail}"
 
 
-def fitted(text: str, most: int = LONGEST) -> str:
+def one_line(text: str, most: int = LONGEST) -> str:
     """Return one line of at most so many characters, the end cut where need be."""
     line = " ".join(text.split())
     return line if len(line) <= most else f"{line[: most - 1]}…"

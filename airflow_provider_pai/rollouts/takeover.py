@@ -26,6 +26,7 @@ class Takeover:
     """A service that is ready, and the one whose traffic it takes.
 
     :param replaced: what carried the traffic; empty: nothing did.
+    :param why: the reason, which the labels of what was replaced keep.
     :param clock: None: the services' time.
     """
 
@@ -34,6 +35,7 @@ class Takeover:
     service: str
     replaced: str
     log: Any
+    why: str = ""
     clock: Clock | None = None
 
     def move(self, fence: Fence | None = None) -> None:
@@ -88,7 +90,12 @@ class Takeover:
             return ""
         entry = rejection(progress.digest, progress.task, progress.cycle)
         rejected = progress.reject(entry)
-        ended = replace(rejected, phase=Phase.ROLLED_BACK, outcome="rejected", note="rolled back by hand")
+        ended = replace(
+            rejected,
+            phase=Phase.ROLLED_BACK,
+            outcome="rejected",
+            note=f"rolled back by hand: {self.why}" if self.why else "rolled back by hand",
+        )
         self.hook.label(bad.name, {**bad.labels, **ended.labels()})
         return entry
 

@@ -95,7 +95,7 @@ def roll_back(at: Scene, deferrable: bool) -> Play:
     def kept(end: Any) -> Iterator[str]:
         yield from alone(at, first if end else second)
         yield from lease(at)
-        yield from same("rows", rows("rolled_back"), int(bool(end)))
+        yield from same("rows", rows("restored"), int(bool(end)))
 
     return Play(task(eas.EasRollbackOperator, **given), kept)
 
@@ -148,7 +148,7 @@ def undo_deployment(at: Scene, deferrable: bool) -> Play:
 
     def kept(end: Any) -> Iterator[str]:
         yield from same("services", lambda: list(services(at).values()), ["Running"])
-        yield from same("rows", rows("rolled_back"), 1)
+        yield from same("rows", rows("restored"), 1)
 
     return Play(one, kept)
 

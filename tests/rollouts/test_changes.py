@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
 
 import pytest
 
 from airflow_provider_pai.canary.actions import Look, Wait
 from airflow_provider_pai.canary.group import Phase
-from airflow_provider_pai.exceptions import PaiConflictError
+from airflow_provider_pai.exceptions import PaiConflictError, PaiNotFoundError
 from airflow_provider_pai.rollouts.changes import Changes, withdraw_candidate
 from tests.fake import PLAN, FakeEas, goal
 
@@ -49,6 +50,28 @@ def test_it_takes_no_longer_than_it_may(eas):
     assert eas.now - began < 2
     assert eas.serving == {STABLE: 1.0}
     assert eas.members[CANDIDATE].progress.phase in (Phase.WITHDRAWN, Phase.ROLLED_BACK)
+
+
+@pytest.mark.parametrize("error", [PaiConflictError, PaiNotFoundError])
+def test_what_somebody_deletes_meanwhile_is_no_error(eas, error):
+    def delete(call):
+        if call == f"release {CANDIDATE} 0 False":
+            eas.members[CANDIDATE] = replace(eas.members[CANDIDATE], status="Deleting", grouping=False)
+            raise error("eas", "ReleaseService", "it is being deleted", "InvalidService.Status")
+
+    eas.before_call = delete
+    withdraw(eas)
+    assert (eas.members[STABLE].weight, eas.members[STABLE].grouping) == (100, True)
+
+
+def test_a_conflict_of_what_stays_is_raised(eas):
+    def refuse(call):
+        if call.startswith("release"):
+            raise PaiConflictError("eas", "ReleaseService", "locked", "SafetyLock")
+
+    eas.before_call = refuse
+    with pytest.raises(PaiConflictError, match="locked"):
+        withdraw(eas)
 
 
 @pytest.mark.parametrize("changes", [{"cycle": 1}, {"task": "another"}, {"service": "gone"}])

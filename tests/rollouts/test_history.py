@@ -49,7 +49,7 @@ def test_versions_in_the_order_in_which_they_began_to_serve():
         row(EventKind.PROMOTED, V3),
     ]
     assert served_versions(rows, "digits") == [V1, V2, V3]
-    assert served_versions([*rows, row(EventKind.ROLLED_BACK, V3, serving_version=V2)], "digits") == [V1, V2, V2]
+    assert served_versions([*rows, row(EventKind.RESTORED, V2, previous_version=V3)], "digits") == [V1, V2, V2]
 
 
 def test_what_is_replaced_is_the_candidate_that_nobody_takes_further_or_the_heaviest():

@@ -35,6 +35,11 @@ class EasOperator(PaiOperator["EasHook"]):
         return EasHook
 
 
+def triggered_by(context: Any) -> Json:
+    """Return who has triggered the run, as ledger rows have it; None: nobody has, or Airflow before 3.1 runs it."""
+    return {"triggered_by": getattr(context["dag_run"], "triggering_user_name", None)}
+
+
 class WaitingOperator(DeferringOperator["EasHook"], EasOperator):
     """Base of the operators that change a service and wait for it.
 

@@ -39,9 +39,10 @@ class EasDeployServiceOperator(WaitingOperator, ServiceOperator):
     Traffic of a group is none of this operator's: a new member gets none until it is released, which
     `EasCanaryDeployOperator` does step by step.
 
-    Returns `{"service", "outcome", "version", "digest", "service_version", "previous", "instances", "endpoint"}`;
-    outcome is created, updated or unchanged; version and digest are the artifact's, `service_version` and `previous`
-    EAS's numbers. API: CreateService, UpdateService, UpdateServiceVersion.
+    Returns `{"service", "outcome", "version", "digest", "service_version", "previous_service_version",
+    "serving_version", "instances", "endpoint"}`; outcome is created, updated or unchanged; version and digest are the
+    artifact's, `service_version` and `previous_service_version` EAS's numbers. API: CreateService, UpdateService,
+    UpdateServiceVersion.
 
     See `ServiceOperator` for the arguments that describe the service.
 
@@ -130,7 +131,8 @@ class EasDeployServiceOperator(WaitingOperator, ServiceOperator):
             "version": model.version or None,
             "digest": model.digest or None,
             "service_version": service.facts["version"],
-            "previous": before if mine and before else None,
+            "previous_service_version": before if mine and before else None,
+            "serving_version": model.version or None,
             "instances": service.facts["running"],
             "endpoint": hook.endpoint(name).url,
         }

@@ -20,7 +20,7 @@ from airflow_provider_pai.hooks.eas.service_config import with_value
 from airflow_provider_pai.identity import TaskIdentity
 from airflow_provider_pai.inputs import Span, mapping, optional, parse_uri, required, seconds
 from airflow_provider_pai.labels import Mark, ServedModel, artifact_labels
-from airflow_provider_pai.operators.eas.base import WaitingOperator
+from airflow_provider_pai.operators.eas.base import WaitingOperator, triggered_by
 from airflow_provider_pai.operators.eas.spec import checked_name
 from airflow_provider_pai.remote import Json, RemoteJob
 from airflow_provider_pai.states import EAS_GONE, Verdict
@@ -43,13 +43,15 @@ class EasRollbackOperator(WaitingOperator):
     A rollout that is under way holds the group: end its task, which takes its candidate out by itself. A retry goes
     on with the version that the first try chose. Ended before the traffic moves, the task stops what it has started.
 
-    Returns `{"group", "outcome", "service", "version", "digest", "previous", "previous_version"}`; outcome is
-    rolled_back, or unchanged where that version serves already; `previous` is what served until now. API:
-    ReleaseService, UpdateGroup, StartService, CreateService.
+    Returns `{"group", "outcome", "reason", "service", "version", "digest", "previous", "previous_version",
+    "previous_digest", "serving_version"}`; outcome is restored, or unchanged where that version serves already;
+    `previous` is what served until now. The ledger's row `restored` has the same, and who triggered the run; its
+    version is what serves again. API: ReleaseService, UpdateGroup, StartService, CreateService.
 
     :param group: service group. (templated)
     :param to: `previous`, the version that served before; `promoted`, the last that a rollout has brought in and
         that was not bad; or a version. (templated)
+    :param reason: why, for the ledger, and for the labels of what served until now. (templated)
     :param artifact: `oss://` address of the version to go back to, where neither its service nor the ledger tells
         it; takes the place of `to`. (templated)
     :param probe: golden requests, as `EasCanaryDeployOperator` has them. (templated)
@@ -61,6 +63,7 @@ class EasRollbackOperator(WaitingOperator):
     template_fields: Sequence[str] = (
         "group",
         "to",
+        "reason",
         "artifact",
         "probe",
         "drain",
@@ -73,6 +76,7 @@ class EasRollbackOperator(WaitingOperator):
         *,
         group: str,
         to: str = "previous",
+        reason: str | None = None,
         artifact: str | None = None,
         probe: Mapping[str, Any] | None = None,
         drain: float | str = 30.0,
@@ -82,6 +86,7 @@ class EasRollbackOperator(WaitingOperator):
         super().__init__(**kwargs)
         self.group = group
         self.to = to
+        self.reason = reason
         self.artifact = artifact
         self.probe = probe
         self.drain = drain
@@ -127,7 +132,14 @@ class EasRollbackOperator(WaitingOperator):
         if mark is None:
             self.log.info("Group %s serves %s already", self.group, ServedModel.of(service.tags).version)
             return self._end_of("unchanged", name, service.tags, None)
-        takeover = Takeover(hook=self.hook, group=self.group, service=name, replaced=mark.replaced, log=self.log)
+        takeover = Takeover(
+            hook=self.hook,
+            group=self.group,
+            service=name,
+            replaced=mark.replaced,
+            log=self.log,
+            why=self.reason or "",
+        )
         try:
             with self._held(identity) as (home, lease):
                 self._smoke(name)
@@ -136,11 +148,12 @@ class EasRollbackOperator(WaitingOperator):
         except PaiError as error:
             self.leave(context, error)
             raise
-        end = self._end_of("rolled_back", name, service.tags, bad)
-        model = ServedModel.of(bad.labels) if bad else ServedModel()
-        payload = {**end, "serving_version": end["version"]}
-        self.record("rolled_back", self.group, identity, model, payload, beside=home)
-        self.log.info("Group %s serves %s again", self.group, end["version"] or name)
+        end = self._end_of("restored", name, service.tags, bad)
+        payload = {**triggered_by(context), **end}
+        self.record("restored", self.group, identity, ServedModel.of(service.tags), payload, beside=home)
+        line = f"Group {self.group} serves {end['version'] or name} again, no longer {end['previous_version'] or bad}"
+        context["ti"].xcom_push(key="summary", value=line)
+        self.log.info("%s", line)
         return end
 
     def _check(self) -> None:
@@ -148,6 +161,7 @@ class EasRollbackOperator(WaitingOperator):
 
         checked_name("group", self.group)
         self.to = required("to", self.to, "previous, promoted or a version")
+        self.reason = optional("reason", self.reason, "words that tell why")
         seconds("wait_timeout", self.wait_timeout)
         seconds("drain", self.drain, least=0)
         seconds("gateway_timeout", self.gateway_timeout, least=0)
@@ -253,15 +267,18 @@ class EasRollbackOperator(WaitingOperator):
             raise RolloutStoppedError(f"{name} does not answer golden requests as expected: {answers.wrong}")
 
     def _end_of(self, outcome: str, name: str, labels: Mapping[str, str], bad: Member | None) -> Json:
-        model = ServedModel.of(labels)
+        model, previous = ServedModel.of(labels), ServedModel.of(bad.labels) if bad else ServedModel()
         return {
             "group": self.group,
             "outcome": outcome,
+            "reason": self.reason or None,
             "service": name,
             "version": model.version or None,
             "digest": model.digest or None,
             "previous": bad.name if bad else None,
-            "previous_version": (ServedModel.of(bad.labels).version or None) if bad else None,
+            "previous_version": previous.version or None,
+            "previous_digest": previous.digest or None,
+            "serving_version": model.version or None,
         }
 
     @contextmanager

@@ -19,6 +19,7 @@ from airflow_provider_pai.exceptions import (
 from airflow_provider_pai.inputs import flag
 from airflow_provider_pai.labels import ServedModel
 from airflow_provider_pai.links import EasRolloutLink, EasServiceLink
+from airflow_provider_pai.operators.eas.base import triggered_by
 from airflow_provider_pai.operators.eas.driving import DrivingOperator
 from airflow_provider_pai.remote import Json
 from airflow_provider_pai.sensitive import hidden
@@ -190,9 +191,7 @@ class RolloutOperator(DrivingOperator):
     def _record(self, context: Any, end: Json) -> None:
         """Write a row for each step and one for the end; both bear the task's cycle, so that a retry adds none."""
         identity = self.identity(context)
-        # Airflow 3.1+; nobody has triggered a scheduled run.
-        user = getattr(context["dag_run"], "triggering_user_name", None)
-        person = {"triggered_by": user} if user else {}
+        person = triggered_by(context)
         group, model = end["group"], ServedModel(version=end["version"], digest=end["digest"])
         record = partial(self.record, subject=group, identity=identity, model=model, beside=self.artifact_uri)
         for number, step in enumerate(end["steps"]):

@@ -139,7 +139,7 @@ class EasShadowOperator(DrivingOperator):
         :raises RolloutStoppedError: nobody can tell, or someone else interfered.
         :raises PaiTimeoutError: it was not ready, or not reached, in time.
         """
-        from airflow_provider_pai.rollouts.summary import fitted
+        from airflow_provider_pai.rollouts.summary import one_line
 
         log_tail = end.get("log_tail", "")
         end = {name: value for name, value in end.items() if name != "log_tail"}
@@ -148,7 +148,7 @@ class EasShadowOperator(DrivingOperator):
         key = f"shadowed/{end['source']}/{identity.owner}"
         self.record("shadowed", self.group or end["source"], identity, model, end, key=key, beside=self.artifact_uri)
         reason = end["reason"].replace(end["shadow"], "the shadow").replace(end["source"], "production")
-        line = fitted(f"{end['version'] or end['shadow']} in the shadow of production, {end['outcome']}: {reason}")
+        line = one_line(f"{end['version'] or end['shadow']} in the shadow of production, {end['outcome']}: {reason}")
         tolerated = end["outcome"] == "inconclusive" and self.on_inconclusive == "pass"
         error = None if tolerated else _ERRORS.get(end["outcome"], RolloutStoppedError)
         return self.ended(context, end, error, line, log_tail)

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_provider_pai.exceptions import PaiConfigError
 from airflow_provider_pai.hooks.eas.service_config import deployed_version
-from airflow_provider_pai.inputs import required, seconds
-from airflow_provider_pai.labels import Deployment, Mark, ServedModel, artifact_labels
-from airflow_provider_pai.operators.eas.base import WaitingOperator
+from airflow_provider_pai.inputs import optional, required, seconds
+from airflow_provider_pai.labels import Deployment, Mark, artifact_labels
+from airflow_provider_pai.operators.eas.base import WaitingOperator, triggered_by
 from airflow_provider_pai.operators.eas.spec import checked_name
 from airflow_provider_pai.remote import Json, RemoteJob
 
@@ -26,24 +26,31 @@ class EasRollbackServiceOperator(WaitingOperator):
     that the first try chose. Killed or timed out, the service goes on rolling back. The next deployment of what was
     taken back makes a new version.
 
-    Returns `{"service", "service_version", "previous", "version", "digest", "instances"}`: EAS's numbers, and the
-    version and digest of the artifact that serves again. API: UpdateServiceVersion; UpdateService to a later one.
+    Returns `{"service", "outcome", "reason", "service_version", "previous_service_version", "version", "digest",
+    "previous_version", "previous_digest", "serving_version", "instances"}`: EAS's numbers, then version and digest of
+    the artifact that serves again, and of the one before. The ledger's row is `restored`. API: UpdateServiceVersion;
+    UpdateService to a later one.
 
     :param service_name: the service; those of a group go back with `EasRollbackOperator`. (templated)
     :param to: `previous`, the version that served before; EAS's number of one; or an artifact's version. (templated)
+    :param reason: why, for the ledger. (templated)
     """
 
-    template_fields: Sequence[str] = ("service_name", "to")
+    template_fields: Sequence[str] = ("service_name", "to", "reason")
 
-    def __init__(self, *, service_name: str, to: str | int = "previous", **kwargs: Any) -> None:
+    def __init__(
+        self, *, service_name: str, to: str | int = "previous", reason: str | None = None, **kwargs: Any
+    ) -> None:
         super().__init__(**kwargs)
         self.service_name = service_name
         self.to = to
+        self.reason = reason
 
     def change(self, context: Any) -> str:
         """Choose the version and go there."""
         name, hook = checked_name("service_name", self.service_name), self.hook
         seconds("wait_timeout", self.wait_timeout)
+        self.reason = optional("reason", self.reason, "words that tell why")
         required("to", self.to, "previous, EAS's number of a version, or an artifact's version")
         hook.describe(name)
         service = hook.get(name)
@@ -56,23 +63,29 @@ class EasRollbackServiceOperator(WaitingOperator):
         from airflow_provider_pai.manifests import served_artifact
 
         hook, identity, name = self.hook, self.identity(context), service.job_id
-        artifact = served_artifact(self.oss, hook.describe(name))
-        bad, mark = ServedModel.of(service.tags), Mark.of(service.tags)
+        artifact, mark = served_artifact(self.oss, hook.describe(name)), Mark.of(service.tags)
         previous = mark.before if mark else 0
+        # The labels tell it to the first try alone.
+        left = served_artifact(self.oss, {"ServiceName": name, **hook.versions(name).get(previous, {})})
         deployment = Deployment.of(service.tags)
         # Without its hash, the next deployment of what was taken back makes a new version.
         taken_back = deployment._replace(config="").labels() if deployment else {}
         hook.label(name, {**service.tags, **artifact_labels(artifact), **taken_back})
         end: Json = {
             "service": name,
+            "outcome": "restored",
+            "reason": self.reason or None,
             "service_version": service.facts["version"],
-            "previous": previous,
+            "previous_service_version": previous,
             "version": artifact.version if artifact else None,
             "digest": artifact.digest if artifact else None,
+            "previous_version": left.version if left else None,
+            "previous_digest": left.digest if left else None,
+            "serving_version": artifact.version if artifact else None,
             "instances": service.facts["running"],
         }
-        payload = {**end, "serving_version": end["version"]}
-        self.record("rolled_back", name, identity, bad, payload, beside=artifact.uri if artifact else None)
+        payload = {**triggered_by(context), **end}
+        self.record("restored", name, identity, artifact, payload, beside=artifact.uri if artifact else None)
         self.log.info("%s is back from version %d to %d", name, previous, end["service_version"])
         return end
 

@@ -1,4 +1,4 @@
-"""What EAS shows of instances that do not come up, in a few words."""
+"""The cause that EAS's lists tell of instances that do not come up, in a few words."""
 
 from __future__ import annotations
 

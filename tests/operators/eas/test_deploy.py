@@ -88,7 +88,8 @@ def test_created_unchanged_updated(group, deferrable, capsys):
         "version": first["version"],
         "digest": first["digest"],
         "service_version": 1,
-        "previous": None,
+        "previous_service_version": None,
+        "serving_version": first["version"],
         "instances": 2,
         "endpoint": group.eas.endpoint(name).url,
     }
@@ -99,7 +100,7 @@ def test_created_unchanged_updated(group, deferrable, capsys):
 
     token = group.eas.endpoint(name).token
     end = deploy(group, second, "run-3", deferrable=deferrable, instances=2).run()
-    assert (end["outcome"], end["service_version"], end["previous"]) == ("updated", 2, 1)
+    assert (end["outcome"], end["service_version"], end["previous_service_version"]) == ("updated", 2, 1)
     assert (end["version"], answer(group)) == (second["version"], second["version"])
     assert group.eas.endpoint(name).token == token
     assert rows() == [("deployed", first["version"]), ("deployed", second["version"])]

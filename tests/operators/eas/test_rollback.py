@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import time
 
@@ -61,20 +62,26 @@ def rows(group):
 @both
 def test_by_weight_where_the_service_still_stands(group, nights, deferrable):
     first, second = nights
-    task = back(group, deferrable=deferrable, probe=PROBE)
+    task = back(group, deferrable=deferrable, probe=PROBE, reason="people complain")
     with People(group) as people:
         time.sleep(0.2)
         end = task.run()
         time.sleep(0.2)
     assert end == {
         "group": group.name,
-        "outcome": "rolled_back",
+        "outcome": "restored",
+        "reason": "people complain",
         "service": first["service"],
         "version": first["version"],
         "digest": first["digest"],
         "previous": second["service"],
         "previous_version": second["version"],
+        "previous_digest": second["digest"],
+        "serving_version": first["version"],
     }
+    assert task.xcoms["summary"] == (
+        f"Group {group.name} serves {first['version']} again, no longer {second['version']}"
+    )
     assert task.xcoms["pai_eas_service_url"].endswith(f"{first['service']}/detail")
     assert people.lost == []
     assert {status for _, status in people.counts} == {200}
@@ -83,9 +90,17 @@ def test_by_weight_where_the_service_still_stands(group, nights, deferrable):
     assert group.traffic() == {first["service"]: (100, True), second["service"]: (0, False)}
     assert group.labels(first["service"])["airflow_phase"] == "promoted"
     assert group.labels(second["service"])["airflow_phase"] == "rolled_back"
-    assert rows(group)[-1] == ("rolled_back", second["version"])
+    assert group.labels(second["service"])["airflow_note"] == "rolled back by hand: people complain"
+    last = list(Ledger.open().rows())[-1]
+    assert (last.kind, last.subject, last.version, last.digest) == (
+        "restored",
+        group.name,
+        end["version"],
+        end["digest"],
+    )
+    assert {**end, "triggered_by": "somebody"}.items() <= json.loads(last.payload).items()
     assert task.run() == end
-    assert len([kind for kind, _ in rows(group) if kind == "rolled_back"]) == 1
+    assert len([kind for kind, _ in rows(group) if kind == "restored"]) == 1
     with pytest.raises(AirflowSkipException, match="rolled back before"):
         release(group, artifact_of(group, second), "again").run()
 
@@ -137,7 +152,7 @@ def test_which_version(group, nights, to):
     end = back(group, **given).run()
     expected = {"previous": second, "promoted": third}.get(to, first)
     assert end["version"] == expected["version"]
-    assert end["outcome"] == ("unchanged" if to == "promoted" else "rolled_back")
+    assert end["outcome"] == ("unchanged" if to == "promoted" else "restored")
     assert group.serving() == expected["version"]
     if to == "previous":
         # What was bad is not gone back to: another rollback goes to the one before.
@@ -178,7 +193,7 @@ def test_a_lost_worker_s_retry_goes_on_with_the_same_version(group, nights, monk
     assert task.run()["version"] == first["version"]
     assert group.serving() == first["version"]
     assert group.traffic()[second["service"]] == (0, False)
-    assert rows(group)[-1] == ("rolled_back", second["version"])
+    assert rows(group)[-1] == ("restored", first["version"])
     assert set(group.state()) == {first["service"], second["service"]}
 
 
@@ -225,14 +240,14 @@ def test_a_rollout_that_is_under_way_holds_the_group(group, nights):
     with pytest.raises(PaiError, match=rf"group {group.name} is held by nightly.deploy of run r: end that task first"):
         back(group).run()
     lease.release()
-    assert back(group).run()["outcome"] == "rolled_back"
+    assert back(group).run()["outcome"] == "restored"
 
 
 def test_a_home_that_nobody_can_use_any_more_bars_no_way_back(group, nights, pai, caplog, capsys):
     first, _ = nights
     pai.account.faults.add(match=rf"^oss (GET|POST) /{group.bucket}/($|\.pai/)", status=403, code="AccessDenied")
     end = back(group).run()
-    assert (end["outcome"], end["service"]) == ("rolled_back", first["service"])
+    assert (end["outcome"], end["service"]) == ("restored", first["service"])
     assert f"Going back without the lease of group {group.name}: " in caplog.text + capsys.readouterr().out
 
 
@@ -277,6 +292,7 @@ def test_traffic_that_someone_else_moved_is_left_alone(group, nights):
         ({"to": " "}, "to: ' ' is not allowed; it must be previous, promoted or a version"),
         ({"drain": "-1"}, "drain: '-1' is not allowed; a span of at least 0 s: seconds, a text as 90s"),
         ({"wait_timeout": 0}, "wait_timeout: 0"),
+        ({"reason": " "}, "reason: ' ' is not allowed"),
         ({"artifact": "s3://x/y"}, "artifact: 's3://x/y'"),
         ({"probe": {"requests": []}}, r"probe\['requests'\]"),
     ],
@@ -343,7 +359,7 @@ def test_a_dead_ledger_bars_no_way_back_to_a_service_that_stands(group, nights, 
     with dead("silent"):
         task = back(group, deferrable=deferrable)
         end = task.run()
-        assert (end["outcome"], end["service"]) == ("rolled_back", first["service"])
+        assert (end["outcome"], end["service"]) == ("restored", first["service"])
         assert task.xcoms["return_value"] == end
         gone(group, second)
         with pytest.raises(PaiConfigError, match=r"the ledger can't be read \(.*; these stand: "):
@@ -353,7 +369,7 @@ def test_a_dead_ledger_bars_no_way_back_to_a_service_that_stands(group, nights, 
     # Whoever asks next has the row that waited before anything is chosen: what was bad is not gone back to.
     with pytest.raises(PaiConfigError, match="nothing tells what group"):
         back(group, "later").run()
-    assert rows(group)[-1] == ("rolled_back", second["version"])
+    assert rows(group)[-1] == ("restored", first["version"])
 
 
 def test_its_own_error_is_what_a_rollback_ends_with_when_the_ledger_is_dead_too(group, nights):

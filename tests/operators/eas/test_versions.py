@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from airflow_provider_pai.exceptions import PaiConfigError, PaiNotFoundError
@@ -31,20 +33,28 @@ def back(at, run_id="back", **changes):
 
 @both
 def test_to_the_version_before(group, models, deferrable):
-    task = back(group, deferrable=deferrable)
+    task = back(group, deferrable=deferrable, reason="it is bad")
     end = task.run()
     assert end == {
         "service": f"{group.name}_one",
+        "outcome": "restored",
+        "reason": "it is bad",
         "service_version": 1,
-        "previous": 2,
+        "previous_service_version": 2,
         "version": models[0]["version"],
         "digest": models[0]["digest"],
+        "previous_version": models[1]["version"],
+        "previous_digest": models[1]["digest"],
+        "serving_version": models[0]["version"],
         "instances": 1,
     }
     assert answer(group) == models[0]["version"]
     assert task.run() == end
-    rows = [(row.kind, row.version) for row in Ledger.open().rows()]
-    assert rows[2:] == [("rolled_back", models[1]["version"])]
+    (row,) = list(Ledger.open().rows())[2:]
+    payload = json.loads(row.payload)
+    assert (row.kind, row.version, row.digest) == ("restored", end["version"], end["digest"])
+    assert end.items() <= payload.items()
+    assert payload["triggered_by"] == "somebody"
     assert deploy(group, models[1], "again").run()["service_version"] == 3
 
 
@@ -53,7 +63,7 @@ def test_to_a_version_by_number_or_by_its_artifact_and_forth_again(group, models
     first, second = (model["version"] for model in models)
     assert back(group, to=first if to == "artifact" else to).run()["version"] == first
     end = back(group, "forth", to=second if to == "artifact" else 2).run()
-    assert (end["version"], end["previous"], answer(group)) == (second, 1, second)
+    assert (end["version"], end["previous_service_version"], answer(group)) == (second, 1, second)
 
 
 @pytest.mark.parametrize(("at", "to"), [("_go", "previous"), ("wait", "previous"), ("wait", "2")])

@@ -108,7 +108,7 @@ def test_a_rollout_and_the_way_back_by_another_key_of_the_group(group, pai, worl
     group.eas.wait(nights[0]["service"], poll_interval=0.02, until=lambda one: one.status == "Deleted")
     arguments = {"task_id": "task", "group": group.name, "to": nights[0]["version"], "poll_interval": 0.05, "drain": 0}
     end = Task(lambda: EasRollbackOperator(**arguments), run_id="back").run()
-    assert (end["outcome"], end["version"], group.serving()) == ("rolled_back", *[nights[0]["version"]] * 2)
+    assert (end["outcome"], end["version"], group.serving()) == ("restored", *[nights[0]["version"]] * 2)
 
 
 WORLDS = [
