@@ -135,10 +135,6 @@ def _latency(plan: RolloutPlan, window: Window) -> Iterator[Finding]:
     candidate, production = window.candidate, window.production
     if candidate.requests < plan.min_requests:
         return
-    if candidate.p95_ms is None:
-        if plan.max_p95_ms is not None or plan.hard_p95_ms is not None:
-            yield Finding(Result.INCONCLUSIVE, "the metrics source tells no p95")
-        return
     if plan.hard_p95_ms is not None:
         yield from _slow(plan, candidate, 95, plan.hard_p95_ms, f"hard_p95_ms {plan.hard_p95_ms:.0f}", hard=True)
     if plan.max_p95_ms is not None:
@@ -168,7 +164,10 @@ def _slow(
     alone is taken at its word.
     """
     value, rest = candidate.percentile(percent), 1 - percent / 100
-    if value is None or value <= allowed:
+    if value is None:
+        yield Finding(Result.INCONCLUSIVE, f"the metrics source tells no p{percent}")
+        return
+    if value <= allowed:
         return
     over = max([rest, *(1 - known / 100 for known, ms in candidate.quantiles.items() if ms > allowed)])
     chance = binomial_tail(round(over * candidate.requests), candidate.requests, rest)

@@ -99,6 +99,8 @@ def test_latency_against_production_needs_a_minimum_effect():
     assert look(40, 0, p95=9, production_p95=3, plan=plan).result is Result.PASS
     assert look(40, 0, p95=40, production_p95=20, plan=plan).result is Result.FAIL
     assert look(40, 0, p95=40, production_p95=30, plan=plan).result is Result.PASS
+    assert look(40, 0, p95=None, production_p95=30, plan=plan).result is Result.INCONCLUSIVE, "not known is no pass"
+    assert look(40, 0, p95=None, production_p95=None, plan=plan).result is Result.PASS, "it is a source without"
 
 
 def test_a_sample_cannot_have_more_errors_than_requests():
