@@ -54,6 +54,15 @@ def test_every_file_named_in_the_documentation_is_there():
             assert (path.parent / target).exists(), f"{path.name}: {target}"
 
 
+def test_no_example_has_a_template_that_a_run_without_a_date_lacks():
+    """Airflow 3 defines these for scheduled runs alone; `StrictUndefined` fails the task."""
+    dated = re.compile(r"(?<!\| )\b(ts|ds)(_\w+)?\b|logical_date|data_interval")
+    for path in (*PAGES, *sorted((ROOT / "example_dags").glob("*.py"))):
+        for line in re.findall(r"oss://.*{{.*", path.read_text()):
+            found = [template for template in re.findall(r"{{.*?}}", line) if dated.search(template)]
+            assert not found, f"{path.name}: {found}"
+
+
 def test_every_make_target_named_in_the_documentation_is_there():
     targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
     named = {

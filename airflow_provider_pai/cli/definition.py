@@ -2,15 +2,36 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from functools import wraps
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from airflow.cli.cli_config import GroupCommand
+
+
+def _command(name: str) -> Callable[[Any], None]:
+    """Return a command; what it is given wrongly, and what a service refuses, ends it in one line, with 1."""
+    from airflow.cli.cli_config import lazy_load_command
+
+    load = lazy_load_command(f"airflow_provider_pai.cli.{name}")
+
+    @wraps(load)
+    def run(args: Any) -> None:
+        from airflow_provider_pai.exceptions import PaiError
+
+        try:
+            load(args)
+        except (PaiError, OSError) as error:
+            raise SystemExit(str(error)) from None
+
+    return run
 
 
 def get_pai_commands() -> list[GroupCommand]:
     """Return the commands below `airflow pai`."""
-    from airflow.cli.cli_config import ActionCommand, Arg, GroupCommand, lazy_load_command
+    from airflow.cli.cli_config import ActionCommand, Arg, GroupCommand
 
     orphans = ActionCommand(
         name="orphans",
@@ -20,7 +41,7 @@ def get_pai_commands() -> list[GroupCommand]:
             "their task is finished, gone or cleared: after a worker was lost on its last try, say. With --stop they "
             "are stopped."
         ),
-        func=lazy_load_command("airflow_provider_pai.cli.jobs.orphans"),
+        func=_command("jobs.orphans"),
         args=(
             Arg(("--conn-id",), help="connection of type pai", default="pai_default"),  # type: ignore[no-untyped-call]
             Arg(("--since",), help="only jobs made since a time (ISO 8601), or so long ago (90m, 2d)"),  # type: ignore[no-untyped-call]
@@ -35,7 +56,7 @@ def get_pai_commands() -> list[GroupCommand]:
             "at workspace, buckets, roles, metrics, ledger and Airflow itself. It reads, and changes nothing. Exits "
             "with 1 where something is wrong."
         ),
-        func=lazy_load_command("airflow_provider_pai.cli.check.check"),
+        func=_command("check.check"),
         args=(
             Arg(("--conn-id",), help="connection of type pai", default="pai_default"),  # type: ignore[no-untyped-call]
             Arg(("--bucket",), help="also check a bucket, oss://bucket; with --smoke where the round writes"),  # type: ignore[no-untyped-call]
@@ -60,7 +81,7 @@ def get_pai_commands() -> list[GroupCommand]:
             "Makes what is missing of the audit ledger's tables; what is there is left as it is. Run it as a user of "
             "the database who may make tables; tasks then need SELECT and INSERT alone."
         ),
-        func=lazy_load_command("airflow_provider_pai.cli.ledger.migrate_ledger"),
+        func=_command("ledger.migrate_ledger"),
         args=ledger_args,
     )
     verify = ActionCommand(
@@ -71,7 +92,7 @@ def get_pai_commands() -> list[GroupCommand]:
             "connection's state_uri. The decision comes first, then each fault in a line. Exits with 1 where there is "
             "one."
         ),
-        func=lazy_load_command("airflow_provider_pai.cli.ledger.verify_ledger"),
+        func=_command("ledger.verify_ledger"),
         args=(*ledger_args, Arg(("--json",), help="print JSON", action="store_true")),  # type: ignore[no-untyped-call]
     )
     flush = ActionCommand(
@@ -81,7 +102,7 @@ def get_pai_commands() -> list[GroupCommand]:
             "Writes the rows that wait on OSS because their ledger could not be written, each in its turn and once. "
             "Tasks that record do so, too. Exits with 1 where one stays, and says why."
         ),
-        func=lazy_load_command("airflow_provider_pai.cli.flush.flush_ledger"),
+        func=_command("flush.flush_ledger"),
         args=(
             *ledger_args,
             Arg(("--bucket",), help="without a state_uri: oss://bucket of the artifacts"),  # type: ignore[no-untyped-call]

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from airflow_provider_pai.exceptions import PaiConfigError
 from airflow_provider_pai.hooks.oss import OssHook
+from airflow_provider_pai.inputs import parse_uri
 from airflow_provider_pai.ledger import Anchors, Ledger
 from airflow_provider_pai.ledger.outbox import Outbox, Placed, Waiting, flush, outbox_folder
 
@@ -20,7 +21,8 @@ def flush_ledger(args: argparse.Namespace) -> None:
     """Write what waits, each row in its turn; exit with 1 where one stays."""
     oss = OssHook(args.conn_id)
     conn_id = args.ledger_conn_id or oss.connection.ledger_conn_id
-    folder = outbox_folder(oss.connection, conn_id, args.bucket)
+    bucket = args.bucket and str(parse_uri("--bucket", args.bucket))
+    folder = outbox_folder(oss.connection, conn_id, bucket)
     if folder is None and not args.file:
         raise SystemExit(f"name the artifacts' bucket, --bucket oss://…: connection {args.conn_id} has no state_uri")
     anchors = Anchors.of(oss, conn_id)

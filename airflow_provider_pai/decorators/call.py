@@ -77,7 +77,7 @@ def _check_arguments(function: Callable[..., Any], args: Collection[Any], kwargs
     try:
         inspect.signature(function).bind(*args, **kwargs)
     except TypeError as error:
-        allowed = f"{error}; Airflow's context stays in the worker: hand over what is needed, e.g. '{{{{ ds }}}}'"
+        allowed = f"{error}; Airflow's context stays in the worker: hand over what is needed, e.g. '{{{{ run_id }}}}'"
         raise PaiConfigError("op_kwargs", sorted(kwargs), allowed) from None
 
 

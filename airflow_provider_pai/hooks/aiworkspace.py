@@ -5,11 +5,10 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass, field
 
-from airflow.providers.common.compat.sdk import BaseHook
-
 from airflow_provider_pai.exceptions import PaiConfigError, PaiNotFoundError, PaiTransientError
 from airflow_provider_pai.hooks.answers import Needed, Page
 from airflow_provider_pai.hooks.base import PaiHook
+from airflow_provider_pai.hooks.connection import stored
 from airflow_provider_pai.remote import Json
 
 # What is read of answers.
@@ -29,9 +28,9 @@ class GitLogin:
     def of(cls, conn_id: str) -> GitLogin:
         """Read an Airflow connection, e.g. one of type `git`: its login and its password.
 
-        :raises PaiConfigError: it has no password.
+        :raises PaiConfigError: there is none, or it has no password.
         """
-        connection = BaseHook.get_connection(conn_id)
+        connection = stored("code['git_conn_id']", conn_id)
         if not connection.password:
             raise PaiConfigError("code['git_conn_id']", conn_id, "a connection whose password is an access token")
         return cls(connection.login or "git", connection.password)

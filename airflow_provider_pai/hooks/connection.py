@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from ipaddress import ip_address
 from typing import TYPE_CHECKING, Any
 
-from airflow.providers.common.compat.sdk import conf
+from airflow.providers.common.compat.sdk import AirflowNotFoundException, BaseHook, conf
 
 from airflow_provider_pai.exceptions import PaiConfigError
 from airflow_provider_pai.hooks.credentials import CredentialClient, client_of
@@ -40,6 +40,18 @@ _KEYS = ("access_key_id", "access_key_secret", "security_token")
 _ENDPOINTS = {f"{service}_endpoint": service for service in SERVICES}
 # Where a person finds them in the form.
 _WRITTEN = {"access_key_id": "login (AccessKey ID)", "access_key_secret": "password (AccessKey Secret)"}
+
+
+def stored(field: str, conn_id: str) -> Connection:
+    """Return an Airflow connection.
+
+    :raises PaiConfigError: Airflow has none of this name.
+    """
+    try:
+        return BaseHook.get_connection(conn_id)
+    except AirflowNotFoundException:
+        allowed = "an Airflow connection that exists: make it in the UI (Admin, Connections)"
+        raise PaiConfigError(field, conn_id, f"{allowed}, or set AIRFLOW_CONN_{conn_id.upper()}") from None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,6 +94,8 @@ class PaiConnection:
         :raises PaiConfigError: naming the first field that is missing or not allowed.
         """
         place = f"connection {connection.conn_id}, {{}}".format
+        if not isinstance(extra, Mapping):
+            raise PaiConfigError(place("extra"), "***", "a JSON object")
         values = {**extra, "access_key_id": connection.login, "access_key_secret": connection.password}
         values |= {name: value for name, value in overrides.items() if value}
         # The connection form saves empty fields as blanks.

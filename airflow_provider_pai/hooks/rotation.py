@@ -7,7 +7,7 @@ from collections.abc import Callable
 from threading import Lock
 from typing import TYPE_CHECKING
 
-from airflow.providers.common.compat.sdk import BaseHook, mask_secret
+from airflow.providers.common.compat.sdk import mask_secret
 
 from airflow_provider_pai.exceptions import PaiPermissionError
 
@@ -72,11 +72,11 @@ class Credentials:
 def read_connection(conn_id: str, region: str | None, workspace_id: str | None) -> PaiConnection:
     """Read an Airflow connection, its secrets masked in every log; in a triggerer, in a thread.
 
-    :raises PaiConfigError: a field is missing or not allowed.
+    :raises PaiConfigError: there is none, or a field of it is missing or not allowed.
     """
-    from airflow_provider_pai.hooks.connection import PaiConnection
+    from airflow_provider_pai.hooks.connection import PaiConnection, stored
 
-    connection = BaseHook.get_connection(conn_id)
+    connection = stored("pai_conn_id", conn_id)
     read = PaiConnection.read(connection, connection.extra_dejson, region=region, workspace_id=workspace_id)
     for secret in (read.access_key_secret, read.security_token):
         if secret:

@@ -58,9 +58,12 @@ _END_SECONDS = 600.0
 
 # Notebook, executed notebook, kernel. `jupyter nbconvert --execute` writes nothing of a notebook that fails.
 _EXECUTE = """\
-import os, sys, nbformat
-from nbclient import NotebookClient
+import os, sys
 source, target, kernel = sys.argv[1:]
+if not os.path.isfile(source):
+    sys.exit(f"There is no notebook {source} in {os.getcwd()}")
+import nbformat
+from nbclient import NotebookClient
 notebook = nbformat.read(source, as_version=4)
 at = {"metadata": {"path": os.path.dirname(os.path.abspath(source))}}
 client = NotebookClient(notebook, timeout=None, resources=at, **({"kernel_name": kernel} if kernel else {}))

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from airflow_provider_pai.exceptions import PaiConfigError
 from airflow_provider_pai.hooks.connection import PaiConnection
+from airflow_provider_pai.hooks.oss import OssHook
 
 
 def read(extra=None, login="LTAIx", password="secret", **overrides):
@@ -87,6 +88,17 @@ def test_an_endpoint_of_another_region_is_refused_by_name(extra, other):
     with pytest.raises(PaiConfigError, match=rf"^connection c, {name}: .* is cn-hangzhou: .* region to {other}$"):
         read(extra)
     assert read({**extra, "region": other}).region == other
+
+
+@pytest.mark.parametrize("extra", [[1], 3, "x"])
+def test_an_extra_that_is_no_object_is_refused_and_not_shown(extra):
+    with pytest.raises(PaiConfigError, match=r"^connection c, extra: '\*\*\*' is not allowed; a JSON object$"):
+        PaiConnection.read(Connection(conn_id="c", conn_type="pai"), extra)
+
+
+def test_a_connection_that_airflow_does_not_have_is_named():
+    with pytest.raises(PaiConfigError, match=r"^pai_conn_id: 'pai_eu' .* or set AIRFLOW_CONN_PAI_EU$"):
+        OssHook("pai_eu").connection  # noqa: B018 - read here
 
 
 def test_a_key_without_its_secret_is_named():

@@ -2,12 +2,29 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+from airflow_provider_pai.exceptions import PaiConfigError
 from airflow_provider_pai.operators.base import PaiOperator
 
 if TYPE_CHECKING:
     from airflow_provider_pai.hooks.oss import OssHook
+
+
+@contextmanager
+def on_the_worker(field: str, value: object) -> Iterator[None]:
+    """Say of what the worker's own files refuse in the block which field led there.
+
+    :raises PaiConfigError: they refuse.
+    """
+    try:
+        yield
+    except OSError as error:
+        at = f" ({error.filename})" if error.filename not in (None, value) else ""
+        allowed = f"a path that this worker can use: {error.strerror or error}{at}"
+        raise PaiConfigError(field, value, allowed) from None
 
 
 class OssOperator(PaiOperator["OssHook"]):

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_provider_pai.exceptions import PaiConfigError
 from airflow_provider_pai.inputs import flag, object_uri, optional, parse_uri, required, texts, whole_number
-from airflow_provider_pai.operators.oss.base import OssOperator
+from airflow_provider_pai.operators.oss.base import OssOperator, on_the_worker
 from airflow_provider_pai.remote import Json
 from airflow_provider_pai.uri import OssUri
 
@@ -76,20 +76,21 @@ class OssUploadOperator(OssOperator):
     def execute(self, context: Any) -> Json:
         """Upload."""
         path, to = _path(self.path), parse_uri("uri", self.uri)
-        if path.is_dir():
-            report = self.hook.upload_folder(path, to, **_options(self))
-            return _told(self, to.folder, report)
-        if not to.key or to.key.endswith("/"):
-            to = to.join(path.name)
-        self.writing_hook(context).upload(
-            path,
-            to,
-            overwrite=self.overwrite,
-            storage_class=self.storage_class,
-            tags=self.tags,
-            checkpoint=_checkpoint(self.checkpoint),
-        )
-        return {"uri": str(to), "size": path.stat().st_size}
+        with on_the_worker("path", self.path):
+            if path.is_dir():
+                report = self.hook.upload_folder(path, to, **_options(self))
+                return _told(self, to.folder, report)
+            if not to.key or to.key.endswith("/"):
+                to = to.join(path.name)
+            self.writing_hook(context).upload(
+                path,
+                to,
+                overwrite=self.overwrite,
+                storage_class=self.storage_class,
+                tags=self.tags,
+                checkpoint=_checkpoint(self.checkpoint),
+            )
+            return {"uri": str(to), "size": path.stat().st_size}
 
 
 class OssDownloadOperator(OssOperator):
@@ -143,17 +144,16 @@ class OssDownloadOperator(OssOperator):
     def execute(self, context: Any) -> Json:
         """Download."""
         at = parse_uri("uri", self.uri)
-        if not at.key or at.key.endswith("/"):
-            report = self.hook.download_folder(at, _path(self.path), **_options(self))
-            return {**_told(self, at, report), "path": str(self.path)}
         path = _path(self.path)
-        if str(self.path).endswith("/") or path.is_dir():
-            path /= at.key.rpartition("/")[2]
-        checkpoint = _checkpoint(self.checkpoint)
-        size = self.hook.download(
-            at, path, version=optional("version", self.version, "the version of an object"), checkpoint=checkpoint
-        )
-        return {"path": str(path), "size": size}
+        with on_the_worker("path", self.path):
+            if not at.key or at.key.endswith("/"):
+                report = self.hook.download_folder(at, path, **_options(self))
+                return {**_told(self, at, report), "path": str(self.path)}
+            if str(self.path).endswith("/") or path.is_dir():
+                path /= at.key.rpartition("/")[2]
+            version = optional("version", self.version, "the version of an object")
+            size = self.hook.download(at, path, version=version, checkpoint=_checkpoint(self.checkpoint))
+            return {"path": str(path), "size": size}
 
 
 class OssCopyOperator(OssOperator):
@@ -309,10 +309,8 @@ def _path(value: object) -> Path:
     :raises PaiConfigError: it is none that its file system takes.
     """
     path = Path(required("path", value, "a path on the worker"))
-    try:
+    with on_the_worker("path", value):
         path.is_dir()
-    except OSError as error:
-        raise PaiConfigError("path", value, f"a path on the worker: {error.strerror}") from None
     return path
 
 

@@ -10,7 +10,7 @@ from airflow.providers.common.compat.sdk import ObjectStoragePath
 
 from airflow_provider_pai.exceptions import PaiConfigError
 from airflow_provider_pai.inputs import flag, object_uri, optional, parse_uri, required
-from airflow_provider_pai.operators.oss.base import OssOperator
+from airflow_provider_pai.operators.oss.base import OssOperator, on_the_worker
 from airflow_provider_pai.remote import Json
 
 
@@ -59,7 +59,9 @@ class ObjectStorageToOssOperator(OssOperator):
         progress = TransferProgress(self.log, f"{source} to {to}", source.stat().st_size)
         size = 0
         target = self.writing_hook(context).writer(to, overwrite=self.overwrite, storage_class=self.storage_class)
-        with source.open("rb") as file, target as writer:
+        with on_the_worker("source", self.source):
+            file = source.open("rb")
+        with file, target as writer:
             while block := file.read(BLOCK):
                 size += writer.write(block)
                 progress.add(len(block))
@@ -100,9 +102,10 @@ class OssToObjectStorageOperator(OssOperator):
         if info is None:
             raise PaiConfigError("uri", self.uri, "an object that exists")
         progress, size = TransferProgress(self.log, f"{at} to {target}", info.size), 0
-        opened = target.open("wb")  # where that is refused, what is there stays
+        with on_the_worker("target", self.target):
+            file = target.open("wb")  # where that is refused, what is there stays
         try:
-            with opened as file:
+            with file:
                 for block in self.hook.read_blocks(at):
                     file.write(block)
                     size += len(block)

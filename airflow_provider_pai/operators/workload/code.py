@@ -105,21 +105,24 @@ def _check_repository(code: Mapping[str, str]) -> None:
 
 
 def find_code(code: Mapping[str, Any], oss: OssHook) -> Source:
-    """Look the code up; a repository that the worker cannot read is left to the service, with a warning.
+    """Look the code up; a repository that the worker cannot reach is left to the service, with a warning.
 
-    :raises PaiConfigError: no such commit, no object there, or another digest.
+    :raises PaiConfigError: no such repository or commit, no object there, or another digest.
     """
     return _on_oss(code, oss) if code.get("uri") else _in_git(code)
 
 
 def _in_git(code: Mapping[str, Any]) -> Source:
     from airflow_provider_pai.hooks.aiworkspace import GitLogin
-    from airflow_provider_pai.operators.workload.git import GitError, full_commit
+    from airflow_provider_pai.operators.workload.git import GitError, NoRepositoryError, full_commit
 
     repo, commit = code["repo"], code["commit"]
     login = GitLogin.of(code["git_conn_id"]) if code.get("git_conn_id") else None
     try:
         found = full_commit(repo, commit, login)
+    except NoRepositoryError as error:
+        whose = f"the login of {code['git_conn_id']}" if login else "no login (for a private one: code['git_conn_id'])"
+        raise PaiConfigError("code['repo']", repo, f"a repository that can be read with {whose}: {error}") from None
     except GitError as error:
         log.warning("Whether %s has %s could not be looked up here, the job will tell: %s", repo, commit, error)
         found = commit

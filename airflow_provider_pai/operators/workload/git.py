@@ -26,14 +26,24 @@ _HELPER = '!f() { echo "username=$PAI_GIT_USER"; echo "password=$PAI_GIT_TOKEN";
 _HASH = r"(?i)[0-9a-f]{4,40}"
 
 
+# What git says where a server has answered that there is no such repository, or none for this login; a server that
+# shows private ones to nobody asks for a login for both.
+_REFUSED = r"repository '\S+' not found|could not read (?:Username|Password) for|Authentication failed for"
+
+
 class GitError(Exception):
     """The worker could not look: no git, no way to the repository, or no permission."""
+
+
+class NoRepositoryError(GitError):
+    """The repository's server has answered: a job with the same login could not clone it either."""
 
 
 def full_commit(repo: str, name: str, login: GitLogin | None = None) -> str | None:
     """Return the full hash of a commit (its hash may be shortened), branch or tag; None: there is none such.
 
     :raises GitError: with git's own words.
+    :raises NoRepositoryError: the same, and nobody else will see it with this login.
     """
     access = _access(repo, login)
     lines = _git(access, "ls-remote", "--", repo).splitlines()
@@ -93,7 +103,7 @@ def _git(access: _Access, *arguments: str, seconds: float = _SECONDS) -> str:
     try:
         done = subprocess.run(  # noqa: S603 - a list, and `--` before what a user has written
             ["git", *access.options, *arguments],  # noqa: S607 - the worker's own
-            env={**os.environ, **for_git(), **_ENVIRONMENT, **access.environment},
+            env={**os.environ, **for_git(), **_ENVIRONMENT, **access.environment, "LC_ALL": "C"},
             capture_output=True,
             encoding="utf-8",
             errors="backslashreplace",  # names of branches are bytes
@@ -103,5 +113,6 @@ def _git(access: _Access, *arguments: str, seconds: float = _SECONDS) -> str:
     except (OSError, subprocess.TimeoutExpired, UnreachableError) as error:
         raise GitError(str(error)) from error
     if done.returncode:
-        raise GitError(done.stderr.strip() or f"git {arguments[0]} ended with exit code {done.returncode}")
+        words = done.stderr.strip() or f"git {arguments[0]} ended with exit code {done.returncode}"
+        raise (NoRepositoryError if re.search(_REFUSED, words) else GitError)(words)
     return done.stdout

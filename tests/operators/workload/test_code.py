@@ -1,3 +1,4 @@
+import json
 import logging
 from types import SimpleNamespace
 
@@ -6,6 +7,7 @@ import pytest
 from airflow_provider_pai.exceptions import PaiConfigError
 from airflow_provider_pai.operators.workload.code import check_code, find_code
 from airflow_provider_pai.uri import OssUri
+from tests.private_git import private_git
 
 
 @pytest.mark.parametrize(
@@ -80,6 +82,28 @@ def test_a_branch_becomes_its_commit(repository):
 def test_a_commit_that_is_not_there_is_refused(repository):
     with pytest.raises(PaiConfigError, match=r"code\['commit'\]: 'v9' .* of file://"):
         find_code({"repo": repository[0], "commit": "v9"}, Oss())
+
+
+def test_a_repository_that_its_server_does_not_have_or_show_is_refused_before_there_is_a_job(
+    repository, tmp_path, monkeypatch
+):
+    """A job would clone it with the same login, or with none."""
+    monkeypatch.setenv("AIRFLOW_CONN_GIT", json.dumps({"conn_type": "git", "login": "me", "password": "token"}))
+    with private_git(repository[0], tmp_path) as (url, server):
+        server.let_in("me", "token")
+        for code, says in (
+            ({"repo": url}, r"read with no login \(for a private one: code\['git_conn_id'\]\): fatal: could not read"),
+            (
+                {"repo": f"{url}.none", "git_conn_id": "git"},
+                "read with the login of git: fatal: repository .* not found",
+            ),
+            ({"repo": url, "git_conn_id": "gone"}, "'gone' is not allowed; an Airflow connection that exists"),
+        ):
+            with pytest.raises(PaiConfigError, match=says):
+                find_code({**code, "commit": "main"}, Oss())
+        server.let_in("me", "another")
+        with pytest.raises(PaiConfigError, match="read with the login of git: fatal: Authentication failed"):
+            find_code({"repo": url, "git_conn_id": "git", "commit": "main"}, Oss())
 
 
 def test_a_repository_that_the_worker_cannot_read_is_left_to_the_job(tmp_path, caplog):
