@@ -11,11 +11,12 @@ from airflow_provider_pai.remote import CODE_NAME, LOG_NAME, RESULT_NAME
 if TYPE_CHECKING:
     from airflow_provider_pai.operators.workload.code import Source
 
-# A mount of OSS shows a file when it is closed, and is no place for frequent writes or for Git [help: PAI, reading OSS
-# data in DLC and DSW; read-and-write-dataset-data]. So the log grows on the instance's own disk, and whole copies of it
-# are put on the mount, under another name until they are complete: a renamed file has been uploaded. Where a mount
-# renames nothing over a file that is there, the file is written anew. The result comes last and only once: an instance
-# that is started again by hand does not run the command again.
+# A mount of OSS shows a file when it is closed, and is no place for frequent writes or for Git [help: PAI, reading
+# OSS data in DLC and DSW; read-and-write-dataset-data]. So the log grows on the instance's own disk, and whole copies
+# of it are put on the mount, under another name until they are complete: a renamed file has been uploaded. Where a
+# mount renames nothing over a file that is there, the file is written anew. The last line gets an end, since only
+# whole lines are copied into the task's log. The result comes last and only once: an instance that is started again
+# by hand does not run the command again.
 _SCRIPT = Template("""[ -e $run/$result ] && exit 0
 export HOME=~
 work=~/.pai-run
@@ -49,6 +50,7 @@ code=$$?
 
 kill $$copier
 wait $$copier
+[ -z "$$(tail -c 1 "$$work/$log")" ] || echo >> "$$work/$log"
 publish $log
 printf '{"exit_code": %d, "finished_at": "%s"}' "$$code" "$$(date -u +%Y-%m-%dT%H:%M:%SZ)" > "$$work/$result"
 publish $result

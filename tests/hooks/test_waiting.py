@@ -151,7 +151,7 @@ def test_all_pods_of_a_job(bucket, job_log, deferrable):
 @pytest.mark.parametrize("deferrable", [False, True])
 def test_a_run_on_an_instance(bucket, job_log, deferrable):
     make = lambda: DswRunCommandOperator(  # noqa: E731
-        command="for i in 1 2 3; do echo line n$i; sleep 0.1; done",
+        command="for i in 1 2; do echo line n$i; sleep 0.1; done; printf 'line n3'",
         deferrable=deferrable,
         run_uri=f"oss://{bucket.bucket_name}/runs",
         **arguments(bucket),

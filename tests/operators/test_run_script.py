@@ -42,7 +42,7 @@ def log_of(places):
         ("echo a; false; echo b", 1, "a\n"),
         ("exit 7", 7, ""),
         ("kill $BASHPID", 143, ""),
-        ("printf '%s' '$x ${y} 100%'", 0, "$x ${y} 100%"),
+        ("printf '%s' '$x ${y} 100%'", 0, "$x ${y} 100%\n"),  # only whole lines are copied into the task's log
         ("sleep 60 > /dev/null 2>&1 & kill $!", 0, ""),
     ],
 )
