@@ -1,23 +1,27 @@
-"""Signatures of the PAI APIs, ACS3-HMAC-SHA256, recomputed and compared as the cloud does.
+"""Signatures of the PAI APIs, V3 (ACS3-HMAC-SHA256) and V2 of ROA (HMAC-SHA1), compared as the cloud does.
 
-Rules followed: "Request syntax and signature method V3". OSS has signatures of its own: `oss/auth.py`.
+Rules followed: "Request syntax and signature method V3" and "Request syntax and signature method V2 for ROA-style
+APIs", which SDKs of before 2024 sign by. OSS has signatures of its own: `oss/auth.py`.
 """
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import hmac
 import re
 from collections.abc import Mapping, MutableMapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 from typing import Any
 from urllib.parse import quote, unquote_plus
 
 from airflow_provider_pai.emulator.account import Account, Credential
 from airflow_provider_pai.emulator.errors import ApiError
 
-_AUTHORIZATION = re.compile(r"ACS3-HMAC-SHA256 Credential=([^,]+),SignedHeaders=([^,]+),Signature=([0-9a-f]+)")
+_ACS3 = re.compile(r"ACS3-HMAC-SHA256 Credential=([^,]+),SignedHeaders=([^,]+),Signature=([0-9a-f]+)")
+_ROA = re.compile(r"acs ([^:]+):([0-9A-Za-z+/=]+)")
 _NONCE = "x-acs-signature-nonce"
 _COMPACT_TIME = re.compile(r"[0-9]{8}T[0-9]{6}Z")
 
@@ -29,7 +33,7 @@ _MUST_BE_SIGNED = frozenset({"host", "content-type"})
 class SignedRequest:
     """The parts that a signature covers: method, path as sent, raw query, lower-case headers.
 
-    ACS3 covers the body, too, by its digest in a header: who signed is known before a byte of the body is.
+    V3 covers the body, too, V2 may, by its digest in a header: who signed is known before a byte of the body is.
     """
 
     method: str
@@ -51,20 +55,30 @@ class SignedRequest:
         return [(_decode(name), _decode(value)) for name, _, value in pairs]
 
 
-def verify_acs3(account: Account, request: SignedRequest) -> Credential:
-    """Check an ACS3-HMAC-SHA256 signature; `verify_body` is to follow.
+def verify_signature(account: Account, request: SignedRequest) -> Credential:
+    """Check who signed a request; `verify_body` is to follow.
 
     :raises ApiError: with the cloud's codes (MissingAuthorization, InvalidAccessKeyId.NotFound,
         MissingSecurityToken, InvalidSecurityToken.*, InvalidTimeStamp.*, SignatureDoesNotMatch,
         MissingSignatureNonce).
     """
-    match = _AUTHORIZATION.fullmatch(request.headers.get("authorization", ""))
-    if match is None:
-        raise ApiError(400, "MissingAuthorization", "The Authorization header is missing or not ACS3-HMAC-SHA256.")
-    key_id, signed, signature = match.groups()
-    credential = _credential(account, key_id, request.headers.get("x-acs-security-token"))
-    _check_date(account, request.headers.get("x-acs-date", ""))
-    _check_signature(request, signed.split(";"), signature, credential)
+    authorization, token = (request.headers.get(name, "") for name in ("authorization", "x-acs-security-token"))
+    if match := _ACS3.fullmatch(authorization):
+        key_id, signed, signature = match.groups()
+        credential = _credential(account, key_id, token)
+        _check_date(account, compact_iso_time(request.headers.get("x-acs-date", "")))
+        _check_signed_headers(request, signed.split(";"))
+        expected = acs3_signature(request, signed.split(";"), credential.access_key_secret)
+    elif match := _ROA.fullmatch(authorization):
+        key_id, signature = match.groups()
+        credential = _credential(account, key_id, token)
+        _check_date(account, http_time(request.headers.get("date", "")))
+        expected = roa_signature(request, credential.access_key_secret)
+    else:
+        text = "The Authorization header is missing, or neither ACS3-HMAC-SHA256 nor acs."
+        raise ApiError(400, "MissingAuthorization", text)
+    if not hmac.compare_digest(expected, signature):
+        raise ApiError(400, "SignatureDoesNotMatch", "Specified signature does not match our calculation.")
     if not request.headers.get(_NONCE):
         raise ApiError(400, "MissingSignatureNonce", "The header x-acs-signature-nonce is mandatory.")
     return credential
@@ -75,8 +89,11 @@ def verify_body(account: Account, request: SignedRequest, signer: Credential, bo
 
     :raises ApiError: SignatureDoesNotMatch, SignatureNonceUsed.
     """
-    if hashlib.sha256(body).hexdigest() != request.headers.get("x-acs-content-sha256"):
+    digest, md5 = request.headers.get("x-acs-content-sha256"), request.headers.get("content-md5")
+    if _ACS3.fullmatch(request.headers["authorization"]) and hashlib.sha256(body).hexdigest() != digest:
         raise ApiError(400, "SignatureDoesNotMatch", "x-acs-content-sha256 is not the digest of the body.")
+    if md5 and base64.b64encode(hashlib.md5(body, usedforsecurity=False).digest()).decode() != md5:
+        raise ApiError(400, "ContentMD5NotMatched", "Content-MD5 is not the digest of the body.")
     if not account.nonces.use(f"{signer.access_key_id} {request.headers[_NONCE]}"):
         raise ApiError(400, "SignatureNonceUsed", "Specified signature nonce was used already.")
 
@@ -89,6 +106,25 @@ def acs3_signature(request: SignedRequest, signed_headers: list[str], secret: st
     canonical = "\n".join([request.method, request.raw_path, query, headers, ";".join(signed_headers), digest])
     string_to_sign = f"ACS3-HMAC-SHA256\n{sha256(canonical)}"
     return hmac.new(secret.encode(), string_to_sign.encode(), hashlib.sha256).hexdigest()
+
+
+def roa_signature(request: SignedRequest, secret: str) -> str:
+    """Return the base64 signature V2 of a request to a ROA-style API."""
+    headers = request.headers
+    lines = [request.method, *(headers.get(name, "") for name in ("accept", "content-md5", "content-type", "date"))]
+    lines += [f"{name}:{headers[name].strip()}" for name in sorted(headers) if name.startswith("x-acs-")]
+    query = "&".join(f"{name}={value}" if value else name for name, value in sorted(request.query))
+    resource = f"{request.raw_path}?{query}" if query else request.raw_path
+    return base64.b64encode(hmac.digest(secret.encode(), raw("\n".join([*lines, resource])), "sha1")).decode()
+
+
+def http_time(value: str) -> datetime | None:
+    """Read an RFC 1123 date; None if it is none."""
+    try:
+        moment = parsedate_to_datetime(value)
+    except (TypeError, ValueError):
+        return None
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
 def compact_iso_time(value: str) -> datetime | None:
@@ -120,7 +156,7 @@ def sha256(value: str) -> str:
     return hashlib.sha256(raw(value)).hexdigest()
 
 
-def _credential(account: Account, key_id: str, token: str | None) -> Credential:
+def _credential(account: Account, key_id: str, token: str) -> Credential:
     if account.is_expired(key_id):
         raise ApiError(400, "InvalidSecurityToken.Expired", "Specified SecurityToken is expired.")
     credential = account.credential_of(key_id)
@@ -128,27 +164,23 @@ def _credential(account: Account, key_id: str, token: str | None) -> Credential:
         raise ApiError(404, "InvalidAccessKeyId.NotFound", "Specified access key is not found.")
     if credential.security_token and not token:
         raise ApiError(400, "MissingSecurityToken", "SecurityToken is mandatory for this action.")
-    if credential.security_token != token:
+    if (credential.security_token or "") != token:
         raise ApiError(
             400, "InvalidSecurityToken.MismatchWithAccessKey", "Specified SecurityToken mismatch with the AccessKey."
         )
     return credential
 
 
-def _check_date(account: Account, date: str) -> None:
-    moment = compact_iso_time(date)
+def _check_date(account: Account, moment: datetime | None) -> None:
     if moment is None:
         raise ApiError(400, "InvalidTimeStamp.Format", "Specified time stamp or date value is not well formatted.")
     if account.is_skewed(moment):
         raise ApiError(400, "InvalidTimeStamp.Expired", "Specified time stamp or date value is expired.")
 
 
-def _check_signature(request: SignedRequest, signed: list[str], signature: str, credential: Credential) -> None:
+def _check_signed_headers(request: SignedRequest, signed: list[str]) -> None:
     if unsigned := sorted(_must_be_signed(request.headers) - set(signed)):
         raise ApiError(400, "SignatureDoesNotMatch", f"Headers that must be signed are not: {', '.join(unsigned)}.")
-    expected = acs3_signature(request, signed, credential.access_key_secret)
-    if not hmac.compare_digest(expected, signature):
-        raise ApiError(400, "SignatureDoesNotMatch", "Specified signature does not match our calculation.")
 
 
 def _must_be_signed(headers: Mapping[str, str]) -> set[str]:

@@ -129,5 +129,5 @@ def _resources(job_spec: Json) -> tuple[float, float, float]:
 
 def _number(text: str | None) -> float:
     """Read the number of `4` or `16Gi`."""
-    match = re.match(r"\d+(\.\d+)?", text or "")
+    match = re.match(r"[0-9]{1,18}(\.[0-9]{1,18})?", text or "")
     return float(match.group()) if match else 0.0

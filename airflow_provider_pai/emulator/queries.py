@@ -1,7 +1,8 @@
-"""Queries of all APIs' lists: pages, order, fuzzy names, spans of time."""
+"""Queries of all APIs: whole numbers, pages, order, fuzzy names, spans of time."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import TypeVar
@@ -14,7 +15,15 @@ MAX_PAGE = 100
 KEPT = timedelta(days=7)
 """How far a query without a StartTime looks back."""
 
+_FIRST = datetime(1970, 1, 1, tzinfo=UTC)
+"""Nothing is older."""
+
 Item = TypeVar("Item")
+
+
+def whole_number(text: str) -> int | None:
+    """Read a whole number; None of any other text, and of one that is longer than any field's."""
+    return int(text) if re.fullmatch("-?[0-9]{1,18}", text) else None
 
 
 def page(items: Sequence[Item], number: int, size: int, most: int = MAX_PAGE) -> Sequence[Item]:
@@ -46,18 +55,16 @@ def choice(query: dict[str, str], field: str, default: str, allowed: Sequence[st
     raise InvalidParameterError(f"{field} must be one of {', '.join(allowed)}, not {text!r}.")
 
 
-def parse_time(text: str | None, field: str, default: datetime) -> datetime:
+def parse_time(text: str, field: str) -> datetime:
     """Read an ISO 8601 time of a query.
 
     :raises InvalidParameterError: naming the field and the value.
     """
-    if not text:
-        return default
     try:
         moment = datetime.fromisoformat(text)
-    except ValueError as error:
+        return max((moment if moment.tzinfo else moment.replace(tzinfo=UTC)).astimezone(UTC), _FIRST)
+    except (ValueError, OverflowError) as error:
         raise InvalidParameterError(f"{field} must be a time such as 2026-11-22T06:51:18Z, not {text!r}.") from error
-    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
 def time_range(query: dict[str, str], now: datetime, days: int = 0) -> tuple[datetime, datetime]:
@@ -66,8 +73,9 @@ def time_range(query: dict[str, str], now: datetime, days: int = 0) -> tuple[dat
     :param days: how long the time between them may be; 0: any.
     :raises InvalidParameterError: it is longer.
     """
-    end = parse_time(query.get("EndTime"), "EndTime", now)
-    start = parse_time(query.get("StartTime"), "StartTime", end - KEPT)
+    ended, started = query.get("EndTime"), query.get("StartTime")
+    end = parse_time(ended, "EndTime") if ended else now
+    start = parse_time(started, "StartTime") if started else end - KEPT
     if days and end - start > timedelta(days=days):
         raise InvalidParameterError(f"StartTime must be at most {days} days before EndTime.")
     return start, end

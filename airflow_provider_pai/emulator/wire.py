@@ -1,18 +1,15 @@
-"""Common wire of the PAI APIs: ACS3-signed JSON requests, JSON answers and error envelopes."""
+"""Common wire of the PAI APIs: signed JSON requests, JSON answers and error envelopes."""
 
 from __future__ import annotations
 
 import asyncio
-import functools
-import importlib
 import inspect
 import ipaddress
 import json
-import re
 import uuid
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from starlette.convertors import PathConvertor, register_url_convertor
 from starlette.requests import ClientDisconnect, Request
@@ -20,9 +17,11 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Match, Route
 
 from airflow_provider_pai.emulator.account import Account, Credential
-from airflow_provider_pai.emulator.auth import SignedRequest, text, verify_acs3, verify_body
+from airflow_provider_pai.emulator.auth import SignedRequest, text, verify_body, verify_signature
 from airflow_provider_pai.emulator.errors import ApiError, InvalidParameterError, NotAllowedError
+from airflow_provider_pai.emulator.models import checked_body
 from airflow_provider_pai.emulator.permissions import ACTIONS
+from airflow_provider_pai.emulator.queries import whole_number
 from airflow_provider_pai.emulator.types import Json, Scope
 
 MAX_DOCUMENT_BYTES = 8 << 20
@@ -49,10 +48,10 @@ class Call:
 
     def integer(self, name: str, default: int) -> int:
         """Read a whole number from the query."""
-        value = self.query.get(name) or str(default)
-        if not re.fullmatch(r"-?[0-9]+", value):
-            raise InvalidParameterError(f"{name} must be a whole number, not {value!r}.")
-        return int(value)
+        text = self.query.get(name) or str(default)
+        if (number := whole_number(text)) is None:
+            raise InvalidParameterError(f"{name} must be a whole number, not {text!r}.")
+        return number
 
     def paging(self, size: int) -> tuple[int, int]:
         """Read number and size of a page from the query."""
@@ -96,7 +95,7 @@ def api_route(account: Account, version: str, action: Action, models: str = "") 
         request_id = _request_id()
         try:
             signed = SignedRequest.from_scope(request.scope)
-            caller = verify_acs3(account, signed)
+            caller = verify_signature(account, signed)
             _check_action(signed.headers, action.name, version)
             _check_allowed(account, caller, permission)
             body = await body_of(request, ApiError(413, "RequestEntityTooLarge", "The request body is too large."))
@@ -158,7 +157,7 @@ async def _read(request: Request, raw: bytes, caller: Credential, action: Action
     body = _json_object(text(raw) or "{}", "body")
     if action.strict:
         # The first request of a service imports its SDK, which takes a second: not on the event loop.
-        await asyncio.to_thread(_refuse_unknown_fields, f"{models}:{action.name}Request", body)
+        body = await asyncio.to_thread(checked_body, f"{models}:{action.name}Request", body)
     return Call(dict(request.path_params), dict(request.query_params), caller, body)
 
 
@@ -178,51 +177,20 @@ def _check_allowed(account: Account, caller: Credential, permission: str) -> Non
     raise NotAllowedError(message, detail if account.world.ram_refusal == "detailed" else {})
 
 
-def _refuse_unknown_fields(model: str, body: Json) -> None:
-    """Refuse fields that the SDK's request model does not have, at any depth.
-
-    :raises InvalidParameterError: naming the path of the first unknown field.
-    """
-    request = _model(model)
-    try:
-        known = request().from_map(body).to_map()
-    except (AttributeError, TypeError, ValueError) as error:
-        raise InvalidParameterError(f"{request.__name__} can't be read: {error}.") from error
-    unknown = _first_unknown(body, known, "")
-    if unknown:
-        raise InvalidParameterError(f"{request.__name__} has no field {unknown}.")
-
-
-@functools.cache
-def _model(model: str) -> Any:
-    module, _, name = model.partition(":")
-    return getattr(importlib.import_module(module), name)
-
-
-def _first_unknown(body: Any, known: Any, path: str) -> str | None:
-    if isinstance(body, dict) and isinstance(known, dict):
-        for key, value in body.items():
-            here = f"{path}.{key}".lstrip(".")
-            if key not in known:
-                if value is not None:
-                    return here
-            elif unknown := _first_unknown(value, known[key], here):
-                return unknown
-    if isinstance(body, list) and isinstance(known, list):
-        for index, (left, right) in enumerate(zip(body, known, strict=False)):
-            if unknown := _first_unknown(left, right, f"{path}[{index}]"):
-                return unknown
-    return None
-
-
 def _json_object(document: str, name: str) -> Json:
     try:
-        json_object = json.loads(document)
-    except ValueError as error:
+        json_object = json.loads(document, parse_constant=_refuse_constant)
+        json.dumps(json_object, ensure_ascii=False).encode()  # half a surrogate pair can't be answered
+    except (ValueError, RecursionError) as error:
         raise InvalidParameterError(f"{name} is not JSON: {error}") from error
     if not isinstance(json_object, dict):
         raise InvalidParameterError(f"{name} must be a JSON object.")
     return json_object
+
+
+def _refuse_constant(name: str) -> None:
+    """Refuse `NaN` and `Infinity`, which Python reads and JSON does not have."""
+    raise ValueError(f"{name} is no number")
 
 
 def _request_id() -> str:

@@ -7,7 +7,8 @@ import time
 import uuid
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from email.utils import formatdate
+from typing import Any, ClassVar
 from unittest import mock
 
 import oss2
@@ -20,8 +21,10 @@ from oss2.credentials import StaticCredentialsProvider
 
 from airflow_provider_pai.emulator import Emulator
 from airflow_provider_pai.emulator.account import Credential
+from airflow_provider_pai.emulator.auth import SignedRequest, roa_signature
 from airflow_provider_pai.emulator.nonces import Nonces
 from tests.conftest import oss_auth, oss_bucket, sdk_config
+from tests.emulator.pai_sdk import job_request
 
 VERSIONS = ("v1", "v2", "v4")
 
@@ -44,6 +47,46 @@ def refused(call: Any) -> tuple[int, str]:
 def list_jobs(pai: Emulator, **config: Any) -> Any:
     request = dlc.ListJobsRequest(workspace_id="1", tags={"k 1": "v/2", "é": "~"}, display_name="a+b *")
     return DlcClient(sdk_config(pai, **config)).list_jobs(request)
+
+
+class TestRoa:
+    """What DLC's SDK up to 1.4.10 and pai-python-sdk sign by; today's SDKs still can."""
+
+    OLD: ClassVar = {"signature_algorithm": "v2"}
+
+    def test_accepted(self, pai: Emulator, sts: Credential) -> None:
+        temporary = {"access_key_id": sts.access_key_id, "access_key_secret": sts.access_key_secret}
+        for config in ({}, {**temporary, "security_token": sts.security_token}):
+            assert list_jobs(pai, **self.OLD, **config).status_code == 200
+        jobs = DlcClient(sdk_config(pai, **self.OLD))
+        job_id = jobs.create_job(job_request("true")).body.job_id
+        assert jobs.update_job(job_id, dlc.UpdateJobRequest(description="é")).body.job_id == job_id
+        assert jobs.get_job(job_id, dlc.GetJobRequest()).body.description == "é"
+
+    def test_refused(self, pai: Emulator, sts: Credential) -> None:
+        wrong = (
+            ({"access_key_secret": "wrong"}, (400, "SignatureDoesNotMatch")),
+            ({"access_key_id": "LTAI-nobody"}, (404, "InvalidAccessKeyId.NotFound")),
+            ({"access_key_id": sts.access_key_id}, (400, "MissingSecurityToken")),
+        )
+        for config, expected in wrong:
+            assert refused(lambda config=config: list_jobs(pai, **self.OLD, **config)) == expected
+
+    def test_skewed_clock_and_changed_body(self, pai: Emulator) -> None:
+        sent = requests.Request("GET", f"{pai.endpoints.endpoint_url}/api/v1/jobs").prepare()
+        sent.headers.update({"x-acs-version": "2020-12-03", "x-acs-action": "ListJobs", "x-acs-signature-nonce": "n"})
+        for date, md5, code in (
+            ("Fri, 01 Jan 2021 00:00:00 GMT", "", "InvalidTimeStamp.Expired"),
+            ("yesterday", "", "InvalidTimeStamp.Format"),
+            (formatdate(usegmt=True), "bm8=", "ContentMD5NotMatched"),
+        ):
+            sent.headers.update({"date": date, "content-md5": md5})
+            signed = SignedRequest(
+                "GET", "/api/v1/jobs", "", {name.lower(): each for name, each in sent.headers.items()}
+            )
+            key = pai.endpoints
+            sent.headers["authorization"] = f"acs {key.access_key_id}:{roa_signature(signed, key.access_key_secret)}"
+            assert requests.Session().send(sent).json()["Code"] == code
 
 
 class TestAcs3:

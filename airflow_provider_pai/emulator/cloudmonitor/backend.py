@@ -10,12 +10,12 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime
 
 from airflow_provider_pai.emulator.account import Account
 from airflow_provider_pai.emulator.eas.backend import EasBackend
 from airflow_provider_pai.emulator.eas.series import KEPT_SECONDS, Counts, Series
 from airflow_provider_pai.emulator.errors import InvalidParameterError, NotFoundError
+from airflow_provider_pai.emulator.queries import parse_time, whole_number
 from airflow_provider_pai.emulator.types import Json
 
 SHORT_PERIODS = (1, 5, 15)
@@ -160,8 +160,8 @@ def _periods(series: Series, query: Query) -> Iterator[int]:
 
 def _period(parameters: dict[str, str]) -> int:
     text = parameters.get("Period") or "60"
-    period = int(text) if text.isdigit() else 0
-    if period in SHORT_PERIODS or (period and period % 60 == 0):
+    period = whole_number(text) or 0
+    if period in SHORT_PERIODS or (period > 0 and period % 60 == 0):
         return period
     raise InvalidParameterError(f"Period must be one of {SHORT_PERIODS} or a multiple of 60, not {text!r}.")
 
@@ -181,10 +181,6 @@ def _moment(parameters: dict[str, str], field: str, default: float) -> float:
     text = parameters.get(field)
     if not text:
         return default
-    if text.isdigit():
-        return int(text) / 1000
-    try:
-        moment = datetime.fromisoformat(text)
-    except ValueError as error:
-        raise InvalidParameterError(f"{field} must be milliseconds or YYYY-MM-DD hh:mm:ss, not {text!r}.") from error
-    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
+    if (milliseconds := whole_number(text)) is not None:
+        return milliseconds / 1000
+    return parse_time(text, field).timestamp()

@@ -9,6 +9,7 @@ from starlette.routing import BaseRoute
 from airflow_provider_pai.emulator.account import Account
 from airflow_provider_pai.emulator.cloudmonitor.backend import LONGEST_PAGE, CloudMonitorBackend
 from airflow_provider_pai.emulator.errors import ApiError, InvalidParameterError
+from airflow_provider_pai.emulator.queries import whole_number
 from airflow_provider_pai.emulator.types import Json
 from airflow_provider_pai.emulator.wire import Action, Call, api_route
 
@@ -60,11 +61,11 @@ class _Calls:
 
 def _answer(call: Call, points: list[Json], period: int) -> Json:
     """Cut a page; NextToken is the place at which the next one begins."""
-    length, token = call.integer("Length", 1000), call.query.get("NextToken") or "0"
+    length, begin = call.integer("Length", 1000), whole_number(call.query.get("NextToken") or "0")
     if not 0 < length <= LONGEST_PAGE:
         raise InvalidParameterError(f"Length must be from 1 to {LONGEST_PAGE}, not {length}.")
-    if not token.isdigit():
+    if begin is None or begin < 0:
         raise InvalidParameterError("NextToken is not one that was returned.")
-    end = int(token) + length
-    answer = {**_SUCCESS, "Datapoints": json.dumps(points[int(token) : end]), "Period": str(period)}
+    end = begin + length
+    answer = {**_SUCCESS, "Datapoints": json.dumps(points[begin:end]), "Period": str(period)}
     return {**answer, "NextToken": str(end)} if end < len(points) else answer

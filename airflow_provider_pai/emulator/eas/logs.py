@@ -28,7 +28,7 @@ def moment(text: str, field: str) -> datetime:
 
 def read_lines(folder: Path, instance: str) -> list[tuple[datetime, str]]:
     """Return the lines of all instances, or of one, in the order of their times."""
-    files = sorted(folder.glob(f"{instance or '*'}.log"))
+    files = sorted(file for file in folder.glob("*.log") if instance in ("", file.stem))
     return sorted((line for file in files for line in _lines(file)), key=lambda line: line[0])
 
 

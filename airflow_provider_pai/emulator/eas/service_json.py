@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 import shlex
 from dataclasses import dataclass, replace
+from functools import partial
 
 from airflow_provider_pai.emulator.errors import InvalidParameterError
 from airflow_provider_pai.emulator.runtime.mounts import Mount, check_mount_path, check_mounts, parse_oss_uri
@@ -17,6 +18,9 @@ from airflow_provider_pai.emulator.types import Json
 NAME = re.compile(r"[a-z0-9_]{3,63}")
 RESERVED_PORTS = frozenset({8080, 9090})
 DEFAULT_PORT = 8000
+MAX_INSTANCES = 10_000
+"""More than any machine bears; the cloud's own limit is not published."""
+_MOST = 1 << 31
 
 KEYS = frozenset(
     {
@@ -159,8 +163,8 @@ def parse(config: Json) -> ServiceSpec:
         or (replace(health, failures=0) if health else HealthCheck(port)),
         liveness=_check(container, "liveness_check", port, _WHILE_SERVING),
         health=health,
-        token=config.get("token") or None,
-        image=str(container.get("image", "")),
+        token=_text(config, "token") or None,
+        image=_text(container, "image", "containers[0]."),
         memory=_memory(metadata) << 20,
         grace=_grace(config),
     )
@@ -233,17 +237,21 @@ def _name(config: Json, metadata: Json) -> str:
 
 
 def _instances(metadata: Json) -> int:
-    count = metadata.get("instance", 1)
-    if not isinstance(count, int) or isinstance(count, bool) or count < 0:
-        raise InvalidParameterError(f"metadata.instance must be a whole number from 0, not {count!r}.")
-    return count
+    return int(_number(metadata, "instance", 1, MAX_INSTANCES, "metadata."))
 
 
 def _memory(metadata: Json) -> int:
-    megabytes = metadata.get("memory", 0)
-    if not isinstance(megabytes, int) or isinstance(megabytes, bool) or megabytes < 0:
-        raise InvalidParameterError(f"metadata.memory must be a whole number of MB, not {megabytes!r}.")
-    return megabytes
+    return int(_number(metadata, "memory", 0, _MOST, "metadata."))
+
+
+def _number(parameters: Json, key: str, default: float, most: float, prefix: str) -> float:
+    """Read a number from 0, a whole one where the default is whole."""
+    value = parameters.get(key, default)
+    kinds = (int,) if isinstance(default, int) else (int, float)
+    if isinstance(value, bool) or not isinstance(value, kinds) or not 0 <= value <= most:
+        kind = "a whole number" if kinds == (int,) else "a number"
+        raise InvalidParameterError(f"{prefix}{key} must be {kind} from 0 to {most}, not {value!r}.")
+    return value
 
 
 def _container(config: Json) -> Json:
@@ -266,18 +274,31 @@ def _port(container: Json) -> int:
 
 def _script(container: Json) -> str:
     """Return what a shell runs: a script as it is; of a command, which EAS starts without a shell, its words alone."""
-    script, command = container.get("script") or "", container.get("command") or ""
-    if not isinstance(script, str):
-        raise InvalidParameterError(f"containers[0].script must be text, not {script!r}.")
-    arguments = container.get("args") or []
-    words = [arguments] if isinstance(arguments, str) else arguments
+    script, command = _text(container, "script", "containers[0]."), container.get("command") or ""
+    words = _words(container, "args")
     if script or not command:
-        return " ".join([script, *(shlex.quote(str(word)) for word in words)]).strip()
+        return " ".join([script, *map(shlex.quote, words)]).strip()
     try:
-        command = shlex.split(command) if isinstance(command, str) else [str(word) for word in command]
+        command = shlex.split(command) if isinstance(command, str) else _words(container, "command")
     except ValueError as error:
         raise InvalidParameterError(f"containers[0].command {command!r}: {error}.") from error
-    return f"exec {shlex.join([*command, *map(str, words)])}"
+    return f"exec {shlex.join([*command, *words])}"
+
+
+def _words(container: Json, key: str) -> list[str]:
+    """Read a text, or a list of them, as a list."""
+    value = container.get(key) or []
+    words = [value] if isinstance(value, str) else value
+    if not isinstance(words, list) or not all(isinstance(word, str) for word in words):
+        raise InvalidParameterError(f"containers[0].{key} must be a list of texts, not {value!r}.")
+    return words
+
+
+def _text(parameters: Json, key: str, prefix: str = "") -> str:
+    value = parameters.get(key) or ""
+    if not isinstance(value, str):
+        raise InvalidParameterError(f"{prefix}{key} must be text, not {value!r}.")
+    return value
 
 
 def _check_computing(config: Json, metadata: Json) -> None:
@@ -297,14 +318,15 @@ def _check(container: Json, kind: str, port: int, default: HealthCheck) -> Healt
     target = _object(settings, "http_get") or _object(settings, "tcp_socket")
     if not target:
         raise InvalidParameterError(f"containers[0].{kind} needs http_get or tcp_socket.")
+    read = partial(_number, settings, most=_MOST, prefix=f"containers[0].{kind}.")
     return HealthCheck(
-        port=int(target.get("port", port)),
+        port=int(_number(target, "port", port, 65535, f"containers[0].{kind}.")),
         path=str(target.get("path", "/")) if "http_get" in settings else None,
-        initial_delay=float(settings.get("initial_delay_seconds", default.initial_delay)),
-        period=float(settings.get("period_seconds", default.period)),
-        timeout=float(settings.get("timeout_seconds", default.timeout)),
-        successes=int(settings.get("success_threshold", default.successes)),
-        failures=int(settings.get("failure_threshold", default.failures)),
+        initial_delay=read("initial_delay_seconds", default.initial_delay),
+        period=read("period_seconds", default.period),
+        timeout=read("timeout_seconds", default.timeout),
+        successes=int(read("success_threshold", default.successes)),
+        failures=int(read("failure_threshold", default.failures)),
     )
 
 
@@ -324,6 +346,8 @@ def _mount(item: Json) -> Mount:
 
 
 def _grace(config: Json) -> float | None:
-    short = _object(config, "metadata").get("eas.termination_grace_period")
-    seconds = _object(config, "runtime").get("termination_grace_period", short)
-    return None if seconds is None else float(seconds)
+    parameters = {**_object(config, "metadata"), **_object(config, "runtime")}
+    for key in ("termination_grace_period", "eas.termination_grace_period"):
+        if parameters.get(key) is not None:
+            return _number(parameters, key, 0.0, _MOST, "")
+    return None

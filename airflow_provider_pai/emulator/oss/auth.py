@@ -9,14 +9,14 @@ import base64
 import hashlib
 import hmac
 from collections.abc import Iterable
-from datetime import UTC, datetime, timedelta
-from email.utils import parsedate_to_datetime
+from datetime import datetime, timedelta
 from functools import lru_cache
 from urllib.parse import unquote
 
 from airflow_provider_pai.emulator.account import Account, Credential
-from airflow_provider_pai.emulator.auth import SignedRequest, compact_iso_time, encode, raw, sha256
+from airflow_provider_pai.emulator.auth import SignedRequest, compact_iso_time, encode, http_time, raw, sha256
 from airflow_provider_pai.emulator.oss.errors import OssError
+from airflow_provider_pai.emulator.queries import whole_number
 
 # Sub-resources and response overrides that are part of the V1 string to sign.
 V1_SUBRESOURCES = frozenset(
@@ -239,9 +239,10 @@ def _v4_query(account: Account, request: SignedRequest, query: dict[str, str]) -
     credential = _credential(account, key_id, query.get("x-oss-security-token"))
     date, lifetime = query.get("x-oss-date", ""), query.get("x-oss-expires", "")
     signed_at = compact_iso_time(date)
-    if not lifetime.isdigit() or int(lifetime) > _V4_MAX_EXPIRES:
+    seconds = whole_number(lifetime)
+    if seconds is None or not 0 <= seconds <= _V4_MAX_EXPIRES:
         raise OssError(403, "AccessDenied", f"Invalid x-oss-expires: {lifetime!r}.")
-    if signed_at is None or signed_at + timedelta(seconds=int(lifetime)) < account.now():
+    if signed_at is None or signed_at + timedelta(seconds=seconds) < account.now():
         raise OssError(403, "AccessDenied", _EXPIRED)
     _check_scope(account, scope, date, "The signing region in credential is invalid.")
     additional = _names(query.get("x-oss-additional-headers", ""))
@@ -326,7 +327,8 @@ def _checked_http_date(account: Account, request: SignedRequest) -> str:
 
 
 def _checked_expiry(account: Account, expires: str) -> str:
-    if not expires.isdigit() or int(expires) < account.now().timestamp():
+    moment = whole_number(expires)
+    if moment is None or moment < account.now().timestamp():
         raise OssError(403, "AccessDenied", _EXPIRED)
     return expires
 
@@ -340,12 +342,3 @@ def _check_skew(account: Account, moment: datetime | None) -> None:
             "RequestTimeTooSkewed",
             "The difference between the request time and the current time is too large.",
         )
-
-
-def http_time(value: str) -> datetime | None:
-    """Read an RFC 1123 date; None if it is none."""
-    try:
-        moment = parsedate_to_datetime(value)
-    except (TypeError, ValueError):
-        return None
-    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)

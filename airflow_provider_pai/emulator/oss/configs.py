@@ -14,6 +14,7 @@ from xml.etree import ElementTree
 
 from airflow_provider_pai.emulator.oss.errors import OssError, invalid_argument
 from airflow_provider_pai.emulator.oss.xml import Pair, document, malformed, parse, serialized
+from airflow_provider_pai.emulator.queries import whole_number
 
 ACLS = ("private", "public-read", "public-read-write")
 ALGORITHMS = ("AES256", "KMS", "SM4")
@@ -127,9 +128,15 @@ def _check_cors(root: ElementTree.Element, _: _Headers) -> None:
 
 
 def _check_number(root: ElementTree.Element, name: str, least: int) -> None:
-    text = root.findtext(name)
-    if text is not None and not (re.fullmatch(r"-?\d{1,18}", text) and int(text) >= least):
+    if (text := root.findtext(name)) is not None:
+        _number(name, text, least)
+
+
+def _number(name: str, text: str, least: int = 1) -> int:
+    number = whole_number(text)
+    if number is None or number < least:
         raise invalid_argument(f"The value of {name} is not valid.", name, text)
+    return number
 
 
 def _check_lifecycle(root: ElementTree.Element, headers: _Headers) -> None:
@@ -162,8 +169,8 @@ def _check_order(transitions: list[ElementTree.Element], expires: str | None) ->
         if storage_class not in _COLDER:
             raise invalid_argument("The StorageClass of a Transition is not valid.", "StorageClass", storage_class)
         if after := each.findtext("Days"):
-            days[storage_class] = int(after)
-    rising = [days[name] for name in _COLDER if name in days] + ([int(expires)] if expires else [])
+            days[storage_class] = _number("Days", after)
+    rising = [days[name] for name in _COLDER if name in days] + ([_number("Days", expires)] if expires else [])
     if any(left >= right for left, right in pairwise(rising)):
         raise invalid_argument("Days must rise from each Transition to the next and to the Expiration.")
 

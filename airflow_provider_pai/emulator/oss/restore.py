@@ -11,10 +11,13 @@ from xml.etree import ElementTree
 from airflow_provider_pai.emulator.oss.errors import OssError, invalid_argument
 from airflow_provider_pai.emulator.oss.index import Attributes
 from airflow_provider_pai.emulator.oss.xml import malformed
+from airflow_provider_pai.emulator.queries import whole_number
 
 TIERS = ("Expedited", "Standard", "Bulk")
 FROZEN = ("Archive", "ColdArchive", "DeepColdArchive")
 _DAY = 86_400
+_MAX_DAYS = {"Archive": 7}
+"""All colder classes: 365 [help: OSS, error codes 0016-00000708 and 0016-00000704]."""
 
 
 @dataclass(frozen=True)
@@ -77,9 +80,13 @@ def read_request(root: ElementTree.Element | None, storage_class: str) -> tuple[
     """
     if root is None:
         return 1, {}
-    days, tier = root.findtext("Days") or "1", root.findtext("JobParameters/Tier")
-    if not days.isdigit() or not int(days) or (tier is not None and storage_class == "Archive"):
+    days, tier = whole_number(root.findtext("Days") or "1"), root.findtext("JobParameters/Tier")
+    if (
+        days is None
+        or not 1 <= days <= _MAX_DAYS.get(storage_class, 365)
+        or (tier is not None and storage_class == "Archive")
+    ):
         raise malformed()
     if tier is not None and tier not in TIERS:
         raise invalid_argument(f"Tier must be one of {', '.join(TIERS)}.", "Tier", tier)
-    return int(days), {"x-oss-object-restore-priority": tier or "Standard"} if storage_class != "Archive" else {}
+    return days, {"x-oss-object-restore-priority": tier or "Standard"} if storage_class != "Archive" else {}

@@ -187,7 +187,7 @@ SPEC = {"Type": "Worker", "PodCount": 1, "EcsSpec": "ecs.g6.large", "Image": "i"
         ({"JobMaxRunningTimeMinutes": 0.5}, "JobMaxRunningTimeMinutes must be a whole number"),
         ({"SuccessPolicy": "AllWorkers"}, "SuccessPolicy is for TFJob only"),
         ({"WorkspaceId": "1"}, "WorkspaceId '1' does not exist"),
-        ({"Envs": {"A": 1}}, "Envs must map texts to texts"),
+        ({"Envs": {"A": 1}}, "Envs.A must be a text"),
         ({"Envs": {"A": "x" * 65_536}}, "65536 are allowed"),
     ],
 )

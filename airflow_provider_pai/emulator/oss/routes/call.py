@@ -20,6 +20,7 @@ from airflow_provider_pai.emulator.oss.restore import Thaw
 from airflow_provider_pai.emulator.oss.staging import CHUNK, Staged
 from airflow_provider_pai.emulator.oss.stored import StoredObject
 from airflow_provider_pai.emulator.oss.xml import Pair, document, text_document
+from airflow_provider_pai.emulator.queries import whole_number
 from airflow_provider_pai.emulator.wire import body_of
 
 MAX_PUT_BYTES = 5 << 30
@@ -50,9 +51,10 @@ class OssCall:
         :raises OssError: InvalidArgument.
         """
         text = self.query.get(name) or str(default)
-        if not (text.isascii() and text.isdigit() and least <= int(text) <= most):
+        number = whole_number(text)
+        if number is None or not least <= number <= most:
             raise invalid_argument(f"Argument {name} must be an integer between {least} and {most}: {text!r}.")
-        return int(text)
+        return number
 
     @property
     def version(self) -> str | None:

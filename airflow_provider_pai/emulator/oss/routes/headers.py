@@ -9,8 +9,7 @@ from datetime import datetime
 from email.utils import format_datetime
 from urllib.parse import parse_qsl
 
-from airflow_provider_pai.emulator.auth import raw
-from airflow_provider_pai.emulator.oss.auth import http_time
+from airflow_provider_pai.emulator.auth import http_time, raw
 from airflow_provider_pai.emulator.oss.backend import STORAGE_CLASSES
 from airflow_provider_pai.emulator.oss.configs import encryption_rule
 from airflow_provider_pai.emulator.oss.errors import OssError, invalid_argument, precondition_failed
@@ -46,7 +45,7 @@ _MAX_USER_META_BYTES = 8 * 1024
 _MAX_TAGS = 10
 _TAG_TEXT = re.compile(r"[\w\s+\-=.:/]*")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
-_RANGE = re.compile(r"bytes=(\d*)-(\d*)(?:,.*)?")
+_RANGE = re.compile(r"bytes=([0-9]{0,18})-([0-9]{0,18})(?:,.*)?")
 
 _COMPRESSED = frozenset(
     {

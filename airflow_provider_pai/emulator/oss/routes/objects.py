@@ -111,8 +111,8 @@ async def head_object(call: OssCall) -> Response:
 async def get_object_meta(call: OssCall) -> Response:
     """GetObjectMeta."""
     stored = await asyncio.to_thread(call.oss.objects.get, call.bucket, call.key, call.version)
-    headers = {**brief_headers(stored), **version_header(call, stored), "content-length": str(stored.size)}
-    return empty(headers=headers)
+    length = {"content-length": str(stored.size)} if call.request.method == "HEAD" else {}
+    return empty(headers={**brief_headers(stored), **version_header(call, stored), **length})
 
 
 async def delete_object(call: OssCall) -> Response:

@@ -27,6 +27,7 @@ from airflow_provider_pai.emulator.oss.routes.objects import (
 )
 from airflow_provider_pai.emulator.oss.uploads import MAX_PARTS, Part, Upload, check_part_number
 from airflow_provider_pai.emulator.oss.xml import Encoder, Pair, child_text, malformed, parse
+from airflow_provider_pai.emulator.queries import whole_number
 
 
 async def initiate_upload(call: OssCall) -> Response:
@@ -183,10 +184,10 @@ def _wanted_parts(body: bytes, *, complete_all: bool) -> list[tuple[int, str]] |
         return None
     parts = []
     for each in parse(body, "CompleteMultipartUpload").findall("Part"):
-        number = child_text(each, "PartNumber")
-        if not number.isdigit():
+        number = whole_number(child_text(each, "PartNumber"))
+        if number is None:
             raise malformed()
-        parts.append((check_part_number(int(number)), child_text(each, "ETag")))
+        parts.append((check_part_number(number), child_text(each, "ETag")))
     if len(parts) > MAX_PARTS:
         raise OssError(400, "TooManyParts", f"An upload has at most {MAX_PARTS} parts.")
     return parts
