@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from inspect import signature
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
-from airflow.providers.common.compat.sdk import BaseOperator, mask_secret
+from airflow.providers.common.compat.sdk import AirflowException, BaseOperator, mask_secret
 
+from airflow_provider_pai.exceptions import PaiConfigError
 from airflow_provider_pai.inputs import optional
 from airflow_provider_pai.lazy import cached_property
 from airflow_provider_pai.remote import DEFAULT_CONN_ID, Json
 from airflow_provider_pai.sensitive import secrets_in
+from airflow_provider_pai.values import did_you_mean
 
 if TYPE_CHECKING:
     from airflow_provider_pai.hooks.base import PaiHook
@@ -55,10 +58,26 @@ class Connected(BaseOperator, Generic[HookT]):
         workspace_id: str | None = None,
         **kwargs: Any,
     ) -> None:
-        super().__init__(**kwargs)
+        try:
+            super().__init__(**kwargs)
+        except (TypeError, AirflowException):  # Airflow names them all, not what was meant; 2.11 in an error of its own
+            self._check_names(kwargs)
+            raise
         self.pai_conn_id = pai_conn_id
         self.region = region
         self.workspace_id = workspace_id
+
+    def _check_names(self, given: Iterable[str]) -> None:
+        """Refuse arguments that no class in line takes.
+
+        :raises PaiConfigError: naming the first, and what may be meant.
+        """
+        classes = type(self).__mro__
+        allowed = {name for each in classes for name in signature(each.__init__).parameters}  # type: ignore[misc]
+        for name in given:
+            if name not in allowed:
+                meant = did_you_mean(name, allowed)
+                raise PaiConfigError(type(self).__name__, name, f"it has no such argument{meant}") from None
 
     def _do_render_template_fields(self, parent: Any, *args: Any, **kwargs: Any) -> None:
         """Mask secrets as soon as they are known: Airflow stores rendered fields before it executes."""

@@ -7,7 +7,7 @@ upstream task has not left. What is plainly meant is read; all else is refused h
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from datetime import UTC, date, datetime, time, timedelta
 from pathlib import PurePath
 from typing import Any
@@ -16,7 +16,17 @@ import pendulum
 
 from airflow_provider_pai.exceptions import PaiConfigError
 from airflow_provider_pai.uri import URI_FORM, OssUri
-from airflow_provider_pai.values import broken_json, finite, is_list, is_number, is_utf8, ordered, parsed, scalar
+from airflow_provider_pai.values import (
+    broken_json,
+    did_you_mean,
+    finite,
+    is_list,
+    is_number,
+    is_utf8,
+    ordered,
+    parsed,
+    scalar,
+)
 
 Span = float | str | timedelta
 """A span of time as `seconds` reads it."""
@@ -173,7 +183,7 @@ def texts(field: str, value: object) -> tuple[str, ...] | None:
     return tuple(required(field, each, allowed) for each in ordered(several))
 
 
-def mapping(field: str, value: object, allowed: str = "an object of names to values") -> dict[str, Any]:
+def mapping(field: str, value: object, allowed: str = "names to values, as {'name': 1}") -> dict[str, Any]:
     """Read an object as plain JSON: a dict or its text; None is an empty one.
 
     :raises PaiConfigError: it is none, or holds what JSON has not.
@@ -185,6 +195,17 @@ def mapping(field: str, value: object, allowed: str = "an object of names to val
         raise PaiConfigError(field, value, f"{allowed}{broken_json(value)}")
     plain: dict[str, Any] = json_value(field, read)
     return plain
+
+
+def known(field: str, names: Iterable[Any], allowed: Collection[str], has: str = "it has") -> None:
+    """Refuse a name that is none of those that there are.
+
+    :param has: words before these.
+    :raises PaiConfigError: naming the first, and what may be meant.
+    """
+    for name in names:
+        if name not in allowed:
+            raise PaiConfigError(field, name, f"{has} {', '.join(allowed)}{did_you_mean(name, allowed)}")
 
 
 def text_mapping(field: str, value: object) -> dict[str, str]:

@@ -82,6 +82,15 @@ def ordered(value: Any) -> list[Any]:
     return sorted(items, key=repr) if isinstance(items, set | frozenset) else list(items)
 
 
+def did_you_mean(name: object, known: Iterable[str]) -> str:
+    """Return the name that was probably meant, as a question behind a message; empty: none is like it."""
+    from difflib import get_close_matches
+
+    by_letters = {each.lower(): each for each in known}
+    found = get_close_matches(str(name).lower(), by_letters, n=1)
+    return f"; did you mean {by_letters[found[0]]}?" if found else ""
+
+
 def is_utf8(value: str) -> bool:
     """Tell whether a text has no half of a pair of surrogates, which no service could take."""
     return value.isascii() or not any("\ud800" <= character <= "\udfff" for character in value)

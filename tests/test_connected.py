@@ -10,10 +10,12 @@ from airflow.providers.common.compat.module_loading import import_string
 from airflow.providers.common.compat.sdk import DAG, BaseOperator
 
 from airflow_provider_pai.connected import Connected
-from airflow_provider_pai.operators.dlc import DlcStopJobOperator
+from airflow_provider_pai.exceptions import PaiConfigError
+from airflow_provider_pai.operators.dlc import DlcStopJobOperator, DlcSubmitJobOperator
 from airflow_provider_pai.operators.oss import OssDeleteOperator
 from airflow_provider_pai.sensors.dlc import DlcJobSensor
 from airflow_provider_pai.sensors.eas import EasServiceSensor
+from airflow_provider_pai.sensors.oss import OssKeySensor
 from tests.public import named_modules, public_classes
 
 CONNECTION = {"pai_conn_id": "other", "region": "cn-beijing", "workspace_id": "7"}
@@ -76,3 +78,20 @@ def test_parsing_a_dag_file_imports_no_hook():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip().splitlines()[-1] == "False"
+
+
+@pytest.mark.parametrize(
+    ("operator", "wrong", "meant"),
+    [
+        (DlcSubmitJobOperator, "ecsspec", "; did you mean ecs_spec?"),
+        (DlcSubmitJobOperator, "Image", "; did you mean image?"),
+        (OssKeySensor, "poke_intervall", "; did you mean poke_interval?"),
+        (OssKeySensor, "something_else_altogether", ""),
+    ],
+)
+def test_an_argument_that_there_is_not_is_named_with_what_may_be_meant(operator, wrong, meant):
+    given = {"task_id": "task", "framework": "pytorch", "image": "i"} if operator is DlcSubmitJobOperator else {}
+    given = given or {"task_id": "task", "uri": "oss://bucket/a"}
+    with pytest.raises(PaiConfigError) as refused:
+        operator(**given, **{wrong: "secret"})
+    assert str(refused.value) == f"{operator.__name__}: {wrong!r} is not allowed; it has no such argument{meant}"

@@ -10,6 +10,7 @@ from typing import Any, Literal, get_args
 
 from airflow_provider_pai.exceptions import PaiConfigError
 from airflow_provider_pai.inputs import json_list, mapping, number, one_of, seconds, share, whole_number
+from airflow_provider_pai.values import did_you_mean
 
 OnInconclusive = Literal["hold", "rollback", "promote"]
 OnFailure = Literal["rollback", "freeze"]
@@ -114,9 +115,9 @@ class RolloutPlan:
 
         :raises PaiConfigError: naming the field, the value and what is allowed.
         """
-        unknown = sorted(set(values) - set(_READERS))
-        if unknown:
-            raise PaiConfigError(unknown[0], values[unknown[0]], f"fields of a rollout plan: {', '.join(_READERS)}")
+        for name in sorted(set(values) - set(_READERS)):
+            allowed = f"fields of a rollout plan: {', '.join(_READERS)}{did_you_mean(name, _READERS)}"
+            raise PaiConfigError(name, values[name], allowed)
         return cls(**{name: _READERS[name](name, value) for name, value in values.items()})
 
     def to_dict(self) -> dict[str, Any]:

@@ -17,7 +17,7 @@ from airflow.providers.common.compat.module_loading import import_string
 from airflow_provider_pai.canary.samples import Sample
 from airflow_provider_pai.exceptions import PaiConfigError, PaiMetricsError
 from airflow_provider_pai.hooks.eas import EasHook
-from airflow_provider_pai.inputs import json_list, one_of
+from airflow_provider_pai.inputs import json_list, known, one_of
 
 KINDS = {
     "cloudmonitor": "airflow_provider_pai.metrics.cloudmonitor.CloudMonitorMetrics",
@@ -94,9 +94,7 @@ def _make(config: Mapping[str, Any], eas: EasHook) -> MetricsSource:
     kind = options.pop("kind", None)
     source_class = import_string(KINDS[one_of("metrics['kind']", kind, KINDS)])
     allowed = [item.name for item in fields(source_class)][1:]
-    for name in options:
-        if name not in allowed:
-            raise PaiConfigError("metrics", name, f"options of {kind}: {', '.join(allowed)}")
+    known("metrics", options, allowed, f"options of {kind}:")
     source: MetricsSource = source_class(eas, **options)
     return source
 

@@ -19,7 +19,7 @@ from airflow_provider_pai.hooks.eas.inference import (
 )
 from airflow_provider_pai.hooks.eas.traffic import Endpoint
 from airflow_provider_pai.hooks.oss import OssHook
-from airflow_provider_pai.inputs import json_list, mapping, number, parse_uri, seconds, share
+from airflow_provider_pai.inputs import json_list, known, mapping, number, parse_uri, seconds, share
 from airflow_provider_pai.uri import OssUri
 
 _ATTEMPTS = 3
@@ -101,9 +101,7 @@ def make_probe(probe: Mapping[str, Any] | str, oss: OssHook) -> EndpointProbe:
     :raises PaiConfigError: naming the option, or the line that is not a request.
     """
     config = mapping("probe", probe)
-    for name in config:
-        if name not in _READERS:
-            raise PaiConfigError("probe", name, f"options: {', '.join(_READERS)}")
+    known("probe", config, _READERS, "options:")
     options = {name: _READERS[name](f"probe[{name!r}]", value) for name, value in config.items()}
     asked = options.get("requests") or []
     if isinstance(asked, OssUri):

@@ -10,7 +10,7 @@ from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from airflow_provider_pai.exceptions import PaiConfigError
-from airflow_provider_pai.inputs import mapping, one_of, whole_number
+from airflow_provider_pai.inputs import known, mapping, one_of, whole_number
 from airflow_provider_pai.remote import Json
 
 # What DLC sets in pods itself ("General environment variables"), and what the mxnet row sets.
@@ -92,9 +92,7 @@ def replicas(name: str, workers: Any, roles: Mapping[str, Any] | str | None) -> 
     if not named:
         counts = {"Worker": whole_number("workers", 1 if workers is None else workers, least=1)}
     else:
-        for role in named:
-            if role not in framework.roles:
-                raise PaiConfigError("roles", role, f"{name} has {', '.join(framework.roles)}")
+        known("roles", named, framework.roles, f"{name} has")
         counts = {role: whole_number(f"roles[{role!r}]", count, least=1) for role, count in named.items()}
     for role, count in counts.items():
         if framework.roles[role].single and count != 1:

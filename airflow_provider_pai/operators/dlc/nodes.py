@@ -8,7 +8,7 @@ from ipaddress import ip_network
 from typing import Any
 
 from airflow_provider_pai.exceptions import PaiConfigError
-from airflow_provider_pai.inputs import number, one_of, whole_number
+from airflow_provider_pai.inputs import known, number, one_of, optional, required, texts, whole_number
 from airflow_provider_pai.remote import Json
 
 RESOURCE_NAMES = ("CPU", "GPU", "GPUType", "Memory", "SharedMemory")
@@ -22,6 +22,7 @@ _VPC_NAMES = {
     "extended_cidrs": "ExtendedCIDRs",
     "default_route": "DefaultRoute",
 }
+_VPC_IDS = ("vpc_id", "switch_id", "security_group_id")
 _VPC_REQUIRED = ("vpc_id", "security_group_id")
 _ROUTES = ("eth0", "eth1")
 
@@ -43,7 +44,7 @@ def check_size(
     if config:
         if not resource_id:
             raise PaiConfigError("resource_id", resource_id, "resource_config needs the id of a quota")
-        _only("resource_config", config, RESOURCE_NAMES)
+        known("resource_config", config, RESOURCE_NAMES)
 
 
 def spec_with_gpus(specs: Iterable[Json], gpu_type: str, gpus: int) -> str:
@@ -69,7 +70,7 @@ def spot_spec(spot: Mapping[str, Any] | None) -> Json:
     """
     if not spot:
         return {}
-    _only("spot", spot, tuple(_SPOT_LIMITS))
+    known("spot", spot, _SPOT_LIMITS)
     if len(spot) != 1:
         raise PaiConfigError("spot", dict(spot), f"exactly one of {', '.join(_SPOT_LIMITS)}")
     ((name, value),) = spot.items()
@@ -84,24 +85,19 @@ def user_vpc(vpc: Mapping[str, Any] | None) -> Json | None:
     """
     if not vpc:
         return None
-    _only("vpc", vpc, tuple(_VPC_NAMES))
+    known("vpc", vpc, _VPC_NAMES)
+    ids = {name: optional(f"vpc[{name!r}]", vpc.get(name), "an id") for name in _VPC_IDS}
     for name in _VPC_REQUIRED:
-        if not vpc.get(name):
-            raise PaiConfigError(f"vpc[{name!r}]", vpc.get(name), "it must be an id")
-    blocks = vpc.get("extended_cidrs") or []
-    if vpc.get("switch_id") and not blocks:
-        raise PaiConfigError("vpc['extended_cidrs']", blocks, "with switch_id, all CIDR blocks of the VPC")
-    if not isinstance(blocks, list) or not all(_is_network(block) for block in blocks):
-        raise PaiConfigError("vpc['extended_cidrs']", blocks, "a list of CIDR blocks, e.g. ['192.168.0.0/16']")
+        required(f"vpc[{name!r}]", ids[name], "an id")
+    blocks = texts("vpc['extended_cidrs']", vpc.get("extended_cidrs")) or ()
+    if ids["switch_id"] and not blocks:
+        raise PaiConfigError("vpc['extended_cidrs']", list(blocks), "with switch_id, all CIDR blocks of the VPC")
+    if not all(map(_is_network, blocks)):
+        raise PaiConfigError("vpc['extended_cidrs']", list(blocks), "a list of CIDR blocks, e.g. ['192.168.0.0/16']")
     if vpc.get("default_route") is not None:
         one_of("vpc['default_route']", vpc["default_route"], _ROUTES)
-    return {_VPC_NAMES[name]: value for name, value in vpc.items() if value}
-
-
-def _only(field: str, given: Mapping[str, Any], allowed: tuple[str, ...]) -> None:
-    for name in given:
-        if name not in allowed:
-            raise PaiConfigError(field, name, f"it has {', '.join(allowed)}")
+    read = {**vpc, **ids, "extended_cidrs": list(blocks)}
+    return {_VPC_NAMES[name]: read[name] for name in _VPC_NAMES if read.get(name)}
 
 
 def _plain(gpu_type: str) -> str:

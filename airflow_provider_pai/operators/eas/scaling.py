@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from airflow_provider_pai.exceptions import PaiConfigError
-from airflow_provider_pai.inputs import mapping, number, whole_number
+from airflow_provider_pai.inputs import known, mapping, number, whole_number
 from airflow_provider_pai.remote import Json
 
 _FIELDS = ("min", "max", "scaleStrategies", "behavior")
@@ -64,9 +64,7 @@ def _behavior(given: Any) -> Json:
     }
 
 
-def _known(place: str, given: Any, known: tuple[str, ...]) -> None:
+def _known(place: str, given: Any, names: tuple[str, ...]) -> None:
     if not isinstance(given, Mapping):
-        raise PaiConfigError(place, given, f"an object with {', '.join(known)}")
-    for name in given:
-        if name not in known:
-            raise PaiConfigError(place, name, f"fields: {', '.join(known)}")
+        raise PaiConfigError(place, given, f"an object with {', '.join(names)}")
+    known(place, given, names, "fields:")

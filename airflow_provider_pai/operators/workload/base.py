@@ -100,7 +100,7 @@ class WorkloadOperator(PaiJobOperator[JobHookT]):
         required("command", self.script(), "a shell command")
         self.role_arn = optional("role_arn", self.role_arn, "the ARN of a RAM role")
         self.parameters = mapping("parameters", self.parameters)
-        self.inputs = mapping("inputs", self.inputs)
+        self.inputs = mapping("inputs", self.inputs, "names to addresses, as {'data': 'oss://bucket/prefix/'}")
         for name, uri in self.inputs.items():
             if not re.fullmatch(r"[A-Za-z][A-Za-z0-9_]*", name):
                 raise PaiConfigError("inputs", name, "names are a letter, then letters, digits and _")

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple, TypedDict
 
 from airflow_provider_pai.exceptions import PaiConfigError
-from airflow_provider_pai.inputs import mapping, optional, parse_uri, required
+from airflow_provider_pai.inputs import known, mapping, optional, parse_uri, required
 from airflow_provider_pai.sensitive import secrets_in
 from airflow_provider_pai.uri import OssUri
 
@@ -83,9 +83,7 @@ def check_code(declared: Mapping[str, Any] | str) -> Any:
     given = [kind for kind in _KINDS if kind in code]
     if len(given) != 1:
         raise PaiConfigError("code", declared, "exactly one of repo (with commit) and uri")
-    for name in code:
-        if name not in (allowed := _KINDS[given[0]].__annotations__):
-            raise PaiConfigError("code", name, f"with {given[0]} it has {', '.join(allowed)}")
+    known("code", code, _KINDS[given[0]].__annotations__, f"with {given[0]} it has")
     if given == ["uri"]:
         parse_uri("code['uri']", code["uri"])
     else:

@@ -2,7 +2,8 @@ from __future__ import annotations
 
 import json
 import time
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
 
 import pytest
 from airflow.providers.common.compat.sdk import TaskDeferred
@@ -290,6 +291,33 @@ def test_no_output_is_no_artifact(bucket):
         task(bucket, "empty", command="true").run()
 
 
+def test_what_a_native_template_makes_a_number_of_goes_out_as_the_text_that_it_was(bucket):
+    """`render_template_as_native_obj` makes numbers of `"2"` and `"20261121"`, and texts stay texts where they are."""
+    one = operator(
+        bucket,
+        ecs_spec=None,
+        resource_config={"CPU": 2, "Memory": "4Gi"},
+        resource_id=20261121,
+        job_name=20261121,
+        model_name=7,
+        workers="2",
+        priority="5",
+        max_running_time=3600,
+        env={"NIGHT": 20261121, "DEBUG": True},
+        parameters={"rate": Decimal("0.1"), "night": date(2026, 11, 21), "names": {"a"}},
+        settings={"Tags": {"night": 20261121}},
+    )
+    context = Task(lambda: one).context()
+    body = one.build(context, one.identity(context), 1)
+    assert (body["DisplayName"], body["ResourceId"], body["Priority"]) == ("20261121", "20261121", 5)
+    assert body["JobMaxRunningTimeMinutes"] == 60
+    assert body["JobSpecs"][0]["ResourceConfig"] == {"CPU": "2", "Memory": "4Gi"}
+    assert body["JobSpecs"][0]["PodCount"] == 2
+    assert body["Settings"]["Tags"]["night"] == "20261121"
+    assert (body["Envs"]["NIGHT"], body["Envs"]["DEBUG"]) == ("20261121", "True")
+    assert json.loads(body["Envs"]["PAI_PARAMS"]) == {"rate": 0.1, "night": "2026-11-21", "names": ["a"]}
+
+
 def test_metrics_that_are_not_json_are_named(bucket):
     with pytest.raises(PaiArtifactError, match=r"metrics\.json is not JSON"):
         task(bucket, "torn", command="echo '{' > $PAI_OUTPUT_DIR/metrics.json").run()
@@ -332,6 +360,13 @@ def test_metrics_that_are_not_json_are_named(bucket):
             {"ecs_spec": None, "resource_config": {"Cpu": "4"}, "resource_id": "quota1"},
             "resource_config: 'Cpu' is not allowed; it has CPU, GPU, GPUType, Memory, SharedMemory",
         ),
+        (
+            {"inputs": "oss://b-1/x/"},
+            "inputs: 'oss://b-1/x/' .* names to addresses, as {'data': 'oss://bucket/prefix/'}",
+        ),
+        ({"parameters": "C=1"}, "parameters: 'C=1' is not allowed; names to values, as {'name': 1}"),
+        ({"code": {"repo": "r", "comit": "c"}}, "with repo it has repo, commit, .*; did you mean commit"),
+        ({"env": {"DEBUG": None}}, r"env\['DEBUG'\]: None is not allowed; a text; leave out what has no value"),
         ({"spot": {"limit": 1}}, "spot: 'limit' is not allowed; it has discount_limit, price_limit"),
         ({"spot": {"price_limit": 1, "discount_limit": 0.5}}, "spot: .* exactly one of discount_limit, price_limit"),
         ({"spot": {"discount_limit": 1.5}}, r"spot\['discount_limit'\]: 1.5 .* above 0 and at most 1"),
