@@ -1,7 +1,7 @@
 """Transfers of whole folders up, down and across: only what differs is moved, many files at a time.
 
-Source and target are walked side by side in the order of their keys, so that of a million files no more is held than of
-a thousand. Every name is looked at before the first file is moved, and what is to go goes last.
+Source and target are walked side by side in the order of their keys, so that of a million files no more is held than
+the names in one folder. Every name is looked at before the first file is moved, and what is to go goes last.
 """
 
 from __future__ import annotations

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator
-from operator import itemgetter
+from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
 
 from airflow_provider_pai.exceptions import PaiConfigError
@@ -25,31 +24,30 @@ def files_below(folder: Path, patterns: Patterns, *, follow: bool = True) -> Ite
     """
     if not folder.is_dir():
         raise PaiConfigError("folder", str(folder), "a folder")
-    waiting: list[tuple[str, str, frozenset[str] | None]] = [("", str(folder), frozenset())]
+    # Keys, the next one last; those of folders end with `/`. Of a million files their keys are held, folder by folder.
+    waiting, trail = [""], list[tuple[str, str]]()
     while waiting:
-        key, path, above = waiting.pop()
-        if above is None:
-            yield key, Path(path)
-        else:
-            below = _below(folder, key, path, above, patterns, follow)
-            waiting += sorted(below, key=itemgetter(0), reverse=True)
+        key = waiting.pop()
+        if key and not key.endswith("/"):
+            yield key, folder / key
+            continue
+        trail = [(above, real) for above, real in trail if key.startswith(above)]
+        trail.append((key, _real(folder / key, [real for _, real in trail])))
+        waiting += sorted(_keys(folder, key, patterns, follow), reverse=True)
 
 
-def _below(
-    folder: Path, prefix: str, parent: str, above: frozenset[str], patterns: Patterns, follow: bool
-) -> Iterator[tuple[str, str, frozenset[str] | None]]:
-    """Yield what lies in one folder by its keys: files, and folders with what they lie in."""
-    here = above | {_real(parent, above)}
-    for entry in _entries(parent):
+def _keys(folder: Path, prefix: str, patterns: Patterns, follow: bool) -> Iterator[str]:
+    """Yield the keys of what lies in one folder."""
+    for entry in _entries(folder / prefix):
         key = prefix + entry.name
         if not is_utf8(key):
             raise PaiConfigError("folder", str(folder), f"names in UTF-8, which {os.fsencode(key)!r} is not")
         if _is(entry, "is_dir"):
             if not patterns.leave_out(f"{key}/") and (follow or not entry.is_symlink()):
-                yield f"{key}/", entry.path, here
+                yield f"{key}/"
         elif patterns.match(key):
             if _is(entry, "is_file"):
-                yield key, entry.path, None
+                yield key
             elif follow:
                 raise PaiConfigError("folder", entry.path, "a file, a folder, or a link to one that can be read")
 
@@ -83,12 +81,12 @@ def check_paths(prefix: OssUri, folder: Path, names: Iterable[str]) -> None:
         above.append(name)
 
 
-def _entries(folder: str) -> list[os.DirEntry[str]]:
+def _entries(folder: Path) -> Iterator[os.DirEntry[str]]:
     try:
         with os.scandir(folder) as entries:
-            return list(entries)
+            yield from entries
     except OSError as error:
-        raise PaiConfigError("folder", folder, f"what can be read: {error.strerror}") from None
+        raise PaiConfigError("folder", str(folder), f"what can be read: {error.strerror}") from None
 
 
 def _is(entry: os.DirEntry[str], kind: str) -> bool:
@@ -99,10 +97,10 @@ def _is(entry: os.DirEntry[str], kind: str) -> bool:
         return False
 
 
-def _real(folder: str, above: frozenset[str]) -> str:
+def _real(folder: Path, above: Collection[str]) -> str:
     real = os.path.realpath(folder)
     if real in above:
-        raise PaiConfigError("folder", folder, f"no link that leads back to {real}, in which it lies")
+        raise PaiConfigError("folder", str(folder), f"no link that leads back to {real}, in which it lies")
     return real
 
 
