@@ -106,10 +106,11 @@ class _Console:
 
     async def job(self, request: Request) -> _Page:
         job = self.dlc.get(request.path_params["id"])
-        body = [_facts(job)]
+        body: list[str] = []
         for pod in job["Pods"]:
             lines = self.dlc.logs(job["JobId"], pod["PodId"], "", _EVER, _LINES)["Logs"]
             body += _log(f"Log of {pod['PodId']}: {pod['Status']}", lines)
+        body += ["<h2>Job</h2>", _facts(job)]
         return _Page(f"DLC job {job['JobId']}: {job['Status']}", body)
 
     async def instance(self, request: Request) -> _Page:
@@ -120,9 +121,9 @@ class _Console:
         service = self.eas.get(request.path_params["id"])
         facts = {name: value for name, value in self.eas.describe(service).items() if name != "AccessToken"}
         lines = await asyncio.to_thread(read_lines, service.folder / "logs", "")
-        body = [_facts({**facts, "ServiceConfig": json.loads(facts["ServiceConfig"])})]
+        body = _log("Log", [f"{time:%H:%M:%S} {text}" for time, text in lines[-_LINES:]])
         body += _table("Events", ("Time", "Reason", "Message"), service.record.events[::-1])
-        body += _log("Log", [f"{time:%H:%M:%S} {text}" for time, text in lines[-_LINES:]])
+        body += ["<h2>Service</h2>", _facts({**facts, "ServiceConfig": json.loads(facts["ServiceConfig"])})]
         return _Page(f"EAS service {service.record.name}: {service.record.status}", body)
 
     async def objects(self, request: Request) -> _Page:
