@@ -53,3 +53,15 @@ def test_a_copy_of_an_artifact_is_the_artifact(hook, model, bucket, tmp_path):
     hook.put(other + "big", os.urandom(3 * PART))
     with pytest.raises(PaiArtifactError, match=r"copy/big is not what the manifest says: 307200 bytes, ETag .*-3"):
         read_artifact(hook, other)
+
+
+def test_a_copy_that_nobody_can_tell_is_refused_and_may_be_made_an_artifact_of_its_own(hook, model, world):
+    world(oss_copy_etag="own")
+    write(hook, model)
+    other = model.replace("model", "copy")
+    assert hook.copy_folder(model, other).moved == 3
+    assert hook.copy_folder(model, other).unchanged == 3, "the CRC64 tells"
+    with pytest.raises(PaiArtifactError, match=r"copy/config\.json is not what the manifest says: .* CRC64 unknown"):
+        read_artifact(hook, other)
+    written = write(hook, other)
+    assert read_artifact(hook, other) == written

@@ -27,6 +27,9 @@ class World:
     oss_kms_append: str = _switch(
         "taken", "refused", says="What AppendObject does in a bucket that encrypts by a KMS key of the user's own."
     )
+    oss_copy_etag: str = _switch(
+        "md5", "own", says="ETag of what CopyObject makes: the MD5 of its bytes, as PutObject's, or a value of its own."
+    )
     dlc_tags: str = _switch("free", "ruled", says="Whether the tag rule holds for DLC's Settings.Tags, too.")
     dlc_list_days: int = _switch(
         0, 30, 7, says="Longest time, in days, that ListJobs and ListTensorboards may be asked for; 0: any."

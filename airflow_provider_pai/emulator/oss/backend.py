@@ -21,6 +21,7 @@ from airflow_provider_pai.emulator.oss.index import Index
 from airflow_provider_pai.emulator.oss.listing import Cursor
 from airflow_provider_pai.emulator.oss.names import check_bucket, check_key, path_of
 from airflow_provider_pai.emulator.oss.objects import Objects
+from airflow_provider_pai.emulator.oss.staging import Staged
 from airflow_provider_pai.emulator.oss.stored import StoredObject
 from airflow_provider_pai.emulator.oss.uploads import Uploads
 from airflow_provider_pai.emulator.oss.versions import Versions
@@ -170,6 +171,14 @@ class OssBackend:
         key = encryption_of(self.config(bucket, "encryption")).get("KMSMasterKeyID")
         if key and self.account.world.oss_kms_append == "refused":
             raise invalid_argument("A KMS key can't be specified for an appendable object.", "KMSMasterKeyID", key)
+
+    def copy_etag(self, staged: Staged) -> str | None:
+        """Return the ETag of a copy; None: the MD5.
+
+        Page "Data consistency validation": the MD5 is that of PutObject; other methods make "a unique value". Whether
+        CopyObject is one of these is not told.
+        """
+        return f"{staged.hash.etag}-0" if self.account.world.oss_copy_etag == "own" else None
 
     def append_base(self, bucket: str, key: str, position: int) -> StoredObject | None:
         """Return the object that an append goes on from, None for a new one.

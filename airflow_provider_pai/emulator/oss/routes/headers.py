@@ -168,7 +168,7 @@ def object_headers(stored: StoredObject, storage_class: str) -> dict[str, str]:
     headers["x-oss-object-type"] = attributes.kind
     headers["x-oss-storage-class"] = storage_class
     headers["x-oss-hash-crc64ecma"] = str(stored.record.crc64)
-    if attributes.kind == "Normal":
+    if attributes.kind == "Normal" and "-" not in stored.etag:
         headers["content-md5"] = content_md5(stored.etag)
     if attributes.kind == "Appendable":
         headers["x-oss-next-append-position"] = str(stored.size)

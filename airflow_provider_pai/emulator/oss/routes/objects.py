@@ -80,9 +80,8 @@ async def copy_object(call: OssCall) -> Response:
     source, file = await open_source(call)
     with file, call.oss.files.stage() as staged:
         await asyncio.to_thread(staged.copy_file, file)
-        stored = await asyncio.to_thread(
-            objects.put, call.bucket, call.key, staged, _copied_attributes(call, source), overwrite=call.overwrite
-        )
+        put = partial(objects.put, overwrite=call.overwrite, etag=call.oss.copy_etag(staged))
+        stored = await asyncio.to_thread(put, call.bucket, call.key, staged, _copied_attributes(call, source))
     response = xml("CopyObjectResult", ("ETag", quoted(stored.etag)), ("LastModified", iso_date(stored.modified)))
     response.headers.update(write_headers(call, stored))
     if version := version_header(replace(call, bucket=source_of(call)[0]), source):
