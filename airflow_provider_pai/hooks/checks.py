@@ -182,7 +182,7 @@ def _workspace(hook: PaiHook) -> Iterator[Remark]:
     found = hook.sibling(AIWorkspaceHook).workspace(workspace_id)
     if found is None:
         says = f"there is no workspace {workspace_id} in {hook.connection.region}"
-        yield Remark("workspace", Health.FAULT, says, "set workspace_id or region")
+        yield Remark("workspace", Health.FAULT, says, "set workspace_id (PAI console, Workspaces) or region")
     elif found["Status"] != "ENABLED":
         says = f"workspace {workspace_id} is {found['Status']}"
         yield Remark("workspace", Health.FAULT, says, "enable it in the PAI console, or set another workspace_id")

@@ -71,7 +71,7 @@ CAUSES = (
     Cause(
         ("InvalidSecurityToken.Expired", "SecurityTokenExpired"),
         "the STS token has expired",
-        "set a new key, secret and security_token, or use an `auth` that renews them",
+        "set login, password and security_token anew, or an auth that renews them: ram_role_arn, ecs_ram_role",
     ),
     Cause(
         ("InvalidSecurityToken", "MissingSecurityToken"),

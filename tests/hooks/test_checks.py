@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import re
+import socket
 import threading
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 
@@ -128,14 +130,58 @@ def test_an_endpoint_where_nobody_answers(account):
     assert (rows["AIWorkspace"].result, rows["workspace"].result) == (Health.FAULT, Health.UNCHECKED)
 
 
-def test_a_name_that_dns_does_not_know_may_not_be_read_either(account, pai):
+@pytest.fixture
+def no_name(monkeypatch):
+    """DNS answers at once, and knows no `nowhere.invalid`."""
+    real = socket.getaddrinfo
+
+    def look_up(host, *args, **kwargs):
+        if host in ("nowhere.invalid", b"nowhere.invalid"):
+            raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+        return real(host, *args, **kwargs)
+
+    monkeypatch.setattr(socket, "getaddrinfo", look_up)
+
+
+def test_a_name_that_dns_does_not_know_may_not_be_read_either(account, no_name):
     """A look for something that is not there takes a refusal for an answer; silence is none."""
-    fields = {"extra": {"dlc_endpoint": "https://nowhere.invalid"}}
-    account(**fields)
+    account(extra={"dlc_endpoint": "https://nowhere.invalid"})
     rows = {row.check: row for row in run_checks(around(PaiConnectionHook()), 30)}
     assert rows["DLC jobs"].result is Health.FAULT
     assert rows["DLC jobs"].says.startswith("nowhere.invalid: there is no such name (")
     assert rows["EAS services"].result is Health.OK
+
+
+def test_the_faults_that_are_met_most_are_told_as_the_page_has_them(account, pai, no_name, monkeypatch):
+    page = (Path(__file__).parents[2] / "docs" / "check.md").read_text()
+    table = re.search(r"^\| what is wrong \| what is told \|\n.*\n((?:\|.*\n)+)", page, re.MULTILINE)
+    said = dict(re.findall(r"^\| (.*?) \| (.*) \|$", table[1], re.MULTILINE))
+
+    def told(check, **fields):
+        row = account(**fields)[check]
+        return f"{row.says} → {row.todo}"
+
+    pai.account.add_credential(Credential("STS.old", "sts-secret", "token"))
+    pai.account.remove_credential("STS.old")
+    token = {"login": "STS.old", "password": "sts-secret", "extra": {"auth": "sts", "security_token": "token"}}
+    other = {"Effect": "Allow", "Action": "other:*", "Resource": "*"}
+    nobody = pai.account.add_user({"Version": "1", "Statement": [other]})
+    assert told("OSS", password="wrong") == said.pop("the secret")
+    assert told("DLC", login="LTAInobody") == said.pop("the key")
+    assert told("OSS", **token) == told("DLC", **token) == said.pop("the token is old")
+    assert told("DSW", extra={"dsw_endpoint": "https://nowhere.invalid"}) == said.pop("no such host")
+    assert told("EAS", extra={"eas_endpoint": "http://127.0.0.1:9"}) == said.pop("nobody answers")
+    assert told("DSW", login=nobody.access_key_id, password=nobody.access_key_secret) == said.pop("a permission")
+    assert told("workspace", extra={"workspace_id": "77"}) == said.pop("the workspace")
+    pai.account.faults.add(match="api ListServices", status=403, code="NotOpened")
+    assert told("EAS") == said.pop("a product")
+    now = pai.account.now
+    with monkeypatch.context() as patch:
+        patch.setattr(pai.account, "now", lambda: now() + timedelta(hours=1))
+        assert told("OSS") == told("DLC") == said.pop("the clock")
+    misspelt = account(extra={"region": "cn-hangzou", "endpoint_url": "", "oss_endpoint": ""})["DLC"]
+    assert misspelt.says.startswith(said.pop("the region").removesuffix("…"))
+    assert not said
 
 
 def test_checks_run_side_by_side():

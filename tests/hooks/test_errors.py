@@ -216,7 +216,7 @@ def test_a_head_names_its_action_too(user, bucket):
     ("code", "todo"),
     [
         ("InvalidTimeStamp.Expired", "this machine's clock is more than 15 minutes wrong → synchronize it"),
-        ("InvalidSecurityToken.Expired", "the STS token has expired → set a new key, secret and security_token"),
+        ("InvalidSecurityToken.Expired", "the STS token has expired → set login, password and security_token anew"),
         ("InvalidAccessKeyId.NotFound", "the AccessKey ID does not exist, or is disabled → set the connection's login"),
     ],
 )
