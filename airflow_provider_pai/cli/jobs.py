@@ -15,6 +15,7 @@ from airflow.providers.common.compat.sdk import conf
 
 from airflow_provider_pai.exceptions import PaiConfigError, PaiError
 from airflow_provider_pai.hooks.connection import PaiConnection
+from airflow_provider_pai.hooks.dlc.spans import LOOK_BACK
 from airflow_provider_pai.identity import TaskName
 from airflow_provider_pai.inputs import moment, seconds
 from airflow_provider_pai.labels import Key, beginning, legal_name
@@ -173,7 +174,8 @@ def orphans(args: argparse.Namespace) -> None:
         refusals += bool(refusal)
         ending = f"; NOT stopped: {refusal}" if refusal else "; stopped" if args.stop else ""
         print(f"{orphan}{ending}")  # noqa: T201 - that is what a command does
-    print(f"{len(without_task)} orphans", file=sys.stderr)  # noqa: T201
+    # Those that are older no list shows.
+    print(f"{len(without_task)} orphans; DLC jobs of the last {LOOK_BACK.days} days were looked at", file=sys.stderr)  # noqa: T201
     if refusals:
         raise SystemExit(f"{refusals} of them go on")
 

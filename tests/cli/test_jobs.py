@@ -162,7 +162,7 @@ def test_the_commands_are_a_program_of_their_own_too(connection, capsys, monkeyp
         main(["jobs", "orphans", "--since"])
     assert "python -m airflow_provider_pai.cli jobs orphans" in capsys.readouterr().err
     main(["jobs", "orphans", "--since", "2000-01-01"])
-    assert "0 orphans" in capsys.readouterr().err
+    assert "0 orphans; DLC jobs of the last 90 days were looked at" in capsys.readouterr().err
 
 
 def test_since_is_a_time_or_how_long_ago():

@@ -151,7 +151,7 @@ def test_code_on_oss_is_the_folder_that_the_command_starts_in(bucket):
     OssHook().put(f"oss://{bucket.bucket_name}/code/sub/n.txt", "from oss")
     code = {"uri": f"oss://{bucket.bucket_name}/code", "path": "sub"}
     result = task(bucket, "oss-code", command="cat n.txt", code=code).run()
-    assert OssHook().get(result["log_uri"]) == b"from oss"
+    assert OssHook().get(result["log_uri"]) == b"from oss\n"
     assert result["commit"].startswith("sha256:")
 
 
