@@ -67,7 +67,7 @@ class Demo:
             code["commit"] = commit_code(ROOT / "example_dags" / "nightly_retraining", BUILD / "repo")
             oss = OssHook()
             upload(oss, training, held_out, backfilled + played)
-            upload_for_examples(oss, training, held_out, ROOT / "example_dags")
+            upload_for_examples(oss, BUCKET, training, held_out, ROOT / "example_dags")
             stack.variables = {
                 "RETRAINING_BUCKET": BUCKET,
                 "RETRAINING_REPO": code["repo"],

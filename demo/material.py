@@ -52,19 +52,19 @@ def upload(oss: Any, training: list[Sample], held_out: list[Sample], every: list
     oss.put(f"{RAW}/holdout.csv", "\n".join(map(row, held_out)) + "\n")
 
 
-def upload_for_examples(oss: Any, training: list[Sample], held_out: list[Sample], examples: Path) -> None:
-    """Put data and scripts where the forms of the other examples look for them: below a bucket of one's own.
+def upload_for_examples(oss: Any, bucket: str, training: list[Sample], held_out: list[Sample], examples: Path) -> None:
+    """Put data and scripts where the other examples look for them in a bucket.
 
     :param oss: an `OssHook`.
     :param examples: folder of the example DAGs.
     """
     for name, samples in {"train.csv": training, "holdout.csv": held_out}.items():
-        oss.put(f"oss://{BUCKET}/datasets/digits/{name}", "\n".join(map(row, samples)) + "\n")
+        oss.put(f"oss://{bucket}/datasets/digits/{name}", "\n".join(map(row, samples)) + "\n")
     for folder, name in {"nightly_retraining": "digits", "distributed_pytorch": "ddp"}.items():
         for path in (examples / folder).glob("*.py"):
-            oss.put(f"oss://{BUCKET}/code/{name}/{path.name}", path.read_text())
+            oss.put(f"oss://{bucket}/code/{name}/{path.name}", path.read_text())
     requests = [json.dumps({"json": {"pixels": sample.pixels}}) for sample in held_out[:50]]
-    oss.put(f"oss://{BUCKET}/batch/requests.jsonl", "\n".join(requests) + "\n")
+    oss.put(f"oss://{bucket}/batch/requests.jsonl", "\n".join(requests) + "\n")
 
 
 def commit_code(source: Path, repository: Path) -> str:

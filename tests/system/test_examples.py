@@ -8,7 +8,7 @@ import time
 import pytest
 
 from airflow_provider_pai.hooks.oss import OssHook
-from demo.material import load_samples, row
+from demo.material import load_samples, upload_for_examples
 from tests.system.conftest import EXAMPLES, Run, unpause
 
 BUCKET = "examples"
@@ -19,11 +19,7 @@ def digits(dlc):
     """The digits and the training scripts on OSS, as the examples expect them."""
     oss = OssHook()
     oss.create_bucket(BUCKET)
-    for name, samples in zip(("train.csv", "holdout.csv"), load_samples(), strict=True):
-        oss.put(f"oss://{BUCKET}/datasets/digits/{name}", "\n".join(map(row, samples)) + "\n")
-    for folder, name in (("nightly_retraining", "digits"), ("distributed_pytorch", "ddp")):
-        for path in (EXAMPLES / folder).glob("*.py"):
-            oss.put(f"oss://{BUCKET}/code/{name}/{path.name}", path.read_text())
+    upload_for_examples(oss, BUCKET, *load_samples(), EXAMPLES)
 
 
 @pytest.mark.usefixtures("digits")
