@@ -11,6 +11,7 @@ from airflow_provider_pai.exceptions import PaiNotFoundError
 from airflow_provider_pai.hooks.answers import JsonText, Needed
 from airflow_provider_pai.hooks.base import PaiHook
 from airflow_provider_pai.hooks.paging import all_pages, chained_pages
+from airflow_provider_pai.inputs import json_list, number, whole_number
 from airflow_provider_pai.remote import Json
 
 # What is read of answers; numbers stand there as texts, and points as a text of JSON.
@@ -74,14 +75,17 @@ class CloudMonitorHook(PaiHook):
         """
         from alibabacloud_cms20190101.models import DescribeMetricListRequest
 
+        asked, period = json.dumps(json_list("dimensions", dimensions)), whole_number("period", period, least=1)
+        since, until = (str(int(number(name, at) * 1000)) for name, at in (("start", start), ("end", end)))
+
         def page(token: str | None) -> tuple[list[Json], str | None]:
             request = DescribeMetricListRequest(
                 namespace=namespace,
                 metric_name=metric,
-                dimensions=json.dumps([dict(item) for item in dimensions]),
+                dimensions=asked,
                 period=str(period),
-                start_time=str(int(start * 1000)),
-                end_time=str(int(end * 1000)),
+                start_time=since,
+                end_time=until,
                 length="1440",
                 next_token=token,
             )

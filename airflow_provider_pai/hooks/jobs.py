@@ -18,6 +18,7 @@ from airflow_provider_pai.hooks.base import PaiHook
 from airflow_provider_pai.hooks.lines import TAIL_LINES
 from airflow_provider_pai.hooks.waiting import Cursor, LogCopy, Watch
 from airflow_provider_pai.identity import TaggedJob, TaskIdentity
+from airflow_provider_pai.inputs import seconds
 from airflow_provider_pai.labels import Key
 from airflow_provider_pai.remote import DEFAULT_POLL_INTERVAL, Json, RemoteJob
 from airflow_provider_pai.states import States
@@ -94,7 +95,8 @@ class WatchedHook(PaiHook):
         :param log_interval: seconds between two looks at the job's own log, which is copied; 0: it is not.
         :raises PaiTimeoutError: at the deadline; the job is not stopped by it.
         """
-        watch, copy = Watch(self, job_id), LogCopy(self, job_id, log_interval)
+        poll_interval = seconds("poll_interval", poll_interval)
+        watch, copy = Watch(self, job_id), LogCopy(self, job_id, seconds("log_interval", log_interval, least=0))
         until = until or (lambda job: self.states.is_final(job.status))
         while True:
             job = watch.read()

@@ -20,6 +20,7 @@ from airflow_provider_pai.hooks.jobs import JobHook
 from airflow_provider_pai.hooks.lines import TAIL_CHARACTERS, TAIL_LINES, tail
 from airflow_provider_pai.hooks.paging import all_items
 from airflow_provider_pai.hooks.waiting import Cursor, advance
+from airflow_provider_pai.inputs import mapping, whole_number
 from airflow_provider_pai.remote import Json, RemoteJob
 from airflow_provider_pai.states import DLC_JOB, DLC_POD
 from airflow_provider_pai.versions import utc_text
@@ -98,7 +99,7 @@ class DlcHook(JobHook):
             raise PaiConfigError("job", f"{size} bytes", f"a CreateJob request of at most {MAX_REQUEST_BYTES} bytes")
 
     def _request(self, body: Json) -> Json:
-        return {"WorkspaceId": self.connection.workspace_id, **body}
+        return {"WorkspaceId": self.connection.workspace_id, **mapping("body", body)}
 
     def describe(self, job_id: str) -> Json:
         """Return GetJob's answer in the API's field names."""
@@ -191,7 +192,7 @@ class DlcHook(JobHook):
         """Return a job's events, one text each."""
         from alibabacloud_pai_dlc20201203.models import GetJobEventsRequest
 
-        request = GetJobEventsRequest(max_events_num=limit)
+        request = GetJobEventsRequest(max_events_num=whole_number("limit", limit, least=1))
         answer = self.ask("GetJobEvents", lambda: self.client.get_job_events(job_id, request), {"Events": [str]})
         return answer.get("Events") or []
 
@@ -199,6 +200,7 @@ class DlcHook(JobHook):
         """Return the lines of one pod's log; `start_time` is ISO 8601 in UTC, default 7 days ago."""
         from alibabacloud_pai_dlc20201203.models import GetPodLogsRequest
 
+        max_lines = whole_number("max_lines", max_lines, least=1)
         request = GetPodLogsRequest(max_lines=max_lines, start_time=start_time)
         answer = self.ask("GetPodLogs", lambda: self.client.get_pod_logs(job_id, pod_id, request), {"Logs": [str]})
         return answer.get("Logs") or []

@@ -22,7 +22,7 @@ from airflow_provider_pai.hooks.eas.creation import RAM_ROLE, doubts, is_made_by
 from airflow_provider_pai.hooks.eas.service_config import numbered, value_at
 from airflow_provider_pai.hooks.eas.traffic import EasTraffic
 from airflow_provider_pai.hooks.paging import all_items
-from airflow_provider_pai.inputs import merged
+from airflow_provider_pai.inputs import mapping, merged, whole_number
 from airflow_provider_pai.labels import fitted
 from airflow_provider_pai.remote import Json
 from airflow_provider_pai.states import EAS_GOING, EAS_SERVICE
@@ -51,6 +51,7 @@ class EasHook(EasTraffic):
         :raises PaiUnsupportedError: EAS passed over the group or the role; the service is deleted.
         :raises PaiTransientError: the answer was lost; the service may exist.
         """
+        config = mapping("config", config)
         for doubt in doubts(config):
             self.log.warning("%s", doubt)
         request, sent = self._creation(config, labels or {}), 0
@@ -122,7 +123,7 @@ class EasHook(EasTraffic):
         """
         from alibabacloud_eas20210701.models import UpdateServiceRequest
 
-        update_type = "replace" if replace else "merge"
+        config, update_type = mapping("config", config), "replace" if replace else "merge"
         if replace and "token" not in config:
             config = {**config, "token": self.endpoint(name).token}
         if not replace:
@@ -150,7 +151,7 @@ class EasHook(EasTraffic):
         """
         from alibabacloud_eas20210701.models import UpdateServiceVersionRequest
 
-        request = UpdateServiceVersionRequest(version=version)
+        request = UpdateServiceVersionRequest(version=whole_number("version", version, least=1))
         try:
             self._do("UpdateServiceVersion", "update_service_version", name, request)
         except PaiApiError:

@@ -18,6 +18,7 @@ from airflow_provider_pai.exceptions import (
 from airflow_provider_pai.hooks.answers import JsonText
 from airflow_provider_pai.hooks.eas.calls import SERVICE, EasCalls, labels_of, without_token
 from airflow_provider_pai.hooks.eas.service_config import fingerprint
+from airflow_provider_pai.inputs import texts, whole_number
 from airflow_provider_pai.remote import Json
 
 # What is read of answers.
@@ -74,7 +75,7 @@ class EasTraffic(EasCalls):
         from alibabacloud_eas20210701.models import ReleaseServiceRequest
 
         state = "grouping" if grouping else "standalone"
-        request = ReleaseServiceRequest(weight=weight, traffic_state=state)
+        request = ReleaseServiceRequest(weight=whole_number("weight", weight), traffic_state=state)
         self._do("ReleaseService", "release_service", name, request)
 
     def isolate(self, name: str) -> bool:
@@ -122,8 +123,10 @@ class EasTraffic(EasCalls):
         """
         from alibabacloud_eas20210701 import models
 
+        target, ratio = list(texts("targets", targets) or ()), whole_number("ratio", ratio, most=100)
+
         def ask(kind: str) -> None:
-            request = getattr(models, f"{kind}ServiceMirrorRequest")(target=list(targets), ratio=ratio)
+            request = getattr(models, f"{kind}ServiceMirrorRequest")(target=target, ratio=ratio)
             self._do(f"{kind}ServiceMirror", f"{kind.lower()}_service_mirror", name, request)
 
         try:

@@ -25,6 +25,7 @@ from airflow_provider_pai.hooks.oss.crc import combined, crc_of
 from airflow_provider_pai.hooks.oss.headers import version_parameters
 from airflow_provider_pai.hooks.oss.parallel import fitting, in_parallel
 from airflow_provider_pai.hooks.oss.progress import TransferProgress
+from airflow_provider_pai.inputs import whole_number
 from airflow_provider_pai.uri import OssUri
 
 MIB = 1 << 20
@@ -51,6 +52,8 @@ def download_file(
     :raises PaiTransferError: the object was replaced twice meanwhile, or what came is twice not what OSS has.
     :raises PaiNotFoundError: there is no such object.
     """
+    threads = whole_number("threads", threads, least=1)
+    part_size = None if part_size is None else whole_number("part_size", part_size, least=1)
     for last in (False, True):
         progress = progress or TransferProgress(oss.log, f"{source} to {path}", 0, clock=oss.clock)
         try:

@@ -28,7 +28,7 @@ from airflow_provider_pai.hooks.oss.parallel import in_parallel
 from airflow_provider_pai.hooks.oss.patterns import Patterns
 from airflow_provider_pai.hooks.oss.progress import TransferProgress
 from airflow_provider_pai.hooks.oss.upload import upload_file
-from airflow_provider_pai.inputs import object_uri
+from airflow_provider_pai.inputs import flag, object_uri, whole_number
 from airflow_provider_pai.lazy import cached_property
 from airflow_provider_pai.uri import OssUri
 
@@ -60,6 +60,11 @@ class _Sync:
     delete: bool = False
     allow_empty: bool = False
     threads: int = THREADS
+
+    def __post_init__(self) -> None:
+        read: dict[str, Any] = {name: flag(name, getattr(self, name)) for name in ("delete", "allow_empty")}
+        for name, value in {**read, "threads": whole_number("threads", self.threads, least=1)}.items():
+            object.__setattr__(self, name, value)
 
     @cached_property
     def patterns(self) -> Patterns:

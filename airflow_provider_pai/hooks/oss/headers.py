@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from urllib.parse import urlencode
 
 from airflow_provider_pai.exceptions import PaiConfigError
-from airflow_provider_pai.inputs import one_of, text_mapping
+from airflow_provider_pai.inputs import flag, one_of, text_mapping
 
 STORAGE_CLASSES = ("Standard", "IA", "Archive", "ColdArchive", "DeepColdArchive")
 FORBID_OVERWRITE = "x-oss-forbid-overwrite"
@@ -23,7 +23,7 @@ def write_headers(
     :raises PaiConfigError: a storage class or tags that OSS does not have.
     """
     written = dict(headers or {})
-    if not overwrite:
+    if not flag("overwrite", overwrite):
         written[FORBID_OVERWRITE] = "true"
     if storage_class is not None:
         written["x-oss-storage-class"] = one_of("storage_class", storage_class, STORAGE_CLASSES)

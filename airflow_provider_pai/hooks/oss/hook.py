@@ -37,7 +37,7 @@ from airflow_provider_pai.hooks.oss.listings import OssListings, prefix_uri
 from airflow_provider_pai.hooks.oss.options import FolderOptions, TransferOptions, WriteOptions
 from airflow_provider_pai.hooks.oss.stream import ObjectWriter, read_blocks
 from airflow_provider_pai.hooks.oss.upload import upload_file
-from airflow_provider_pai.inputs import object_uri, one_of
+from airflow_provider_pai.inputs import object_uri, one_of, whole_number
 from airflow_provider_pai.uri import OssUri
 
 _PRESIGNED = {"GET": "GetObject", "HEAD": "HeadObject", "PUT": "PutObject", "DELETE": "DeleteObject"}
@@ -94,6 +94,7 @@ class OssHook(OssBuckets, OssListings):
         if position is None:
             info = self.head(to)
             position = info.size if info else 0
+        position = whole_number("position", position)
         send, sent = partial(self.bucket(to.bucket).append_object, to.key, position, body), 0
 
         def once() -> int:
@@ -131,7 +132,8 @@ class OssHook(OssBuckets, OssListings):
         :raises PaiNotFoundError: there is no such object.
         :raises PaiTransferError: it has another ETag, or what came is twice not what OSS has.
         """
-        address = object_uri("uri", uri)
+        address, start = object_uri("uri", uri), whole_number("start", start)
+        size = None if size is None else whole_number("size", size)
         whole = not start and size is None
         span = None if whole else (start, None if size is None else start + size - 1)
         if size == 0:
@@ -257,7 +259,7 @@ class OssHook(OssBuckets, OssListings):
     def restore(self, uri: str | OssUri, days: int = 1) -> None:
         """Ask for an archived object to be readable for some days; one that is being restored is no error."""
         address = object_uri("uri", uri)
-        config = sdk().models.RestoreConfiguration(days)
+        config = sdk().models.RestoreConfiguration(whole_number("days", days, least=1))
         with suppress(PaiConflictError):
             self.call_for(
                 "RestoreObject", address, lambda: self.bucket(address.bucket).restore_object(address.key, input=config)
@@ -270,8 +272,7 @@ class OssHook(OssBuckets, OssListings):
         """
         address = object_uri("uri", uri)
         one_of("method", method, tuple(_PRESIGNED))
-        if not 1 <= expires <= 604_800:
-            raise PaiConfigError("expires", expires, "1 to 604,800 seconds")
+        expires = whole_number("expires", expires, least=1, most=604_800)
         bucket = self.bucket(address.bucket)
         sign = partial(bucket.sign_url, method, address.key, expires, slash_safe=True)
         # It asks nobody but whoever hands out credentials.

@@ -108,12 +108,13 @@ class OssListings(OssCalls):
             raise PaiConfigError(f"inputs[{name!r}]", str(uri), "a prefix with at least one object")
         return DatasetRef(name=name, uri=str(prefix), digest=digest, size=size, files=files)
 
-    def delete_many(self, uris: Iterable[str | OssUri]) -> int:
-        """Delete objects, 1,000 at a time, and return their number; missing ones are no error.
+    def delete_many(self, uris: Iterable[str | OssUri] | str | OssUri) -> int:
+        """Delete objects, or one, 1,000 at a time, and return their number; missing ones are no error.
 
         What XML can't name, and what the answer (page DeleteMultipleObjects) does not name as deleted, goes alone.
         """
         count = 0
+        uris = [uris] if isinstance(uris, str | OssUri) else uris
         for bucket, group in groupby((object_uri("uris", uri) for uri in uris), lambda uri: uri.bucket):
             while batch := list(islice(group, PAGE)):
                 deleted = self._delete_together(bucket, [uri.key for uri in batch if not _NOT_IN_XML.search(uri.key)])

@@ -20,6 +20,7 @@ from airflow_provider_pai.hooks.oss.client import BLOCK, sdk
 from airflow_provider_pai.hooks.oss.crc import combined, crc_of
 from airflow_provider_pai.hooks.oss.parallel import fitting, in_parallel
 from airflow_provider_pai.hooks.oss.progress import TransferProgress
+from airflow_provider_pai.inputs import whole_number
 from airflow_provider_pai.uri import OssUri
 
 MIB = 1 << 20
@@ -47,6 +48,8 @@ def upload_file(
     :param headers: of `write_headers`; the other options are `TransferOptions`.
     :raises PaiTransferError: the file changed meanwhile, or OSS has not got what was sent.
     """
+    threads = whole_number("threads", threads, least=1)
+    part_size = None if part_size is None else whole_number("part_size", part_size, least=1)
     with LocalFile.opened(path) as source:
         progress = progress or TransferProgress(oss.log, f"{path} to {to}", source.size, clock=oss.clock)
         if source.size <= (part_size or PART):
