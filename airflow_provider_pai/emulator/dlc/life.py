@@ -10,7 +10,16 @@ from pathlib import Path
 
 from airflow_provider_pai.emulator.account import Account
 from airflow_provider_pai.emulator.dlc.job import MAX_RESTARTS, RESERVING, Job
-from airflow_provider_pai.emulator.dlc.pods import Pod, deciding, environment, is_retryable, new_uid, plan
+from airflow_provider_pai.emulator.dlc.pods import (
+    MPI,
+    Pod,
+    deciding,
+    environment,
+    is_retryable,
+    mpi_files,
+    new_uid,
+    plan,
+)
 from airflow_provider_pai.emulator.dlc.quotas import Quotas
 from airflow_provider_pai.emulator.ecs import is_lingjun, is_spot
 from airflow_provider_pai.emulator.errors import ApiError
@@ -181,12 +190,23 @@ class Life:
                 await mount_all(root, mounts, self._oss)
                 if self._checkout:
                     await self._checkout.place(root, self._folder / "code")
+                if request["JobType"] == "MPIJob":
+                    root.map_path(MPI, self._folder / "mpi")
+            if request["JobType"] == "MPIJob":
+                self._write_mpi_files()
         except CloneError as error:
             raise JobFailedError("CodeSourceCloneFailed", str(error)) from error
         except OSError as error:
             raise JobFailedError("EnvPreparingFailed", str(error)) from error
         except ApiError as error:
             raise JobFailedError("DataSourceMountFailed", f"{error.code}: {error.message}") from error
+
+    def _write_mpi_files(self) -> None:
+        folder = self._folder / "mpi"
+        folder.mkdir(exist_ok=True)
+        for name, text in mpi_files(self._job.id, self._pods, self._folder / "pods").items():
+            (folder / name).write_text(text)
+            (folder / name).chmod(0o700)
 
     async def _run_pods(self) -> None:
         """Run all pods until the deciding ones have succeeded or one of any kind has failed."""
@@ -288,4 +308,5 @@ def clean_up(folder: Path) -> None:
     """Remove what a job needs only while it runs; its logs stay."""
     for root in (folder / "pods").glob("*"):
         Root(root).remove()
-    shutil.rmtree(folder / "code", ignore_errors=True)
+    for name in ("code", "mpi"):
+        shutil.rmtree(folder / name, ignore_errors=True)

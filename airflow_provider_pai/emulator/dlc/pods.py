@@ -6,11 +6,29 @@ import json
 import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from airflow_provider_pai.emulator.ecs import gpus_of
 from airflow_provider_pai.emulator.types import Json
 
 HOST = "127.0.0.1"
+
+# Where an MPIJob's launcher finds its hosts and the way to them, as in Kubeflow's and KubeDL's MPIJob v1; what DLC's
+# own are called is UNCONFIRMED. Open MPI reads them from the variables: up to 4 ORTE's, from 5 on PRRTE's.
+MPI = "/etc/mpi"
+_MPI = {
+    **dict.fromkeys(("OMPI_MCA_orte_default_hostfile", "PRTE_MCA_prte_default_hostfile"), f"{MPI}/hostfile"),
+    **dict.fromkeys(("OMPI_MCA_plm_rsh_agent", "PRTE_MCA_plm_ssh_agent"), f"{MPI}/kubexec.sh"),
+}
+
+# Pods share a machine here: Open MPI's daemons would meet in one folder for their sockets.
+_KUBEXEC = """#!/bin/sh
+cd "{roots}/${{1#{job_id}-}}" && export HOSTNAME="$1" TMPDIR="$(mktemp -d)" && shift || exit
+sh -c "$*"
+code=$?
+rm -rf "$TMPDIR"
+exit $code
+"""
 
 # The role that leads a job. Where such jobs may go without it, the first Worker is made their Master.
 LEADERS = {"TFJob": ("Chief",), "RayJob": ("Head",), "DataJuicerJob": ("Head", "Master")}
@@ -111,6 +129,7 @@ def environment(request: Json, pods: Sequence[Pod], pod: Pod, ports: Sequence[in
         return {**own, "TF_CONFIG": _tf_config(pods, pod, ports)}
     return {
         **own,
+        **(_MPI if request["JobType"] == "MPIJob" and pod.rank == 0 else {}),
         "MASTER_ADDR": HOST,
         "MASTER_PORT": str(ports[0]),
         # Nodes, not processes: torchrun multiplies by NPROC_PER_NODE.
@@ -118,6 +137,16 @@ def environment(request: Json, pods: Sequence[Pod], pod: Pod, ports: Sequence[in
         "RANK": str(pod.rank),
         "NPROC_PER_NODE": str(max(pod.gpus, 1)),
     }
+
+
+def mpi_files(job_id: str, pods: Sequence[Pod], roots: Path) -> dict[str, str]:
+    """Return the files below `MPI`: the pods that processes may run on, and a command that runs another in one.
+
+    :param roots: folder of the pods' folders.
+    """
+    hosts = [f"{job_id}-{pod.suffix} slots={max(pod.gpus, 1)}\n" for pod in pods if pod.role != "Launcher"]
+    script = _KUBEXEC.format(roots=roots, job_id=job_id)
+    return {"hostfile": "".join(hosts), "kubexec.sh": script}
 
 
 def _tf_config(pods: Sequence[Pod], pod: Pod, ports: Sequence[int]) -> str:

@@ -1,10 +1,11 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import pytest
 
-from airflow_provider_pai.emulator.dlc.pods import Pod, deciding, environment, is_retryable, plan
+from airflow_provider_pai.emulator.dlc.pods import Pod, deciding, environment, is_retryable, mpi_files, plan
 
 
 def request(job_type, *roles, **fields):
@@ -60,6 +61,15 @@ def test_the_environment_counts_nodes_and_hands_on_what_the_job_adds():
         "RANK": "1",
         "NPROC_PER_NODE": "1",
     }
+
+
+def test_the_launcher_of_mpi_has_a_hostfile_of_the_pods_that_work_and_a_way_to_them():
+    body = request("MPIJob", ("Launcher", 1), ("Worker", 2))
+    launcher, worker, _ = pods = plan(body)
+    files = mpi_files("dlc1", pods, Path("/data/pods"))
+    assert files["hostfile"] == "dlc1-worker-0 slots=1\ndlc1-worker-1 slots=1\n"
+    assert environment(body, pods, launcher, [1, 2, 3])["OMPI_MCA_orte_default_hostfile"] == "/etc/mpi/hostfile"
+    assert "OMPI_MCA_plm_rsh_agent" not in environment(body, pods, worker, [1, 2, 3])
 
 
 def test_an_evaluator_is_no_part_of_tensorflows_cluster():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 from types import SimpleNamespace
 
@@ -174,6 +175,16 @@ def test_mxnet_itself_meets_over_the_dmlc_environment(bucket):
     )
     assert {lines["worker-0"], lines["worker-1"]} == {"workers 2 pulled [3.0, 3.0]"}
     assert {pod["Status"] for pod in job["Pods"]} == {"Succeeded"}
+
+
+@pytest.mark.skipif(not shutil.which("mpirun"), reason="Open MPI is not installed")
+def test_mpirun_itself_starts_processes_in_every_pod():
+    command = "mpirun -np 2 sh -c 'echo rank $OMPI_COMM_WORLD_RANK of $OMPI_COMM_WORLD_SIZE in $HOSTNAME'"
+    as_root = {"OMPI_ALLOW_RUN_AS_ROOT": "1", "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1"}
+    job_id = task("real-mpi", framework="mpi", workers=2, command=command, env=as_root).run()["job_id"]
+    lines = DlcHook().pod_logs(job_id, f"{job_id}-master-0")
+    pods = [f"rank 0 of 2 in {job_id}-master-0", f"rank 1 of 2 in {job_id}-worker-0"]
+    assert sorted(line for line in lines if line.startswith("rank")) == pods
 
 
 def test_the_address_of_mxnets_scheduler_is_read_from_any_json():
