@@ -34,10 +34,11 @@ def test_airflow_knows_the_scheme():
     ],
 )
 def test_a_key_is_kept_percent_encoded_and_given_back_as_it_is(written, kept, key):
-    asset = Asset(f"oss://my-team/{written}")
-    assert (asset.uri, str(address_of(asset))) == (f"oss://my-team/{kept}", f"oss://my-team/{key}")
-    assert Asset(asset.uri).uri == asset.uri == create_asset(bucket="my-team", key=key).uri
-    assert asset.uri.isascii(), "Airflow's table takes no other (airflow.models.asset.AssetModel)"
+    uri = f"oss://my-team/{kept}"
+    assert kept.isascii(), "Airflow's table takes no other (airflow.models.asset.AssetModel)"
+    assert sanitize_uri(urlsplit(f"oss://my-team/{written}")).geturl() == uri
+    assert Asset(uri).uri == create_asset(bucket="my-team", key=key).uri == uri
+    assert str(address_of(Asset(uri))) == f"oss://my-team/{key}"
 
 
 @pytest.mark.parametrize(
@@ -46,7 +47,7 @@ def test_a_key_is_kept_percent_encoded_and_given_back_as_it_is(written, kept, ke
 )
 def test_what_would_be_another_key_is_refused(uri, why):
     with pytest.raises(ValueError, match=why):
-        Asset(uri)
+        sanitize_uri(urlsplit(uri))  # of which Airflow 2.11 makes a warning
 
 
 def test_lineage_names_bucket_and_key():
