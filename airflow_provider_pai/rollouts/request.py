@@ -92,7 +92,7 @@ class Request:
 
     def checked_metrics(self, eas: EasHook, plan: RolloutPlan) -> Any:
         """Return the declaration of the metrics source, which gives what the plan's checks ask for."""
-        metrics = self.metrics or _DEFAULT_METRICS
+        metrics = _DEFAULT_METRICS if self.metrics is None else self.metrics
         check_names(make_source(metrics, eas), plan.checks)
         if self.probe:
             make_probe(self.probe, eas.sibling(OssHook))

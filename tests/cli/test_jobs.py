@@ -170,6 +170,8 @@ def test_since_is_a_time_or_how_long_ago():
     assert abs(datetime.now(UTC) - timedelta(days=2) - since_when("2d")) < timedelta(seconds=10)
     with pytest.raises(PaiConfigError, match=r"--since: 'soon' is not allowed; a time in ISO 8601.* or a span"):
         since_when("soon")
+    with pytest.raises(PaiConfigError, match="--since: 'nan'"):
+        since_when("nan")
     assert is_since(None, since_when("2d"))
     assert not is_since(datetime(2026, 11, 1, tzinfo=UTC), datetime(2026, 11, 2, tzinfo=UTC))
 

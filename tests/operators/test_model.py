@@ -1,16 +1,20 @@
 from __future__ import annotations
 
 import json
+from io import StringIO
+from types import SimpleNamespace
 
 import pytest
 from airflow.providers.common.compat.sdk import AirflowSkipException
 
 from airflow_provider_pai.artifact import ModelArtifact
 from airflow_provider_pai.exceptions import PaiConfigError
+from airflow_provider_pai.hooks.eas import EasHook
 from airflow_provider_pai.hooks.oss import OssHook
 from airflow_provider_pai.ledger import Ledger
 from airflow_provider_pai.manifests import write_artifact
 from airflow_provider_pai.operators.model import ModelGateOperator
+from tests.said import said
 from tests.task import Task
 
 pytestmark = pytest.mark.usefixtures("connection")
@@ -117,3 +121,14 @@ def test_a_training_without_metrics_is_told_as_what_it_is(bucket):
     candidate = write_artifact(OssHook(), ModelArtifact(name="m", version="20260101T0000Z-a", uri=uri))
     with pytest.raises(PaiConfigError, match=r"models/a/ has no metrics\.json: the job has to leave one in PAI_OUTPUT"):
         gate(candidate).run()
+
+
+def test_a_model_that_serves_without_the_metric_is_named_and_bars_nobody(bucket, monkeypatch):
+    """Its metric was a NaN, say: what is compared with a NaN never is as good."""
+    serving, told = artifact(bucket, "serving", float("nan")), StringIO()
+    monkeypatch.setattr("airflow_provider_pai.canary.weights.carriers", lambda _: [SimpleNamespace(name="s")])
+    monkeypatch.setattr("airflow_provider_pai.manifests.served_artifact", lambda *_: serving)
+    monkeypatch.setattr(EasHook, "describe", lambda *_: {})
+    with said(told):
+        assert gate(artifact(bucket, "new", 0.2)).run()["serving"] is None
+    assert f"Not compared with {serving.version}, which serves: it has no accuracy" in told.getvalue()

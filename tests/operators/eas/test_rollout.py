@@ -273,6 +273,7 @@ def test_the_candidate_bears_who_made_it(group):
         ({"group": "Digits"}, "group: 'Digits' is not allowed; 3 to 63 lowercase"),
         ({"group": ""}, "group: ''"),
         ({"metrics": {"kind": "oracle"}}, r"metrics\['kind'\]: 'oracle' is not allowed; one of cloudmonitor"),
+        ({"metrics": []}, r"metrics: \[\] is not allowed; a source as"),
         ({"metrics": {"kind": "cloudmonitor", "color": 1}}, "metrics: 'color' is not allowed; options of"),
         ({"metrics": {"kind": "cloudmonitor", "period": "often"}}, r"metrics\['period'\]: 'often'"),
         ({"probe": {"requests": []}}, r"probe\['requests'\]"),
