@@ -251,3 +251,16 @@ def test_transfers_that_fail_leave_nothing(at, folder, tmp_path, pai):
 def test_bad_input_names_the_field(operator, arguments, field):
     with pytest.raises(PaiConfigError, match=field):
         run(operator, **arguments)
+
+
+def test_a_target_that_may_not_be_opened_stays(at, tmp_path, monkeypatch):
+    OssHook().put(at + "a", "new")
+    (tmp_path / "target").write_text("old")
+
+    def refuse(*_, **__):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(ObjectStoragePath, "open", refuse)
+    with pytest.raises(PaiConfigError, match=r"target: .*Permission denied"):
+        run(OssToObjectStorageOperator, uri=at + "a", target=f"file://{tmp_path}/target")
+    assert (tmp_path / "target").read_text() == "old"
