@@ -62,6 +62,14 @@ class Lookout:
         samples = (self.source.sample(name, since, now) for name in (candidate, production))
         return Window(candidate=next(samples), production=next(samples))
 
+    def told(self, service: str, since: float, now: float) -> str:
+        """Return in words what a service has answered, for people; nothing is decided by it."""
+        try:
+            sample = self.source.sample(service, since, now)
+        except (PaiApiError, PaiMetricsError) as error:
+            return f"not known ({error})"
+        return str(sample) if sample.requests else "nothing is counted yet"
+
     def take(self, look: Look, group: str, now: float) -> tuple[Window, int]:
         """Return the window from the look's start until now, and how many golden requests the candidate was sent.
 

@@ -151,7 +151,7 @@ class DeferringOperator(PaiOperator[HookT]):
                 outcome = self.outcome(context, event)
             else:  # SQLite gives the ids of triggers again
                 work = subject.get("job_id") or self.begin(context)
-                outcome = self.go_on(context, work, f"the event of another task's trigger came: {event}")
+                outcome = self.go_on(context, work, "the event of another task's trigger came")
         return self.finish(context, outcome)
 
     def under_way(self, context: Any) -> Any:

@@ -376,6 +376,9 @@ class RolloutDriver:
     def _ended(self, group: Group | None, finish: actions.Finish) -> Tick:
         """Return the end as the XCom has it."""
         goal, progress = self._spec.goal, finish.progress
+        if finish.outcome == "rolled_back" and progress and progress.since and progress.stable:
+            told = self._lookout.told(progress.stable, progress.since, self._clock.now())
+            self._log.info("production without the candidate: %s", told)
         serving = max(carriers(group), key=lambda member: member.weight, default=None) if group else None
         previous = (progress.stable or None) if progress else serving and serving.name
         end: Json = {

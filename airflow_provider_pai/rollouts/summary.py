@@ -15,13 +15,13 @@ _HEADS = {
     "deployed": "{version} serves 100 %: {reason}",
     "promoted": "{version} serves 100 %: {reason}",
     "rolled_back": "Rolled back{at}{reason}",
-    "timed_out": "Taken out, nothing is known of the model: {reason}",
+    "timed_out": "Not up in time: {reason}",
     "skipped": "Skipped: {reason}",
     "stopped": "Stopped{at}{reason}",
 }
 _TODO = {
     "rolled_back": "This digest stays out until the task is cleared.",
-    "timed_out": "A later try begins anew.",
+    "timed_out": "Nothing is known of the model; a later try begins anew.",
     "stopped": "A person decides: traffic stays as it is, and a cleared task begins anew.",
 }
 """What the person on call does, or need not do."""

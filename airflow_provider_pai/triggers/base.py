@@ -28,6 +28,18 @@ if TYPE_CHECKING:
 HookT = TypeVar("HookT", bound="PaiHook")
 
 
+# Characters of a value of an event that its log line shows.
+_SHOWN = 80
+
+
+class Payload(dict[str, Any]):
+    """The payload of an event, which is short where Airflow logs it: the worker says what it tells."""
+
+    def __repr__(self) -> str:
+        short = {name: value if len(repr(value)) <= _SHOWN else "…" for name, value in self.items()}
+        return repr(short)
+
+
 class PollTrigger(BaseTrigger, Generic[HookT]):
     """Looks at something remote again and again until there is an event.
 
@@ -113,7 +125,7 @@ class PollTrigger(BaseTrigger, Generic[HookT]):
         except asyncio.CancelledError:
             await self.on_cancelled()
             raise
-        yield TriggerEvent(payload)  # type: ignore[no-untyped-call]
+        yield TriggerEvent(Payload(payload))  # type: ignore[no-untyped-call]
 
     async def on_cancelled(self) -> None:
         """Do what must be done when the wait is cancelled."""

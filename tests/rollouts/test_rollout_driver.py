@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import random
+import re
 import sqlite3
 from dataclasses import replace
 
@@ -87,12 +88,21 @@ def test_a_promotion_in_full(eas):
     assert [look["percent"] for look in looks] == sorted(look["percent"] for look in looks)
 
 
-def test_a_rollback_in_full(eas):
+def test_a_rollback_in_full(eas, caplog):
+    caplog.set_level("INFO")
     eas.error_rate = bad
     eas.run(goal(SECOND))
     assert (eas.end["outcome"], eas.end["service"], eas.end["previous"]) == ("rolled_back", CANDIDATE, STABLE)
     (step,) = eas.end["steps"]
     assert (step["verdict"], step["reason"]) == ("fail", eas.end["reason"])
+    told = [record.message for record in caplog.records if record.name == "rollout"]
+    assert re.fullmatch(r"production without the candidate: \d+ requests, 0 errors, p95 6 ms", told[-1]), told[-1]
+    assert f"candidate is {CANDIDATE}, production is {STABLE}" in told
+    looks = [line for line in told if "requests" in line and "→" in line]
+    assert not [line for line in told if line in step["reason"]], "one line a look"
+    assert all(line.startswith("candidate at 10 %: ") for line in looks)
+    named = told[told.index(f"candidate is {CANDIDATE}, production is {STABLE}") + 1 :]
+    assert not [line for line in named if CANDIDATE in line or STABLE in line]
 
 
 def test_a_skip_names_who_serves(eas):

@@ -65,7 +65,7 @@ BAD, SLOW = (10, 5, 5, "fail"), (10, 40, 0, "fail")
         ),
         (
             ended("timed_out", "image x can't be pulled"),
-            f"Taken out, nothing is known of the model: image x can't be pulled. {SERVED}",
+            f"Not up in time: image x can't be pulled. {SERVED}",
         ),
     ],
 )

@@ -76,7 +76,7 @@ def _silence(config: Json, instances: Sequence[Json]) -> str:
         probe = check.get("http_get") or check.get("tcp_socket") or {}
         port = probe.get("port") or container.get("port") or _DEFAULT_PORT
         if "http_get" in check:
-            return f"nothing answers GET {probe.get('path', '/')} on port {port}"
+            return f"no good answer to GET {probe.get('path', '/')} on port {port}"
         return f"nothing listens on port {port}"
     return "no machine has taken its instances yet" if statuses == {"Pending"} else ""
 

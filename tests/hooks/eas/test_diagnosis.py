@@ -38,8 +38,8 @@ def test_the_cause(instances, containers, events, cause):
     ("container", "cause"),
     [
         ({}, "nothing listens on port 8000"),
-        ({"health_check": {"http_get": {"path": "/live", "port": 81}}}, "nothing answers GET /live on port 81"),
-        ({"port": 82, "startup_check": {"http_get": {}}}, "nothing answers GET / on port 82"),
+        ({"health_check": {"http_get": {"path": "/live", "port": 81}}}, "no good answer to GET /live on port 81"),
+        ({"port": 82, "startup_check": {"http_get": {}}}, "no good answer to GET / on port 82"),
         ({"startup_check": {"tcp_socket": {"port": 83}}}, "nothing listens on port 83"),
     ],
 )
