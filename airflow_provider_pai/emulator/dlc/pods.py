@@ -35,9 +35,27 @@ LEADERS = {"TFJob": ("Chief",), "RayJob": ("Head",), "DataJuicerJob": ("Head", "
 _DEFAULT_LEADERS = ("Launcher", "Master")
 _PROMOTED = ("PyTorchJob", "XGBoostJob", "OneFlowJob", "ElasticBatchJob", "MPIJob", "SlurmJob")
 
-# Jobs whose leader starts the work on the other pods; those only lend their place.
-_LED = ("MPIJob", "RayJob")
+# Commands of jobs whose leader starts the work on the other pods; those only lend their place.
 _IDLE = "sleep infinity"
+
+# Ray, where it is installed: the head runs the job's command beside a cluster that the other pods join. Whether DLC
+# itself starts Ray before the command is UNCONFIRMED; a command that does so, too, finds the port taken.
+_RAY_START = "ray start --block --disable-usage-stats --object-store-memory=200000000 --node-ip-address=$MASTER_ADDR"
+_RAY_HEAD = f"""if command -v ray >/dev/null; then
+{_RAY_START} --head --port=$MASTER_PORT --include-dashboard=false >/dev/null 2>&1 &
+head=$!
+export RAY_ADDRESS=$MASTER_ADDR:$MASTER_PORT
+while kill -0 $head && ! ray health-check --address $RAY_ADDRESS >/dev/null 2>&1; do sleep 0.2; done
+fi
+(
+%s
+)
+code=$?
+if test -n "$head"; then kill $head; wait $head; fi
+exit $code"""
+_RAY_JOIN = f"""command -v ray >/dev/null || exec {_IDLE}
+until {_RAY_START} --address=$MASTER_ADDR:$MASTER_PORT; do sleep 0.2; done"""
+_FOLLOWERS = {"MPIJob": _IDLE, "RayJob": _RAY_JOIN}
 
 
 @dataclass(frozen=True)
@@ -54,7 +72,7 @@ class Pod:
     @property
     def finishes(self) -> bool:
         """Tell whether the pod can be expected to end by itself once the job's work is done."""
-        return self.role in ("Master", "Worker") and self.command != _IDLE
+        return self.role in ("Master", "Worker") and self.command not in _FOLLOWERS.values()
 
     @property
     def suffix(self) -> str:
@@ -96,8 +114,11 @@ def plan(request: Json) -> list[Pod]:
     for rank, (role, spec) in enumerate(roles):
         index = counts.get(role, 0)
         counts[role] = index + 1
-        idle = rank > 0 and job_type in _LED
-        command = _IDLE if idle else spec.get("UserCommand") or request["UserCommand"]
+        command = spec.get("UserCommand") or request["UserCommand"]
+        if rank and job_type in _FOLLOWERS:
+            command = _FOLLOWERS[job_type]
+        elif job_type == "RayJob":
+            command = _RAY_HEAD % command
         pods.append(Pod(role, index, rank, command, spec.get("RestartPolicy") or "Never", gpus_of(spec)))
     return pods
 

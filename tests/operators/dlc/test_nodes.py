@@ -187,6 +187,31 @@ def test_mpirun_itself_starts_processes_in_every_pod():
     assert sorted(line for line in lines if line.startswith("rank")) == pods
 
 
+RAY = """
+import time, ray
+
+ray.init()
+while len([node for node in ray.nodes() if node["Alive"]]) < 2:
+    time.sleep(0.2)
+double = ray.remote(lambda number: 2 * number)
+print("nodes 2 sum", sum(ray.get([double.remote(number) for number in (1, 2)])))
+"""
+
+
+@pytest.mark.skipif(not os.environ.get("RAY_BIN"), reason="RAY_BIN does not name a folder with ray and its python")
+def test_ray_itself_has_a_node_in_every_pod(bucket):
+    OssHook().put(f"oss://{bucket.bucket_name}/code/nodes.py", RAY)
+    job, lines = run(
+        "real-ray",
+        framework="ray",
+        roles={"Head": 1, "Worker": 1},
+        command="python $PAI_INPUT_CODE_DIR/nodes.py",
+        inputs={"code": f"oss://{bucket.bucket_name}/code"},
+        env={"PATH": f"{os.environ['RAY_BIN']}:{os.environ['PATH']}"},
+    )
+    assert (job["Status"], lines["head-0"]) == ("Succeeded", "nodes 2 sum 6")
+
+
 def test_the_address_of_mxnets_scheduler_is_read_from_any_json():
     (spec, *_) = build(framework="mxnet", command="echo $DMLC_PS_ROOT_URI $DMLC_PS_ROOT_PORT $DMLC_ROLE")["JobSpecs"]
     config = """{"cluster": {"ps":["dlc1-ps-0.ns.svc:2222"],
