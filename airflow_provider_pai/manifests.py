@@ -65,7 +65,7 @@ def read_unfinished(hook: OssHook, uri: str) -> ModelArtifact:
     except PaiNotFoundError:
         raise PaiArtifactError(f"{uri} is gone, without which nobody knows what the job's files are") from None
     except (ValueError, AttributeError) as error:
-        raise PaiArtifactError(f"{uri} is no artifact as it was at the submit: {error}") from error
+        raise PaiArtifactError(f"{uri} is no artifact as it was at the submit: {error}") from None
 
 
 def write_artifact(hook: OssHook, artifact: ModelArtifact) -> ModelArtifact:
@@ -131,7 +131,7 @@ def read_artifact(hook: OssHook, uri: str) -> ModelArtifact:
     except PaiNotFoundError:
         raise PaiArtifactError(f"{prefix}: no {MANIFEST_NAME}") from None
     except ValueError as error:
-        raise PaiArtifactError(f"{prefix}{MANIFEST_NAME} is torn: {error}") from error
+        raise PaiArtifactError(f"{prefix}{MANIFEST_NAME} is torn: {error}") from None
     missing = {file.key: file for file in manifest.files}
     unlike = []
     for info in hook.list_objects(prefix):
@@ -230,7 +230,7 @@ def _read_json(hook: OssHook, prefix: OssUri, name: str) -> Mapping[str, Any]:
     try:
         value = json.loads(data)
     except (ValueError, RecursionError) as error:
-        raise PaiArtifactError(f"{prefix}{name} is not JSON: {error}") from error
+        raise PaiArtifactError(f"{prefix}{name} is not JSON: {error}") from None
     if not isinstance(value, dict):
         raise PaiArtifactError(f"{prefix}{name} must be a JSON object, not {type(value).__name__}")
     return value

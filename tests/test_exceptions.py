@@ -1,4 +1,6 @@
+import ast
 import pickle
+from pathlib import Path
 
 import pytest
 
@@ -68,6 +70,17 @@ COLOURS = "\x1b[0;31mValueError\x1b[0m \x1b]8;;https://x\x07no\x1b]8;;\x1b\\ x\x
 def test_a_terminals_control_codes_are_no_part_of_a_text(error):
     assert "ValueError no x" in str(error)
     assert "\x1b" not in str(error)
+
+
+def test_an_error_of_ours_has_its_cause_in_its_words_and_no_traceback_of_it():
+    """Airflow prints the traceback of each cause; a query's or function's own is what its author needs."""
+    chained = set()
+    for path in Path(exceptions.__file__).parent.rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            match node:
+                case ast.Raise(exc=ast.Call(func=ast.Name(id=name)), cause=ast.Name()) if name.startswith("Pai"):
+                    chained.add(name)
+    assert chained == {"PaiMetricsError"}
 
 
 def test_the_tree_in_the_docstring_is_the_tree():

@@ -56,5 +56,5 @@ def _events(lines: Iterable[bytes]) -> Iterator[Placed]:
             _, end = json.JSONDecoder().raw_decode(text)
             waiting = Waiting.read(text[:end].encode("ascii"))
         except ValueError as error:
-            raise PaiConfigError("--file", f"line {number}", f"rows as they were logged: {error}") from error
+            raise PaiConfigError("--file", f"line {number}", f"rows as they were logged: {error}") from None
         yield Placed(waiting, f"line {number}")

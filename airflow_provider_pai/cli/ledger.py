@@ -58,7 +58,7 @@ def migrate_ledger(args: argparse.Namespace) -> None:
         with nothing_else_printed(), session(database(conn_id)) as opened:
             made = migrate(opened)
     except PaiError as error:
-        raise SystemExit(f"{place(conn_id)}: nothing was made: {error}") from error
+        raise SystemExit(f"{place(conn_id)}: nothing was made: {error}") from None
     did = "was made" if made else "is there, nothing to do"
     print(f"{place(conn_id)}: version {LATEST} of the ledger's tables {did}")  # noqa: T201 - that is what a command does
 
@@ -69,7 +69,7 @@ def verify_ledger(args: argparse.Namespace) -> None:
         with nothing_else_printed():
             proof = prove(OssHook(args.conn_id), _conn_id(args))
     except PaiError as error:
-        raise SystemExit(f"NOT VERIFIED: {error}") from error
+        raise SystemExit(f"NOT VERIFIED: {error}") from None
     print(proof.json if args.json else proof.text)  # noqa: T201
     sys.exit(1 if proof.faults else 0)
 

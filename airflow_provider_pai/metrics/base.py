@@ -174,7 +174,7 @@ class NamedNumbers:
                 values=_known(given, self.values),
             )
         except ValueError as error:
-            raise PaiMetricsError(str(error)) from error
+            raise PaiMetricsError(str(error)) from None
 
     def further(self, service: str, start: float, end: float) -> Mapping[str, float]:
         """Read the values alone, as `sample`."""

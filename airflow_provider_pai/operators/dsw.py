@@ -217,7 +217,7 @@ class DswRunCommandOperator(WorkloadOperator["DswRunHook"]):
                 archive(source.repo, source.commit, source.login, packed)
             except GitError as error:
                 allowed = f"a repository that the worker can clone; git says: {error}"
-                raise PaiConfigError("code['repo']", source.repo, allowed) from error
+                raise PaiConfigError("code['repo']", source.repo, allowed) from None
             self.oss.upload(packed, run.join(CODE_NAME))
 
     def _run_folder(self, identity: TaskIdentity, generation: int) -> OssUri:

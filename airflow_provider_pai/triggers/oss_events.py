@@ -143,7 +143,7 @@ class OssObjectTrigger(ListingTrigger, _Base):  # type: ignore[misc]
         try:
             kept = await self._store.aget(CURSOR)
         except ValueError as error:
-            raise PaiConfigError("asset", self.asset, f"the name of one of the assets: {error}") from error
+            raise PaiConfigError("asset", self.asset, f"the name of one of the assets: {error}") from None
         return Cursor(**kept) if kept else None
 
     async def _keep(self, cursor: Cursor) -> None:

@@ -87,7 +87,7 @@ class DlcHook(JobHook):
         try:
             kept = CreateJobRequest().from_map(body).to_map()
         except (AttributeError, TypeError) as error:
-            raise PaiConfigError("job", str(error), "a CreateJob request, objects and lists as in the API") from error
+            raise PaiConfigError("job", str(error), "a CreateJob request, objects and lists as in the API") from None
         for path in _lost(body, kept):
             parent, _, name = path.rpartition(".")
             models = {"": ("job", CreateJobRequest), "Settings": ("settings", JobSettings)}

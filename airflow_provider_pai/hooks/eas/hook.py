@@ -96,7 +96,7 @@ class EasHook(EasTraffic):
         with suppress(PaiNotFoundError, PaiPermissionError):
             holder = self.describe(name)
         if not is_made_by(holder, labels):
-            raise refusal(error, name, config, holder) from error
+            raise refusal(error, name, config, holder) from None
         return name
 
     def _not_done(self, name: str, config: Mapping[str, Any]) -> PaiUnsupportedError | None:

@@ -135,7 +135,7 @@ def blocks(answer: Any, action: str) -> Iterator[bytes]:
         while block := response.raw.read(BLOCK, decode_content=False):
             yield block
     except (urllib3.exceptions.HTTPError, http.client.HTTPException, ConnectionError, TimeoutError) as error:
-        raise PaiTransientError("oss", action, str(error), request_id=answer.request_id) from error
+        raise PaiTransientError("oss", action, str(error), request_id=answer.request_id) from None
     finally:
         response.close()
 

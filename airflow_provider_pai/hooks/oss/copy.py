@@ -103,4 +103,4 @@ def pinned(uri: OssUri, etag: str | None) -> Iterator[None]:
     except PaiApiError as error:
         if error.status != 412 or etag is None:
             raise
-        raise PaiTransferError(f"{uri} was replaced meanwhile, it had ETag {etag}: {error}") from error
+        raise PaiTransferError(f"{uri} was replaced meanwhile, it had ETag {etag}: {error}") from None

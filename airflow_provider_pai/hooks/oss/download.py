@@ -188,7 +188,7 @@ class _Download:
         except sdk().exceptions.PreconditionFailed as error:
             raise PaiTransferError(
                 f"{self.source} was replaced while it came, it had ETag {self.etag} (request id {error.request_id})"
-            ) from error
+            ) from None
         whole_size(answer, wanted[0])
         return answer
 

@@ -133,5 +133,5 @@ def _open(oss: OssCalls, source: OssUri, etag: str, start: int) -> tuple[Any, in
         answer = bucket.get_object(source.key, byte_range=span, headers={"If-Match": f'"{etag}"'} if etag else {})
         present(answer.etag, "ETag")
         return answer, whole_size(answer, start)
-    except sdk().exceptions.PreconditionFailed as error:
-        raise PaiTransferError(f"{source} was replaced while it was read, it had ETag {etag}") from error
+    except sdk().exceptions.PreconditionFailed:
+        raise PaiTransferError(f"{source} was replaced while it was read, it had ETag {etag}") from None

@@ -78,7 +78,7 @@ class LocalFile:
         try:
             file = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
         except OSError as error:
-            raise PaiConfigError("path", str(path), f"a file that can be read: {error.strerror}") from error
+            raise PaiConfigError("path", str(path), f"a file that can be read: {error.strerror}") from None
         try:
             if not path.is_file():
                 raise PaiConfigError("path", str(path), "a file; a folder goes by upload_folder")

@@ -49,4 +49,4 @@ def write_file(oss: OssHook, at: OssUri, content: Any) -> None:
         raise
     except PaiApiError as error:
         field = "state_uri" if oss.connection.state_uri else "output"
-        raise PaiConfigError(field, str(at), f"a prefix that can be written: {error}") from error
+        raise PaiConfigError(field, str(at), f"a prefix that can be written: {error}") from None

@@ -130,5 +130,5 @@ def _path(field: str, value: str, conn_id: str | None) -> Any:
         path.is_file()
     except (ValueError, ImportError, OSError) as error:
         reason = error.strerror if isinstance(error, OSError) and error.strerror else error
-        raise PaiConfigError(field, value, f"a path that ObjectStoragePath knows: {reason}") from error
+        raise PaiConfigError(field, value, f"a path that ObjectStoragePath knows: {reason}") from None
     return path
