@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 from airflow_provider_pai.exceptions import PaiConfigError, PaiNotFoundError, PaiTransientError
 from airflow_provider_pai.hooks.answers import Needed, Page
 from airflow_provider_pai.hooks.base import PaiHook
-from airflow_provider_pai.hooks.connection import stored
 from airflow_provider_pai.remote import Json
 
 # What is read of answers.
@@ -30,6 +29,8 @@ class GitLogin:
 
         :raises PaiConfigError: there is none, or it has no password.
         """
+        from airflow_provider_pai.hooks.connection import stored
+
         connection = stored("code['git_conn_id']", conn_id)
         if not connection.password:
             raise PaiConfigError("code['git_conn_id']", conn_id, "a connection whose password is an access token")
