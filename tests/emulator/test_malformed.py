@@ -53,7 +53,7 @@ def cases(api: Api) -> Iterator[Case]:
     """Yield what can be wrong with the requests of an action."""
     places = list(dict.fromkeys(api.fields()))
     yield from (Case(api, ("body",), body) for body in malformed.NO_BODIES)
-    parts = [part for part in ("job", "pod", "id", "cluster", "name") if f"{{{part}}}" in api.path]
+    parts = [part for part in ("job", "pod", "id", "cluster", "name", "instance") if f"{{{part}}}" in api.path]
     yield from (Case(api, ("path", part), junk) for part, junk in product(parts, malformed.PATHS))
     queries = dict.fromkeys([*(place[0] for place in places), *QUERIES])
     yield from (Case(api, ("query", name), text) for name, text in product(queries, malformed.TEXTS))
@@ -74,7 +74,7 @@ def account() -> Iterator[tuple[Emulator, list[Case], dict[str, dict[str, str]]]
             names[kind] = {"id": made[key], "job": made[key], "pod": f"{made[key]}-master-0"}
         service = {**malformed.SERVICE, "containers": [{"image": "registry/image:1"}], "storage": []}
         assert send(pai, creates["CreateService"], "/api/v2/services", body=json.dumps(service).encode())[0] == 200
-        names["services"] = {"cluster": "cn-hangzhou", "name": "service"}
+        names["services"] = {"cluster": "cn-hangzhou", "name": "service", "instance": "service-0"}
         names["groups"] = {"cluster": "cn-hangzhou", "name": "group"}
         names["workspaces"] = {"id": "10001"}
         yield pai, [case for api in apis if api.method != "DELETE" for case in cases(api)], names
