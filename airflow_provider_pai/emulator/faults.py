@@ -148,7 +148,7 @@ class FaultMiddleware:
             return
         await asyncio.sleep(fault.delay)
         if fault.drop == "request":
-            await _cut(scope)
+            await cut(scope)
         elif fault.needs_whole:
             answer = self._refusal(fault) if fault.status else await _whole(self.app, scope, receive)
             await _send_broken(fault, answer, scope, send)
@@ -180,7 +180,7 @@ async def _send_broken(fault: Fault, answer: Answer, scope: Scope, send: Send) -
     """Send an answer as far as the fault lets it go, and as it makes it."""
     if fault.drop == "answer":
         await asyncio.sleep(fault.stall)
-        await _cut(scope)
+        await cut(scope)
         return
     if fault.spoil:
         answer = answer.spoiled(fault.spoil, fault.fields, fault.pick)
@@ -192,7 +192,7 @@ async def _send_broken(fault: Fault, answer: Answer, scope: Scope, send: Send) -
         await send({"type": "http.response.body", "body": answer.body[:middle], "more_body": True})
         await asyncio.sleep(fault.stall)
     if fault.drop:
-        await _cut(scope)
+        await cut(scope)
         return
     rest = answer.body[middle:] if fault.stall else answer.body
     await send({"type": "http.response.body", "body": rest})
@@ -226,7 +226,7 @@ class _Stream:
         limit, rate = self._fault.cut_after, self._fault.rate
         if limit is not None and self._passed > limit and not self._is_cut:
             self._is_cut = True
-            await _cut(self._scope)
+            await cut(self._scope)
         if self._is_cut:
             return False
         ahead = self._passed / rate - (time.monotonic() - self._begun) if rate else 0.0
@@ -241,7 +241,7 @@ def call_name(service: str, scope: Scope) -> str:
     return f"{service} {action.decode('latin-1') if action else scope['method']} {scope['path']}"
 
 
-async def _cut(scope: Scope) -> None:
+async def cut(scope: Scope) -> None:
     """Reset the connection: no byte more, not even the end of the stream."""
     transport = scope["transport"]
     transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))

@@ -24,6 +24,7 @@ from airflow_provider_pai.emulator.eas.backend import EasBackend
 from airflow_provider_pai.emulator.eas.instance import Instance
 from airflow_provider_pai.emulator.eas.mirror import next_targets
 from airflow_provider_pai.emulator.eas.service import Service
+from airflow_provider_pai.emulator.faults import cut
 from airflow_provider_pai.emulator.types import Message, Receive, Scope, Send
 
 PREFIX = "/api/predict/"
@@ -82,7 +83,10 @@ class Gateway:
             return
         exchange = _Exchange(scope, receive, send)
         await self._mirror(service, exchange)
-        await self._pass_on(service, exchange)
+        try:
+            await self._pass_on(service, exchange)
+        except (aiohttp.ClientError, TimeoutError, OSError):
+            await cut(scope)  # half an answer is out: nothing else tells the client so
 
     def _target(self, name: str) -> tuple[str, Callable[[], Service | None]] | None:
         """Return the token that a name asks for and who then serves."""
@@ -170,6 +174,7 @@ class _Exchange:
         """Send the request to a port.
 
         :raises ClientConnectorError: when the port refused the connection.
+        :raises ClientError, TimeoutError, OSError: when it broke off in the middle of its answer.
         """
         try:
             await self._run(session, port)
@@ -177,7 +182,6 @@ class _Exchange:
             raise
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             if self.status:
-                # Half an answer is out: only a cut connection tells the client so.
                 self.status = 502
                 raise
             await self.refuse(502, "BadGateway", f"The instance broke off: {type(error).__name__}")

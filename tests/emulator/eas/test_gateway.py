@@ -169,13 +169,14 @@ def instances(eas, name):
     return eas.pai.call(lambda: list(eas.pai.services.eas.services[name].fleet.instances))
 
 
-def test_an_answer_that_breaks_off_is_cut_not_ended(eas):
+def test_an_answer_that_breaks_off_is_cut_not_ended_and_nobody_reads_a_traceback(eas, caplog):
     service = eas.describe(eas.create(eas.config("half")))
     with (
         calling(service.internet_endpoint, service.access_token) as call,
         pytest.raises((http.client.IncompleteRead, ConnectionError)),
     ):
         call("/half")
+    assert "Exception in ASGI application" not in caplog.text
 
 
 def test_a_client_that_leaves_frees_the_instance(eas):

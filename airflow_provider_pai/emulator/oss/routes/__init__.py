@@ -128,6 +128,10 @@ def _has_unread_body(request: Request) -> bool:
     return request.method in ("GET", "HEAD") and request.headers.get("content-length", "0") != "0"
 
 
+def _is_form(call: OssCall) -> bool:
+    return call.headers.get("content-type", "").startswith("multipart/form-data")
+
+
 def _handler(call: OssCall) -> _Handler:
     """Return the operation that a request asks for, its names and its signer's permission checked.
 
@@ -141,6 +145,8 @@ def _handler(call: OssCall) -> _Handler:
         (OBJECT, OSS_OBJECT) if call.key else (BUCKET, OSS_BUCKET) if call.bucket else (SERVICE, OSS_SERVICE)
     )
     selected = [each[0] for each in call.query.items() if each[0] not in _MODIFIERS and is_subresource(*each)]
+    if (call.request.method, call.key) == ("POST", "") and _is_form(call):
+        raise not_implemented("PostObject (an HTML form)")
     if call.signer is None:
         check_anonymous(call, selected)
     asked = call.request.method, selected[0] if selected else ""
