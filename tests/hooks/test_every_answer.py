@@ -183,6 +183,8 @@ CALLS: dict[str, tuple[type[PaiHook], Call]] = {
     "DswRunHook.new_log_lines": (DswRunHook, lambda hook, at: hook.new_log_lines(at.instance, {})),
     "DswRunHook.submit": (DswRunHook, lambda hook, at: hook.submit(run(at))),
     "EasCalls.describe": (EasHook, lambda hook, at: hook.describe(at.service)),
+    "EasCalls.down": (EasHook, lambda hook, at: hook.down(at.service)),
+    "EasCalls.failure": (EasHook, lambda hook, at: hook.failure(ENDED._replace(job_id=at.service))),
     "EasCalls.get": (EasHook, lambda hook, at: hook.get(at.service)),
     "EasCalls.list_services": (EasHook, lambda hook, at: list(hook.list_services())),
     "EasCalls.log_tail": (EasHook, lambda hook, at: hook.log_tail(ENDED._replace(job_id=at.service))),
