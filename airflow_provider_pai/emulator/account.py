@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import secrets
 from collections import defaultdict
 from collections.abc import Callable, Coroutine, Mapping
@@ -113,7 +114,7 @@ class Account:
             if name in FLAGS:
                 if not isinstance(value, bool):
                     raise ValueError(f"{name}: {value!r} is neither true nor false")
-            elif isinstance(value, bool) or not isinstance(value, int | float) or value < 0:
+            elif isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < math.inf:
                 raise ValueError(f"{name}: {value!r} is no number of seconds")
         self.settings = replace(self.settings, **changes)
 

@@ -48,6 +48,8 @@ def test_the_root_credential_is_the_same_after_a_restart(account, tmp_path):
         ({"region": "cn-beijing"}, "'region' is not one of dwell, grace"),
         ({"dwell": -1}, "dwell: -1 is no number of seconds"),
         ({"dwell": True}, "dwell: True is no number of seconds"),
+        ({"dwell": float("nan")}, "dwell: nan is no number of seconds"),
+        ({"grace": float("inf")}, "grace: inf is no number of seconds"),
         ({"drain": 1}, "drain: 1 is neither true nor false"),
     ],
 )
