@@ -175,6 +175,8 @@ class Scenario:
         """How it ought to end."""
         if self.meddle.startswith("delete"):
             return "stopped"
+        if "never_ready" in self.fault:
+            return "timed_out"  # nothing is known of the model, and a retry goes on
         return "rolled_back" if self.fault else "promoted"
 
 
@@ -629,7 +631,7 @@ def summary(found: list[Json]) -> Json:
     return {
         "bad": {
             "runs": len(of["bad"]),
-            "promoted": sum(one["outcome"] != "rolled_back" for one in of["bad"]),
+            "promoted": sum(one["outcome"] in SERVED for one in of["bad"]),
             "harmed_outside_share": sum(one["outside"] for one in of["bad"]),
             "rollback_s_p50": round(statistics.median(seconds), 1) if seconds else None,
             "rollback_s_p95": seconds[min(len(seconds) - 1, int(len(seconds) * 0.95))] if seconds else None,
