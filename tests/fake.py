@@ -422,9 +422,9 @@ class FakeProbe:
             unreached = self.eas.now < self.eas.reached_at(endpoint.url)
             return Answers("status 404, not 200: " if unreached else self.eas.smoke, unreached=unreached)
         if not endpoint.url:
-            return Answers()
+            return Answers(sent=1)
         self.eas.counts.setdefault(endpoint.url, []).append((self.eas.now, 1, 0))
-        return Answers(self.eas.wrong(endpoint.url))
+        return Answers(self.eas.wrong(endpoint.url), sent=1)
 
 
 def nothing_counted(service: str, start: float, end: float) -> dict[str, int]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from airflow_provider_pai.canary.group import Progress
+from airflow_provider_pai.canary.samples import NOTHING, Sample
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -106,7 +107,7 @@ class Look:
     settled: bool = False
     recent: float = 0.0
     past: tuple[tuple[float, float], ...] = ()
-    golden: int = 0
+    golden: Sample = NOTHING
 
 
 @dataclass(frozen=True, kw_only=True)

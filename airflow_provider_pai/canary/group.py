@@ -38,7 +38,10 @@ _COUNTS = (
     "exposed",
     "late",
     "seen",
+    "golden_errors",
 )
+OF_A_STEP = ("failures", "inconclusive", "source_errors", "consecutive", "golden", "golden_errors", "late", "seen")
+"""Counts that each step begins anew."""
 _SETTLING = "settling "
 
 
@@ -146,7 +149,8 @@ class Progress:
     consecutive: int = 0
     """Failures in a row."""
     golden: int = 0
-    """Golden requests that the candidate was sent in this step."""
+    """Golden requests that the candidate was sent in this step, and which of them it answered with 5xx."""
+    golden_errors: int = 0
     own_version: int = 0
     """EAS's version of the candidate when it got its first traffic, and of the stable service then; 0: unknown."""
     stable_version: int = 0
@@ -228,6 +232,15 @@ class Progress:
     def began(self, now: float) -> float:
         """Return the start of the phase or step."""
         return now if self.since is None else self.since
+
+    @property
+    def ours(self) -> Sample:
+        """Return the golden requests of this step."""
+        return Sample(requests=self.golden, errors=self.golden_errors)
+
+    def with_golden(self, ours: Sample) -> Progress:
+        """Return this with these golden requests."""
+        return replace(self, golden=ours.requests, golden_errors=ours.errors)
 
     def reject(self, entry: str) -> Progress:
         """Return this with one more rejected digest."""

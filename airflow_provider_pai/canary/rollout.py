@@ -19,6 +19,7 @@ from airflow_provider_pai.canary.goal import Goal, refused
 from airflow_provider_pai.canary.group import UNDER_WAY, Group, Member, Phase, Progress
 from airflow_provider_pai.canary.plan import RolloutPlan
 from airflow_provider_pai.canary.prepare import after_probe, create, prepare
+from airflow_provider_pai.canary.samples import NOTHING, Sample
 from airflow_provider_pai.canary.situation import Situation
 from airflow_provider_pai.canary.step import after_look, step
 
@@ -77,7 +78,7 @@ class Rollout:
         """
         return after_probe(self._present(), failure, unreached=unreached)
 
-    def after_look(self, judgement: Judgement, golden: int = 0) -> Action:
+    def after_look(self, judgement: Judgement, golden: Sample = NOTHING) -> Action:
         """Return the action after a judgement of the present step.
 
         :param golden: golden requests that the candidate was sent for it.

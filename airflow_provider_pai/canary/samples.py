@@ -47,9 +47,18 @@ class Sample:
         known = {"error_rate": self.error_rate, "p95_ms": self.p95_ms, **percentiles, **self.values}
         return known.get(name)
 
-    def without(self, golden: int) -> Sample:
-        """Return this without our own requests, which were answered well: they tell nothing about people's."""
-        return replace(self, requests=max(self.errors, self.requests - golden))
+    def without(self, ours: Sample) -> Sample:
+        """Return this without our own requests: they tell nothing about people's, and are judged by their answers."""
+        errors = max(0, self.errors - ours.errors)
+        return replace(self, errors=errors, requests=max(errors, self.requests - ours.requests))
+
+    def plus(self, more: Sample) -> Sample:
+        """Return the counts of both, without latencies and values."""
+        return Sample(requests=self.requests + more.requests, errors=self.errors + more.errors)
+
+    def part(self, share: float) -> Sample:
+        """Return the counts of a share of these."""
+        return Sample(requests=round(self.requests * share), errors=round(self.errors * share))
 
     def chance_beside(self, other: Sample, delta: float) -> float:
         """Return the chance that a service which errs no more than another by so much errs as this one does.
@@ -83,7 +92,7 @@ class Window:
     :param recent: both in the latest part of the span, once it is settled.
     :param wrong: what was wrong with the candidate's answers to golden requests.
     :param doubt: what was wrong with others that are nobody's fault in particular.
-    :param golden: how many of the candidate's requests were ours.
+    :param golden: which of the candidate's requests were ours.
     """
 
     candidate: Sample
@@ -97,7 +106,7 @@ class Window:
     recent: tuple[Sample, Sample] | None = None
     wrong: str = ""
     doubt: str = ""
-    golden: int = 0
+    golden: Sample = NOTHING
 
     @property
     def other_share(self) -> str:

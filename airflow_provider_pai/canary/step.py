@@ -12,9 +12,9 @@ from airflow_provider_pai.canary.actions import Action, Customize, Label, Look, 
 from airflow_provider_pai.canary.analysis import Judgement
 from airflow_provider_pai.canary.ending import drifted, freeze, withdraw
 from airflow_provider_pai.canary.goal import guard
-from airflow_provider_pai.canary.group import Phase, Progress, StepResult
+from airflow_provider_pai.canary.group import OF_A_STEP, Phase, Progress, StepResult
 from airflow_provider_pai.canary.plan import RolloutPlan
-from airflow_provider_pai.canary.samples import Result
+from airflow_provider_pai.canary.samples import NOTHING, Result, Sample
 from airflow_provider_pai.canary.situation import Situation
 from airflow_provider_pai.canary.traffic import changed, drift, toward
 
@@ -38,20 +38,20 @@ def step(situation: Situation) -> Action:
     return _look(situation, progress.since)
 
 
-def after_look(situation: Situation, judgement: Judgement, golden: int = 0) -> Action:
+def after_look(situation: Situation, judgement: Judgement, golden: Sample = NOTHING) -> Action:
     """Return the action after a judgement of the present step.
 
     :param golden: golden requests that the candidate was sent for it.
     """
     plan, progress = situation.plan, situation.progress
     seen = int(judgement.shown or progress.seen)
-    counted = _count(replace(progress, golden=progress.golden + golden, seen=seen), judgement)
+    counted = _count(replace(progress.with_golden(progress.ours.plus(golden)), seen=seen), judgement)
     result = StepResult.of(situation.percent(progress.step), judgement)
     closed = replace(situation, progress=replace(counted, steps=(*progress.steps, result)))
     if judgement.hard:
         return withdraw(closed, "rejected" if judgement.proven else "rolled_back", judgement.reason)
     if judgement.late:
-        begun = replace(progress, late=math.ceil(situation.elapsed), golden=golden)
+        begun = replace(progress.with_golden(golden), late=math.ceil(situation.elapsed))
         return Label(service=situation.candidate.name, progress=begun, why=judgement.reason, pause=plan.interval)
     if _too_many_failures(closed):
         if plan.on_failure == "freeze":
@@ -83,9 +83,7 @@ def _move(situation: Situation) -> Action:
     progress, percent = situation.progress, situation.percent(situation.progress.step)
     move = toward(situation.group, situation.candidate, situation.stable, percent)
     if move is None:
-        counters = dict.fromkeys(
-            ("failures", "inconclusive", "source_errors", "consecutive", "golden", "late", "seen"), 0
-        )
+        counters = dict.fromkeys(OF_A_STEP, 0)
         return situation.label(f"at {percent} %, read back", since=situation.now, settling=None, **counters)
     if not isinstance(move, Customize):
         return move
@@ -117,7 +115,7 @@ def _look(situation: Situation, began: float) -> Wait | Look:
         # Of what answered once and hangs now, the second half of the time shows nothing.
         recent=min(now - plan.interval, (judged_from + now) / 2),
         past=_past(plan, progress.exposed),
-        golden=progress.golden,
+        golden=progress.ours,
     )
 
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, NamedTuple
 
+from airflow_provider_pai.canary.samples import Sample
 from airflow_provider_pai.clock import SYSTEM_CLOCK, Clock
 from airflow_provider_pai.exceptions import PaiConfigError
 from airflow_provider_pai.hooks.eas.inference import (
@@ -30,11 +32,19 @@ class Answers(NamedTuple):
 
     :param silent: there were none, or only errors.
     :param unreached: none was the service's own; a gateway's says nothing of the model.
+    :param sent: requests, each attempt counted.
+    :param errors: which of them were answered with 5xx.
     """
 
     wrong: str = ""
     silent: bool = False
     unreached: bool = False
+    sent: int = 0
+    errors: int = 0
+
+    def counted(self, share: float = 1.0) -> Sample:
+        """Return them as they are counted for a service that has a share of them."""
+        return Sample(requests=math.ceil(self.sent * share), errors=int(self.errors * share))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,30 +78,36 @@ class EndpointProbe:
             gateway_timeout=gateway_timeout,
             clock=clock,
         )
+        asked: list[Answer] = []
         wrong: list[tuple[GoldenRequest, Answer]] = []
         with asker.session:
-            for asked, request in enumerate(self.requests, 1):
+            for request in self.requests:
                 answer = asker.ask(request)
+                asked.append(answer)
                 if answer.wrong:
                     wrong.append((request, answer))
                 leaves_off = answer.unreached and gateway_timeout is None
                 if leaves_off or 1 - len(wrong) / len(self.requests) < self.min_correct - 1e-9:
-                    return _summed_up(wrong, asked)
-        return Answers()
+                    return _summed_up(asked, wrong)
+        return _summed_up(asked, ())
 
 
 KNOCK = EndpointProbe(requests=(GoldenRequest(method="OPTIONS"),))
 """Tells whether a service is reached at all, whatever it answers; by HTTP's own rule the request changes nothing."""
 
 
-def _summed_up(wrong: Sequence[tuple[GoldenRequest, Answer]], asked: int) -> Answers:
+def _summed_up(asked: Sequence[Answer], wrong: Sequence[tuple[GoldenRequest, Answer]]) -> Answers:
+    """Sum up what was asked; a few wrong answers among as many as are allowed are none."""
+    errors = sum(answer.errors for answer in asked)
+    counted = Answers(sent=errors + sum(not answer.is_error for answer in asked), errors=errors)
+    if not wrong:
+        return counted
     request, first = wrong[0]
-    answers = [answer for _, answer in wrong]
-    return Answers(
-        f"{len(wrong)} of {asked} answers are wrong; the first: {request}: {first.wrong}",
+    return counted._replace(
+        wrong=f"{len(wrong)} of {len(asked)} answers are wrong; the first: {request}: {first.wrong}",
         # Nor does one error in a hundred say that answers are wrong: errors are for the counts to judge.
-        silent=all(answer.silent for answer in answers),
-        unreached=all(answer.unreached for answer in answers),
+        silent=all(answer.silent for _, answer in wrong),
+        unreached=all(answer.unreached for _, answer in wrong),
     )
 
 

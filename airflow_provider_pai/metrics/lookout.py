@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -70,8 +69,8 @@ class Lookout:
             return f"not known ({error})"
         return str(sample) if sample.requests else "nothing is counted yet"
 
-    def take(self, look: Look, group: str, now: float) -> tuple[Window, int]:
-        """Return the window from the look's start until now, and how many golden requests the candidate was sent.
+    def take(self, look: Look, group: str, now: float) -> tuple[Window, Sample]:
+        """Return the window from the look's start until now, and the golden requests that the candidate was sent.
 
         :raises PaiApiError: the metrics source did not answer, and nothing else tells that the candidate is bad.
         """
@@ -82,10 +81,10 @@ class Lookout:
             if not wrong:
                 raise
             window = Window(candidate=NOTHING)
-        golden = look.golden + sent
+        golden = look.golden.plus(sent)
         return replace(window, share=look.percent / 100, wrong=wrong, doubt=doubt, golden=golden), sent
 
-    def _counted(self, look: Look, now: float, sent: int) -> Window:
+    def _counted(self, look: Look, now: float, sent: Sample) -> Window:
         """Sample both; at 100 %, where production has at most stragglers, its last span before the step stands in."""
         source = self.source
         candidate = source.sample(look.candidate, look.since, now)
@@ -106,13 +105,13 @@ class Lookout:
         before = source.sample(look.stable, look.began - (now - look.since), look.began)
         return replace(window, production=before, same_span=False)
 
-    def _recent(self, look: Look, now: float, sent: int) -> tuple[Sample, Sample]:
+    def _recent(self, look: Look, now: float, sent: Sample) -> tuple[Sample, Sample]:
         """Sample people's requests in the latest part; of ours there were as many a second as in the whole.
 
         :param sent: of ours at one look, of which nobody can tell whether a late source has counted them.
         """
         start, part = look.recent - self.source.lateness, (now - look.recent) / (now - look.since)
-        ours = max(0, round(look.golden * part) - sent)
+        ours = look.golden.part(part).without(sent)
         candidate = self.source.sample(look.candidate, start, now).without(ours)
         return candidate, self.source.sample(look.stable, start, now)
 
@@ -126,17 +125,17 @@ class Lookout:
             self.eas.log.warning("Production is not compared with its own past: %s", error)
         return tuple(self._known[span] for span in look.past if span in self._known)
 
-    def _golden(self, look: Look, group: str) -> tuple[str, str, int]:
+    def _golden(self, look: Look, group: str) -> tuple[str, str, Sample]:
         """Ask as people do, through the group; the services' own endpoints tell whose wrong answers are.
 
-        Return what is wrong with the candidate, what is wrong but nobody's, and how many requests the candidate had.
+        Return what is wrong with the candidate, what is wrong but nobody's, and which requests the candidate had.
         """
         probe = self.probe
         if probe is None:
-            return "", "", 0
+            return "", "", NOTHING
         through = probe.ask(self.eas.group_endpoint(group))
-        sent = len(probe.requests) + math.ceil(len(probe.requests) * look.percent / 100)
         own = self._of(probe, look.candidate)
+        sent = own.counted().plus(through.counted(look.percent / 100))
         if own.wrong and not own.silent:
             return own.wrong, "", sent
         if not own.wrong and not through.wrong:

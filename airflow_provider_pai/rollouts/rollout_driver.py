@@ -20,6 +20,7 @@ from airflow_provider_pai.canary.group import Group
 from airflow_provider_pai.canary.memory import Memory, recall, remember, with_deleted
 from airflow_provider_pai.canary.preview import preview
 from airflow_provider_pai.canary.rollout import Rollout
+from airflow_provider_pai.canary.samples import NOTHING, Sample
 from airflow_provider_pai.canary.weights import carriers
 from airflow_provider_pai.clock import Clock
 from airflow_provider_pai.exceptions import (
@@ -365,12 +366,12 @@ class RolloutDriver:
             following = replace(following, why="")  # it is told
         return self._apply(rollout, following)
 
-    def _judge(self, rollout: Rollout, action: actions.Look) -> tuple[Judgement, int]:
-        """Return the judgement, and how many golden requests the candidate was sent for it."""
+    def _judge(self, rollout: Rollout, action: actions.Look) -> tuple[Judgement, Sample]:
+        """Return the judgement, and the golden requests that the candidate was sent for it."""
         try:
             window, sent = self._lookout.take(action, self._spec.goal.group, rollout.now)
         except (PaiApiError, PaiConfigError, PaiMetricsError) as error:
-            return source_error(str(error)), 0
+            return source_error(str(error)), NOTHING
         return judge(self._spec.plan, window), sent
 
     def _ended(self, group: Group | None, finish: actions.Finish) -> Tick:

@@ -172,14 +172,18 @@ def test_two_percent_of_errors_hardly_ever_pass_the_last_step():
     assert passed < 300 * 0.2
 
 
+def ours(requests, errors=0):
+    return Sample(requests=requests, errors=errors)
+
+
 def test_requests_that_hang_are_missed():
     lost = {"share": 0.2, "settled": True}
     verdict = windowed({"requests": 0, "errors": 0}, {"requests": 400, "errors": 0}, **lost)
     assert (verdict.result, "0 answers where its share should bring about 80" in verdict.reason) == (Result.FAIL, True)
     assert windowed({"requests": 20, "errors": 0}, {"requests": 400, "errors": 0}, **lost).result is Result.FAIL
     assert windowed({"requests": 90, "errors": 0}, {"requests": 400, "errors": 0}, **lost).result is Result.PASS
-    ours = windowed({"requests": 70, "errors": 0}, {"requests": 400, "errors": 0}, golden=50, **lost)
-    assert ours.result is Result.PASS
+    mostly_ours = windowed({"requests": 70, "errors": 0}, {"requests": 400, "errors": 0}, golden=ours(50), **lost)
+    assert mostly_ours.result is Result.PASS
     early = windowed({"requests": 0, "errors": 0}, {"requests": 400, "errors": 0}, share=0.2)
     assert early.result is Result.INCONCLUSIVE
 
@@ -192,8 +196,16 @@ def test_at_100_percent_production_s_last_span_stands_in():
 
 
 def test_our_own_requests_are_not_people_s():
-    verdict = windowed({"requests": 30, "errors": 0}, {"requests": 100, "errors": 0}, golden=20)
+    verdict = windowed({"requests": 30, "errors": 0}, {"requests": 100, "errors": 0}, golden=ours(20))
     assert (verdict.result, "10 of 20 requests" in verdict.reason) == (Result.INCONCLUSIVE, True)
+
+
+def test_errors_of_our_own_requests_are_not_people_s():
+    """Both err in one request of a hundred, our own too: errors of ours over people's requests alone were more."""
+    counts = ({"requests": 9200, "errors": 92}, {"requests": 29_000, "errors": 290})
+    assert windowed(*counts, golden=ours(4600, 46)).result is Result.PASS
+    late = windowed({"requests": 30, "errors": 1}, {"requests": 100, "errors": 1}, golden=ours(50, 4))
+    assert (late.window.candidate.requests, late.window.candidate.errors) == (0, 0)
 
 
 def test_wrong_answers_fail_and_nobody_s_fault_is_inconclusive():

@@ -28,7 +28,8 @@ STEPS = tuple(
     "progress",
     [
         Progress(phase=Phase.PREPARE),
-        progress_of(SECOND, Phase.STEP, step=2, failures=1, inconclusive=2, golden=30, own_version=3, stable_version=9),
+        progress_of(SECOND, Phase.STEP, step=2, failures=1, inconclusive=2, own_version=3, stable_version=9),
+        progress_of(SECOND, Phase.STEP, step=1, golden=30, golden_errors=4),
         progress_of(SECOND, Phase.STEP, since=None, settling=NOW),
         progress_of(SECOND, Phase.ROLLED_BACK, outcome="rejected", note="error rate", rejected=("a.b.0", "c.d.1")),
         progress_of(SECOND, Phase.PROMOTED, steps=STEPS),

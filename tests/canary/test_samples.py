@@ -15,7 +15,7 @@ from airflow_provider_pai.canary.samples import Result, Sample, Window
         (230, 770, {}, ""),
         (430, 570, {}, "its share by counts is 43%, not 20%"),
         (90, 910, {}, "its share by counts is 9%, not 20%"),
-        (430, 570, {"golden": 288}, ""),
+        (430, 570, {"golden": Sample(requests=288, errors=0)}, ""),
         (430, 570, {"settled": False}, ""),
         (430, 570, {"same_span": False}, ""),
         (430, 570, {"share": 0.0}, ""),

@@ -95,9 +95,10 @@ def test_production_is_looked_at_before_the_first_step_in_a_long_span_and_a_shor
 
 
 def test_a_step_begins_when_its_weights_take_effect():
-    one = situation(Phase.STEP, **AT_50, step=1, now=NOW + 6.5, golden=8)
-    late = after_look(one, replace(INCONCLUSIVE, late=True), golden=4)
-    assert (type(late), late.progress.late, late.progress.golden, late.progress.inconclusive) == (Label, 7, 4, 0)
+    one = situation(Phase.STEP, **AT_50, step=1, now=NOW + 6.5, golden=8, golden_errors=2)
+    late = after_look(one, replace(INCONCLUSIVE, late=True), golden=Sample(requests=4, errors=1))
+    assert (type(late), late.progress.late, late.progress.inconclusive) == (Label, 7, 0)
+    assert late.progress.ours == Sample(requests=4, errors=1)
     one = situation(Phase.STEP, **AT_50, step=1, now=NOW + PLAN.min_duration + 6, late=7)
     assert isinstance(after_look(one, PASS), Wait)
     assert after_look(replace(one, now=one.now + 1), PASS).progress.step == 2
@@ -167,9 +168,9 @@ def test_a_failure_may_be_left_to_a_person_but_a_hard_one_not():
 def test_counters_are_of_verdicts_in_a_row():
     plan = replace(PLAN, max_failures=9, max_inconclusive=9)
     one = situation(Phase.STEP, **AT_10, plan=plan, failures=2, consecutive=2, inconclusive=3, source_errors=1)
-    passed = after_look(one, PASS, golden=4).progress
+    passed = after_look(one, PASS, golden=Sample(requests=4, errors=1)).progress
     assert (passed.failures, passed.consecutive, passed.inconclusive, passed.source_errors) == (2, 0, 0, 0)
-    assert passed.golden == 4
+    assert passed.ours == Sample(requests=4, errors=1)
     silent = after_look(one, ERROR).progress
     assert (silent.failures, silent.consecutive, silent.inconclusive, silent.source_errors) == (2, 2, 3, 2)
 

@@ -44,21 +44,21 @@ Statuses.__abstractmethods__ = frozenset()
 def test_wait_tells_each_change_once(caplog):
     caplog.set_level(logging.INFO)
     hook = Statuses("Queuing", "Queuing", "Running", "Succeeded")
-    assert hook.wait("j", poll_interval=0).status == "Succeeded"
+    assert hook.wait("j", poll_interval=0.001).status == "Succeeded"
     said = [record.getMessage() for record in caplog.records if "DLC job j" in record.getMessage()]
     assert [line.split(" ")[4].rstrip(",") for line in said] == ["Queuing", "Running", "Succeeded"]
 
 
 def test_an_unknown_status_is_waited_out_with_a_warning(caplog):
-    assert Statuses("Transmogrifying", "Succeeded").wait("j", poll_interval=0).status == "Succeeded"
+    assert Statuses("Transmogrifying", "Succeeded").wait("j", poll_interval=0.001).status == "Succeeded"
     assert "'Transmogrifying' is not known" in caplog.text
 
 
 def test_the_state_is_read_before_the_clock():
     past = datetime.now(UTC) - timedelta(hours=1)
-    assert Statuses("Succeeded").wait("j", poll_interval=0, deadline=past).status == "Succeeded"
+    assert Statuses("Succeeded").wait("j", poll_interval=0.001, deadline=past).status == "Succeeded"
     with pytest.raises(PaiTimeoutError, match="was Running when its deadline"):
-        Statuses("Running").wait("j", poll_interval=0, deadline=past)
+        Statuses("Running").wait("j", poll_interval=0.001, deadline=past)
 
 
 def test_waits_and_retries_pass_the_hooks_own_time(caplog):

@@ -6,6 +6,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
+from airflow_provider_pai.canary.samples import Sample
 from airflow_provider_pai.exceptions import PaiConfigError
 from airflow_provider_pai.hooks.eas import inference
 from airflow_provider_pai.hooks.eas.traffic import Endpoint
@@ -69,8 +70,9 @@ def test_some_may_be_wrong_if_that_is_allowed(server):
 
 def test_a_gateway_that_is_late_is_asked_again(server):
     endpoint, seen = server
-    assert ask(endpoint, {"path": "/late", "json": 1}) == ""
-    assert len(seen) == 3
+    answers = make_probe({"requests": [{"path": "/late", "json": 1}]}, None).ask(endpoint)
+    assert (answers.wrong, len(seen)) == ("", 3)
+    assert answers.counted() == Sample(requests=3, errors=2)
 
 
 def test_text_can_be_expected(server):

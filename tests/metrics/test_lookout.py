@@ -14,7 +14,8 @@ from airflow_provider_pai.exceptions import PaiMetricsError
 from airflow_provider_pai.metrics.golden_requests import Answers
 from airflow_provider_pai.metrics.lookout import Lookout
 
-WRONG, SILENT, RIGHT = Answers("41 instead of 42"), Answers("no answer", silent=True), Answers()
+WRONG, SILENT = Answers("41 instead of 42", sent=3), Answers("no answer", silent=True, sent=3)
+RIGHT = Answers(sent=3)
 
 
 @dataclass
@@ -45,6 +46,10 @@ def lookout(source, **answers):
     return Lookout(eas=eas, source=source, probe=probe if answers else None), asked
 
 
+def ours(requests, errors=0):
+    return Sample(requests=requests, errors=errors)
+
+
 def look(percent=20, **fields):
     return Look(candidate="new", stable="old", percent=percent, since=100.0, began=90.0, **fields)
 
@@ -64,11 +69,18 @@ def look(percent=20, **fields):
 )
 def test_whose_wrong_answers_are(source, group, new, old, wrong, doubt):
     one, asked = lookout(source, group=group, new=new, old=old)
-    window, sent = one.take(look(golden=4), "group", now=110.0)
+    window, sent = one.take(look(golden=ours(4)), "group", now=110.0)
     assert (window.wrong, window.doubt) == (wrong, doubt)
     assert asked == ["group", "new", *(["old"] if old else [])]
     # Three at its own endpoint, and of three through the group perhaps one.
-    assert (sent, window.golden) == (4, 8)
+    assert (sent, window.golden) == (ours(4), ours(8))
+
+
+def test_errors_that_our_own_requests_met_are_ours(source):
+    """A request that meets an error is sent again, which leaves an error and no answer of ours to take off."""
+    erring = Answers(sent=23, errors=3)
+    window, sent = lookout(source, group=erring, new=erring)[0].take(look(golden=ours(4, 1)), "group", now=110.0)
+    assert (sent, window.golden) == (ours(28, 3), ours(32, 4))
 
 
 def test_both_are_counted_over_the_same_span(source):
@@ -105,7 +117,7 @@ def test_a_source_that_knows_no_past_is_no_error(source, caplog):
 
 
 def test_the_latest_part_of_a_settled_span_is_asked_for_by_itself(source):
-    window, _ = lookout(source)[0].take(look(settled=True, recent=105.0, golden=8), "group", now=110.0)
+    window, _ = lookout(source)[0].take(look(settled=True, recent=105.0, golden=ours(8)), "group", now=110.0)
     assert source.spans[2:] == [("new", 104.0, 110.0), ("old", 104.0, 110.0)]
     assert [sample.requests for sample in window.recent] == [6, 10]
 
@@ -136,6 +148,6 @@ def test_a_share_has_not_settled_before_a_late_source_covers_enough(source):
 def test_requests_of_ours_that_a_late_source_has_not_counted_are_not_taken_from_people_s(source):
     """Many golden requests beside few of people's: what is taken off too much would look like a hang."""
     counted = lookout(source)[0]
-    asked = look(settled=True, recent=105.0, golden=16)
-    assert counted._recent(asked, 110.0, 22)[0].requests == 10
-    assert counted._recent(asked, 110.0, 2)[0].requests == 4
+    asked = look(settled=True, recent=105.0, golden=ours(16))
+    assert counted._recent(asked, 110.0, ours(22))[0].requests == 10
+    assert counted._recent(asked, 110.0, ours(2))[0].requests == 4

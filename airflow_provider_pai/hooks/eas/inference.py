@@ -8,7 +8,7 @@ import math
 import random
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from email.message import Message
 from functools import partial
 from typing import Any
@@ -70,6 +70,7 @@ class Answer:
     :param wrong: what is wrong with it; empty: nothing.
     :param silent: nothing answered but, at most, something before the model.
     :param unreached: nor did anything of the service itself: there was no answer, or a gateway's.
+    :param errors: answers with 5xx in all attempts, this one included.
     """
 
     status: int | None
@@ -78,6 +79,12 @@ class Answer:
     wrong: str = ""
     silent: bool = False
     unreached: bool = False
+    errors: int = 0
+
+    @property
+    def is_error(self) -> bool:
+        """Tell whether whoever counts answers takes it for an error."""
+        return self.status is not None and self.status >= _IN_TROUBLE
 
 
 @dataclass(kw_only=True)
@@ -125,13 +132,13 @@ class Asker:
         :raises PaiApiError: there is no such address, or its certificate does not verify.
         """
         waited_until = self._began + (self.gateway_timeout or 0.0)
-        answer, attempt = self._once(request), 1
-        while self._again(answer, attempt, waited_until):
-            pause = _FIRST_PAUSE * 2 ** min(attempt - 1, _DOUBLINGS)
+        answers = [self._once(request)]
+        while self._again(answers[-1], len(answers), waited_until):
+            pause = _FIRST_PAUSE * 2 ** min(len(answers) - 1, _DOUBLINGS)
             self.clock.sleep(pause * random.uniform(0.8, 1.2))  # noqa: S311 - jitter
-            answer, attempt = self._once(request), attempt + 1
-        self._known = self._known or answer.status is not None
-        return answer
+            answers.append(self._once(request))
+        self._known = self._known or answers[-1].status is not None
+        return replace(answers[-1], errors=sum(answer.is_error for answer in answers))
 
     def _again(self, answer: Answer, attempt: int, waited_until: float) -> bool:
         """Tell whether a request is to be sent once more."""

@@ -79,6 +79,7 @@ def test_what_is_no_answer_is_asked_for_again(asker, status):
     statuses += [status, status]
     answer = asker.ask(GoldenRequest(json={"x": 1}))
     assert (answer.status, answer.body, answer.wrong, answer.silent) == (200, {"x": 1}, "", False)
+    assert answer.errors == (2 if status >= 500 else 0)
     assert all(low <= pause <= 1.5 * low for low, pause in zip((0.4, 0.8), pauses, strict=True))
 
 

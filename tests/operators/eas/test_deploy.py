@@ -378,7 +378,7 @@ def test_every_path_ends_alike(group, monkeypatch, tmp_path):
         task = make()
         task.run()
         labels = {name: value for name, value in group.eas.get(f"{group.name}_one").tags.items() if name not in VARIES}
-        xcoms = {**task.xcoms, "return_value": {**task.xcoms["return_value"], "version": "v", "digest": "d"}}
+        xcoms = {**task.xcoms, "return_value": {**task.xcoms["return_value"], **SAME}}
         outcomes[path] = (xcoms, labels, [kind for kind, _ in rows()])
         group.eas.delete(f"{group.name}_one")
         group.eas.wait(f"{group.name}_one", poll_interval=0.02, until=lambda one: one.status == "Deleted")
@@ -386,4 +386,5 @@ def test_every_path_ends_alike(group, monkeypatch, tmp_path):
     assert outcomes["sync"][2] == ["deployed"]
 
 
+SAME = {"version": "v", "serving_version": "v", "digest": "d"}
 VARIES = {"airflow_version", "airflow_digest", "airflow_config"}
