@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import hmac
 import json
 from collections.abc import Iterator
 from email.utils import formatdate
@@ -12,6 +14,7 @@ from xml.etree import ElementTree
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from urllib3 import encode_multipart_formdata
 
 from airflow_provider_pai.emulator import Emulator
 from airflow_provider_pai.emulator.auth import SignedRequest
@@ -109,6 +112,7 @@ JUNK = (
     "bytes=5-2",
     "bytes=-0",
     "é",
+    "中",
     "a" * 3000,
     "Mon, 99 X",
     "*",
@@ -214,3 +218,39 @@ def test_oss_takes_any_request_or_refuses_it(store, requests):
         assert status < 500 or status == 501, (request, body)
         if status >= 400 and request[0] != "HEAD":
             assert ElementTree.fromstring(body).findtext("Code"), (request, body)
+
+
+FIELDS = (
+    *("key", "file", "x-oss-signature-version", "x-oss-credential", "x-oss-date", "x-oss-signature", "x:a", "callback"),
+    *("x-oss-security-token", "success_action_status", "success_action_redirect", "x-oss-content-type", *HEADERS),
+)
+VALUES = st.sampled_from([*JUNK, "${filename}", "OSS4-HMAC-SHA256", "http://中/\n", "2026-01-01T00:00:00Z"])
+SIZES = ((), ("a", []), (5, 1), (0, 10**30), (True, 2))
+CONDITIONS = st.lists(
+    st.one_of(
+        st.sampled_from([1, None, [], {}, {"a": 1}, ["eq"], ["eq", "$key", 1], ["in", "$key", "x"], ["eq", "key", ""]]),
+        st.sampled_from([["content-length-range", *sizes] for sizes in SIZES]),
+        st.sampled_from([["eq", "$key", "\ud800"], ["not-in", "$key", [{}, "k"]], {"bucket": "malformed"}]),
+    ),
+    max_size=2,
+)
+EXPIRATIONS = st.sampled_from([*("9999-12-31T00:00:00Z",) * 8, "9999-99-99T00:00:00Z", "9999-12-31", "Z", None, 1, {}])
+POLICIES = st.one_of(
+    st.fixed_dictionaries({"expiration": EXPIRATIONS, "conditions": CONDITIONS}), st.sampled_from([None, 1, [], {}])
+)
+
+
+@pytest.mark.fuzz
+@given(
+    st.lists(st.tuples(POLICIES, st.dictionaries(st.sampled_from(FIELDS), VALUES, max_size=4)), min_size=4, max_size=4)
+)
+def test_oss_takes_any_form_or_refuses_it(store, forms):
+    host, key = store.endpoints.oss_endpoint.removeprefix("http://"), store.endpoints
+    for document, fields in forms:
+        policy = base64.b64encode(json.dumps(document).encode())
+        signature = base64.b64encode(hmac.digest(key.access_key_secret.encode(), policy, "sha1"))
+        signed = {"key": "k", "OSSAccessKeyId": key.access_key_id, "policy": policy, "Signature": signature, **fields}
+        body, kind = encode_multipart_formdata({**signed, "file": ("f", b"x")})
+        status, answer = exchange(host, "POST", "/malformed/", {"host": host, "content-type": kind}, body)
+        assert status < 500 or status == 501, (document, fields, answer)
+        assert status < 400 or ElementTree.fromstring(answer).findtext("Code"), (document, fields, answer)

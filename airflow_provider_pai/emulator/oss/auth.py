@@ -1,6 +1,7 @@
-"""Signatures of OSS, V1, V2 and V4, in the header or (presigned URL) in the query.
+"""Signatures of OSS, V1, V2 and V4, in the header or (presigned URL) in the query, V1 and V4 also in an HTML form.
 
-Rules followed: "Include signatures in the Authorization header" and "Include signatures in a URL", V1 and V4.
+Rules followed: "Include signatures in the Authorization header", "Include signatures in a URL" and "Signature in a
+PostObject request", V1 and V4.
 """
 
 from __future__ import annotations
@@ -8,14 +9,14 @@ from __future__ import annotations
 import base64
 import hashlib
 import hmac
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
 from functools import lru_cache
 from urllib.parse import unquote
 
 from airflow_provider_pai.emulator.account import Account, Credential
 from airflow_provider_pai.emulator.auth import SignedRequest, compact_iso_time, encode, http_time, raw, sha256
-from airflow_provider_pai.emulator.oss.errors import OssError
+from airflow_provider_pai.emulator.oss.errors import OssError, missing_field, not_implemented
 from airflow_provider_pai.emulator.queries import whole_number
 
 # Sub-resources and response overrides that are part of the V1 string to sign.
@@ -121,6 +122,12 @@ _V4 = "OSS4-HMAC-SHA256"
 _V4_MAX_EXPIRES = 604800
 _EXPIRED = "Request has expired."
 
+# By the version of its signature: what signs a form.
+_FORM_FIELDS = {
+    "": ("OSSAccessKeyId", "policy", "Signature"),
+    _V4: ("x-oss-credential", "x-oss-date", "policy", "x-oss-signature"),
+}
+
 
 def verify_oss(account: Account, request: SignedRequest) -> Credential | None:
     """Check the signature of a request and return whose it is; None: it has none.
@@ -143,6 +150,24 @@ def verify_oss(account: Account, request: SignedRequest) -> Credential | None:
     if "OSSAccessKeyId" in query:
         return _v1_query(account, request, query)
     return None
+
+
+def verify_form(account: Account, fields: Mapping[str, str]) -> Credential | None:
+    """Check the signature of an HTML form, which covers its policy, and return whose it is; None: it has none.
+
+    :param fields: by lower-case names.
+    :raises OssError: as `verify_oss`; InvalidArgument (a field of the signature is missing), NotImplemented.
+    """
+    version = fields.get("x-oss-signature-version", "")
+    if version not in _FORM_FIELDS:
+        raise not_implemented("signature of a form but V1 and V4")
+    names = _FORM_FIELDS[version]
+    if not version and not any(name.lower() in fields for name in names):
+        return None
+    for name in names:
+        if not fields.get(name.lower()):
+            raise missing_field(name)
+    return _v4_form(account, fields) if version else _v1_form(account, fields)
 
 
 def is_subresource(name: str, value: str) -> bool:
@@ -238,16 +263,29 @@ def _v4_query(account: Account, request: SignedRequest, query: dict[str, str]) -
     key_id, _, scope = query.get("x-oss-credential", "").partition("/")
     credential = _credential(account, key_id, query.get("x-oss-security-token"))
     date, lifetime = query.get("x-oss-date", ""), query.get("x-oss-expires", "")
-    signed_at = compact_iso_time(date)
     seconds = whole_number(lifetime)
     if seconds is None or not 0 <= seconds <= _V4_MAX_EXPIRES:
         raise OssError(403, "AccessDenied", f"Invalid x-oss-expires: {lifetime!r}.")
-    if signed_at is None or signed_at + timedelta(seconds=seconds) < account.now():
-        raise OssError(403, "AccessDenied", _EXPIRED)
+    _check_age(account, date, seconds)
     _check_scope(account, scope, date, "The signing region in credential is invalid.")
     additional = _names(query.get("x-oss-additional-headers", ""))
     expected = v4_signature(request, _unsigned(request), date, scope, additional, credential.access_key_secret)
     return _match(credential, query.get("x-oss-signature", ""), expected)
+
+
+def _v1_form(account: Account, fields: Mapping[str, str]) -> Credential:
+    credential = _credential(account, fields["ossaccesskeyid"], fields.get("x-oss-security-token"))
+    digest = hmac.digest(credential.access_key_secret.encode(), fields["policy"].encode(), "sha1")
+    return _match(credential, fields["signature"], base64.b64encode(digest).decode())
+
+
+def _v4_form(account: Account, fields: Mapping[str, str]) -> Credential:
+    key_id, _, scope = fields["x-oss-credential"].partition("/")
+    credential = _credential(account, key_id, fields.get("x-oss-security-token"))
+    _check_age(account, fields["x-oss-date"], _V4_MAX_EXPIRES)
+    _check_scope(account, scope, fields["x-oss-date"], "The signing region in credential is invalid.")
+    key = _v4_key(credential.access_key_secret, scope)
+    return _match(credential, fields["x-oss-signature"], hmac.digest(key, fields["policy"].encode(), "sha256").hex())
 
 
 def _fields(authorization: str, separator: str = "=") -> dict[str, str]:
@@ -331,6 +369,12 @@ def _checked_expiry(account: Account, expires: str) -> str:
     if moment is None or moment < account.now().timestamp():
         raise OssError(403, "AccessDenied", _EXPIRED)
     return expires
+
+
+def _check_age(account: Account, date: str, seconds: int) -> None:
+    signed_at = compact_iso_time(date)
+    if signed_at is None or signed_at + timedelta(seconds=seconds) < account.now():
+        raise OssError(403, "AccessDenied", _EXPIRED)
 
 
 def _check_skew(account: Account, moment: datetime | None) -> None:

@@ -45,6 +45,11 @@ class Bucket:
     """Where it is; empty: in the emulator's own region."""
 
 
+def unique_etag(staged: Staged) -> str:
+    """Return an ETag that is not the MD5 of the bytes."""
+    return f"{staged.hash.etag}-0"
+
+
 class OssBackend:
     """OSS of one account; objects are files below `<data>/oss`. Methods block on the disk; call them from threads."""
 
@@ -178,7 +183,7 @@ class OssBackend:
         Page "Data consistency validation": the MD5 is that of PutObject; other methods make "a unique value". Whether
         CopyObject is one of these is not told.
         """
-        return f"{staged.hash.etag}-0" if self.account.world.oss_copy_etag == "own" else None
+        return unique_etag(staged) if self.account.world.oss_copy_etag == "own" else None
 
     def append_base(self, bucket: str, key: str, position: int) -> StoredObject | None:
         """Return the object that an append goes on from, None for a new one.

@@ -81,6 +81,12 @@ def invalid_argument(message: str, name: str = "", value: str = "") -> OssError:
     return OssError(400, "InvalidArgument", message, details=details)
 
 
+def missing_field(name: str) -> OssError:
+    """Return the refusal of an HTML form without a field that it has to have."""
+    must = f"Bucket POST must contain a field named '{name}'."
+    return invalid_argument(f"{must} If it is specified, please check the order of the fields.", name)
+
+
 def not_implemented(what: str) -> OssError:
     """Return the refusal of what is not emulated."""
     return OssError(501, "NotImplemented", f"The emulator has no {what}.")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import http.server
 import json
 import threading
@@ -18,7 +17,7 @@ from oss2.models import BucketLifecycle, LifecycleExpiration, LifecycleRule, Sto
 
 from airflow_provider_pai.emulator import Emulator
 from tests.conftest import oss_bucket
-from tests.emulator.oss_client import code_of
+from tests.emulator.oss_client import Site, code_of, encoded
 
 
 @pytest.fixture
@@ -55,6 +54,11 @@ def test_encryption_of_a_bucket_is_that_of_its_objects(bucket: oss2.Bucket) -> N
     assert bucket.get_object("k").read() == b"1"
     bucket.put_object("k", b"1", headers={"x-oss-server-side-encryption": "KMS"})
     assert bucket.head_object("k").headers["x-oss-server-side-encryption-key-id"]
+    named = {"x-oss-server-side-encryption": "KMS", "x-oss-server-side-encryption-key-id": "钥".encode()}
+    answers = [bucket.put_object("k", b"1", headers=named), bucket.copy_object(bucket.bucket_name, "k", "c", named)]
+    answers += [bucket.init_multipart_upload("m", headers=named), bucket.head_object("c")]
+    told = {answer.headers["x-oss-server-side-encryption-key-id"].encode("latin-1").decode() for answer in answers}
+    assert told == {"钥"}
 
 
 def test_stat_counts_what_is_there(bucket: oss2.Bucket) -> None:
@@ -182,12 +186,8 @@ def application() -> Iterator[str]:
     server.server_close()
 
 
-def encoded(value: dict[str, str]) -> str:
-    return base64.b64encode(json.dumps(value).encode()).decode()
-
-
 def test_a_callback_hears_of_the_upload_and_answers_it(
-    bucket: oss2.Bucket, application: str, monkeypatch: pytest.MonkeyPatch
+    pai: Emulator, bucket: oss2.Bucket, application: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(_Application, "heard", [])
     callback = {"callbackUrl": application, "callbackBody": "${bucket}|${object}|${size}|${x:who}"}
@@ -195,6 +195,9 @@ def test_a_callback_hears_of_the_upload_and_answers_it(
     answer = bucket.put_object("a/k", b"12345", headers=headers)
     assert json.loads(answer.resp.read()) == {"Status": "OK"}
     assert _Application.heard == [("/done", f"{bucket.bucket_name}|a%2Fk|5|me")]
+    form = {**Site(pai, bucket).form("v1", key="f"), "callback": encoded(callback), "x:who": "form"}
+    assert Site(pai, bucket).post(form).json() == {"Status": "OK"}
+    assert _Application.heard[1:] == [("/done", f"{bucket.bucket_name}|f|5|form")]
     monkeypatch.setattr(_Application, "status", 500)
     url = bucket.sign_url("PUT", "other", 60, params={"callback": encoded(callback)})
     refused = requests.put(url, data=b"1", timeout=10)

@@ -8,7 +8,6 @@ from typing import Any
 
 import oss2
 import pytest
-import requests
 
 from airflow_provider_pai.emulator import Emulator
 from tests.conftest import oss_auth, oss_bucket
@@ -50,12 +49,6 @@ def test_empty_parameters_of_a_list_are_no_sub_resources(pai, bucket, version):
     bucket.put_object("k", b"")
     client = oss_bucket(pai, bucket.bucket_name, oss_auth(pai, version))
     assert keys_of(client, prefix="", delimiter="", start_after="") == ["k"]
-
-
-def test_an_html_form_is_refused_as_what_is_not_there(pai, bucket):
-    url = f"{pai.endpoints.oss_endpoint}/{bucket.bucket_name}/"
-    answer = requests.post(url, files={"key": (None, "k"), "file": ("f", b"x")})
-    assert (answer.status_code, "PostObject" in answer.text) == (501, True)
 
 
 @pytest.mark.parametrize("version", ["v1", "v2", "v4"])

@@ -18,7 +18,7 @@ from airflow_provider_pai.emulator.oss.auth import V1_SUBRESOURCES, is_subresour
 from airflow_provider_pai.emulator.oss.backend import OssBackend
 from airflow_provider_pai.emulator.oss.errors import not_implemented
 from airflow_provider_pai.emulator.oss.names import check_bucket
-from airflow_provider_pai.emulator.oss.routes import buckets, objects, properties, uploads
+from airflow_provider_pai.emulator.oss.routes import buckets, forms, objects, properties, uploads
 from airflow_provider_pai.emulator.oss.routes.access import check_allowed, check_anonymous
 from airflow_provider_pai.emulator.oss.routes.call import OssCall, refusal
 from airflow_provider_pai.emulator.oss.routes.configs import CONFIG_ROUTES
@@ -101,7 +101,7 @@ def routes(account: Account, backend: OssBackend) -> list[BaseRoute]:
         try:
             if call.bucket and (call.key or call.request.method != "PUT"):
                 backend.bucket(call.bucket)  # before who asks for it, as in the cloud: 404 also for an unknown key
-            if signer := verify_oss(account, signed):
+            if not _is_form(call) and (signer := verify_oss(account, signed)):
                 call = replace(call, signer=signer.access_key_id)
             response = await _handler(call)(call)
         except ClientDisconnect:
@@ -129,7 +129,9 @@ def _has_unread_body(request: Request) -> bool:
 
 
 def _is_form(call: OssCall) -> bool:
-    return call.headers.get("content-type", "").startswith("multipart/form-data")
+    """Tell whether a request is an HTML form, which alone says who signs it (page PostObject)."""
+    here = call.request.method == "POST" and call.bucket and not call.key
+    return bool(here) and call.headers.get("content-type", "").lower().startswith("multipart/form-data")
 
 
 def _handler(call: OssCall) -> _Handler:
@@ -141,12 +143,12 @@ def _handler(call: OssCall) -> _Handler:
         call.oss.check_names(call.bucket, call.key)
     elif call.bucket:
         check_bucket(call.bucket)
+    if _is_form(call):
+        return forms.post_object
     operations, permissions = (
         (OBJECT, OSS_OBJECT) if call.key else (BUCKET, OSS_BUCKET) if call.bucket else (SERVICE, OSS_SERVICE)
     )
     selected = [each[0] for each in call.query.items() if each[0] not in _MODIFIERS and is_subresource(*each)]
-    if (call.request.method, call.key) == ("POST", "") and _is_form(call):
-        raise not_implemented("PostObject (an HTML form)")
     if call.signer is None:
         check_anonymous(call, selected)
     asked = call.request.method, selected[0] if selected else ""

@@ -6,7 +6,7 @@ import asyncio
 import base64
 import hashlib
 import secrets
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TypeVar
 
@@ -88,16 +88,19 @@ class OssCall:
         self.check_digest(hashlib.md5(body, usedforsecurity=False).digest())
         return body
 
-    async def receive(self, staged: Staged, put: Callable[[], T]) -> T:
+    async def receive(
+        self, staged: Staged, put: Callable[[], T], body: AsyncIterator[bytes | bytearray] | None = None
+    ) -> T:
         """Stream the body to a file and put it where it belongs: bytes come in while those before them are written.
 
         :param put: called where the last bytes are written: in a thread, unless there are few.
+        :param body: of the request, what belongs into the file; None: all.
         :raises OssError: MissingContentLength, EntityTooLarge, and what `put` raises.
         """
         self._check_length(staged.size)
         loop, pending, writing, size = asyncio.get_running_loop(), bytearray(), None, staged.size
         try:
-            async for chunk in self.request.stream():
+            async for chunk in body or self.request.stream():
                 pending += chunk
                 size += len(chunk)
                 self._check_size(size)

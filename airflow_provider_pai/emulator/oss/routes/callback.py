@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import http.client
 import ipaddress
 import json
 import re
@@ -20,6 +21,7 @@ from airflow_provider_pai.emulator.oss.errors import OssError, invalid_argument
 from airflow_provider_pai.emulator.oss.stored import StoredObject
 
 _SECONDS = 5.0
+_FORM = "application/x-www-form-urlencoded"
 _VARIABLE = re.compile(r"\$\{([^}]*)\}")
 
 
@@ -28,11 +30,12 @@ def read_callback(headers: Mapping[str, str], query: Mapping[str, str]) -> tuple
 
     :raises OssError: InvalidArgument.
     """
-    texts = [headers.get(f"x-oss-{name}") or query.get(name) for name in ("callback", "callback-var")]
-    if not texts[0]:
+    encoded = [headers.get(f"x-oss-{name}") or query.get(name) for name in ("callback", "callback-var")]
+    if not encoded[0]:
         return None
-    callback, variables = (_decoded(text) for text in texts)
-    if not callback.get("callbackUrl") or not callback.get("callbackBody"):
+    callback, variables = (_decoded(text) for text in encoded)
+    texts = callback.get("callbackUrl"), callback.get("callbackBody"), callback.get("callbackBodyType", _FORM)
+    if not all(isinstance(text, str) and text for text in texts):
         raise invalid_argument("The callback configuration is not valid: callbackUrl and callbackBody are needed.")
     return callback, variables
 
@@ -43,17 +46,18 @@ def call_back(callback: dict[str, Any], variables: dict[str, Any], bucket: str, 
     :raises OssError: CallbackFailed (203): the object is there nevertheless.
     """
     url = str(callback["callbackUrl"]).partition(";")[0]
-    kind = callback.get("callbackBodyType", "application/x-www-form-urlencoded")
+    kind = callback.get("callbackBodyType", _FORM)
     body = _filled(callback["callbackBody"], {**_facts(bucket, stored), **variables}, kind)
-    request = urllib.request.Request(url, body.encode(), {"Content-Type": kind, "User-Agent": "ehttp-client/0.0.1"})  # noqa: S310
+    headers = {"Content-Type": kind, "User-Agent": "ehttp-client/0.0.1"}
     try:
+        request = urllib.request.Request(url, body.encode(), headers)  # noqa: S310
         if not _is_local(url):
             raise OSError("not an address of this machine")
         with urllib.request.urlopen(request, timeout=_SECONDS) as answer:  # noqa: S310
             content: bytes = answer.read()
     except urllib.error.HTTPError as error:
         raise _failed(f"Error status : {error.code}.") from error
-    except OSError as error:
+    except (OSError, ValueError, http.client.HTTPException) as error:
         raise _failed(f"Error status : -1 {callback['callbackUrl']} is not reachable: {error}.") from error
     return content
 

@@ -115,9 +115,14 @@ def default_encryption(rule: Mapping[str, str]) -> dict[str, str]:
     return {names[name]: value for name, value in rule.items()}
 
 
+def kept_encryption(attributes: Attributes) -> dict[str, str]:
+    """Return what is kept of an object's encryption."""
+    return {name: value for name, value in attributes.headers.items() if name in _ENCRYPTION}
+
+
 def encryption_headers(attributes: Attributes) -> dict[str, str]:
     """Return what every answer tells of an object's encryption."""
-    return {name: value for name, value in attributes.headers.items() if name in _ENCRYPTION}
+    return as_latin1(kept_encryption(attributes))
 
 
 def is_compressed(request: Mapping[str, str], answer: Mapping[str, str], size: int) -> bool:

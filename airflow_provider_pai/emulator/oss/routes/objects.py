@@ -29,6 +29,7 @@ from airflow_provider_pai.emulator.oss.routes.headers import (
     encryption_headers,
     is_compressed,
     iso_date,
+    kept_encryption,
     object_headers,
     override_headers,
     quoted,
@@ -254,7 +255,7 @@ def _copied_attributes(call: OssCall, source: StoredObject) -> Attributes:
         headers = requested.headers
     elif storage_class := requested.headers.get("x-oss-storage-class"):
         headers = {**headers, "x-oss-storage-class": storage_class}
-    headers = {**headers, **encryption_headers(requested)}
+    headers = {**headers, **kept_encryption(requested)}
     if call.headers.get("x-oss-tagging-directive", "COPY").upper() == "REPLACE":
         tags = tags_of_header(call.headers.get("x-oss-tagging", ""))
     return Attributes(headers=headers, tags=tags, acl=requested.acl)
