@@ -5,9 +5,11 @@ from __future__ import annotations
 import socket
 from email.utils import parsedate_to_datetime
 from typing import Any
+from xml.etree import ElementTree
 
 import oss2
 import pytest
+import requests
 
 from airflow_provider_pai.emulator import Emulator
 from tests.conftest import oss_auth, oss_bucket
@@ -97,3 +99,10 @@ def test_a_chunked_body_may_have_a_length_beside(pai: Emulator, bucket: oss2.Buc
         connection.sendall(f"{head}5\r\nhello\r\n0\r\n\r\n".encode())
         assert connection.recv(15) == b"HTTP/1.1 200 OK"
     assert bucket.get_object("k").read() == b"hello"
+
+
+@pytest.mark.parametrize("junk", ["\0", "\x1f", "\uffff", b"\xed\xa0\x80", "&#1;"])
+def test_an_error_that_repeats_a_request_is_xml_nevertheless(pai, bucket, junk):
+    url = bucket.sign_url("GET", "k", 60, params={"versionId": junk})
+    answer = requests.get(url)
+    assert (answer.status_code, ElementTree.fromstring(answer.content).findtext("Code")) == (400, "InvalidArgument")

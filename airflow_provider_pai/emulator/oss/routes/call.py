@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import hashlib
+import re
 import secrets
 from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass, field
@@ -27,6 +28,9 @@ MAX_PUT_BYTES = 5 << 30
 """Of what is put, appended to (in all), or a part [help: OSS, Limits]."""
 _SMALL = 256 * 1024
 """Bytes that are hashed and written sooner than a thread would wake up for them."""
+
+# What no XML document may have, and an error may repeat of a request; references are written of half pairs alone.
+_NO_XML = re.compile(rb"[\x00-\x08\x0b\x0c\x0e-\x1f]|\xef\xbf[\xbe\xbf]|&#[0-9]+;")
 
 T = TypeVar("T")
 
@@ -170,7 +174,7 @@ def refusal(error: ApiError, call: OssCall) -> Response:
         ("HostId", call.headers.get("host", "")),
         *(error.details.items() if isinstance(error, OssError) else ()),
     ]
-    body = document("Error", *children, *([("EC", ec)] if ec else []))
+    body = _NO_XML.sub(b"?", document("Error", *children, *([("EC", ec)] if ec else [])))
     headers = dict(error.headers) if isinstance(error, OssError) else {}
     if ec:
         headers["x-oss-ec"] = ec
