@@ -154,12 +154,16 @@ def send(pai: Emulator, api: Api, path: str, query: str = "", body: bytes = b"")
 def exchange(host: str, method: str, target: str, headers: dict[str, str], body: bytes) -> tuple[int, bytes]:
     """Send a request as it is given, and return status and body of the answer."""
     connection = CONNECTIONS.setdefault(host, http.client.HTTPConnection(host, timeout=20))
-    connection.putrequest(method, target, skip_host=True, skip_accept_encoding=True)
-    for name, value in {**headers, "content-length": str(len(body))}.items():
-        connection.putheader(name, value)
-    connection.endheaders(body)
-    answer = connection.getresponse()
-    return answer.status, answer.read()
+    try:
+        connection.putrequest(method, target, skip_host=True, skip_accept_encoding=True)
+        for name, value in {**headers, "content-length": str(len(body))}.items():
+            connection.putheader(name, value)
+        connection.endheaders(body)
+        answer = connection.getresponse()
+        return answer.status, answer.read()
+    except BaseException:
+        connection.close()  # the next request begins anew
+        raise
 
 
 def encoded(text: str) -> str:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import base64
 import hmac
 import json
+import re
 from collections.abc import Iterator
 from email.utils import formatdate
 from itertools import product
 from typing import Any, NamedTuple
-from xml.etree import ElementTree
 
 import pytest
 from hypothesis import given
@@ -93,6 +93,12 @@ def test_every_field_path_and_query_of_every_api_takes_any_value_or_refuses_it(a
         status, answer = case.send(pai, names.get(kind, {}))
         assert status < 500, (case, answer)
         assert status < 400 or (answer["Code"] and answer["Message"] and answer["RequestId"]), (case, answer)
+
+
+def code(body: bytes) -> str:
+    """Return the code of OSS's error; OSS lets control characters stand in XML, which no parser then takes."""
+    found = re.search(rb"<Error>.*<Code>(\w+)</Code>.*</Error>", body, re.DOTALL)
+    return found[1].decode() if found else ""
 
 
 ROOTS = (
@@ -217,7 +223,7 @@ def test_oss_takes_any_request_or_refuses_it(store, requests):
         status, body = ask(store, *request)
         assert status < 500 or status == 501, (request, body)
         if status >= 400 and request[0] != "HEAD":
-            assert ElementTree.fromstring(body).findtext("Code"), (request, body)
+            assert code(body), (request, body)
 
 
 FIELDS = (
@@ -253,4 +259,4 @@ def test_oss_takes_any_form_or_refuses_it(store, forms):
         body, kind = encode_multipart_formdata({**signed, "file": ("f", b"x")})
         status, answer = exchange(host, "POST", "/malformed/", {"host": host, "content-type": kind}, body)
         assert status < 500 or status == 501, (document, fields, answer)
-        assert status < 400 or ElementTree.fromstring(answer).findtext("Code"), (document, fields, answer)
+        assert status < 400 or code(answer), (document, fields, answer)

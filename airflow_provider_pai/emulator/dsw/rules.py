@@ -33,15 +33,16 @@ def check_instance(request: Json, world: World) -> None:
     _environment(request)
     _on_start(request, world.dsw_on_start_size)
     check_labels(request.get("Labels") or [])
+    check_labels(request.get("Tag") or [], "Tag")
 
 
-def check_labels(labels: Sequence[Json]) -> None:
+def check_labels(labels: Sequence[Json], field: str = "Labels") -> None:
     """Refuse labels without a key or a value, or with a key twice."""
     keys = [label.get("Key") for label in labels]
     if not all(keys) or any(label.get("Value") is None for label in labels):
-        raise InvalidParameterError("Labels must have a Key and a Value each.")
+        raise InvalidParameterError(f"{field} must have a Key and a Value each.")
     if len(set(keys)) < len(keys):
-        raise InvalidParameterError("Labels must not have a key twice.")
+        raise InvalidParameterError(f"{field} must not have a key twice.")
 
 
 def _datasets(request: Json) -> None:
