@@ -85,6 +85,8 @@ def _problems(value: Any, hint: Any, path: str) -> Iterator[str]:
     allowed, name = _TYPES[kind]
     if not isinstance(value, allowed) or (isinstance(value, bool) and kind is not bool):
         yield f"{path or 'the body'} must be {name}, not {value!r}"
+    elif kind is str and "\0" in value:
+        yield f"{path} must hold no NUL, which no process could be given"
     elif fields is not None:
         for key, item in value.items():
             here = f"{path}.{key}".lstrip(".")
@@ -97,6 +99,7 @@ def _problems(value: Any, hint: Any, path: str) -> Iterator[str]:
             yield from _items(item, get_args(hint)[0], f"{path}[{index}]")
     elif kind is dict:
         for key, item in value.items():
+            yield from _items(key, str, path)
             yield from _items(item, get_args(hint)[1], f"{path}.{key}")
 
 
