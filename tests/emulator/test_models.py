@@ -25,7 +25,7 @@ MODEL = "alibabacloud_pai_dlc20201203.models:CreateJobRequest"
         ({"JobSpecs": [{"ResourceConfig": {"CPU": 2}}]}, r"JobSpecs\[0\].ResourceConfig.CPU must be a text, not 2"),
         ({"Envs": {"A": None}}, "Envs.A must not be null"),
         ({"Envs": {"A": "b\0"}}, "Envs.A must hold no NUL"),
-        ({"Envs": {"A\0": "b"}}, "must hold no NUL"),
+        ({"Envs": {"A\0": "b"}}, "Envs must hold no NUL"),
         ({"Settings": {"EnableRDMA": 1}}, "Settings.EnableRDMA must be true or false, not 1"),
     ],
 )
