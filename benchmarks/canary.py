@@ -485,6 +485,11 @@ def watch(stage: Stage, newest: str, over: threading.Event, seen: list[str]) -> 
         )
 
 
+def carrying(stage: Stage) -> dict[str, int]:
+    """Return the weights of those that have one; what has none may be cleaned up meanwhile."""
+    return {name: weight for name, weight in stage.traffic().items() if weight}
+
+
 def roll_out_frozen(stage: Stage, artifact: Json, stable: str) -> Json:
     """Let a process freeze for longer than its lease, and wake when another rollout, or its own heir, has ended."""
     deferrable, kept = stage.scenario.index % 2 == 1, new_file()
@@ -497,10 +502,10 @@ def roll_out_frozen(stage: Stage, artifact: Json, stable: str) -> Json:
     frozen, early = time.monotonic(), {"end", "error"} & json.loads(kept.read_text() or "{}").keys()
     end = roll_out(stage, heir[0], run_id=heir[1])
     time.sleep(max(0.0, frozen + LEASE + 2 - time.monotonic()))
-    before = stage.traffic()
+    before = carrying(stage)
     os.kill(child, signal.SIGCONT)
     late = ended(child, kept)
-    after = stage.traffic()
+    after = carrying(stage)
     wrong = [
         early and "it had ended before it froze",
         before != after and f"the frozen one moved traffic: {before}, then {after}",
