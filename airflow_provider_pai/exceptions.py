@@ -48,7 +48,7 @@ class PaiConfigError(PaiError, ValueError):
     """Bad input, named by field, value and what is allowed."""
 
     def __init__(self, field: str, value: object, allowed: str) -> None:
-        super().__init__(f"{field}: {_shown(field, value)} is not allowed; {allowed}")
+        super().__init__(f"{field}: {_shown(field, value)} is not allowed; {_cut(allowed, _SHOWN_ALLOWED)}")
         self.field = field
         self.value = value
         self.allowed = allowed
@@ -64,6 +64,8 @@ class PaiUnsupportedError(PaiConfigError, AirflowFailException):
 
 # Characters of a value, and of a text that is meant as JSON: what is not read as such may hold secrets anywhere.
 _SHOWN, _SHOWN_JSON = 300, 40
+# Of what is allowed: it may end with a library's words, which repeat the value.
+_SHOWN_ALLOWED = 2000
 
 
 def _shown(field: str, value: object) -> str:
@@ -73,6 +75,10 @@ def _shown(field: str, value: object) -> str:
     except ValueError:  # an integer of thousands of digits
         text = f"<{type(value).__name__}>"
     most = _SHOWN_JSON if isinstance(value, str) and value.lstrip().startswith(("{", "[")) else _SHOWN
+    return _cut(text, most)
+
+
+def _cut(text: str, most: int) -> str:
     return text if len(text) <= most else f"{text[:most]}… ({len(text)} characters)"
 
 

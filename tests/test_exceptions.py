@@ -44,6 +44,11 @@ def test_bad_input_is_named_by_field_value_and_what_is_allowed():
     assert isinstance(error, ValueError)
 
 
+def test_bad_input_is_short_though_a_library_s_words_repeat_it():
+    long = "x" * 100_000
+    assert len(str(PaiConfigError("target", long, f"a path that is known: Protocol not known: {long}"))) < 3000
+
+
 def test_an_error_is_one_line_that_leaves_out_what_is_not_known():
     error = PaiApiError("dlc", "CreateJob", "it is wrong → mend it")
     assert str(error) == "dlc CreateJob: it is wrong → mend it"
