@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 
 import pytest
@@ -72,7 +73,10 @@ def test_a_triggerer_that_loses_its_trigger_stops_nothing(one, airflow):
     time.sleep(3)
     assert (one.state("moved"), one.job_statuses("moved")) == ("deferred", ["Running"])
     assert one.job_statuses("cleared")[1:] == ["Running"]
+    # Marked while nobody holds its trigger, a task would leave its job to `jobs orphans`: Airflow drops the trigger.
+    before = starts(airflow, "moved")
     airflow.stop("second triggerer")
+    one.until("the first waits again", lambda: starts(airflow, "moved") > before, 60)
 
 
 def test_the_next_triggerer_stops_the_job_of_a_marked_task(one):
@@ -98,6 +102,11 @@ def triggerer_of(run, task_id):
 
     with create_session() as session:
         return session.query(Trigger.triggerer_id).filter_by(id=run.task(task_id).trigger_id).scalar()
+
+
+def starts(airflow, task_id):
+    """Return how often the triggerer has begun to wait for a task."""
+    return len(re.findall(rf"/{task_id}/\S+ \(ID \d+\) starting", airflow.log("triggerer")))
 
 
 def orphans(run):
