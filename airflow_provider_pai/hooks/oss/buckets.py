@@ -37,8 +37,20 @@ class OssBuckets(OssCalls):
         """Delete an empty bucket.
 
         :raises PaiConflictError: it is not empty.
+        :raises PaiNotFoundError: there is none; one that is gone since an answer was lost is deleted.
         """
-        self.call_for("DeleteBucket", OssUri(name), lambda: self.bucket(name).delete_bucket())
+        sent = 0
+
+        def once() -> Any:
+            nonlocal sent
+            sent += 1
+            return self.bucket(name).delete_bucket()
+
+        try:
+            self.call_for("DeleteBucket", OssUri(name), once)
+        except PaiNotFoundError:
+            if sent == 1:
+                raise
 
     def bucket_names(self) -> list[str]:
         """Return the names of all the account's buckets."""

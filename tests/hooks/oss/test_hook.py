@@ -183,6 +183,13 @@ def test_buckets(hook, bucket, monkeypatch):
         hook.delete_bucket(bucket.bucket_name)
 
 
+def test_a_bucket_that_is_gone_since_an_answer_was_lost_is_deleted(hook, bucket, pai):
+    pai.account.faults.add(match=f"oss DELETE /{bucket.bucket_name}/$", drop="answer", times=1)
+    hook.delete_bucket(bucket.bucket_name)
+    with pytest.raises(PaiNotFoundError):
+        hook.delete_bucket(bucket.bucket_name)
+
+
 def test_no_permission_is_not_no_object(hook, at, pai):
     pai.account.faults.add(match="oss HEAD", status=403, code="AccessDenied", times=1)
     with pytest.raises(PaiPermissionError):
