@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from datetime import timedelta
 from itertools import islice
 from typing import Any
@@ -13,6 +14,7 @@ from airflow_provider_pai.exceptions import (
     PaiConfigError,
     PaiError,
     PaiJobFailedError,
+    PaiNotFoundError,
 )
 from airflow_provider_pai.hooks.answers import JsonText, Needed, Page, fits
 from airflow_provider_pai.hooks.dlc.spans import newest_first
@@ -185,8 +187,9 @@ class DlcHook(JobHook):
         self.insist("StopJob", lambda: self.client.stop_job(job_id), lambda: self.going(job_id, over))
 
     def delete(self, job_id: str) -> None:
-        """Delete a finished job."""
-        self.ask("DeleteJob", lambda: self.client.delete_job(job_id))
+        """Delete a finished job; one that is gone is no error: the answer of an earlier call may have been lost."""
+        with suppress(PaiNotFoundError):
+            self.ask("DeleteJob", lambda: self.client.delete_job(job_id))
 
     def events(self, job_id: str, limit: int = 100) -> list[str]:
         """Return a job's events, one text each."""

@@ -241,9 +241,14 @@ class EasHook(EasTraffic):
         """
         from alibabacloud_eas20210701 import models
 
-        kind = "Create" if self.autoscaler(name) is None else "Update"
-        request = getattr(models, f"{kind}ServiceAutoScalerRequest")().from_map(dict(settings))
-        self._do(f"{kind}ServiceAutoScaler", f"{kind.lower()}_service_auto_scaler", name, request)
+        def ask(kind: str) -> None:
+            request = getattr(models, f"{kind}ServiceAutoScalerRequest")().from_map(dict(settings))
+            self._do(f"{kind}ServiceAutoScaler", f"{kind.lower()}_service_auto_scaler", name, request)
+
+        try:
+            ask("Create" if self.autoscaler(name) is None else "Update")
+        except PaiConflictError:  # a creation whose answer was lost has made it
+            ask("Update")
 
     def remove_autoscaler(self, name: str) -> None:
         """Leave the number of instances as it is; no autoscaler there is no error. API: DeleteServiceAutoScaler."""

@@ -9,7 +9,7 @@ import pytest
 
 from airflow_provider_pai.clock import Clock
 from airflow_provider_pai.emulator import Emulator
-from airflow_provider_pai.exceptions import PaiAnswerError, PaiApiError
+from airflow_provider_pai.exceptions import PaiAnswerError, PaiApiError, PaiNotFoundError
 from airflow_provider_pai.hooks.dlc import DlcHook, TensorBoardHook
 from tests.conftest import airflow_connection
 
@@ -60,6 +60,17 @@ def test_a_stop_that_is_refused_while_a_job_is_prepared_is_asked_for_again(accou
     DlcHook().request_stop(job_id)
     assert hook.get(job_id).status in ("Stopping", "Stopped")
     hook.request_stop(job_id)
+
+
+@pytest.mark.parametrize("account", [{"dwell": 0.01}], indirect=True)
+def test_a_job_that_is_gone_since_an_answer_was_lost_is_deleted(account):
+    hook = DlcHook()
+    job_id = hook.submit(body("true"))
+    hook.wait(job_id, poll_interval=0.02)
+    account.account.faults.add(match="api DeleteJob", drop="answer", times=1)
+    hook.delete(job_id)
+    with pytest.raises(PaiNotFoundError):
+        hook.get(job_id)
 
 
 @pytest.mark.parametrize("account", [{"minute": 0.5}], indirect=True)

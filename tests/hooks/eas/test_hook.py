@@ -232,10 +232,14 @@ def test_one_that_can_t_be_taken_out_yet_is_told(group, config, world, pai):
     assert group.eas.isolate(name) is True
 
 
-def test_a_mirror_whose_creation_was_not_answered_is_set(bucket, pai):
+def test_a_mirror_or_autoscaler_whose_creation_was_not_answered_is_set(bucket, pai):
     group = ServiceGroup(bucket.bucket_name)
     production, shadow = create(group), create(group, "other")
     pai.account.faults.add(match="api CreateServiceMirror", drop="answer", times=1)
     group.eas.set_mirror(production, [shadow], 5)
     assert group.eas.mirror(production) == ((shadow,), 5)
+    pai.account.faults.add(match="api CreateServiceAutoScaler", drop="answer", times=1)
+    strategy = {"metricName": "qps", "threshold": 5, "service": production}
+    group.eas.set_autoscaler(production, {"min": 1, "max": 2, "scaleStrategies": [strategy]})
+    assert group.eas.autoscaler(production)["MaxReplica"] == 2
     delete_all(group)
