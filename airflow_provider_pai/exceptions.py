@@ -36,12 +36,17 @@ from airflow_provider_pai.sensitive import hidden
 _ANSI = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|[ -/]*[0-Z^-~])")
 
 
+def without_colours(text: str) -> str:
+    """Return a text without a terminal's control codes."""
+    return _ANSI.sub("", text)
+
+
 class PaiError(AirflowException):
     """Base of the provider's errors."""
 
     def __str__(self) -> str:
         """Return the text without a terminal's control codes."""
-        return _ANSI.sub("", super().__str__())
+        return without_colours(super().__str__())
 
 
 class PaiConfigError(PaiError, ValueError):

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import codecs
-import re
 from collections.abc import Iterable, Iterator, Sequence
 
-from airflow_provider_pai.exceptions import PaiConfigError
+from airflow_provider_pai.exceptions import PaiConfigError, without_colours
 
 LONGEST = 2000
 """Characters of one line in the task's log."""
@@ -21,7 +20,6 @@ LONGEST_READ = 64 << 20
 """Bytes of one line of a file that is read line by line; what is longer is no line but another kind of file."""
 
 _LONGEST_OF_TAIL = 500
-_COLOURS = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 
 
 def readable(line: str, longest: int = LONGEST) -> str:
@@ -41,7 +39,7 @@ def shortened(text: str, longest: int = 300) -> str:
 
 def tail(lines: Sequence[str], most: int = TAIL_LINES) -> list[str]:
     """Return the last lines as an error shows them, without colours."""
-    return [_COLOURS.sub("", readable(line, _LONGEST_OF_TAIL)) for line in lines[-most:]]
+    return [without_colours(readable(line, _LONGEST_OF_TAIL)) for line in lines[-most:]]
 
 
 def utf8_lines(name: str, blocks: Iterable[bytes]) -> Iterator[str]:

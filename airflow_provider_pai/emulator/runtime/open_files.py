@@ -5,23 +5,15 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import suppress
-from pathlib import Path
+
+from airflow_provider_pai.emulator.runtime.guard import descendants
 
 _OWNER_WRITES = 0o200
 
 
 def being_written() -> frozenset[str]:
     """Return the paths that descendants of this process have open for writing."""
-    return frozenset(path for pid in _descendants(os.getpid()) for path in _written_by(pid))
-
-
-def _descendants(pid: int) -> Iterator[int]:
-    """Yield the processes below one, of all its threads."""
-    for children in Path(f"/proc/{pid}/task").glob("*/children"):
-        with suppress(OSError):  # ended meanwhile
-            for child in map(int, children.read_text().split()):
-                yield child
-                yield from _descendants(child)
+    return frozenset(path for pid in descendants(os.getpid()) for path in _written_by(pid))
 
 
 def _written_by(pid: int) -> Iterator[str]:
