@@ -6,6 +6,7 @@ import argparse
 import json
 import logging
 import os
+import shlex
 import signal
 import sys
 import threading
@@ -18,6 +19,7 @@ from airflow_provider_pai.emulator.server import Emulator, StartError
 from airflow_provider_pai.emulator.world import World
 
 _BANNER = "PAI emulator on {host}. It runs the commands it is sent, as this user, without a sandbox.\n"
+_AIRFLOW = "Airflow's connection to it: source {file}\n"
 _REMOTE = "Others may reach it: over plain HTTP, and whoever has one of its keys can do here whatever this user can.\n"
 _LONGEST_END = 4.5
 _CUT_SHORT = "Its end took longer than {seconds} seconds and was cut short; what its jobs left lies in {folder}.\n"
@@ -62,12 +64,22 @@ def main(arguments: list[str] | None = None) -> int:
         sys.stderr.write(f"{error}\n")
         return 2
     sys.stderr.write(_BANNER.format(host=options.host) + (_REMOTE if options.allow_remote else ""))
+    sys.stderr.write(_AIRFLOW.format(file=_write_connection(emulator)))
     sys.stdout.write(json.dumps(emulator.endpoints.to_dict()) + "\n")
     sys.stdout.flush()
     ended.wait()
     _end_in_time(emulator.data)
     emulator.stop()
     return 0
+
+
+def _write_connection(emulator: Emulator) -> Path:
+    """Write the lines of a shell that lead Airflow here; return the file."""
+    file = emulator.data / "airflow.env"
+    file.touch(mode=0o600)
+    connection = shlex.quote(json.dumps(emulator.endpoints.connection()))
+    file.write_text(f"export AIRFLOW_CONN_PAI_DEFAULT={connection}\n")
+    return file
 
 
 def _end_in_time(folder: Path) -> None:
@@ -89,7 +101,7 @@ def _parser() -> argparse.ArgumentParser:
         action="store_true",
         help="let --host be an address that others reach: whoever has a key then runs commands here, as you",
     )
-    parser.add_argument("--port", type=int, default=0, help="port of the PAI APIs (default: a free one)")
+    parser.add_argument("--port", type=int, default=0, help="of the APIs; OSS and EAS take the next two (default: any)")
     parser.add_argument("--dwell", type=float, default=0.3, help="seconds in each intermediate status")
     parser.add_argument("--list-lag", type=float, default=0.0, help="seconds by which ListJobs is behind")
     parser.add_argument(

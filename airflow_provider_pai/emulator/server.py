@@ -53,6 +53,16 @@ class Endpoints:
         """Return the fields as JSON."""
         return asdict(self)
 
+    def connection(self) -> dict[str, Any]:
+        """Return the Airflow connection of type `pai` that leads here, as JSON."""
+        extra = ("region", "workspace_id", "endpoint_url", "oss_endpoint", "console_url")
+        return {
+            "conn_type": "pai",
+            "login": self.access_key_id,
+            "password": self.access_key_secret,
+            "extra": {name: getattr(self, name) for name in extra},
+        }
+
 
 class Emulator:
     """An emulated PAI account on 127.0.0.1; many can live in one process.
@@ -65,7 +75,7 @@ class Emulator:
     :param data: folder of objects and state, for its user alone; when not given a temporary one, deleted at stop.
     :param host: address to bind.
     :param allow_remote: let it be one that others reach: whoever has a key then runs commands here.
-    :param port: port of the PAI APIs, 0 for a free one; OSS and the EAS gateway take free ones.
+    :param port: port of the PAI APIs; OSS and the EAS gateway take the next two. 0: free ones.
     :param world: positions of switches of `World`, where they are not the default.
     :param settings: fields of `Settings`, e.g. `dwell`, `region`.
     """
@@ -109,7 +119,8 @@ class Emulator:
                 resources.enter_context(tempfile.TemporaryDirectory(prefix="pai-emulator-"))
             )
             self.data = resources.enter_context(owned(folder.resolve()))
-            self._sockets = [resources.enter_context(listen(self.host, port)) for port in (self.port, 0, 0)]
+            ports = range(self.port, self.port + len(LISTENERS)) if self.port else (0,) * len(LISTENERS)
+            self._sockets = [resources.enter_context(listen(self.host, port)) for port in ports]
             self._thread.start()
             self._ready.wait()
             if self._failure is not None:

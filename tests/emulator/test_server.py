@@ -209,8 +209,23 @@ class TestCommand:
             out, err = process.communicate(timeout=10)
             assert (process.returncode, out) == (0, "")
             assert err.splitlines() == [
-                "PAI emulator on 127.0.0.1. It runs the commands it is sent, as this user, without a sandbox."
+                "PAI emulator on 127.0.0.1. It runs the commands it is sent, as this user, without a sandbox.",
+                f"Airflow's connection to it: source {tmp_path / 'airflow.env'}",
             ]
+
+    def test_a_shell_reads_airflows_connection_which_stays_the_same_where_port_and_folder_do(
+        self, tmp_path: Path
+    ) -> None:
+        read = f'. {tmp_path}/airflow.env; echo "$AIRFLOW_CONN_PAI_DEFAULT"'
+        first, connections = three_free_ports(), []
+        for _ in range(2):
+            with command("--port", str(first), "--data", str(tmp_path)) as (_, endpoints):
+                told = subprocess.run(["sh", "-c", read], capture_output=True, text=True, check=True).stdout
+                connections.append(json.loads(told))
+        assert endpoints["oss_endpoint"] == f"http://127.0.0.1:{first + 1}"
+        assert connections[0] == connections[1]
+        assert connections[0]["extra"].items() < endpoints.items()
+        assert connections[0]["password"] == endpoints["access_key_secret"]
 
     def test_an_address_that_others_reach_is_said_to_be_one(self, tmp_path: Path) -> None:
         with command("--host", "0.0.0.0", "--allow-remote", "--data", str(tmp_path)) as (process, _):
@@ -317,6 +332,16 @@ class TestCommand:
             [sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, timeout=60, check=True
         )
         assert ended.stdout.strip() == "[]"
+
+
+def three_free_ports() -> int:
+    """Return the first of three ports in a row that nobody has."""
+    while True:
+        with contextlib.ExitStack() as held, contextlib.suppress(OSError, OverflowError):
+            first: int = held.enter_context(socket.create_server(("127.0.0.1", 0))).getsockname()[1]
+            for port in (first + 1, first + 2):
+                held.enter_context(socket.create_server(("127.0.0.1", port)))
+            return first
 
 
 def sizes(folder: Path) -> list[int]:
