@@ -16,7 +16,8 @@ unexport PYTHONDONTWRITEBYTECODE
 # A Python that the caller has active must not reach into ours.
 unexport PYTHONPATH PYTHONHOME VIRTUAL_ENV
 
-.PHONY: help demo ui test test-fast test-system test-matrix test-all trials fuzz lint fmt bench clean constraints
+.PHONY: help demo ui test test-fast test-system test-matrix test-all test-wheel trials fuzz \
+  wheel lint fmt bench clean constraints
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | column -t -s '|'
@@ -50,7 +51,15 @@ test-matrix: $(OLD)/ready  ## the tests and a real scheduler on Airflow 2.11
 	$(OLD)/bin/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder tests/system2 tests \
 	  --ignore tests/system --ignore tests/emulator --ignore tests/demo --ignore tests/test_docs.py --ignore tests/test_recipe.py
 
-test-all: test test-system test-matrix  ## all three: what CI runs, before the demo
+test-all: test test-wheel test-system test-matrix  ## all four: what CI runs, before the demo
+
+wheel: $(READY)  ## the wheel, built from the source archive beside it, in dist/
+	@rm -rf dist
+	@$(BIN)/uv build --quiet
+	@ls dist/*.whl
+
+test-wheel: wheel  ## what the wheel and the source archive hold and say
+	$(BIN)/python -m pytest release
 
 lint: $(READY)  ## ruff, mypy --strict, import contracts
 	$(BIN)/ruff check .
@@ -95,14 +104,14 @@ endef
 # The first version that fits a package on the oldest Python wins; newer Pythons add only what the older lack.
 constraints: $(READY)  ## resolve both constraints files anew
 	@mkdir -p build
-	@$(call resolve,constraints.txt,3.11 3.12 3.13,apache-airflow==3.3.2,dev bench,uv)
-	@$(call resolve,constraints-2.11.txt,3.11 3.12,apache-airflow==2.11.2,emulator,$(OLD_NEEDS))
+	@$(call resolve,constraints.txt,3.11 3.12 3.13,apache-airflow==3.3.2,pyproject.toml --extra dev --extra bench,uv)
+	@$(call resolve,constraints-2.11.txt,3.11 3.12,apache-airflow==2.11.2,pyproject.toml --extra emulator,$(OLD_NEEDS))
 
-# File, Pythons, constraint, extras and further packages.
+# File, Pythons, constraint, inputs and options, further packages.
 define resolve
 for python in $(2); do \
   printf '%s\n' $(5) | $(BIN)/uv pip compile --quiet --upgrade --no-header --no-annotate --no-emit-index-url \
-    --python-version $$python $(addprefix --extra ,$(4)) --constraint <(echo '$(3)') pyproject.toml - || exit; \
+    --python-version $$python --constraint <(echo '$(3)') $(4) - || exit; \
 done | sort --stable --unique --field-separator== --key=1,1 > build/constraints.new
 { sed -n '/^#/p' $(1); cat build/constraints.new; } > build/constraints.txt
 mv build/constraints.txt $(1) && rm build/constraints.new

@@ -7,13 +7,13 @@ from collections.abc import Iterable, Sequence
 from inspect import signature
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
-from airflow.providers.common.compat.sdk import AirflowException, BaseOperator, mask_secret
+from airflow.providers.common.compat.sdk import AirflowException, BaseOperator
 
 from airflow_provider_pai.exceptions import PaiConfigError
 from airflow_provider_pai.inputs import optional
 from airflow_provider_pai.lazy import cached_property
 from airflow_provider_pai.remote import DEFAULT_CONN_ID, Json
-from airflow_provider_pai.sensitive import secrets_in
+from airflow_provider_pai.sensitive import mask_secret, secrets_in
 from airflow_provider_pai.values import did_you_mean
 
 if TYPE_CHECKING:

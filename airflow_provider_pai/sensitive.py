@@ -10,7 +10,17 @@ import ast
 import json
 import re
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+from airflow.providers.common.compat.version_compat import AIRFLOW_V_3_0_PLUS
+
+# `common.compat.sdk` has it since 1.22 only, which no released Airflow pins yet.
+if TYPE_CHECKING or AIRFLOW_V_3_0_PLUS:
+    from airflow.sdk.log import mask_secret
+else:
+    from airflow.utils.log.secrets_masker import mask_secret
+
+__all__ = ["hidden", "mask_secret", "secrets_in"]
 
 # Compiled where they are first used: DAG files are parsed all day. MAX_TOKENS and TOKENIZERS_PARALLELISM name none.
 # EAS's dockerAuth, DLC's ImageConfig.Auth and DSW's ImageAuth hold a user and a password.

@@ -75,7 +75,7 @@ def test_every_make_target_named_in_the_documentation_is_there():
 def test_the_map_shows_every_room_of_the_package_and_no_other():
     package, text = ROOT / "airflow_provider_pai", (ROOT / "CONTRIBUTING.md").read_text().partition("\n## Recipes")[0]
     rows = "".join(re.findall(r"^\|([^|]+)\|", text.partition("\n## How")[0], re.MULTILINE))
-    rooms = {path.stem for path in package.iterdir() if not path.name.startswith("__")}
+    rooms = {path.stem for path in package.iterdir() if not path.name.startswith("__") and path.name != "py.typed"}
     assert {name.partition("/")[0] for name in re.findall(r"`([^`]+)`", rows)} == rooms
     files = re.findall(r"`((?:\w+/)*\w+\.py)`", text)
     assert [name for name in files if not ((package / name).exists() or (ROOT / name).exists())] == []

@@ -11,7 +11,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "airflow_provider_pai"
-PROJECT = [ROOT / name for name in ("airflow_provider_pai", "tests", "benchmarks", "demo", "example_dags")]
+PROJECT = [ROOT / name for name in ("airflow_provider_pai", "tests", "benchmarks", "demo", "example_dags", "release")]
 SOURCES = {path: path.read_text() for folder in PROJECT for path in folder.rglob("*.py")}
 TREES = {path: ast.parse(text) for path, text in SOURCES.items()}
 PROVIDER = {

@@ -7,9 +7,8 @@ from collections.abc import Callable
 from threading import Lock
 from typing import TYPE_CHECKING
 
-from airflow.providers.common.compat.sdk import mask_secret
-
 from airflow_provider_pai.exceptions import PaiPermissionError
+from airflow_provider_pai.sensitive import mask_secret
 
 if TYPE_CHECKING:
     from airflow_provider_pai.hooks.connection import PaiConnection

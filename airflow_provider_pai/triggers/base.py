@@ -10,14 +10,13 @@ from collections.abc import AsyncIterator, Awaitable
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
-from airflow.providers.common.compat.sdk import mask_secret
 from airflow.providers.common.compat.version_compat import AIRFLOW_V_3_0_PLUS
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
 from airflow_provider_pai.clock import SYSTEM_CLOCK
 from airflow_provider_pai.exceptions import PaiError, PaiPermissionError, PaiTransientError
 from airflow_provider_pai.remote import Json
-from airflow_provider_pai.sensitive import secrets_in
+from airflow_provider_pai.sensitive import mask_secret, secrets_in
 from airflow_provider_pai.triggers.threads import connect, in_thread
 
 if TYPE_CHECKING:

@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from airflow.providers.common.compat.sdk import mask_secret
-
 from airflow_provider_pai.canary.group import Group, Member
 from airflow_provider_pai.exceptions import (
     PaiApiError,
@@ -20,6 +18,7 @@ from airflow_provider_pai.hooks.eas.calls import SERVICE, EasCalls, labels_of, w
 from airflow_provider_pai.hooks.eas.service_config import fingerprint
 from airflow_provider_pai.inputs import texts, whole_number
 from airflow_provider_pai.remote import Json
+from airflow_provider_pai.sensitive import mask_secret
 
 # What is read of answers.
 _GROUP = dict.fromkeys(("TrafficMode", "AccessToken", "InternetEndpoint", "IntranetEndpoint"), str)
