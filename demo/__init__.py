@@ -1,1 +1,6 @@
 """`make demo` and `make ui`: four nights on a real Airflow and the embedded PAI."""
+
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+BUILD = ROOT / "build" / "demo"

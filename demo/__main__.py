@@ -11,14 +11,15 @@ import time
 from datetime import UTC, datetime
 from typing import NoReturn
 
-from demo.airflow_api import AirflowApiError
+from airflow_provider_pai.testing.airflow_api import AirflowApiError
+from airflow_provider_pai.testing.processes import ComponentError
+from airflow_provider_pai.testing.stack import USER, Stack
+from demo import BUILD, ROOT
 from demo.form import NIGHTLY, write_form
 from demo.material import BUCKET, RAW, commit_code, load_samples, upload, upload_for_examples
 from demo.nights import nights
-from demo.processes import ComponentError
 from demo.progress import Progress
 from demo.report import Report, versions
-from demo.stack import BUILD, ROOT, USER, Stack
 from demo.story import GROUP, Story
 from demo.traffic import Traffic
 from demo.watch import StoryError, Watcher
@@ -35,7 +36,7 @@ class Demo:
         self._ui = ui
         self._progress = Progress()
         self._report = Report()
-        self._stack = Stack(self._progress.say, port=_UI_PORT if ui else 0)
+        self._stack = Stack(self._progress.say, port=_UI_PORT if ui else 0, folder=BUILD, dags=ROOT / "example_dags")
 
     def run(self) -> int:
         """Play; return the exit code."""

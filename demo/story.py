@@ -6,7 +6,7 @@ import sys
 from datetime import datetime
 from typing import Any
 
-from demo.airflow_api import AirflowApi
+from airflow_provider_pai.testing.airflow_api import AirflowApi
 from demo.material import Sample
 from demo.nights import Night
 from demo.progress import Progress

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from demo.airflow_api import AirflowApi
+from airflow_provider_pai.testing.airflow_api import AirflowApi
 from demo.progress import Say
 from demo.traffic import Traffic
 

@@ -40,7 +40,9 @@ FUZZ = settings(SHARED, max_examples=200)
 settings.register_profile("fuzz", SHARED, derandomize=False, max_examples=20_000, print_blob=True)
 
 HERE = Path(__file__).parent
-START_PROCESSES = (HERE / "demo", HERE / "emulator", HERE / "test_example_dags.py", HERE / "test_recipe.py")
+START_PROCESSES = (
+    *(HERE / name for name in ("demo", "emulator", "testing", "test_example_dags.py", "test_recipe.py")),
+)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 
 from airflow_provider_pai.hooks.dlc import DlcHook
-from demo.airflow_api import AirflowApi
-from demo.stack import Stack
+from airflow_provider_pai.testing.airflow_api import AirflowApi
+from airflow_provider_pai.testing.stack import Stack
 
 HERE = Path(__file__).parent
 EXAMPLES = HERE.parents[1] / "example_dags"

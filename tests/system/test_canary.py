@@ -11,8 +11,8 @@ import pytest
 
 from airflow_provider_pai.hooks.oss import OssHook
 from airflow_provider_pai.operators.eas import EasCanaryDeployOperator
+from airflow_provider_pai.testing.killing import replace_killed
 from tests.group import METRICS, PLAN, People, ServiceGroup
-from tests.killing import replace_killed
 from tests.task import Task
 
 BUCKET = "canary"

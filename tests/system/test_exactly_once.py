@@ -10,7 +10,7 @@ import httpx
 import pytest
 
 from airflow_provider_pai.hooks.oss import OssHook
-from tests.killing import below, frozen, kill, replace_killed
+from airflow_provider_pai.testing.killing import below, frozen, kill, replace_killed
 
 # Thirty calls in a hundred get no proper answer: the first rule that hits decides.
 STUMBLES = [

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 
 from airflow_provider_pai.hooks.oss import OssHook
-from tests.killing import below, kill
+from airflow_provider_pai.testing.killing import below, kill
 
 URIS = [f"oss://landing/in/{number}.csv" for number in range(5)]
 

@@ -19,8 +19,8 @@ import pytest
 from airflow.providers.common.compat.version_compat import AIRFLOW_V_3_0_PLUS
 
 from airflow_provider_pai.hooks.dlc import DlcHook
-from demo.processes import Component, stop_all
-from tests.killing import kill
+from airflow_provider_pai.testing.killing import kill
+from airflow_provider_pai.testing.processes import Component, stop_all
 
 HERE = Path(__file__).parent
 # What this process's Airflow has read already: all its processes share the home and its database.

@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from tests.killing import frozen
+from airflow_provider_pai.testing.killing import frozen
 from tests.system2.conftest import HOME, Airflow
 
 DEFERRED = ("late", "done", "marked", "cleared", "moved", "kept")

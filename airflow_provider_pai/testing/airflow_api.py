@@ -1,4 +1,4 @@
-"""The part of Airflow's public REST API (v2) that the demo uses."""
+"""The part of Airflow's public REST API (v2) that demo and tests use."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from urllib.parse import quote
 
 import httpx
 
-from demo.processes import ComponentError
+from airflow_provider_pai.testing.processes import ComponentError
 
 Json = dict[str, Any]
 

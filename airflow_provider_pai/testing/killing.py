@@ -10,7 +10,7 @@ from pathlib import Path
 
 import psutil
 
-from demo.stack import Stack
+from airflow_provider_pai.testing.stack import Stack
 
 
 def below(stack: Stack, name: str) -> dict[int, psutil.Process]:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from demo.processes import Component, ComponentError, FolderLock, stop_all
+from airflow_provider_pai.testing.processes import Component, ComponentError, FolderLock, stop_all
 
 # Starts a grandchild in a session of its own that ignores SIGTERM, as a stuck task would.
 STUBBORN = """
@@ -41,10 +41,10 @@ def test_nothing_that_a_component_started_outlives_it(tmp_path):
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="orphans are found through /proc")
-def test_nothing_outlives_a_demo_that_was_killed(tmp_path):
+def test_nothing_outlives_whoever_started_it_and_was_killed(tmp_path):
     part = component(tmp_path, STUBBORN, captured=True, grace=0.2)
     grandchild = int(part.output.readline())
-    # What the kernel does with the demo's end of the pipe.
+    # What the kernel does with the starter's end of the pipe.
     os.close(part._guard.stdin.fileno())
     end = time.monotonic() + 10
     while alive(grandchild) and time.monotonic() < end:
@@ -59,11 +59,11 @@ def test_a_component_that_ended_is_named_with_the_tail_of_its_log(tmp_path):
         part.wait(30)
 
 
-def test_one_demo_in_a_folder(tmp_path):
+def test_one_stack_in_a_folder(tmp_path):
     first, second = FolderLock(tmp_path / "lock"), FolderLock(tmp_path / "lock")
     waited = []
     first.take(0, lambda: waited.append("first"))
-    with pytest.raises(ComponentError, match="another demo"):
+    with pytest.raises(ComponentError, match="another one"):
         second.take(0, lambda: waited.append("second"))
     first.release()
     second.take(0, lambda: waited.append("third"))

@@ -1,4 +1,4 @@
-"""Child processes of the demo: each below a guard, each with a log file, all ended together."""
+"""Child processes: each below a guard, each with a log file, all ended together."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from typing import IO
 
 from airflow_provider_pai.emulator.runtime import guard
 
-# Ends everything below it when its standard input closes, even if the demo is killed.
+# Ends everything below it when its standard input closes, even if this process is killed.
 _GUARD = Path(guard.__file__)
 
 
@@ -27,7 +27,7 @@ class Component:
 
     :param name: what it is called in messages, and the name of its log file.
     :param grace: seconds it gets to end by itself.
-    :param captured: hand its standard output to the demo instead of the log.
+    :param captured: hand its standard output to this process instead of the log.
     :param keeps: file descriptors that the guard keeps open as long as anything of it runs.
     """
 
@@ -104,7 +104,7 @@ def stop_all(components: Sequence[Component]) -> None:
 
 
 class FolderLock:
-    """Keeps two demos out of one folder; held until every process that keeps its descriptor is gone."""
+    """Keeps two stacks out of one folder; held until every process that keeps its descriptor is gone."""
 
     def __init__(self, path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -124,7 +124,7 @@ class FolderLock:
                 return
             except BlockingIOError:
                 if time.monotonic() > deadline:
-                    raise ComponentError("another demo runs in this folder; end it first") from None
+                    raise ComponentError("another one runs in this folder; end it first") from None
             if attempt == 0:
                 waiting()
             time.sleep(0.2)

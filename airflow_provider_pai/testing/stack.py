@@ -1,4 +1,4 @@
-"""The emulator and a real Airflow as child processes, everything on 127.0.0.1 and below build/demo."""
+"""The emulator and a real Airflow as child processes, everything on 127.0.0.1 and below one folder."""
 
 from __future__ import annotations
 
@@ -18,15 +18,13 @@ from typing import Any
 
 import httpx
 
-from demo.airflow_api import AirflowApi
-from demo.processes import Component, ComponentError, FolderLock, stop_all
+from airflow_provider_pai.testing.airflow_api import AirflowApi
+from airflow_provider_pai.testing.processes import Component, ComponentError, FolderLock, stop_all
 
-ROOT = Path(__file__).resolve().parent.parent
-BUILD = ROOT / "build" / "demo"
 HOST = "127.0.0.1"
 USER = "admin"
 
-# Nothing of the caller's own Airflow, Python or network may reach into the demo.
+# Nothing of the caller's own Airflow, Python or network may reach into it.
 _DROPPED = ("AIRFLOW", "PYTHON", "VIRTUAL_ENV", "ALIBABA_CLOUD", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY")
 # Scheduler and triggerer would serve running tasks' logs on every interface; finished logs are read from disk.
 _AIRFLOW = {
@@ -73,8 +71,8 @@ class Stack:
     say: Callable[[str], None]
     port: int = 0
     variables: dict[str, str] = field(default_factory=dict)
-    folder: Path = BUILD
-    dags: Path = ROOT / "example_dags"
+    folder: Path = field(kw_only=True)
+    dags: Path = field(kw_only=True)
     pai: dict[str, str] = field(default_factory=dict)
     password: str = field(default_factory=lambda: secrets.token_urlsafe(12), repr=False)
     _components: list[Component] = field(default_factory=list)
@@ -87,7 +85,7 @@ class Stack:
 
     def __enter__(self) -> Stack:
         """Clear what an earlier run left behind, once its processes are gone."""
-        self._lock.take(30, lambda: self.say("waiting for an earlier demo in this folder to end"))
+        self._lock.take(30, lambda: self.say("waiting for what runs in this folder to end"))
         shutil.rmtree(self.folder, ignore_errors=True)
         self.logs.mkdir(parents=True)
         self.port = free_port(self.port)
