@@ -5,14 +5,12 @@ from __future__ import annotations
 import argparse
 import math
 import os
-import signal
 import sys
 import time
 from datetime import UTC, datetime
-from typing import NoReturn
 
 from airflow_provider_pai.testing.airflow_api import AirflowApiError
-from airflow_provider_pai.testing.processes import ComponentError
+from airflow_provider_pai.testing.processes import ComponentError, end_on_signals
 from airflow_provider_pai.testing.stack import USER, Stack
 from demo import BUILD, ROOT
 from demo.form import NIGHTLY, write_form
@@ -147,15 +145,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m demo", description=__doc__)
     parser.add_argument("--ui", action="store_true", help="leave Airflow and the emulator running")
     arguments = parser.parse_args()
-
-    def interrupt(*_: object) -> NoReturn:
-        # A second Ctrl-C must not cut the tidying up short.
-        for number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, signal.SIG_IGN)
-        raise KeyboardInterrupt
-
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, interrupt)
+    end_on_signals()
     try:
         return Demo(ui=arguments.ui).run()
     except KeyboardInterrupt:

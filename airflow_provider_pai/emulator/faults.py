@@ -34,6 +34,8 @@ class Fault:
 
     match: str = ""
     """Regular expression over `<service> <action or METHOD> <path>`, e.g. `api CreateJob`, `oss PUT /bucket/`."""
+    member: str = ""
+    """Name of an EAS service whose model answers so; it hits what has reached that service, by whatever endpoint."""
     probability: float = 1.0
     skip: int = 0
     """How many calls it lets through first."""
@@ -126,9 +128,12 @@ class Faults:
         """Return the rules as JSON."""
         return [asdict(rule) for rule in self.rules]
 
-    def take(self, call: str) -> Fault | None:
-        """Return the first rule that hits this call and count the hit."""
-        return next((rule for rule in self.rules if rule.hits(call)), None)
+    def take(self, call: str, member: str = "") -> Fault | None:
+        """Return the first rule that hits this call and count the hit.
+
+        :param member: the service of EAS that the call has reached; empty: it has reached none yet.
+        """
+        return next((rule for rule in self.rules if rule.member == member and rule.hits(call)), None)
 
 
 class FaultMiddleware:

@@ -42,6 +42,15 @@ class AirflowApi:
         found: Json = answer.json()
         return found
 
+    def found(self, method: str, path: str, **arguments: Any) -> Json | None:
+        """Call the API and return its JSON; None: there is no such thing."""
+        try:
+            return self.request(method, path, **arguments)
+        except AirflowApiError as error:
+            if error.status != 404:
+                raise
+            return None
+
     def wait_for_dag(self, dag_id: str, timeout: float = 60) -> None:
         """Return once the DAG processor has read the DAG; an import error raises with its trace."""
         deadline = time.monotonic() + timeout
@@ -92,12 +101,8 @@ class AirflowApi:
     def xcom(self, dag_id: str, run_id: str, task_id: str, key: str = "return_value") -> Any:
         """Return an XCom as JSON, None if the task left none."""
         path = f"/dags/{dag_id}/dagRuns/{quote(run_id)}/taskInstances/{task_id}/xcomEntries/{key}"
-        try:
-            return self.request("GET", path, params={"deserialize": False})["value"]
-        except AirflowApiError as error:
-            if error.status != 404:
-                raise
-            return None
+        found = self.found("GET", path, params={"deserialize": False})
+        return found and found["value"]
 
     def log(self, dag_id: str, run_id: str, task_id: str, try_number: int) -> list[str]:
         """Return the messages of a task try's log; an exception is a message of its own."""

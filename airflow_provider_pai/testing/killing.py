@@ -13,7 +13,7 @@ import psutil
 from airflow_provider_pai.testing.stack import Stack
 
 
-def below(stack: Stack, name: str) -> dict[int, psutil.Process]:
+def processes_below(stack: Stack, name: str) -> dict[int, psutil.Process]:
     """Return the processes of one of the stack's components, by id."""
     return {process.pid: process for process in psutil.Process(stack.pid(name)).children(recursive=True)}
 
@@ -29,7 +29,7 @@ def kill(process: psutil.Process) -> bool:
 
 def replace_killed(stack: Stack, part: str) -> None:
     """SIGKILL all of a part of Airflow and start it anew."""
-    for process in below(stack, part).values():
+    for process in processes_below(stack, part).values():
         kill(process)
     stack.stop(part)
     stack.start(part)

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import fcntl
 import itertools
+import signal
 import subprocess
 import sys
 import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import IO
+from typing import IO, NoReturn
 
 from airflow_provider_pai.emulator.runtime import guard
 
@@ -101,6 +102,19 @@ def stop_all(components: Sequence[Component]) -> None:
         component.request_stop()
     for component in components:
         component.join()
+
+
+def end_on_signals() -> None:
+    """Turn Ctrl-C, SIGTERM and SIGHUP into one KeyboardInterrupt; a second must not cut the tidying up short."""
+    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+    def interrupt(*_: object) -> NoReturn:
+        for number in numbers:
+            signal.signal(number, signal.SIG_IGN)
+        raise KeyboardInterrupt
+
+    for number in numbers:
+        signal.signal(number, interrupt)
 
 
 class FolderLock:

@@ -11,7 +11,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -24,6 +24,7 @@ from airflow_provider_pai.testing.processes import Component, ComponentError, Fo
 HOST = "127.0.0.1"
 USER = "admin"
 
+_PACKAGES = Path(__file__).resolve().parents[2]
 # Nothing of the caller's own Airflow, Python or network may reach into it.
 _DROPPED = ("AIRFLOW", "PYTHON", "VIRTUAL_ENV", "ALIBABA_CLOUD", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY")
 # Scheduler and triggerer would serve running tasks' logs on every interface; finished logs are read from disk.
@@ -53,7 +54,9 @@ def clean_environment() -> dict[str, str]:
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', os.defpath)}"
     # Two cores are shared by a dozen processes: a thread pool in each would only add waiting.
     single = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
-    return {**kept, **single, "PATH": path, "PYTHONUNBUFFERED": "1", "NO_PROXY": HOST, "no_proxy": HOST}
+    # Code that is run from a checkout is what the components run, too.
+    here = {} if "site-packages" in _PACKAGES.parts else {"PYTHONPATH": str(_PACKAGES)}
+    return {**kept, **single, **here, "PATH": path, "PYTHONUNBUFFERED": "1", "NO_PROXY": HOST, "no_proxy": HOST}
 
 
 @dataclass
@@ -66,6 +69,7 @@ class Stack:
     :param port: preferred port of the Airflow UI.
     :param folder: holds AIRFLOW_HOME, logs and the emulator's data; cleared at the start.
     :param dags: folder of the DAG files.
+    :param emulator: further arguments of the emulator's command.
     """
 
     say: Callable[[str], None]
@@ -73,6 +77,7 @@ class Stack:
     variables: dict[str, str] = field(default_factory=dict)
     folder: Path = field(kw_only=True)
     dags: Path = field(kw_only=True)
+    emulator: Sequence[str] = ()
     pai: dict[str, str] = field(default_factory=dict)
     password: str = field(default_factory=lambda: secrets.token_urlsafe(12), repr=False)
     _components: list[Component] = field(default_factory=list)
@@ -122,7 +127,7 @@ class Stack:
         """Start the emulator and read its endpoints."""
         emulator = self._start(
             "emulator",
-            [sys.executable, "-m", "airflow_provider_pai.emulator", "--data", str(self.folder / "pai")],
+            [sys.executable, "-m", "airflow_provider_pai.emulator", "--data", str(self.folder / "pai"), *self.emulator],
             clean_environment(),
             captured=True,
         )
@@ -132,6 +137,22 @@ class Stack:
             raise ComponentError(f"the emulator printed no endpoints\n{emulator.tail()}")
         self.pai = json.loads(line)
         self.say(f"PAI emulator at {self.pai['endpoint_url']}, OSS at {self.pai['oss_endpoint']}")
+
+    def control(self, method: str, what: str, body: Any = None) -> Any:
+        """Ask the emulator's control endpoint."""
+        answer = httpx.request(method, f"{self.pai['endpoint_url']}/_emulator/{what}", json=body, trust_env=False)
+        answer.raise_for_status()
+        return answer.json()
+
+    def become_user(self) -> None:
+        """Let the connection hold a key of its own from now on: what it asks for is written down."""
+        user = self.control("POST", "users", {"policy": None})
+        self.pai |= {name: user[name] for name in ("access_key_id", "access_key_secret")}
+
+    def actions(self) -> list[str]:
+        """Return the RAM actions that the connection's key has asked for."""
+        asked: list[str] = self.control("GET", "users")[self.pai["access_key_id"]]["asked"]
+        return asked
 
     def start_airflow(self, meanwhile: Callable[[], None]) -> AirflowApi:
         """Start Airflow and return its API once every part is healthy.

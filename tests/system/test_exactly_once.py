@@ -10,7 +10,7 @@ import httpx
 import pytest
 
 from airflow_provider_pai.hooks.oss import OssHook
-from airflow_provider_pai.testing.killing import below, frozen, kill, replace_killed
+from airflow_provider_pai.testing.killing import frozen, kill, processes_below, replace_killed
 
 # Thirty calls in a hundred get no proper answer: the first rule that hits decides.
 STUMBLES = [
@@ -39,7 +39,7 @@ def faults(stack, *rules, list_lag=0.0):
 
 def running(one):
     """Return the run's task processes that are alive, by task and map index."""
-    mine = below(one.stack, "scheduler")
+    mine = processes_below(one.stack, "scheduler")
     tasks = one.api.task_instances(one.dag_id, one.run_id)
     return {
         (task["task_id"], task["map_index"]): mine[task["pid"]]
@@ -166,7 +166,7 @@ def test_lost_workers_and_a_triggerer_that_wakes_up_too_late(run, stack):
         kill(process)
     stack.start("triggerer", "second triggerer")
     try:
-        with frozen(list(below(stack, "triggerer").values()), stack.database):
+        with frozen(list(processes_below(stack, "triggerer").values()), stack.database):
             one.until("the other holds it", lambda: holder(one) not in (None, first), timeout=90)
             after_lost_workers(one)
         time.sleep(8)  # the one that woke up finds out what it has lost

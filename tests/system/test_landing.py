@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 
 from airflow_provider_pai.hooks.oss import OssHook
-from airflow_provider_pai.testing.killing import below, kill
+from airflow_provider_pai.testing.killing import kill, processes_below
 
 URIS = [f"oss://landing/in/{number}.csv" for number in range(5)]
 
@@ -36,7 +36,7 @@ def test_each_object_is_an_event_once(prepared, stack, api):
     for uri in URIS[:2]:
         hook.put(uri, b"1")
     until(lambda: URIS[0] in taken(api))
-    for process in below(stack, "triggerer").values():
+    for process in processes_below(stack, "triggerer").values():
         kill(process)
     for uri in URIS[2:4]:
         hook.put(uri, b"1")

@@ -24,7 +24,7 @@ from airflow_provider_pai.emulator.eas.backend import EasBackend
 from airflow_provider_pai.emulator.eas.instance import Instance
 from airflow_provider_pai.emulator.eas.mirror import next_targets
 from airflow_provider_pai.emulator.eas.service import Service
-from airflow_provider_pai.emulator.faults import cut
+from airflow_provider_pai.emulator.faults import call_name, cut
 from airflow_provider_pai.emulator.types import Message, Receive, Scope, Send
 
 PREFIX = "/api/predict/"
@@ -104,6 +104,8 @@ class Gateway:
         began = time.perf_counter()
         tried: list[Instance] = []
         try:
+            if await self._fails(service, exchange):
+                return
             while (instance := service.fleet.pick(exclude=tried)) is not None:
                 tried.append(instance)
                 # Refused before a byte was sent: another instance may take it, whatever the method.
@@ -114,6 +116,16 @@ class Gateway:
         finally:
             if exchange.status:
                 service.series.record(exchange.status, time.perf_counter() - began)
+
+    async def _fails(self, service: Service, exchange: _Exchange) -> bool:
+        """Answer as a fault of this service says; tell whether it did."""
+        fault = self.account.faults.take(exchange.call, service.record.name)
+        if fault is None:
+            return False
+        await asyncio.sleep(fault.delay)
+        if fault.status:
+            await exchange.refuse(fault.status, fault.code, fault.message)
+        return bool(fault.status)
 
     async def _mirror(self, service: Service, exchange: _Exchange) -> None:
         """Send copies of the request to the mirror's targets; nobody waits for them."""
@@ -159,6 +171,11 @@ class _Exchange:
         self._receive = receive
         self._send = send
         self._first: Message | None = None
+
+    @property
+    def call(self) -> str:
+        """Return the call's name."""
+        return call_name("eas", self._scope)
 
     async def copy(self) -> _Exchange | None:
         """Return the request once more, its answer dropped; None for a body that comes as a stream."""

@@ -64,6 +64,19 @@ def test_weights_are_exact(eas):
         assert versions(call, 2) == {"b": 2}
 
 
+def test_a_bad_model_fails_by_every_endpoint_and_is_counted(pai, eas):
+    first, second, group = eas.group_pair()
+    for name in (first, second):
+        eas.release(name, traffic_state="grouping")
+    pai.account.faults.add(member=second, status=500, code="InternalError")
+    with calling(group.internet_endpoint, group.access_token) as call:
+        assert Counter(call().status for _ in range(20)) == {200: 10, 500: 10}
+    with calling(eas.describe(second).internet_endpoint, eas.describe(second).access_token) as call:
+        assert call().status == 500
+    counts = pai.call(lambda: pai.services.eas.services[second].series.window(int(time.time()) - 60, 120))
+    assert (counts.requests, counts.classes[5]) == (11, 11)
+
+
 def test_a_new_member_may_take_traffic_at_once(eas, world):
     world(eas_member_traffic="grouping")
     member = eas.describe(eas.create(eas.config("member", group=eas.name("g"))))
