@@ -11,7 +11,10 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "airflow_provider_pai"
-PROJECT = [ROOT / name for name in ("airflow_provider_pai", "tests", "benchmarks", "demo", "example_dags", "release")]
+PROJECT = [
+    ROOT / name
+    for name in ("airflow_provider_pai", "tests", "benchmarks", "demo", "docs_site", "example_dags", "release")
+]
 SOURCES = {path: path.read_text() for folder in PROJECT for path in folder.rglob("*.py")}
 TREES = {path: ast.parse(text) for path, text in SOURCES.items()}
 PROVIDER = {
@@ -23,8 +26,8 @@ CLAUSE = re.compile(r"(What|How|Which|Where|Whether|When|Why|Who|Whose|Is|Are|Do
 
 FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
 DEFINITIONS = (ast.ClassDef, *FUNCTIONS)
-# Entry points: `main` is Python's own word.
-SAME_NAME = {"main"}
+# Entry points: `main` is Python's own word, and `parser` reads the command line of each.
+SAME_NAME = {"main", "parser"}
 
 
 def name_of(path: Path) -> str:

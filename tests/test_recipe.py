@@ -15,9 +15,12 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 RECIPE = (ROOT / "CONTRIBUTING.md").read_text().partition("### Add a service")[2]
-COPIED = ("airflow_provider_pai", "benchmarks", "demo", "docs", "example_dags", "tests")
+COPIED = ("airflow_provider_pai", "benchmarks", "demo", "docs", "docs_site", "example_dags", "tests")
 CACHES = (".mypy_cache", ".ruff_cache", ".import_linter_cache")
-CONTRACTS = ("test_provider_info", "test_docs", "test_house", "test_services", "operators/test_flow")
+CONTRACTS = (
+    *("test_provider_info", "test_house", "test_services"),
+    *("docs/test_pages", "docs/test_reference", "operators/test_flow"),
+)
 
 
 class Block(NamedTuple):

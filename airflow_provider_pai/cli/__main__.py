@@ -15,11 +15,16 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
     :param arguments: those of the process by default.
     """
-    (pai,) = get_pai_commands()
-    parser = ArgumentParser(prog="python -m airflow_provider_pai.cli", description=pai.help)
-    _add(parser, pai.subcommands)
-    chosen = parser.parse_args(arguments)
+    chosen = parser().parse_args(arguments)
     chosen.func(chosen)
+
+
+def parser() -> ArgumentParser:
+    """Return what reads the command line."""
+    (pai,) = get_pai_commands()
+    top = ArgumentParser(prog="python -m airflow_provider_pai.cli", description=pai.help)
+    _add(top, pai.subcommands)
+    return top
 
 
 def _add(parser: ArgumentParser, commands: Iterable[ActionCommand | GroupCommand]) -> None:

@@ -34,13 +34,14 @@ ARTIFACT_KEY = "artifact"
 
 
 class _DlcDecoratedOperator(DecoratedOperator, DlcSubmitJobOperator):
-    """Runs a function as a DLC job and returns what it returned on rank 0.
+    """Runs a function as a DLC job.
 
-    Source and arguments lie in a folder of the generation's own below `staging_uri`, where every pod reads them;
-    value and error come back through the same folder. All arguments of `DlcSubmitJobOperator` apply.
+    Source and arguments lie in a folder of the generation's own below `staging_uri`, where every pod reads them; value
+    and error come back through the same folder.
 
     :param staging_uri: `oss://bucket/prefix` of the calls; by default `_calls` below `output`. (templated)
     :param command: what runs the function in each pod; by default Python alone. (templated)
+    :returns: what the function returned on rank 0; with `output` its artifact is a second XCom, `artifact`.
     """
 
     custom_operator_name = "@task.pai_dlc"

@@ -30,7 +30,7 @@ def main(arguments: list[str] | None = None) -> int:
 
     :returns: 0; 2 if it could not start.
     """
-    options = _parser().parse_args(arguments)
+    options = parser().parse_args(arguments)
     logging.basicConfig(
         level=logging.INFO if options.verbose else logging.WARNING,
         stream=sys.stderr,
@@ -92,7 +92,8 @@ def _end_in_time(folder: Path) -> None:
         timer.start()
 
 
-def _parser() -> argparse.ArgumentParser:
+def parser() -> argparse.ArgumentParser:
+    """Return what reads the command line."""
     parser = argparse.ArgumentParser(prog="python -m airflow_provider_pai.emulator", description=__doc__)
     parser.add_argument("--data", type=Path, help="folder for objects and state (default: a temporary one)")
     parser.add_argument("--host", default="127.0.0.1", help="address to bind (default: %(default)s)")

@@ -81,10 +81,7 @@ class DswRunCommandOperator(WorkloadOperator["DswRunHook"]):
     DSW has no API that runs a command: the instance starts a script of the run's folder on OSS (`run_uri`), which
     leaves its log and exit code there, and that is what is waited for. The log is copied there every `log_interval`.
 
-    Returns `{"instance_id", "output", "commit", "run_uri", "log_uri", "exit_code", "finished_at", "url", "instance"}`;
-    instance is stopped, deleted, kept or left running, which the log tells as an error.
-
-    API: CreateInstance. See the base classes for the arguments that all workloads have.
+    API: CreateInstance.
 
     :param run_uri: `oss://bucket/prefix` for logs and results of runs; by default `_runs` beside `output`. (templated)
     :param ecs_spec: instance type of the public pool. (templated)
@@ -92,6 +89,8 @@ class DswRunCommandOperator(WorkloadOperator["DswRunHook"]):
     :param resource_id: quota to run in. (templated)
     :param after: what becomes of the instance: stop, delete or keep.
     :param instance: merged over the CreateInstance body, in the API's field names. (templated)
+    :returns: `{"instance_id", "output", "commit", "run_uri", "log_uri", "exit_code", "finished_at", "url",
+        "instance"}`; instance is stopped, deleted, kept or left running, which the log tells as an error.
     """
 
     link = DswInstanceLink
@@ -260,12 +259,13 @@ class DswRunCommandOperator(WorkloadOperator["DswRunHook"]):
 class DswRunNotebookOperator(DswRunCommandOperator):
     """Run a notebook on a DSW instance of its own, from a Git commit or a mounted prefix.
 
-    The executed notebook, with all its output, is kept in the run's folder (`notebook_uri` of the result), also where a
-    cell fails: the log names it. The notebook reads its parameters from `PAI_PARAMS` and its folders from the variables
-    that all workloads have. Needs nbclient in the image, which JupyterLab brings.
+    The executed notebook, with all its output, is kept in the run's folder, also where a cell fails: the log names it.
+    The notebook reads its parameters from `PAI_PARAMS` and its folders from the variables that all workloads have.
+    Needs nbclient in the image, which JupyterLab brings.
 
     :param notebook: path of the notebook, relative to the code's folder, or absolute. (templated)
     :param kernel: name of the image's kernel that runs it; by default the one that the notebook names. (templated)
+    :returns: as `DswRunCommandOperator`, with `notebook_uri`, where the executed notebook lies.
     """
 
     template_fields: Sequence[str] = ("notebook", "kernel")
@@ -300,6 +300,7 @@ class _InstanceOperator(PaiOperator["DswHook"]):
 
     :param instance_id: the instance. (templated)
     :param wait_for_completion: wait until it is there.
+    :param poll_interval: seconds between two looks at the instance.
     """
 
     template_fields: Sequence[str] = ("instance_id",)
@@ -335,7 +336,10 @@ class _InstanceOperator(PaiOperator["DswHook"]):
 
 
 class DswStartInstanceOperator(_InstanceOperator):
-    """Start a stopped instance. API: StartInstance."""
+    """Start a stopped instance. API: StartInstance.
+
+    :returns: the instance's status.
+    """
 
     def execute(self, context: Any) -> str:
         """Start the instance and return its status."""
@@ -348,6 +352,7 @@ class DswStopInstanceOperator(_InstanceOperator):
     """Stop an instance. API: StopInstance.
 
     :param save_image: save the environment as an image first.
+    :returns: the instance's status.
     """
 
     def __init__(self, *, save_image: bool = False, **kwargs: Any) -> None:

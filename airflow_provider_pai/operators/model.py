@@ -18,9 +18,7 @@ if TYPE_CHECKING:
 class ModelGateOperator(EasOperator):
     """Let a model through if a metric is no worse than that of the model that serves, minus a tolerance.
 
-    What stands behind the gate is skipped with it when the model does not get through. Returns `{"metric",
-    "candidate", "serving", "needed", "passed"}`; `serving` is None where no artifact serves that
-    has the metric.
+    What stands behind the gate is skipped with it when the model does not get through.
 
     :param artifact: a ModelArtifact as another task returned it, or the `oss://` address of its version; the metrics
         of its manifest count. (templated)
@@ -28,6 +26,8 @@ class ModelGateOperator(EasOperator):
     :param metric: name of the metric; higher is better. (templated)
     :param tolerance: how much lower it may be. (templated)
     :param minimum: what it must reach in any case. (templated)
+    :returns: `{"metric", "candidate", "serving", "needed", "passed"}`; `serving` is None where no artifact serves that
+        has the metric.
     """
 
     ui_color = "#f2ecd9"

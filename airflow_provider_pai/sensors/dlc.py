@@ -19,10 +19,10 @@ if TYPE_CHECKING:
 class DlcJobSensor(RemoteSensor["DlcHook"]):
     """Wait until a job that something else has made has succeeded; never stops it.
 
-    Returns `{"job_id", "status", "url"}`. A job that ends otherwise raises `PaiJobFailedError` with its reason and
-    the last lines of its logs.
+    A job that ends otherwise raises `PaiJobFailedError` with its reason and the last lines of its logs.
 
     :param job_id: the job. (templated)
+    :returns: `{"job_id", "status", "url"}`.
     """
 
     link = DlcJobLink

@@ -22,11 +22,12 @@ class EasServiceSensor(RemoteSensor["EasHook"]):
     """Wait until a service that something else has made is ready with every instance; never changes it.
 
     A service that rests, or is not there yet, is waited for. One that has failed raises `PaiJobFailedError` with its
-    reason and the last lines of its logs. Returns `{"service", "status", "instances", "version", "url"}`; version is
-    that of the artifact that it serves, None where no operator of this provider has made it.
+    reason and the last lines of its logs.
 
     :param service_name: the service. (templated)
     :param until: `ready`, `stopped` or `deleted`. (templated)
+    :returns: `{"service", "status", "instances", "version", "url"}`; version is that of the artifact that it serves,
+        None where no operator of this provider has made it.
     """
 
     link = EasServiceLink

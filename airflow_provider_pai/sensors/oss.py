@@ -34,12 +34,13 @@ class _OssSensor(PaiSensor["OssHook"]):
 
 
 class OssKeySensor(_OssSensor):
-    """Wait until there is an object for every address; returns the addresses of the objects.
+    """Wait until there is an object for every address.
 
     :param uri: `oss://bucket/key`, one or a list; `*`, `?` and `[…]` are wildcards, unless there is an object of that
         very name. (templated)
     :param min_size: bytes; smaller objects do not count.
     :param check_fn: called in the worker with the list of `{"uri", "size", "etag", "last_modified"}`; false: wait on.
+    :returns: the addresses of the objects.
     """
 
     template_fields: Sequence[str] = ("uri",)
@@ -106,13 +107,14 @@ class OssKeySensor(_OssSensor):
 
 
 class OssPrefixUnchangedSensor(_OssSensor):
-    """Wait until nothing below a prefix has come, changed or gone for some time; returns the objects' addresses.
+    """Wait until nothing below a prefix has come, changed or gone for some time.
 
     Times are OSS's. What has been deleted is noticed from the first look on.
 
     :param uri: `oss://bucket/prefix/`. (templated)
     :param quiet_seconds: how long nothing may have changed.
     :param min_objects: how many objects there must be.
+    :returns: the addresses of the objects.
     """
 
     template_fields: Sequence[str] = ("uri",)
@@ -158,12 +160,14 @@ class OssPrefixUnchangedSensor(_OssSensor):
 class OssArtifactSensor(_OssSensor):
     """Wait for a complete artifact: a manifest whose files are all there with their size and CRC64.
 
-    A missing, torn or older manifest keeps waiting, and the log says what is wrong. Returns the artifact as a dict.
+    A missing, torn or older manifest keeps waiting, and the log says what is wrong.
 
     :param artifact: a ModelArtifact's dict, as a task's XCom gives it (then its digest is waited for), or its `oss://`
         prefix. (templated)
     :param newer_than: ISO 8601; the end of its data interval must lie behind, e.g. that of the last model. (templated)
-    :param ledger_conn_id: common-sql connection of the audit ledger; by default an SQLite file in AIRFLOW_HOME.
+    :param ledger_conn_id: common-sql connection of the audit ledger; by default the `pai` connection's, else an
+        SQLite file in AIRFLOW_HOME. (templated)
+    :returns: the artifact as a dict.
     """
 
     template_fields: Sequence[str] = ("artifact", "newer_than", "ledger_conn_id")

@@ -30,6 +30,7 @@ class PaiJobTrigger(OwningTrigger["JobHook"]):
     time-out would run neither `execute_complete` nor `on_kill`.
 
     :param hook_path: path of a `JobHook`.
+    :param job_id: the job.
     :param cancel_on_kill: stop the job when the task is marked, cleared or timed out.
     :param log_interval: seconds between two looks at the job's own log; 0: it is not copied.
     :param deferred_at: ISO 8601; tells a trigger that starts from one that another triggerer goes on with.

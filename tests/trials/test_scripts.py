@@ -12,7 +12,7 @@ from airflow_provider_pai.operators.eas import EasPredictOperator
 from tests.task import Task
 
 PAGE = Path(__file__).parents[2] / "docs" / "scripts.md"
-TRAIN, SERVE, DAG = re.findall(r"```python\n(.*?)```", PAGE.read_text(), re.DOTALL)
+TRAIN, SERVE, DAG = re.findall(r"```python[^\n]*\n(.*?)```", PAGE.read_text(), re.DOTALL)
 
 
 def test_a_person_copies_the_smallest_pair_of_scripts_and_it_serves(group, bucket):

@@ -57,10 +57,9 @@ _NOT_IN_NAMES = r"[^A-Za-z0-9_.-]"
 class DlcSubmitJobOperator(WorkloadOperator["DlcHook"]):
     """Train on DLC; exactly one job, whatever happens to the worker.
 
-    Returns a `ModelArtifact` as a dict when `output` is given, else `{"job_id", "status", "url"}`. The command
-    writes its model, `metrics.json` (name to number) and, if it likes, `params.json` into `PAI_OUTPUT_DIR`.
+    The command writes its model, `metrics.json` (name to number) and, if it likes, `params.json` into `PAI_OUTPUT_DIR`.
 
-    API: CreateJob. See the base classes for the arguments that all workloads have.
+    API: CreateJob.
 
     What runs is `command`, or `entry_script` of `code`. The size of a node is one of `ecs_spec`, `resource_config` and
     `gpu_type` with `gpus`; all nodes have the same.
@@ -88,6 +87,7 @@ class DlcSubmitJobOperator(WorkloadOperator["DlcHook"]):
     :param max_running_time: after this the service itself ends the job: `12h`, a timedelta or seconds, of which the
         service counts whole minutes.
     :param job: merged over the CreateJob body, in the API's field names. (templated)
+    :returns: a `ModelArtifact` as a dict where `output` is given, else `{"job_id", "status", "url"}`.
     """
 
     link = DlcJobLink
@@ -351,6 +351,8 @@ class DlcStopJobOperator(PaiOperator["DlcHook"]):
 
     :param job_id: the job. (templated)
     :param wait_for_completion: wait until it has stopped.
+    :param poll_interval: seconds between two looks at the job.
+    :returns: the job's last status.
     """
 
     template_fields: Sequence[str] = ("job_id",)

@@ -31,12 +31,14 @@ class _TensorBoardOperator(PaiOperator["TensorBoardHook"]):
 class DlcStartTensorBoardOperator(_TensorBoardOperator):
     """Start a TensorBoard over a log folder; a folder has one, which is found again and started again.
 
-    Returns `{"tensorboard_id", "status", "url"}`. API: CreateTensorboard, StartTensorboard.
+    API: CreateTensorboard, StartTensorboard.
 
     :param log_uri: `oss://bucket/prefix` that a job writes its events to. (templated)
     :param job_id: the DLC job that it shows. (templated)
     :param max_running_time: after this the service itself stops it: `4h`, a timedelta or seconds, of which the service
         counts whole minutes.
+    :param poll_interval: seconds between two looks while it starts.
+    :returns: `{"tensorboard_id", "status", "url"}`.
     """
 
     operator_extra_links = (TensorBoardLink(),)

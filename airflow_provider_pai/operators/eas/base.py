@@ -45,6 +45,7 @@ class WaitingOperator(DeferringOperator["EasHook"], EasOperator):
 
     :param poll_interval: seconds between two looks at the service.
     :param wait_timeout: seconds after which the wait is given up; `execution_timeout` may end it sooner.
+        (templated)
     """
 
     operator_extra_links = (EasServiceLink(),)

@@ -15,9 +15,9 @@ class EasBlueGreenDeployOperator(RolloutOperator):
     100 % as a canary is at its last step, and for the plan's `bake` after that; where it is bad, or where
     `max_duration` passes and nothing can be told, the traffic goes back at once.
 
-    Returns, fails and skips as `EasCanaryDeployOperator`. API: CreateService, ReleaseService, UpdateGroup.
+    API: CreateService, ReleaseService, UpdateGroup.
 
-    See the base class for the arguments.
+    :returns: as `EasCanaryDeployOperator`, which also tells how it fails and skips.
     """
 
     plan_defaults = {"on_inconclusive": "rollback"}

@@ -29,9 +29,9 @@ class EasDeployServiceOperator(WaitingOperator, ServiceOperator):
     """Create a service, or update the one of this name, and wait until every instance is ready.
 
     A service is declared: its JSON takes the place of the one before, which makes a new version, and rolls from
-    instance to instance. Where it is what is declared already nothing is changed. There is one service over all
-    tries: EAS takes a name once a region, and the service bears what was asked for, so that a retry, or a clear,
-    goes on with what an earlier try began.
+    instance to instance. Where it is what is declared already nothing is changed. There is one service over all tries:
+    EAS takes a name once a region, and the service bears what was asked for, so that a retry, or a clear, goes on with
+    what an earlier try began.
 
     What does not become ready in `wait_timeout`, fails, or whose task is killed or timed out, is undone: an updated
     service goes back to the version that served before, one that was made is deleted (`on_failure`).
@@ -39,16 +39,14 @@ class EasDeployServiceOperator(WaitingOperator, ServiceOperator):
     Traffic of a group is none of this operator's: a new member gets none until it is released, which
     `EasCanaryDeployOperator` does step by step.
 
-    Returns `{"service", "outcome", "version", "digest", "service_version", "previous_service_version",
-    "serving_version", "instances", "endpoint"}`; outcome is created, updated or unchanged; version and digest are the
-    artifact's, `service_version` and `previous_service_version` EAS's numbers. API: CreateService, UpdateService,
-    UpdateServiceVersion.
-
-    See `ServiceOperator` for the arguments that describe the service.
+    API: CreateService, UpdateService, UpdateServiceVersion.
 
     :param service_name: 3 to 63 lowercase letters, digits and underscores. (templated)
     :param group: service group that a new service joins. (templated)
     :param on_failure: `rollback` undoes what did not become ready, `keep` leaves it for a person to look at.
+    :returns: `{"service", "outcome", "version", "digest", "service_version", "previous_service_version",
+        "serving_version", "instances", "endpoint"}`; outcome is created, updated or unchanged; version and digest are
+        the artifact's, `service_version` and `previous_service_version` EAS's numbers.
     """
 
     template_fields: Sequence[str] = (

@@ -26,14 +26,13 @@ class EasPredictOperator(EasOperator):
     """Ask a service or a group, check the answers, and keep them.
 
     A request is `{"path", "method", "json", "body", "headers", "status", "expect"}`; all may be left out. It is
-    answered well with `status` (200) and with a body that holds `expect`. It is sent again when no answer comes or
-    one that says 408, 429, 450, 500, 502, 503 or 504, at the beginning 404, too. A gateway learns of a service late:
-    until one request has reached it, those that do not are sent again for `gateway_timeout`.
+    answered well with `status` (200) and with a body that holds `expect`. It is sent again when no answer comes or one
+    that says 408, 429, 450, 500, 502, 503 or 504, at the beginning 404, too. A gateway learns of a service late: until
+    one request has reached it, those that do not are sent again for `gateway_timeout`.
 
-    Without `output` the answers are the XCom: one for one request, a list for a list, at most 16 KiB. With it they
-    lie in a version folder below `output` as JSON lines `{"number", "status", "answer", "milliseconds", "wrong"}`, in
-    the order of the requests, in parts of 500; a later try asks only what has no right answer there. Returns then
-    `{"output", "requests", "wrong", "first_wrong", "seconds"}`; the same lies as `_summary.json` in the folder.
+    With `output` the answers lie in a version folder below it as JSON lines `{"number", "status", "answer",
+    "milliseconds", "wrong"}`, in the order of the requests, in parts of 500; a later try asks only what has no right
+    answer there.
 
     :param service_name: service whose own endpoint is asked. (templated)
     :param group: or the group. (templated)
@@ -46,6 +45,8 @@ class EasPredictOperator(EasOperator):
     :param timeout: seconds for each answer.
     :param tolerance: relative difference that numbers may have to what is expected.
     :param concurrency: requests at once.
+    :returns: without `output` the answers, at most 16 KiB: one for one request, a list for a list. With it `{"output",
+        "requests", "wrong", "first_wrong", "seconds"}`; the same lies as `_summary.json` in the folder.
     """
 
     operator_extra_links = (EasServiceLink(),)

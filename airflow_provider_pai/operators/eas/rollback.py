@@ -34,19 +34,16 @@ if TYPE_CHECKING:
 class EasRollbackOperator(WaitingOperator):
     """Let a service group serve a version that it served before.
 
-    Where the service of that version still stands, it is started if need be and gets the traffic by weight; where
-    not, its artifact is deployed again with the service JSON of what serves now. Traffic is moved only when every
-    instance is ready and the golden requests, if there are any, are answered as expected; at no moment is nobody
-    there to answer. What served until then loses its traffic, is stopped after `drain` seconds, and its digest is
-    not deployed again by an automatic retry.
+    Where the service of that version still stands, it is started if need be and gets the traffic by weight; where not,
+    its artifact is deployed again with the service JSON of what serves now. Traffic is moved only when every instance
+    is ready and the golden requests, if there are any, are answered as expected; at no moment is nobody there to
+    answer. What served until then loses its traffic, is stopped after `drain` seconds, and its digest is not deployed
+    again by an automatic retry.
 
-    A rollout that is under way holds the group: end its task, which takes its candidate out by itself. A retry goes
-    on with the version that the first try chose. Ended before the traffic moves, the task stops what it has started.
+    A rollout that is under way holds the group: end its task, which takes its candidate out by itself. A retry goes on
+    with the version that the first try chose. Ended before the traffic moves, the task stops what it has started.
 
-    Returns `{"group", "outcome", "reason", "service", "version", "digest", "previous", "previous_version",
-    "previous_digest", "serving_version"}`; outcome is restored, or unchanged where that version serves already;
-    `previous` is what served until now. The ledger's row `restored` has the same, and who triggered the run; its
-    version is what serves again. API: ReleaseService, UpdateGroup, StartService, CreateService.
+    API: ReleaseService, UpdateGroup, StartService, CreateService.
 
     :param group: service group. (templated)
     :param to: `previous`, the version that served before; `promoted`, the last that a rollout has brought in and
@@ -58,6 +55,10 @@ class EasRollbackOperator(WaitingOperator):
     :param drain: seconds between taking the traffic of what served and stopping it. (templated)
     :param gateway_timeout: seconds for which a gateway that does not reach the service yet is waited for; then golden
         requests fail the task, and without any the traffic is moved all the same. (templated)
+    :returns: `{"group", "outcome", "reason", "service", "version", "digest", "previous", "previous_version",
+        "previous_digest", "serving_version"}`; outcome is restored, or unchanged where that version serves already;
+        `previous` is what served until now. The ledger's row `restored` has the same, and who triggered the run; its
+        version is what serves again.
     """
 
     template_fields: Sequence[str] = (

@@ -42,8 +42,6 @@ _ERRORS: Mapping[str, type[Exception] | None] = {
 class RolloutOperator(DrivingOperator):
     """Base of the operators that bring an artifact into an EAS service group.
 
-    See `ServiceOperator` for the arguments that describe the candidate.
-
     :param group: service group, 3 to 63 lowercase letters, digits and underscores. (templated)
     :param plan: further fields of `canary.plan.RolloutPlan`: durations, limits, patience. (templated)
     :param probe: golden requests: `{"requests": <oss:// address of JSON lines, or a list>, "path", "min_correct",

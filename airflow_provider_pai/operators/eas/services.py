@@ -20,6 +20,7 @@ class _ServiceOperator(WaitingOperator):
     """Base of the operators on one service.
 
     :param service_name: the service. (templated)
+    :returns: `{"service", "status", "instances"}`.
     """
 
     template_fields: Sequence[str] = ("service_name",)
@@ -42,10 +43,7 @@ class _ServiceOperator(WaitingOperator):
 
 
 class EasStartServiceOperator(_ServiceOperator):
-    """Start a stopped service and wait until every instance is ready; one that runs is no error. API: StartService.
-
-    Returns `{"service", "status", "instances"}`.
-    """
+    """Start a stopped service and wait until every instance is ready; one that runs is no error. API: StartService."""
 
     def change(self, context: Any) -> str:
         """Start the service."""
@@ -56,8 +54,7 @@ class EasStartServiceOperator(_ServiceOperator):
 class EasStopServiceOperator(_ServiceOperator):
     """Stop a service and wait until it has stopped; one that rests is no error. API: StopService.
 
-    Requests in flight end first. A service with a safety lock is left alone: `PaiConflictError`. Returns `{"service",
-    "status", "instances"}`.
+    Requests in flight end first. A service with a safety lock is left alone: `PaiConflictError`.
     """
 
     awaited = "stopped"
@@ -72,7 +69,6 @@ class EasDeleteServiceOperator(_ServiceOperator):
     """Delete a service and wait until it is gone; one that is gone is no error. API: DeleteService.
 
     With its last service a group goes too. A service with a safety lock is left alone: `PaiConflictError`.
-    Returns `{"service", "status", "instances"}`.
     """
 
     awaited = "deleted"
@@ -109,8 +105,7 @@ class EasScaleServiceOperator(_ServiceOperator):
     With `instances` the task waits for exactly so many. An autoscaler would move a fixed number again, so a service
     that has one is refused unless `remove_autoscaler` says that it goes first.
 
-    Returns `{"service", "status", "instances"}`. API: UpdateService; CreateServiceAutoScaler,
-    UpdateServiceAutoScaler, DeleteServiceAutoScaler.
+    API: UpdateService; CreateServiceAutoScaler, UpdateServiceAutoScaler, DeleteServiceAutoScaler.
 
     :param instances: fixed number, from 0. (templated)
     :param autoscaler: `{"min", "max", "scaleStrategies": [{"metricName": "qps", "threshold": 20}], "behavior"}` as the

@@ -40,14 +40,7 @@ class EasShadowOperator(DrivingOperator):
     Copies are worked on twice, so what a request changes is changed twice: `requests_are_idempotent` must say that it
     does no harm.
 
-    Returns `{"source", "shadow", "outcome", "reason", "version", "digest", "ratio", "requests", "errors", "p95_ms",
-    "production": {"requests", "errors", "p95_ms"}}`; outcome is passed, failed, inconclusive, timed_out
-    or stopped. It is pushed before the task fails, too (failed: `RolloutRolledBackError`, stopped and, unless
-    `on_inconclusive` is `pass`, inconclusive: `RolloutStoppedError`, timed_out, before anything was copied:
-    `PaiTimeoutError`, which `retries` try again). API: CreateService, CreateServiceMirror, DeleteServiceMirror,
-    DeleteService.
-
-    See `ServiceOperator` for the arguments that describe the service.
+    API: CreateService, CreateServiceMirror, DeleteServiceMirror, DeleteService.
 
     :param source: service whose requests are copied. (templated)
     :param group: or the group, of which the service that carries most traffic is taken. (templated)
@@ -59,6 +52,11 @@ class EasShadowOperator(DrivingOperator):
     :param probe: golden requests, as `EasCanaryDeployOperator` has them. (templated)
     :param metrics: source of the counts, as `EasCanaryDeployOperator` has it. (templated)
     :param on_inconclusive: `fail` or `pass`: what too few requests mean. (templated)
+    :returns: `{"source", "shadow", "outcome", "reason", "version", "digest", "ratio", "requests", "errors", "p95_ms",
+        "production": {"requests", "errors", "p95_ms"}}`; outcome is passed, failed, inconclusive, timed_out or stopped.
+        It is pushed before the task fails, too (failed: `RolloutRolledBackError`, stopped and, unless `on_inconclusive`
+        is `pass`, inconclusive: `RolloutStoppedError`, timed_out, before anything was copied: `PaiTimeoutError`, which
+        `retries` try again).
     """
 
     operator_extra_links = (EasServiceLink(),)

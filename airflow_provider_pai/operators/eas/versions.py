@@ -26,14 +26,14 @@ class EasRollbackServiceOperator(WaitingOperator):
     that the first try chose. Killed or timed out, the service goes on rolling back. The next deployment of what was
     taken back makes a new version.
 
-    Returns `{"service", "outcome", "reason", "service_version", "previous_service_version", "version", "digest",
-    "previous_version", "previous_digest", "serving_version", "instances"}`: EAS's numbers, then version and digest of
-    the artifact that serves again, and of the one before. The ledger's row is `restored`. API: UpdateServiceVersion;
-    UpdateService to a later one.
+    API: UpdateServiceVersion; UpdateService to a later one.
 
     :param service_name: the service; those of a group go back with `EasRollbackOperator`. (templated)
     :param to: `previous`, the version that served before; EAS's number of one; or an artifact's version. (templated)
     :param reason: why, for the ledger. (templated)
+    :returns: `{"service", "outcome", "reason", "service_version", "previous_service_version", "version", "digest",
+        "previous_version", "previous_digest", "serving_version", "instances"}`: EAS's numbers, then version and digest
+        of the artifact that serves again, and of the one before. The ledger's row is `restored`.
     """
 
     template_fields: Sequence[str] = ("service_name", "to", "reason")

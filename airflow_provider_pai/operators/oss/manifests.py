@@ -11,10 +11,10 @@ from airflow_provider_pai.remote import Json
 
 
 class OssWriteManifestOperator(OssOperator):
-    """Make an artifact of files that lie on OSS: write `_manifest.json` beside them, last of all, and return it.
+    """Make an artifact of files that lie on OSS: write `_manifest.json` beside them, last of all.
 
     Its metrics and params are read from `metrics.json` and `params.json` beside the files, as those of a job's are. A
-    manifest that is there and fits is returned as it is.
+    manifest that is there and fits stays as it is.
 
     :param uri: the artifact's prefix. (templated)
     :param name: of the model or data set. (templated)
@@ -22,6 +22,7 @@ class OssWriteManifestOperator(OssOperator):
     :param framework: e.g. `sklearn`.
     :param metrics: names to numbers; `metrics.json` goes before. (templated)
     :param parameters: names to values; `params.json` is added. (templated)
+    :returns: the artifact as a dict.
     """
 
     template_fields: Sequence[str] = ("uri", "name", "version", "metrics", "parameters")

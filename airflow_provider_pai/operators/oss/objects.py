@@ -21,8 +21,7 @@ if TYPE_CHECKING:
 class OssUploadOperator(OssOperator):
     """Upload a file or a folder; of a folder, files that are there unchanged are left out.
 
-    A large file goes in parts, side by side; what is uploaded is compared with OSS's CRC64. Returns `{"uri", "size"}`
-    of a file, with `"moved", "unchanged", "deleted"` of a folder.
+    A large file goes in parts, side by side; what is uploaded is compared with OSS's CRC64.
 
     :param path: the file or folder on the worker. (templated)
     :param uri: `oss://bucket/key` for a file, or a prefix for a folder; a file's own name is put behind a `/`.
@@ -35,6 +34,7 @@ class OssUploadOperator(OssOperator):
     :param storage_class: of a file's object; None: the bucket's.
     :param tags: of a file's object. (templated)
     :param checkpoint: file on the worker from which a retry goes on with a large file. (templated)
+    :returns: `{"uri", "size"}` of a file, with `"moved", "unchanged", "deleted"` of a folder.
     """
 
     template_fields: Sequence[str] = (
@@ -96,8 +96,7 @@ class OssUploadOperator(OssOperator):
 class OssDownloadOperator(OssOperator):
     """Download an object to a file, or what lies below a prefix to a folder, without what is there unchanged.
 
-    A file bears its name only when it is complete and has OSS's CRC64. Returns `{"path", "size"}` of an object, with
-    `"uri", "moved", "unchanged", "deleted"` of a prefix.
+    A file bears its name only when it is complete and has OSS's CRC64.
 
     :param uri: `oss://bucket/key`, or a prefix that ends in `/`. (templated)
     :param path: the file or folder on the worker; an object's own name is put behind a `/`. (templated)
@@ -107,6 +106,7 @@ class OssDownloadOperator(OssOperator):
     :param allow_empty: a sync may delete everything where nothing is at the source; else that is refused.
     :param version: of the object; None: the newest. (templated)
     :param checkpoint: file on the worker from which a retry goes on with a large object. (templated)
+    :returns: `{"path", "size"}` of an object, with `"uri", "moved", "unchanged", "deleted"` of a prefix.
     """
 
     template_fields: Sequence[str] = (
@@ -159,8 +159,6 @@ class OssDownloadOperator(OssOperator):
 class OssCopyOperator(OssOperator):
     """Copy an object, or what lies below a prefix, within OSS; the bytes do not pass by the worker.
 
-    Returns `{"uri"}`, with `"moved", "unchanged", "deleted", "size"` of a prefix.
-
     :param source: `oss://bucket/key`, or a prefix that ends in `/`. (templated)
     :param target: the same. (templated)
     :param include: patterns of the keys below a prefix. (templated)
@@ -169,6 +167,7 @@ class OssCopyOperator(OssOperator):
     :param allow_empty: a sync may delete everything where nothing is at the source; else that is refused.
     :param overwrite: False: an object that exists stays as it is, and the task fails.
     :param storage_class: of the copy of an object; None: the bucket's.
+    :returns: `{"uri"}`, with `"moved", "unchanged", "deleted", "size"` of a prefix.
     """
 
     template_fields: Sequence[str] = ("source", "target", "include", "exclude")
@@ -210,12 +209,13 @@ class OssCopyOperator(OssOperator):
 
 
 class OssDeleteOperator(OssOperator):
-    """Delete objects, or what lies below a prefix; what is not there is no error. Returns the number.
+    """Delete objects, or what lies below a prefix; what is not there is no error.
 
     :param uri: `oss://bucket/key`, one or a list, each the very name of an object, never a pattern; a prefix that ends
         in `/`: everything below it. (templated)
     :param include: patterns of the keys below a prefix. (templated)
     :param exclude: patterns of keys to keep. (templated)
+    :returns: how many objects were deleted.
     """
 
     template_fields: Sequence[str] = ("uri", "include", "exclude")
@@ -256,7 +256,7 @@ class OssDeleteOperator(OssOperator):
 
 
 class OssListOperator(OssOperator):
-    """Return the addresses of the objects below a prefix or that fit a pattern, in the order of their keys.
+    """List the objects below a prefix or that fit a pattern, in the order of their keys.
 
     Folders' markers, empty objects whose keys end in `/`, are left out: to a deletion they mean all that is below.
 
@@ -264,6 +264,7 @@ class OssListOperator(OssOperator):
     :param include: patterns of the keys below the prefix. (templated)
     :param exclude: patterns of keys to leave out. (templated)
     :param limit: more objects are an error: XComs are no place for large lists.
+    :returns: the list of addresses.
     """
 
     template_fields: Sequence[str] = ("uri", "include", "exclude")

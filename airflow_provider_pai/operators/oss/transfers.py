@@ -17,13 +17,14 @@ from airflow_provider_pai.remote import Json
 class ObjectStorageToOssOperator(OssOperator):
     """Stream a file from any object storage to OSS, through the worker's memory block by block.
 
-    The object is there when all of it is. Returns `{"uri", "size"}`.
+    The object is there when all of it is.
 
     :param source: an ObjectStoragePath's text, e.g. `s3://aws_default@bucket/key`. (templated)
     :param uri: `oss://bucket/key`; the file's own name is put behind a `/`. (templated)
     :param source_conn_id: connection of the source, unless its text names one. (templated)
     :param overwrite: False: an object that exists stays as it is, and the task fails.
     :param storage_class: of the object; None: the bucket's.
+    :returns: `{"uri", "size"}`.
     """
 
     template_fields: Sequence[str] = ("source", "uri", "source_conn_id")
@@ -71,12 +72,13 @@ class ObjectStorageToOssOperator(OssOperator):
 class OssToObjectStorageOperator(OssOperator):
     """Stream an object from OSS to any object storage, through the worker's memory block by block.
 
-    A target that could not be written to its end is deleted. Returns `{"target", "size"}`.
+    A target that could not be written to its end is deleted.
 
     :param uri: `oss://bucket/key`. (templated)
     :param target: an ObjectStoragePath's text, e.g. `gs://google_default@bucket/key`. (templated)
     :param target_conn_id: connection of the target, unless its text names one. (templated)
     :param overwrite: False: a target that exists stays as it is, and the task fails.
+    :returns: `{"target", "size"}`.
     """
 
     template_fields: Sequence[str] = ("uri", "target", "target_conn_id")

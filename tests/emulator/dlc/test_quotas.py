@@ -9,7 +9,7 @@ import requests
 from alibabacloud_pai_dlc20201203 import models as dlc
 
 from airflow_provider_pai.emulator import Emulator
-from airflow_provider_pai.emulator.__main__ import _parser, main
+from airflow_provider_pai.emulator.__main__ import main, parser
 from tests.emulator.pai_sdk import client, control, job_request, run_job, until, wait_for, wait_job, wait_running
 
 
@@ -125,7 +125,7 @@ def test_wrong_limits_change_nothing(pai, wrong):
 
 
 def test_the_command_takes_limits():
-    options = _parser().parse_args(["--quota", "a:pods=2,gpu=8", "--quota", "b:memory=0.5"])
+    options = parser().parse_args(["--quota", "a:pods=2,gpu=8", "--quota", "b:memory=0.5"])
     assert dict(options.quota) == {"a": {"pods": 2, "gpu": 8}, "b": {"memory": 0.5}}
 
 

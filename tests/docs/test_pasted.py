@@ -1,0 +1,86 @@
+"""Shell blocks of the documentation, run page by page as their reader pastes them, against an emulated account."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import airflow_connection
+from tests.docs.blocks import PAGES, ROOT, Block, blocks_of
+from tests.docs.test_blocks import make_buckets
+
+pytestmark = pytest.mark.system
+
+LONGEST = 110
+"""Seconds for a page: who reads it should not wait longer either."""
+
+
+def is_run(block: Block) -> bool:
+    return block.language == "bash" and not block.mark.startswith("not run")
+
+
+@pytest.fixture(scope="module")
+def metadata(tmp_path_factory: pytest.TempPathFactory) -> bytes:
+    """The metadata database of an Airflow that was just set up."""
+    home = tmp_path_factory.mktemp("metadata")
+    run(["airflow", "db", "migrate"], environment(home))
+    return (home / "airflow.db").read_bytes()
+
+
+@pytest.mark.parametrize("page", [page for page in PAGES if any(map(is_run, blocks_of(page)))], ids=lambda p: p.stem)
+def test_a_reader_pastes_a_page(page, pai, metadata, tmp_path):
+    make_buckets(pai, page.read_text())
+    (tmp_path / "airflow.db").write_bytes(metadata)
+    blocks = list(blocks_of(page))
+    for block in blocks:
+        if block.title:
+            (tmp_path / block.title).parent.mkdir(parents=True, exist_ok=True)
+            (tmp_path / block.title).write_text(block.text)
+    account = {
+        "AIRFLOW_CONN_PAI_DEFAULT": json.dumps(airflow_connection(pai)),
+        "endpoint_url": pai.endpoints.endpoint_url,
+    }
+    run(["bash", "-c", "".join(script(filter(is_run, blocks)))], environment(tmp_path) | account)
+
+
+def script(blocks: Iterator[Block]) -> Iterator[str]:
+    """Yield a script of all blocks: one shell, as the reader's; what stays has a terminal of its own."""
+    yield "set -eo pipefail\ntrap 'echo \"$BLOCK: ended with $?\" >&2' ERR\ntrap 'kill $(jobs -p) 2> /dev/null' EXIT\n"
+    for block in blocks:
+        yield f"BLOCK={block.place}\n"
+        if block.mark == "stays":
+            yield f"{{\n{block.text}}} > {block.file}.out &\n"
+            yield f"until [ -s {block.file}.out ]; do kill -0 $!; sleep 0.1; done\n"
+        else:
+            yield block.text
+
+
+def environment(home: Path) -> dict[str, str]:
+    """Return the variables of a reader whose Airflow lives in a folder of its own."""
+    return {
+        "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
+        "PYTHONPATH": str(ROOT),
+        "LANG": "C.UTF-8",
+        "HOME": str(home),
+        "AIRFLOW_HOME": str(home),
+        "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
+    }
+
+
+def run(command: list[str], variables: dict[str, str]) -> None:
+    done = subprocess.run(
+        command,
+        cwd=variables["HOME"],
+        env=variables,
+        capture_output=True,
+        text=True,
+        timeout=LONGEST,
+        check=False,
+    )
+    assert done.returncode == 0, f"{done.stderr[-3000:]}\n{done.stdout[-3000:]}"
