@@ -15,11 +15,12 @@ DEFAULT_POLL_INTERVAL = 10.0
 DEFAULT_LOG_INTERVAL = 30.0
 """Seconds between two looks at a job's own log."""
 
-# Where a DSW run's script, log and result lie, and its output; environment variables of the instance, so that whoever
-# looks at the instance finds them.
+# Where a DSW run's script, log and result lie, its output, and the commit it runs: environment variables of the
+# instance, so that whoever looks at it finds them.
 RUN_URI = "PAI_RUN_URI"
 RUN_DIR = "PAI_RUN_DIR"
 OUTPUT_URI = "PAI_OUTPUT_URI"
+CODE_COMMIT = "PAI_CODE_COMMIT"
 SCRIPT_NAME = "_start.sh"
 CODE_NAME = "_code.tar.gz"
 RESULT_NAME = "_result.json"

@@ -8,7 +8,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_pai.exceptions import PaiApiError, PaiNotFoundError, PaiPermissionError, PaiTransientError
-from airflow_provider_pai.hooks.answers import Needed, Page
+from airflow_provider_pai.hooks.answers import Needed, Page, Shape
 from airflow_provider_pai.hooks.jobs import JobHook
 from airflow_provider_pai.hooks.lines import TAIL_LINES, readable, tail
 from airflow_provider_pai.hooks.paging import all_items
@@ -73,10 +73,13 @@ class DswHook(JobHook):
 
     def describe(self, instance_id: str) -> Json:
         """Return GetInstance's answer in the API's field names."""
+        return self._describe(instance_id, _INSTANCE)
+
+    def _describe(self, instance_id: str, shape: Shape) -> Json:
         from alibabacloud_pai_dsw20220101.models import GetInstanceRequest
 
         request = GetInstanceRequest()
-        return self.ask("GetInstance", lambda: self.client.get_instance(instance_id, request), _INSTANCE)
+        return self.ask("GetInstance", lambda: self.client.get_instance(instance_id, request), shape)
 
     def get(self, job_id: str) -> RemoteJob:
         """Describe one instance."""
@@ -177,6 +180,16 @@ class DswRunHook(DswHook):
     def get(self, job_id: str) -> RemoteJob:
         """Describe one run."""
         return self._run(self.describe(job_id))
+
+    def variables(self, job_id: str, *needed: str) -> Json:
+        """Return the environment variables of a run's instance, the run's folder and these among them.
+
+        API: GetInstance.
+
+        :raises PaiTransientError: the answer lacks one: the run's facts stand nowhere else.
+        """
+        shape = {**_INSTANCE, "EnvironmentVariables": Needed(dict.fromkeys((RUN_URI, *needed), Needed(str)))}
+        return dict(self._describe(job_id, shape)["EnvironmentVariables"])
 
     def find(self, identity: TaskIdentity) -> list[TaggedJob]:
         """Return every run that a task has made, as it ended; `tagged` tells what became of the instances."""

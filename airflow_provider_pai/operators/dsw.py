@@ -32,6 +32,7 @@ from airflow_provider_pai.operators.deferring import REAPER
 from airflow_provider_pai.operators.run_script import run_script
 from airflow_provider_pai.operators.workload.base import CODE_PATH, MOUNT_ROOT, Mount, WorkloadOperator
 from airflow_provider_pai.remote import (
+    CODE_COMMIT,
     CODE_NAME,
     DEFAULT_LOG_INTERVAL,
     LOG_NAME,
@@ -190,11 +191,12 @@ class DswRunCommandOperator(WorkloadOperator["DswRunHook"]):
 
     def result(self, context: Any, identity: TaskIdentity, generation: int, job: RemoteJob) -> Json:
         """Return the run's facts."""
-        environment = self.hook.describe(job.job_id).get("EnvironmentVariables") or {}
+        told = {OUTPUT_URI: self.output_uri, CODE_COMMIT: self.code}
+        environment = self.hook.variables(job.job_id, *(name for name, given in told.items() if given))
         facts = {
             "instance_id": job.job_id,
             "output": environment.get(OUTPUT_URI),
-            "commit": environment.get("PAI_CODE_COMMIT"),
+            "commit": environment.get(CODE_COMMIT),
             "log_uri": str(OssUri.parse(job.facts["run_uri"]).join(LOG_NAME)),
             "url": self.hook.console_url(job.job_id),
             **job.facts,

@@ -181,6 +181,7 @@ CALLS: dict[str, tuple[type[PaiHook], Call]] = {
     "DswRunHook.get": (DswRunHook, lambda hook, at: hook.get(at.instance)),
     "DswRunHook.log_tail": (DswRunHook, lambda hook, at: hook.log_tail(ENDED._replace(facts={"run_uri": at.uri}))),
     "DswRunHook.new_log_lines": (DswRunHook, lambda hook, at: hook.new_log_lines(at.instance, {})),
+    "DswRunHook.variables": (DswRunHook, lambda hook, at: hook.variables(at.instance)),
     "DswRunHook.submit": (DswRunHook, lambda hook, at: hook.submit(run(at))),
     "EasCalls.describe": (EasHook, lambda hook, at: hook.describe(at.service)),
     "EasCalls.down": (EasHook, lambda hook, at: hook.down(at.service)),

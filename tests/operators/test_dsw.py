@@ -66,6 +66,15 @@ def test_a_command_reads_writes_and_leaves_a_stopped_instance(bucket, deferrable
     assert rest(result["instance_id"]) == "Stopped"
 
 
+@pytest.mark.parametrize("field", ["PAI_OUTPUT_URI", "PAI_CODE_COMMIT", "PAI_RUN_URI"])
+def test_a_fact_that_an_answer_lacks_is_asked_for_again(bucket, repository, pai, field):
+    code = {"repo": repository[0], "commit": "v1"}
+    run = task(bucket, field, command="date > $PAI_OUTPUT_DIR/x", code=code)
+    pai.account.faults.add(match="api GetInstance ", spoil="missing", fields=f".*{field}", times=2)
+    result = run.run()
+    assert (bool(OssHook().get(result["output"] + "x")), result["commit"]) == (True, repository[1][0])
+
+
 def test_a_failed_command_fails_the_task_with_its_log_and_the_instance_is_stopped(bucket):
     run = task(bucket, "fails", command="echo about to; false; echo not reached")
     with pytest.raises(PaiJobFailedError, match="exited with 1") as caught:

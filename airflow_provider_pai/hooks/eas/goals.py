@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, NamedTuple
 
+from airflow_provider_pai.hooks.eas.calls import takes_traffic
 from airflow_provider_pai.hooks.eas.diagnosis import Down
 from airflow_provider_pai.labels import Deployment, Owner
 from airflow_provider_pai.remote import Json, RemoteJob
@@ -81,7 +82,7 @@ class Undo(NamedTuple):
             return
         deployment = Deployment.of(service.tags) or Deployment()
         if self.version is None:
-            if hook.describe(name).get("TrafficState") != "grouping":
+            if not takes_traffic(hook.describe(name)):
                 hook.log.warning("Stopping service %s, which was started in vain", name)
                 hook.stop(name)
         elif deployment.config_version:

@@ -14,7 +14,7 @@ from airflow_provider_pai.exceptions import (
     PaiTransientError,
 )
 from airflow_provider_pai.hooks.answers import JsonText
-from airflow_provider_pai.hooks.eas.calls import SERVICE, EasCalls, labels_of, without_token
+from airflow_provider_pai.hooks.eas.calls import SERVICE, EasCalls, labels_of, takes_traffic, without_token
 from airflow_provider_pai.hooks.eas.service_config import fingerprint
 from airflow_provider_pai.inputs import texts, whole_number
 from airflow_provider_pai.remote import Json
@@ -83,7 +83,7 @@ class EasTraffic(EasCalls):
         That a new member gets none by default stands in "Service groups and traffic management" of April 2026, and
         in no older copy of the page. Return whether it gets none now, as EAS shows it.
         """
-        if not self._takes_traffic(name):
+        if not takes_traffic(self.describe(name)):
             return True
         self.log.warning("EAS gives %s traffic of its group by itself: taking it out", name)
         try:
@@ -93,10 +93,7 @@ class EasTraffic(EasCalls):
         except PaiApiError as error:
             self.log.warning("%s can't be taken out yet: %s", name, error)
             return False
-        return not self._takes_traffic(name)
-
-    def _takes_traffic(self, name: str) -> bool:
-        return bool(self.describe(name).get("TrafficState") == "grouping")
+        return not takes_traffic(self.describe(name))
 
     def set_traffic_mode(self, group: str, mode: str) -> None:
         """Let a group's traffic follow instance counts (`auto`) or weights (`customized`).
@@ -169,7 +166,7 @@ class EasTraffic(EasCalls):
             running=service.get("RunningInstance") or 0,
             total=service.get("TotalInstance") or 0,
             weight=service.get("Weight") or 0,
-            grouping=service.get("TrafficState") == "grouping",
+            grouping=takes_traffic(service),
             version=service.get("CurrentVersion") or 0,
             config=fingerprint(service.get("ServiceConfig")),
             created=service.get("CreateTime") or "",

@@ -14,6 +14,7 @@ from airflow_provider_pai.lazy import cached_property
 from airflow_provider_pai.operators.environment import check_environment
 from airflow_provider_pai.operators.jobs import JobHookT, PaiJobOperator
 from airflow_provider_pai.operators.workload.code import GitCode, OssCode, Source, check_code, find_code
+from airflow_provider_pai.remote import CODE_COMMIT
 from airflow_provider_pai.sensitive import secrets_in
 from airflow_provider_pai.uri import OssUri
 
@@ -163,7 +164,7 @@ class WorkloadOperator(PaiJobOperator[JobHookT]):
         if output:
             ours["PAI_OUTPUT_DIR"] = OUTPUT_PATH
         if self.source:
-            ours["PAI_CODE_COMMIT"] = self.source.commit
+            ours[CODE_COMMIT] = self.source.commit
         ours["PAI_PARAMS"] = json.dumps(self.parameters or {})
         return {**ours, **(self.env or {})}
 

@@ -126,6 +126,14 @@ def artifact_of(group, end):
     return f"oss://{group.bucket}/models/{end['version']}/"
 
 
+@pytest.mark.parametrize("spoil", ["unknown_status", "missing"])
+def test_what_serves_is_no_version_to_go_back_to_whatever_its_traffic_is_called(group, nights, pai, spoil):
+    pai.account.faults.add(match="api DescribeService ", spoil=spoil, fields="TrafficState")
+    assert back(group).make().hook.group(group.name).members[-1].grouping
+    pai.account.faults.rules[-1].times = 3
+    assert back(group, f"back-{spoil}").run()["service"] == nights[0]["service"]
+
+
 @both
 def test_by_redeploying_its_artifact_where_the_service_is_gone(group, nights, pai, deferrable):
     first, _ = nights
