@@ -4,6 +4,7 @@ A block is fenced and names its language. In the line above it a comment may say
 
     <!-- not run: why -->     it is only read: it needs the cloud, or another system
     <!-- stays -->            it runs on, in a terminal of its own, while the page's other blocks are run
+    <!-- printed -->          of text: each line is among what the page's blocks print; … stands for anything
 
 `title="dags/first.py"` behind the language makes it that file of the reader's.
 """
@@ -16,7 +17,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 ROOT = Path(__file__).parents[2]
-PAGES = [*sorted(ROOT.glob("README*.md")), *sorted((ROOT / "docs").rglob("*.md"))]
+_EVERY = [*sorted(ROOT.glob("README*.md")), *sorted((ROOT / "docs").rglob("*.md"))]
+TRANSLATIONS = {page: page.with_name(page.name.replace(".zh-CN", "")) for page in _EVERY if ".zh-CN" in page.name}
+PAGES = [page for page in _EVERY if page not in TRANSLATIONS]
 
 FENCE = re.compile(r"( *)(`{3,})(.*)")
 _LIST = re.compile(r"\s*([-*+]|\d+\.|\?\?\?\+?|!!!|===) ")

@@ -23,7 +23,7 @@ from airflow_provider_pai.hooks.connection import PaiConnection
 from docs_site.commands import parser_of
 from tests.conftest import oss_bucket
 from tests.dag_bag import MODULE
-from tests.docs.blocks import BLOCKS, PAGES, ROOT, Block, unfenced
+from tests.docs.blocks import BLOCKS, PAGES, ROOT, TRANSLATIONS, Block, blocks_of, unfenced
 from tests.public import public_classes
 
 
@@ -36,6 +36,13 @@ def test_every_block_names_its_language():
     wrong = [f"{block.place}: {block.language or 'no language'}" for block in BLOCKS if block.language not in known]
     wrong += [f"{page.relative_to(ROOT)}:{line}: fence it" for page in PAGES for line in unfenced(page)]
     assert not wrong, f"a block is fenced and is one of {', '.join(sorted(known))}:\n" + "\n".join(wrong)
+
+
+@pytest.mark.parametrize("page", TRANSLATIONS, ids=lambda page: page.name)
+def test_a_translation_has_the_same_blocks(page):
+    """They are tested where they are written first."""
+    ours, theirs = ([each[2:] for each in blocks_of(one)] for one in (page, TRANSLATIONS[page]))
+    assert ours == theirs
 
 
 # --- each in its language
