@@ -16,7 +16,7 @@ unexport PYTHONDONTWRITEBYTECODE
 # A Python that the caller has active must not reach into ours.
 unexport PYTHONPATH PYTHONHOME VIRTUAL_ENV
 
-.PHONY: help demo ui test test-fast test-system test-matrix test-all test-wheel trials fuzz \
+.PHONY: help demo ui pictures test test-fast test-system test-matrix test-all test-wheel trials fuzz \
   wheel docs lint fmt bench clean constraints
 
 help:  ## list the targets
@@ -27,6 +27,11 @@ demo: $(READY)  ## four nights on a real Airflow and the embedded PAI (2 to 3 mi
 
 ui: $(READY)  ## the same with the Airflow UI; stays up until Ctrl-C
 	@$(BIN)/python -m demo --ui
+
+# What draws and photographs is no part of .venv: Airflow's processes, which drop PYTHONPATH, do not see it.
+pictures: $(READY)  ## the pictures of docs/, of a real run, by headless Chromium (5 minutes; needs chromium)
+	@$(BIN)/uv pip install --quiet --constraint constraints.txt --target build/pictures playwright pillow
+	@PYTHONPATH=build/pictures $(BIN)/python -m demo.pictures
 
 # Four at a time on two cores: they mostly wait. Who is done first takes over what another has left.
 test: lint  ## lint, and all tests but those on a real Airflow

@@ -18,7 +18,7 @@ from demo.material import BUCKET, RAW, commit_code, load_samples, upload, upload
 from demo.nights import nights
 from demo.progress import Progress
 from demo.report import Report, versions
-from demo.story import GROUP, Story
+from demo.story import BAD_NIGHT, GROUP, Story
 from demo.traffic import Traffic
 from demo.watch import StoryError, Watcher
 
@@ -29,6 +29,11 @@ _PATIENCE = 150.0
 
 class Demo:
     """One run of `make demo` or `make ui`."""
+
+    nightly = NIGHTLY
+    """Params of every night."""
+    bad = BAD_NIGHT
+    """Params of the night whose model is bad, on top."""
 
     def __init__(self, *, ui: bool) -> None:
         self._ui = ui
@@ -49,7 +54,7 @@ class Demo:
                 code = 1
             self._close(code)
             if self._ui:
-                self._stay()
+                self.after()
         return code
 
     def _play(self) -> None:
@@ -85,7 +90,8 @@ class Demo:
         eas = EasHook()
         # With the UI nobody waits for an end: what still runs goes on, however slow the machine is.
         watcher = Watcher(api, progress.say, stack.check, eas, GROUP, patience=math.inf if self._ui else _PATIENCE)
-        story = Story(api, watcher, progress, self._report, oss=OssHook(), eas=eas, conf=NIGHTLY | code)
+        hooks = {"oss": OssHook(), "eas": eas}
+        story = Story(api, watcher, progress, self._report, **hooks, conf=self.nightly | code, bad=self.bad)
         story.play(backfilled, played, held_out)
         write_form(stack.home, code, model=story.promoted["uri"])
 
@@ -118,7 +124,7 @@ class Demo:
         lines = {"PAI": f"{console}/", "Airflow": self._stack.url, "user": USER, "password": self._stack.password}
         print("\n" + "".join(f"  {name:<9} {value}\n" for name, value in lines.items()), flush=True)
 
-    def _stay(self) -> None:
+    def after(self) -> None:
         """Leave everything running until Ctrl-C; live traffic too, for rollouts that a person starts."""
         from airflow_provider_pai.hooks.eas import EasHook
 
@@ -141,15 +147,23 @@ def _setup_seconds() -> float:
 
 
 def main() -> int:
-    """Run the demo; Ctrl-C and SIGTERM end it and everything it started."""
+    """Read the arguments and run."""
     parser = argparse.ArgumentParser(prog="python -m demo", description=__doc__)
     parser.add_argument("--ui", action="store_true", help="leave Airflow and the emulator running")
     arguments = parser.parse_args()
+    return play(Demo(ui=arguments.ui), interrupted=0 if arguments.ui else 130)
+
+
+def play(demo: Demo, *, interrupted: int = 130) -> int:
+    """Run a demo; Ctrl-C and SIGTERM end it and everything it started.
+
+    :param interrupted: the exit code then.
+    """
     end_on_signals()
     try:
-        return Demo(ui=arguments.ui).run()
+        return demo.run()
     except KeyboardInterrupt:
-        return 0 if arguments.ui else 130
+        return interrupted
     except ComponentError as error:
         print(error, file=sys.stderr)
         return 1

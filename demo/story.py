@@ -29,10 +29,20 @@ class Story:
 
     :param hooks: `oss` and `eas` hooks of the demo's connection.
     :param conf: params that all runs share.
+    :param bad: params of the last night on top.
     """
 
     def __init__(
-        self, api: AirflowApi, watcher: Watcher, progress: Progress, report: Report, *, oss: Any, eas: Any, conf: Json
+        self,
+        api: AirflowApi,
+        watcher: Watcher,
+        progress: Progress,
+        report: Report,
+        *,
+        oss: Any,
+        eas: Any,
+        conf: Json,
+        bad: Json = BAD_NIGHT,
     ) -> None:
         self._api = api
         self._watcher = watcher
@@ -41,6 +51,7 @@ class Story:
         self._oss = oss
         self._eas = eas
         self._conf = conf
+        self._bad_night = bad
         self._runs: dict[str, str] = {}
 
     def play(self, backfilled: list[Night], nights: list[Night], held_out: list[Sample]) -> None:
@@ -69,7 +80,7 @@ class Story:
         """
         self._api.wait_for_dag(DAG_ID)
         for night in nights:
-            conf = self._conf | (BAD_NIGHT if night is nights[-1] else {})
+            conf = self._conf | (self._bad_night if night is nights[-1] else {})
             self._runs[night.name] = self._api.trigger(DAG_ID, night.start, night.end, conf)
         self._api.set_paused(DAG_ID, False)
 

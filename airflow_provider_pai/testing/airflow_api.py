@@ -29,7 +29,7 @@ class AirflowApi:
     """
 
     def __init__(self, url: str, user: str, password: str) -> None:
-        self._client = httpx.Client(base_url=url, timeout=30)
+        self._client = httpx.Client(base_url=url, timeout=120)
         token = self._client.post("/auth/token", json={"username": user, "password": password})
         token.raise_for_status()
         self._client.headers["Authorization"] = f"Bearer {token.json()['access_token']}"
@@ -110,8 +110,12 @@ class AirflowApi:
         content = self.request("GET", path, headers={"Accept": "application/json"})["content"]
         return [message for line in content for message in _messages(line)]
 
-    def backfill(self, dag_id: str, first: datetime, last: datetime, conf: Json, *, parallel: int) -> int:
+    def backfill(
+        self, dag_id: str, first: datetime, last: datetime, conf: Json, *, parallel: int, behavior: str = "none"
+    ) -> int:
         """Start a backfill of the runs with logical dates from first to last; return its id.
+
+        :param behavior: which runs that are there are made again: none, failed, completed.
 
         With SQLite Airflow refuses it (503) while another part of Airflow writes: asked again then.
         """
@@ -121,6 +125,7 @@ class AirflowApi:
             "to_date": last.isoformat(),
             "dag_run_conf": conf,
             "max_active_runs": parallel,
+            "reprocess_behavior": behavior,
         }
         for pause in (0.2, 0.5, 1, 1, 2, 2, 3, 5, 0):
             try:

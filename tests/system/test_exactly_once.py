@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import time
 from contextlib import contextmanager
+from datetime import UTC, datetime
 
 import httpx
 import pytest
@@ -115,9 +116,8 @@ def artifact_of(one):
 
 def backfilled(one, behavior):
     """Have Airflow's backfill make, or make again, the DAG's only run, and wait for its end."""
-    day = {"from_date": "2026-01-01T00:00:00Z", "to_date": "2026-01-01T00:00:00Z"}
-    body = {"dag_id": one.dag_id, **day, "reprocess_behavior": behavior}
-    backfill = one.api.request("POST", "/backfills", json=body)["id"]
+    day = datetime(2026, 1, 1, tzinfo=UTC)
+    backfill = one.api.backfill(one.dag_id, day, day, {}, parallel=1, behavior=behavior)
     one.until("the backfill is done", lambda: one.api.backfill_done(backfill), timeout=90)
     (run,) = one.api.runs(one.dag_id)
     one.run_id = run["dag_run_id"]
