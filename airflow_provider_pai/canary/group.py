@@ -313,8 +313,8 @@ class Group:
     """A service group; a group without members does not exist yet."""
 
     name: str
-    customized: bool = False
-    """Traffic follows weights, not instance counts."""
+    customized: bool | None = False
+    """Traffic follows weights, not instance counts; None: EAS did not tell."""
     members: tuple[Member, ...] = ()
 
     def member(self, name: str) -> Member | None:

@@ -7,6 +7,8 @@ from airflow_provider_pai.canary.group import Group, Member
 from airflow_provider_pai.canary.situation import Situation
 from airflow_provider_pai.canary.weights import weights_for
 
+_UNTOLD = 0
+
 
 def toward(group: Group, candidate: Member, stable: Member | None, percent: int) -> Release | Customize | None:
     """Return the next call on the way to a share, or None when what EAS shows is that share.
@@ -52,7 +54,7 @@ def drift(situation: Situation) -> str:
     # Before the first step anything may stand there: the way to it begins with production's weight and the mode.
     if situation.moving and not situation.progress.step:
         return ""
-    if not group.customized:
+    if group.customized is False:
         return "the traffic mode is no longer customized"
     return _foreign_weight(situation, stable)
 
@@ -82,6 +84,8 @@ def changed(situation: Situation) -> str:
         (situation.candidate, progress.own_version, progress.own_config),
         (situation.stable, progress.stable_version, progress.stable_config),
     ):
-        if member is not None and version and member.version != version and (not config or member.config != config):
+        if member is None or not version or member.version in (_UNTOLD, version):
+            continue
+        if not config or member.config not in (_UNTOLD, config):
             return f"{member.name} runs version {member.version}, not {version}"
     return ""

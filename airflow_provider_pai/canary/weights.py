@@ -38,4 +38,4 @@ def carriers(group: Group) -> list[Member]:
 def _count(group: Group, member: Member) -> int:
     if not member.grouping:
         return 0
-    return max(0, member.weight) if group.customized else member.running
+    return member.running if group.customized is False else max(0, member.weight)

@@ -66,6 +66,14 @@ def test_what_a_rollout_sets_is_no_drift():
     assert drift(situation(Phase.STEP, **{**AT_100, "stable": {"weight": 50, "grouping": False}}, step=2)) == ""
 
 
+def test_what_eas_does_not_tell_is_no_drift():
+    assert drift(situation(Phase.STEP, **AT_10, customized=None)) == ""
+    known = {"own_version": 1, "own_config": 7, "stable_version": 1, "stable_config": 8}
+    for untold in ({"version": 0, "config": 9}, {"version": 2, "config": 0}):
+        answer = {"stable": {"weight": 90, **untold}, "candidate": {**AT_10["candidate"], "config": 7}}
+        assert changed(situation(Phase.STEP, **answer, **known)) == ""
+
+
 @pytest.mark.parametrize(
     ("changes", "text"),
     [

@@ -67,12 +67,12 @@ class EasCalls(WatchedHook):
         """Call a method of the client on one service or group and return the answer."""
         return self.ask(action, lambda: getattr(self.client, method)(self.connection.region, name, *request), shape)
 
-    def describe(self, name: str) -> Json:
+    def describe(self, name: str, shape: Shape = SERVICE) -> Json:
         """Return DescribeService's answer in the API's field names, without the access token.
 
         :raises PaiNotFoundError: there is none.
         """
-        return without_token(self._do("DescribeService", "describe_service", name, shape=SERVICE))
+        return without_token(self._do("DescribeService", "describe_service", name, shape=shape))
 
     def get(self, job_id: str) -> RemoteJob:
         """Describe a service by its name, as what waits for it wants to know it; one that is gone is `Deleted`."""
@@ -158,11 +158,12 @@ def _is_ready(instance: Json) -> bool:
 
 
 def takes_traffic(service: Json) -> bool:
-    """Tell whether a service may answer its group's requests: all that is not `standalone` may, whatever it is called.
+    """Tell whether a service may answer its group's requests: a member that is not called `standalone` may.
 
     Taken for one that has none, what serves would be stopped, or replaced by itself.
     """
-    return bool(service.get("ServiceGroup")) and service.get("TrafficState") != "standalone"
+    state = service.get("TrafficState")
+    return state == "grouping" or (bool(service.get("ServiceGroup")) and state != "standalone")
 
 
 def labels_of(service: Mapping[str, Any]) -> dict[str, str]:

@@ -13,7 +13,7 @@ from airflow_provider_pai.exceptions import (
     PaiPermissionError,
     PaiTransientError,
 )
-from airflow_provider_pai.hooks.answers import JsonText
+from airflow_provider_pai.hooks.answers import JsonText, Needed
 from airflow_provider_pai.hooks.eas.calls import SERVICE, EasCalls, labels_of, takes_traffic, without_token
 from airflow_provider_pai.hooks.eas.service_config import fingerprint
 from airflow_provider_pai.inputs import texts, whole_number
@@ -22,6 +22,8 @@ from airflow_provider_pai.sensitive import mask_secret
 
 # What is read of answers.
 _GROUP = dict.fromkeys(("TrafficMode", "AccessToken", "InternetEndpoint", "IntranetEndpoint"), str)
+_CARRIER = {**SERVICE, "Weight": Needed(int)}
+_CUSTOMIZED = {"customized": True, "auto": False}
 _MIRROR = {"Target": str, "Ratio": JsonText(int)}
 
 
@@ -57,7 +59,7 @@ class EasTraffic(EasCalls):
         found = (self._member(service, name, listed=service in listed) for service in names)
         members = tuple(member for member in found if member is not None)
         try:
-            customized = self.describe_group(name).get("TrafficMode") == "customized"
+            customized = _CUSTOMIZED.get(self.describe_group(name).get("TrafficMode") or "")
         except PaiNotFoundError:
             customized = False
         return Group(name=name, customized=customized, members=members)
@@ -158,7 +160,10 @@ class EasTraffic(EasCalls):
             service = self.describe(name)
         except PaiNotFoundError:
             return None
-        if service.get("ServiceGroup") != group:
+        if takes_traffic(service) and service.get("Weight") is None:
+            service = self.describe(name, _CARRIER)
+        # Where the answer does not name its group, the list does, or who made it for this one.
+        if service.get("ServiceGroup", group) != group:
             return None
         return Member(
             name=name,

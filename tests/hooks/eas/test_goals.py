@@ -57,7 +57,7 @@ class Eas:
         return self.seen
 
     def describe(self, name):
-        return {"ServiceGroup": "digits", "TrafficState": "grouping" if self.grouping else "standalone"}
+        return {"TrafficState": "grouping" if self.grouping else "standalone"}
 
     def stop(self, name):
         self.calls.append("stop")

@@ -213,6 +213,26 @@ def test_a_member_that_no_list_shows_is_found_by_its_name(group, config, pai):
         eas.delete(alone)
 
 
+@pytest.mark.parametrize(
+    ("spoil", "field"),
+    [("unknown_status", "TrafficState"), *(("missing", name) for name in ("TrafficState", "Weight", "ServiceGroup"))],
+)
+def test_what_an_answer_does_not_tell_takes_no_traffic_from_a_member(group, config, pai, spoil, field):
+    name = group.eas.create(config)
+    group.eas.release(name, weight=7, grouping=True)
+    pai.account.faults.add(match="api DescribeService ", spoil=spoil, fields=field, times=2)
+    (member,) = group.eas.group(group.name).members
+    assert (member.grouping, member.weight) == (True, 7)
+
+
+def test_a_traffic_mode_that_an_answer_does_not_tell_is_none_of_the_two(group, config, pai):
+    group.eas.create(config)
+    assert group.eas.group(group.name).customized is False
+    group.eas.set_traffic_mode(group.name, "customized")
+    pai.account.faults.add(match="api DescribeGroup ", spoil="missing", fields="TrafficMode", times=1)
+    assert [group.eas.group(group.name).customized for _ in range(2)] == [None, True]
+
+
 def test_a_new_member_gets_no_traffic_of_its_group(group, config, world):
     world(eas_member_traffic="grouping")
     name = group.eas.create(config)
