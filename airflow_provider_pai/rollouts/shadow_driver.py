@@ -111,8 +111,16 @@ class ShadowDriver:
                 if step.end is None:
                     return step
                 self._end = step.end
+                self._begin_anew()
             take_down(self._eas, self._spec.source, self._spec.shadow)
             return Tick(end=self._end)
+
+    def _begin_anew(self) -> None:
+        """Let a later try copy again, should this one not get all down: it would blame another hand for the copies."""
+        shadow = self._eas.get(self._spec.shadow)
+        label = Shadow.of(shadow.tags)
+        if label is not None and label.since and self._spec.owner.items() <= shadow.tags.items():
+            self._note(shadow, label._replace(since=""))
 
     def kill(self, why: str, seconds: float) -> None:
         """Take everything down, whatever the run was doing; that takes no time."""

@@ -57,7 +57,7 @@ def one_line(text: str, most: int = LONGEST) -> str:
 
 def below(end: Mapping[str, Any], log_tail: str = "") -> str:
     """Return what stands below the line: the whole reason, what to do, the container's last lines."""
-    reason = _reason(end)
+    reason = _whole_reason(end)
     told = "" if reason in summary(end) else f"{reason}."
     return "\n".join(filter(None, (told, _TODO.get(end["outcome"], ""), log_tail)))
 
@@ -83,6 +83,21 @@ def _counted(end: Mapping[str, Any], reason: str) -> str:
     return f"{told}, {last['errors']} of them errors (limit {limit:g} %)"
 
 
+def _whole_reason(end: Mapping[str, Any]) -> str:
+    """Return the reason, which a label may have cut, with the end that the record has of it."""
+    reason = _reason(end)
+    cut = reason.removesuffix("…")
+    if cut == reason or not end["steps"]:
+        return reason
+    whole = _with_roles(end, end["steps"][-1]["reason"])
+    known = next((each for each in (cut, cut.partition(": ")[2]) if each and whole.startswith(each)), None)
+    return cut.removesuffix(known) + whole if known else reason
+
+
 def _reason(end: Mapping[str, Any]) -> str:
+    return _with_roles(end, end["reason"])
+
+
+def _with_roles(end: Mapping[str, Any], text: str) -> str:
     roles = {name: role for role, key in (("candidate", "service"), ("production", "previous")) if (name := end[key])}
-    return with_roles(" ".join(str(end["reason"]).split()), roles)
+    return with_roles(" ".join(str(text).split()), roles)

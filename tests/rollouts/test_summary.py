@@ -74,6 +74,13 @@ def test_the_line(end, line):
     assert len(line) <= LONGEST
 
 
+def test_what_a_label_has_cut_stands_whole_on_record():
+    whole = "cms DescribeMetricList: may lack a RAM action, see docs/permissions.md, NoPermission"
+    end = ended("rolled_back", f"the metrics source failed 6 times: {whole[:60]}…", (50, 0, 0, "error"))
+    end["steps"][0]["reason"] = whole
+    assert f"the metrics source failed 6 times: {whole}." in below(end)
+
+
 def test_what_did_not_fit_stands_below_with_what_to_do_and_the_log():
     why = "p95 850 ms is over max_p95_ms 300; p50 400 ms is over 2 times production's 90 ms"
     end = ended("rolled_back", why, SLOW)

@@ -102,6 +102,16 @@ def test_a_good_model_passes_and_nobody_hears_its_answers(group, production, pai
     assert "→ pass" in capsys.readouterr().out
 
 
+def test_a_later_try_copies_again_where_a_shadow_could_not_be_taken_down(group, production, pai):
+    task = shadow(group, group.model(21), duration=1.5, plan={**LIMITS, "min_requests": 1})
+    pai.account.faults.add(match="api DeleteService ", times=2, status=403, code="NoPermission")
+    with People(group):
+        with pytest.raises(PaiApiError, match="NoPermission"):
+            task.run()
+        assert task.run()["outcome"] == "passed"
+    nothing_left(group, production)
+
+
 @pytest.mark.parametrize(
     ("outcome", "changes", "error"),
     [
