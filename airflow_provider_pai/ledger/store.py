@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from datetime import UTC, datetime
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -82,9 +83,10 @@ class Ledger:
         return self._pages(where, [lookup(subject), *map(str, kinds)], _ABOVE, "DESC")
 
     def produced(self, version: str) -> Row | None:
-        """Return the row of the artifact that bears a version; None: none is known."""
+        """Return the row of the artifact that bears a version; None: none is known, or several models have one."""
         where = "version_sha256 = ? AND kind = ? AND seq > ?"
-        return next(self._pages(where, [lookup(version), str(EventKind.ARTIFACT_PRODUCED)], 0, "ASC"), None)
+        found = list(islice(self._pages(where, [lookup(version), str(EventKind.ARTIFACT_PRODUCED)], 0, "ASC"), 2))
+        return found[0] if len(found) == 1 else None
 
     def verify(self, anchors: Iterable[Anchor] = ()) -> list[str]:
         """Return what is wrong with the rows, a text for each; empty when nothing is.

@@ -46,11 +46,13 @@ def served_versions(rows: Iterable[Row], group: str) -> list[str]:
     """Return the versions of a group in the order in which they began to serve, without those that were bad."""
     served: list[str] = []
     for row in rows:
-        if row.subject != group:
+        told = json.loads(row.payload)
+        # A service by itself may bear the group's name.
+        if row.subject != group or told.get("service") == group:
             continue
         bad = row.version if row.kind == EventKind.ROLLED_BACK else ""
         if row.kind == EventKind.RESTORED:
-            bad = json.loads(row.payload).get("previous_version") or ""
+            bad = told.get("previous_version") or ""
         served = [version for version in served if version != bad]
         if row.kind in (EventKind.DEPLOYED, EventKind.PROMOTED, EventKind.RESTORED):
             served.append(row.version)

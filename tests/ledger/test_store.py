@@ -112,6 +112,8 @@ def test_the_artifact_of_a_version_is_found(path):
     ledger.record(event("b", kind=EventKind.ARTIFACT_PRODUCED, version="v2"))
     assert ledger.produced("v1").event_key == "a"
     assert ledger.produced("v3") is None
+    ledger.record(event("c", kind=EventKind.ARTIFACT_PRODUCED, version="v2", subject="another"))
+    assert ledger.produced("v2") is None  # whoever names versions by hand names two models' alike
 
 
 class Counted:

@@ -44,6 +44,7 @@ def test_versions_in_the_order_in_which_they_began_to_serve():
     rows = [
         row(EventKind.DEPLOYED, V1),
         row(EventKind.PROMOTED, "x", subject="another"),
+        row(EventKind.DEPLOYED, "1", service="digits"),
         row(EventKind.PROMOTED, V2),
         row(EventKind.SKIPPED, "y"),
         row(EventKind.PROMOTED, V3),
