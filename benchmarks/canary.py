@@ -68,6 +68,7 @@ from airflow_provider_pai.manifests import write_artifact  # noqa: E402
 from airflow_provider_pai.metrics.base import make_source  # noqa: E402
 from airflow_provider_pai.operators.eas import EasCanaryDeployOperator, EasRollbackOperator  # noqa: E402
 from airflow_provider_pai.rollouts import rollout_driver  # noqa: E402
+from airflow_provider_pai.testing.connection import connection_to  # noqa: E402
 from benchmarks.canary_model import predict, train  # noqa: E402
 from tests.task import Task, fire  # noqa: E402
 
@@ -693,9 +694,7 @@ def main() -> None:
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, cwd=ROOT) as emulator:
         try:
             pai = json.loads(emulator.stdout.readline())
-            extra = {name: pai[name] for name in ("region", "workspace_id", "endpoint_url", "oss_endpoint")}
-            login = {"conn_type": "pai", "login": pai["access_key_id"], "password": pai["access_key_secret"]}
-            os.environ["AIRFLOW_CONN_PAI_DEFAULT"] = json.dumps({**login, "extra": extra})
+            os.environ["AIRFLOW_CONN_PAI_DEFAULT"] = json.dumps(connection_to(pai))
             os.environ["AIRFLOW__LOGGING__LOGGING_LEVEL"] = "ERROR"
             material, found = rehearse(), []
             only = tuple(options.only)

@@ -49,16 +49,6 @@ class _Life:
         self.job.move("Stopping", code, message)
 
 
-def connection(account: dict[str, str]) -> Json:
-    extra = {name: account[name] for name in ("region", "workspace_id", "endpoint_url", "oss_endpoint")}
-    return {
-        "conn_type": "pai",
-        "login": account["access_key_id"],
-        "password": account["access_key_secret"],
-        "extra": extra,
-    }
-
-
 @contextlib.contextmanager
 def child(*arguments: Any, environment: dict[str, str] | None = None) -> Iterator[subprocess.Popen[str]]:
     command = [sys.executable, sys.argv[0], *map(str, arguments)]

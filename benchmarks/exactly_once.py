@@ -47,6 +47,7 @@ from airflow_provider_pai.hooks.dlc import DlcHook  # noqa: E402
 from airflow_provider_pai.hooks.dsw import DswHook  # noqa: E402
 from airflow_provider_pai.identity import TaskIdentity  # noqa: E402
 from airflow_provider_pai.operators.dlc import DlcSubmitJobOperator  # noqa: E402
+from airflow_provider_pai.testing.connection import connection_to  # noqa: E402
 from tests.task import Task, fire  # noqa: E402
 
 KILLS_A_TASK = 2
@@ -272,9 +273,7 @@ def main() -> None:
     ):
         try:
             pai = json.loads(emulator.stdout.readline())
-            extra = {name: pai[name] for name in ("region", "workspace_id", "endpoint_url", "oss_endpoint")}
-            connection = {"conn_type": "pai", "login": pai["access_key_id"], "password": pai["access_key_secret"]}
-            os.environ["AIRFLOW_CONN_PAI_DEFAULT"] = json.dumps({**connection, "extra": extra})
+            os.environ["AIRFLOW_CONN_PAI_DEFAULT"] = json.dumps(connection_to(pai))
             found = {kind: play(kind, arguments, Path(folder)) for kind in KINDS}
             print(json.dumps({"kills": arguments.kills, "faults": arguments.faults, **found}))
         finally:

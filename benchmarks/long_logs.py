@@ -26,8 +26,10 @@ import time
 from pathlib import Path
 from typing import Any
 
-from children import ask, child, connection, hear, p99, say
+from children import ask, child, hear, p99, say
 from polling import HOOK, TASK
+
+from airflow_provider_pai.testing.connection import connection_to
 
 Json = dict[str, Any]
 
@@ -45,7 +47,7 @@ def serve(run_bytes: int) -> None:
     os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
     logging.getLogger("airflow_provider_pai.emulator.requests").setLevel(logging.WARNING)
     with Emulator(dwell=0.01) as pai:
-        os.environ["AIRFLOW_CONN_PAI_DEFAULT"] = json.dumps(connection(pai.endpoints.to_dict()))
+        os.environ["AIRFLOW_CONN_PAI_DEFAULT"] = json.dumps(connection_to(pai.endpoints.to_dict()))
         jobs = {**_jobs(pai), "run": _run(run_bytes)}
         say({"connection": os.environ["AIRFLOW_CONN_PAI_DEFAULT"], "jobs": jobs})
         sys.stdin.readline()

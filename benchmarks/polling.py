@@ -33,7 +33,9 @@ import time
 import tracemalloc
 from typing import Any
 
-from children import ask, child, connection, hear, p99, say, stub_jobs, tell
+from children import ask, child, hear, p99, say, stub_jobs, tell
+
+from airflow_provider_pai.testing.connection import connection_to
 
 Json = dict[str, Any]
 
@@ -175,7 +177,7 @@ def measure(kind: str, options: argparse.Namespace) -> Json:
     with tempfile.TemporaryDirectory() as home, child("--serve", "--jobs", options.jobs) as emulator:
         account = hear(emulator)
         jobs = account.pop("jobs")
-        environment = {"AIRFLOW_CONN_PAI_DEFAULT": json.dumps(connection(account)), "AIRFLOW_HOME": home}
+        environment = {"AIRFLOW_CONN_PAI_DEFAULT": json.dumps(connection_to(account)), "AIRFLOW_HOME": home}
         arguments = ("--watch", kind, "--interval", options.interval, "--seconds", options.seconds)
         with child(*arguments, environment=environment) as loop:
             tell(loop, json.dumps(jobs))

@@ -33,8 +33,10 @@ from pathlib import Path
 from typing import Any
 
 import long_logs
-from children import ask, child, connection, hear, p99, say, stub_jobs, tell
+from children import ask, child, hear, p99, say, stub_jobs, tell
 from polling import HOOK, TASK
+
+from airflow_provider_pai.testing.connection import connection_to
 
 Json = dict[str, Any]
 
@@ -64,7 +66,7 @@ def serve(count: int) -> None:
 
 
 def _described(pai: Any, count: int) -> Json:
-    return {"connection": connection(pai.endpoints.to_dict()), "jobs": pai.call(lambda: stub_jobs(pai, count))}
+    return {"connection": connection_to(pai.endpoints.to_dict()), "jobs": pai.call(lambda: stub_jobs(pai, count))}
 
 
 def _trouble(emulators: Json, _: str, __: list[str]) -> Json:

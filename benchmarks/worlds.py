@@ -40,6 +40,7 @@ from airflow_provider_pai.hooks.dsw import DswRunHook  # noqa: E402
 from airflow_provider_pai.hooks.eas import EasHook  # noqa: E402
 from airflow_provider_pai.operators.dlc import DlcSubmitJobOperator  # noqa: E402
 from airflow_provider_pai.operators.dsw import DswRunCommandOperator  # noqa: E402
+from airflow_provider_pai.testing.connection import connection_to  # noqa: E402
 from benchmarks import canary, exactly_once  # noqa: E402
 from tests.task import Task  # noqa: E402
 
@@ -179,10 +180,8 @@ def in_its_world(case: Case) -> Json:
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, cwd=ROOT) as emulator:
         try:
             pai = json.loads(emulator.stdout.readline())
-            extra = {name: pai[name] for name in ("region", "workspace_id", "endpoint_url", "oss_endpoint")}
-            login = {"conn_type": "pai", "login": pai["access_key_id"], "password": pai["access_key_secret"]}
             variables = {
-                "AIRFLOW_CONN_PAI_DEFAULT": json.dumps({**login, "extra": {**extra, **case.extra}}),
+                "AIRFLOW_CONN_PAI_DEFAULT": json.dumps(connection_to(pai, **case.extra)),
                 "AIRFLOW__LOGGING__LOGGING_LEVEL": "ERROR",
             }
             done = subprocess.run(

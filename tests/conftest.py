@@ -26,6 +26,7 @@ from hypothesis import HealthCheck, settings
 
 from airflow_provider_pai.emulator import Emulator
 from airflow_provider_pai.emulator.world import World
+from airflow_provider_pai.testing.connection import connection_to
 from tests.group import ServiceGroup
 from tests.service import delete_all
 
@@ -147,15 +148,7 @@ def connection(pai: Emulator, monkeypatch: pytest.MonkeyPatch, tmp_path_factory:
 
 def airflow_connection(pai: Emulator, **extra: Any) -> dict[str, Any]:
     """Return an Airflow connection to the emulated account as JSON."""
-    at = pai.endpoints
-    fields = {"region": at.region, "workspace_id": at.workspace_id, "deployment": "https://airflow.test"}
-    fields |= {"endpoint_url": at.endpoint_url, "oss_endpoint": at.oss_endpoint}
-    return {
-        "conn_type": "pai",
-        "login": at.access_key_id,
-        "password": at.access_key_secret,
-        "extra": {**fields, **extra},
-    }
+    return connection_to(pai.endpoints.to_dict(), **{"deployment": "https://airflow.test", **extra})
 
 
 def sdk_config(pai: Emulator, **overrides: Any) -> Config:

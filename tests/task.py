@@ -98,11 +98,8 @@ def lost_now(*_: Any) -> None:
     raise WorkerLostError
 
 
-def fire(trigger: Any, loop: Callable[[], Any] | None = None) -> Any:
-    """Run a trigger, as the triggerer rebuilds it from what was serialized, and return its event's payload.
-
-    :param loop: makes the event loop.
-    """
+def fire(trigger: Any) -> Any:
+    """Run a trigger, as the triggerer rebuilds it from what was serialized, and return its event's payload."""
     path, arguments = trigger.serialize()
     again = import_string(path)(**json.loads(json.dumps(arguments)))
 
@@ -111,5 +108,4 @@ def fire(trigger: Any, loop: Callable[[], Any] | None = None) -> Any:
             return event.payload
         raise AssertionError("the trigger ended without an event")
 
-    with asyncio.Runner(loop_factory=loop) as runner:
-        return json.loads(json.dumps(runner.run(first())))
+    return json.loads(json.dumps(asyncio.run(first())))

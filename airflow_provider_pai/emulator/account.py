@@ -47,6 +47,8 @@ class Settings:
     """Whether requests in flight may finish when an EAS instance is stopped."""
     minute: float = 60.0
     """Length of a minute of JobMaxRunningTimeMinutes and its like; tests make it short."""
+    speed: float = 1.0
+    """Seconds of CloudMonitor in one: what is counted in a second then lies in as many."""
     quotas: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     """Limits of DLC's resource quotas by their ids: `pods`, `cpu`, `gpu`, `memory` (GiB)."""
 
@@ -81,6 +83,7 @@ class Account:
         self.settings = settings
         self.world = world or World()
         self.now = now
+        self._opened = now().timestamp()
         self.store = Store(data / "state.sqlite")
         self.faults = Faults()
         self.nonces = Nonces(lifetime=2 * MAX_SKEW)
@@ -174,6 +177,10 @@ class Account:
     def timestamp(self) -> str:
         """Return the time as the PAI APIs write it."""
         return timestamp(self.now())
+
+    def metrics_time(self) -> float:
+        """Return the Unix time by which CloudMonitor counts: from the start on `speed` times as fast as ours."""
+        return self._opened + (self.now().timestamp() - self._opened) * self.settings.speed
 
     def is_skewed(self, moment: datetime) -> bool:
         """Tell whether a client's clock is too far from the account's."""

@@ -19,6 +19,7 @@ from typing import Any
 import httpx
 
 from airflow_provider_pai.testing.airflow_api import AirflowApi
+from airflow_provider_pai.testing.connection import connection_to
 from airflow_provider_pai.testing.processes import Component, ComponentError, FolderLock, stop_all
 
 HOST = "127.0.0.1"
@@ -111,13 +112,7 @@ class Stack:
     @property
     def connection(self) -> dict[str, Any]:
         """Return the Airflow connection of type `pai` that leads to the emulator."""
-        names = ("region", "workspace_id", "endpoint_url", "oss_endpoint", "console_url")
-        return {
-            "conn_type": "pai",
-            "login": self.pai["access_key_id"],
-            "password": self.pai["access_key_secret"],
-            "extra": {name: self.pai[name] for name in names},
-        }
+        return connection_to(self.pai, console_url=self.pai["console_url"])
 
     def connection_environment(self) -> dict[str, str]:
         """Return what leads Airflow's hooks, in any process, to the emulator and this AIRFLOW_HOME."""

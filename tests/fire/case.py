@@ -21,10 +21,11 @@ from requests.adapters import HTTPAdapter
 
 from airflow_provider_pai.emulator import Emulator
 from airflow_provider_pai.emulator.faults import Fault
+from airflow_provider_pai.testing.speed import hastened
 from tests import faults
 from tests.fire import jobs, ledger, objects, services  # noqa: F401 - they tell their paths when they are imported
 from tests.fire.services import PEOPLE
-from tests.fire.speed import WINDOW, fast, impatient
+from tests.fire.speed import SPEED, WINDOW, impatient
 from tests.fire.stage import DEFERRABLE, PATHS
 from tests.permissions.scene import Scene, scene
 from tests.said import said
@@ -218,7 +219,7 @@ def calls_of(pai: Emulator, path: str, deferrable: bool) -> Counter[str]:
     :raises AssertionError: it does not keep its promise.
     """
     watch = _Watch()
-    with fast(), stage(pai) as at:
+    with hastened(SPEED), stage(pai) as at:
         play = PATHS[path](at, deferrable)
         pai.account.faults.rules.append(watch)
         with play.meanwhile():
@@ -242,7 +243,7 @@ def _pattern(call: str) -> str:
 
 def play(pai: Emulator, case: Case) -> Found:
     """Play a case, with as many tries as Airflow would make, and judge it."""
-    with fast(), stage(pai) as at:
+    with hastened(SPEED), stage(pai) as at:
         ready = PATHS[case.path](at, case.deferrable)
         with ready.meanwhile(), said(ready.said):
             with impatient(), burning(case, at) as rule:

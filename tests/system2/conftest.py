@@ -19,6 +19,7 @@ import pytest
 from airflow.providers.common.compat.version_compat import AIRFLOW_V_3_0_PLUS
 
 from airflow_provider_pai.hooks.dlc import DlcHook
+from airflow_provider_pai.testing.connection import connection_to
 from airflow_provider_pai.testing.killing import kill
 from airflow_provider_pai.testing.processes import Component, stop_all
 
@@ -94,14 +95,7 @@ def account(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Any]
     data = str(tmp_path_factory.mktemp("pai"))
     with subprocess.Popen([*command, data], stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
-        pai = json.loads(process.stdout.readline())
-        names = ("region", "workspace_id", "endpoint_url", "oss_endpoint")
-        yield {
-            "conn_type": "pai",
-            "login": pai["access_key_id"],
-            "password": pai["access_key_secret"],
-            "extra": {**{name: pai[name] for name in names}, "deployment": "https://airflow.test"},
-        }
+        yield connection_to(json.loads(process.stdout.readline()), deployment="https://airflow.test")
         process.terminate()
 
 

@@ -96,7 +96,7 @@ class CloudMonitorBackend:
         metric = METRICS.get(name or "")
         if metric is None:
             raise NotFoundError(f"MetricName {name!r} is none of {sorted(METRICS)}.", "ResourceNotFound")
-        now = self.account.now().timestamp()
+        now = self.account.metrics_time()
         end = min(_moment(parameters, "EndTime", now), now)
         start = _moment(parameters, "StartTime", end - KEPT_SECONDS)
         if start > end:

@@ -1,7 +1,8 @@
 """Gateway of EAS: token check, choice of service and instance, proxy, count of requests.
 
 `/api/predict/<service>` or `/api/predict/<group>.<member>` is a service's own endpoint, `/api/predict/<group>`
-the group's. What follows in the path goes to the instance. Counted are the requests that reached a service,
+the group's. What follows in the path goes to the instance; the answer's header `x-emulator-service` names the service,
+which nobody has seen of the cloud. Counted are the requests that reached a service,
 also when no instance of it was ready (503); those refused for their token, for an unknown name or because the gateway
 has not learnt of the service yet are not.
 """
@@ -44,6 +45,8 @@ _HOP_BY_HOP = frozenset(
 )
 _SET_BY_SERVER = frozenset({b"date", b"server"})
 
+SERVED_BY = b"x-emulator-service"
+
 _UNKNOWN_YET = {404: b"", 503: b"no healthy upstream"}
 """Answers in place of a service that has just come up."""
 
@@ -81,7 +84,7 @@ class Gateway:
         if service.refusal:
             await _answer(send, service.refusal, _UNKNOWN_YET[service.refusal])
             return
-        exchange = _Exchange(scope, receive, send)
+        exchange = _Exchange(scope, receive, send, service.record.name)
         await self._mirror(service, exchange)
         try:
             await self._pass_on(service, exchange)
@@ -164,12 +167,13 @@ class Gateway:
 class _Exchange:
     """One request passed on and its answer passed back, both as streams."""
 
-    def __init__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    def __init__(self, scope: Scope, receive: Receive, send: Send, service: str) -> None:
         self.status = 0
         """The status that the client was answered; 0 when it went away first."""
         self._scope = scope
         self._receive = receive
         self._send = send
+        self._service = service
         self._first: Message | None = None
 
     @property
@@ -183,7 +187,7 @@ class _Exchange:
             self._first = await self._receive()
         if self._first.get("more_body"):
             return None
-        copy = _Exchange(self._scope, _never, _drop)
+        copy = _Exchange(self._scope, _never, _drop, self._service)
         copy._first = self._first
         return copy
 
@@ -218,6 +222,7 @@ class _Exchange:
         ) as response:
             self.status = response.status
             headers = _end_to_end([(name.lower(), value) for name, value in response.raw_headers], also=_SET_BY_SERVER)
+            headers.append((SERVED_BY, self._service.encode()))
             await self._send({"type": "http.response.start", "status": response.status, "headers": headers})
             await self._pass_back(response.content)
 

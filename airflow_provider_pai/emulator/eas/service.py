@@ -30,7 +30,7 @@ class Service:
         self.spec: ServiceSpec = parse(record.config)
         self.folder: Path = account.data / "eas" / record.name
         self.fleet = Fleet(account, self.folder, oss, self._on_instance_event)
-        self.series = Series(lambda: account.now().timestamp())
+        self.series = Series(account.metrics_time)
         self.route = (record.traffic_state, record.weight)
         """Traffic state and weight that the gateway acts on; they follow the record after `weight_lag`."""
         self.mirror_credit = 0
