@@ -59,6 +59,7 @@ from airflow.providers.common.compat.sdk import TaskDeferred  # noqa: E402
 from airflow_provider_pai.artifact import DataInterval, ModelArtifact  # noqa: E402
 from airflow_provider_pai.canary.group import UNDER_WAY, Phase  # noqa: E402
 from airflow_provider_pai.clock import SYSTEM_CLOCK  # noqa: E402
+from airflow_provider_pai.emulator.connection import connection_to  # noqa: E402
 from airflow_provider_pai.hooks.base import PaiHook  # noqa: E402
 from airflow_provider_pai.hooks.eas import EasHook  # noqa: E402
 from airflow_provider_pai.hooks.oss import OssHook  # noqa: E402
@@ -68,7 +69,6 @@ from airflow_provider_pai.manifests import write_artifact  # noqa: E402
 from airflow_provider_pai.metrics.base import make_source  # noqa: E402
 from airflow_provider_pai.operators.eas import EasCanaryDeployOperator, EasRollbackOperator  # noqa: E402
 from airflow_provider_pai.rollouts import rollout_driver  # noqa: E402
-from airflow_provider_pai.testing.connection import connection_to  # noqa: E402
 from benchmarks.canary_model import predict, train  # noqa: E402
 from tests.task import Task, fire  # noqa: E402
 

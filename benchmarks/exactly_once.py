@@ -43,11 +43,11 @@ os.environ["AIRFLOW_HOME"] = tempfile.mkdtemp(prefix="airflow-")
 from airflow.providers.common.compat.module_loading import import_string  # noqa: E402
 from airflow.providers.common.compat.sdk import BaseOperator, ResumableJobMixin, TaskDeferred  # noqa: E402
 
+from airflow_provider_pai.emulator.connection import connection_to  # noqa: E402
 from airflow_provider_pai.hooks.dlc import DlcHook  # noqa: E402
 from airflow_provider_pai.hooks.dsw import DswHook  # noqa: E402
 from airflow_provider_pai.identity import TaskIdentity  # noqa: E402
 from airflow_provider_pai.operators.dlc import DlcSubmitJobOperator  # noqa: E402
-from airflow_provider_pai.testing.connection import connection_to  # noqa: E402
 from tests.task import Task, fire  # noqa: E402
 
 KILLS_A_TASK = 2

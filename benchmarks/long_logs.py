@@ -29,7 +29,7 @@ from typing import Any
 from children import ask, child, hear, p99, say
 from polling import HOOK, TASK
 
-from airflow_provider_pai.testing.connection import connection_to
+from airflow_provider_pai.emulator.connection import connection_to
 
 Json = dict[str, Any]
 

@@ -35,7 +35,7 @@ from typing import Any
 
 from children import ask, child, hear, p99, say, stub_jobs, tell
 
-from airflow_provider_pai.testing.connection import connection_to
+from airflow_provider_pai.emulator.connection import connection_to
 
 Json = dict[str, Any]
 

@@ -36,7 +36,7 @@ import long_logs
 from children import ask, child, hear, p99, say, stub_jobs, tell
 from polling import HOOK, TASK
 
-from airflow_provider_pai.testing.connection import connection_to
+from airflow_provider_pai.emulator.connection import connection_to
 
 Json = dict[str, Any]
 

@@ -33,6 +33,7 @@ from typing import Any
 
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
+from airflow_provider_pai.emulator.connection import connection_to  # noqa: E402
 from airflow_provider_pai.emulator.world import World  # noqa: E402
 from airflow_provider_pai.exceptions import PaiError, PaiJobFailedError  # noqa: E402
 from airflow_provider_pai.hooks.dlc import DlcHook  # noqa: E402
@@ -40,7 +41,6 @@ from airflow_provider_pai.hooks.dsw import DswRunHook  # noqa: E402
 from airflow_provider_pai.hooks.eas import EasHook  # noqa: E402
 from airflow_provider_pai.operators.dlc import DlcSubmitJobOperator  # noqa: E402
 from airflow_provider_pai.operators.dsw import DswRunCommandOperator  # noqa: E402
-from airflow_provider_pai.testing.connection import connection_to  # noqa: E402
 from benchmarks import canary, exactly_once  # noqa: E402
 from tests.task import Task  # noqa: E402
 

@@ -25,8 +25,8 @@ from alibabacloud_tea_openapi.models import Config
 from hypothesis import HealthCheck, settings
 
 from airflow_provider_pai.emulator import Emulator
+from airflow_provider_pai.emulator.connection import connection_to
 from airflow_provider_pai.emulator.world import World
-from airflow_provider_pai.testing.connection import connection_to
 from tests.group import ServiceGroup
 from tests.service import delete_all
 

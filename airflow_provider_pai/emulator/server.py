@@ -53,16 +53,6 @@ class Endpoints:
         """Return the fields as JSON."""
         return asdict(self)
 
-    def connection(self) -> dict[str, Any]:
-        """Return the Airflow connection of type `pai` that leads here, as JSON."""
-        extra = ("region", "workspace_id", "endpoint_url", "oss_endpoint", "console_url")
-        return {
-            "conn_type": "pai",
-            "login": self.access_key_id,
-            "password": self.access_key_secret,
-            "extra": {name: getattr(self, name) for name in extra},
-        }
-
 
 class Emulator:
     """An emulated PAI account on 127.0.0.1; many can live in one process.

@@ -12,10 +12,10 @@ from typing import Any
 from unittest.mock import patch
 
 from airflow_provider_pai.emulator import Emulator
+from airflow_provider_pai.emulator.connection import connection_to
 from airflow_provider_pai.hooks.dlc import DlcHook
 from airflow_provider_pai.hooks.oss import OssHook
 from airflow_provider_pai.remote import Json
-from airflow_provider_pai.testing.connection import connection_to
 from airflow_provider_pai.testing.speed import hastened
 from airflow_provider_pai.testing.traffic import ServiceGroup
 from airflow_provider_pai.uri import OssUri

@@ -18,8 +18,8 @@ from typing import Any
 
 import httpx
 
+from airflow_provider_pai.emulator.connection import connection_to
 from airflow_provider_pai.testing.airflow_api import AirflowApi
-from airflow_provider_pai.testing.connection import connection_to
 from airflow_provider_pai.testing.processes import Component, ComponentError, FolderLock, stop_all
 
 HOST = "127.0.0.1"

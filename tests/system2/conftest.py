@@ -18,8 +18,8 @@ import psutil
 import pytest
 from airflow.providers.common.compat.version_compat import AIRFLOW_V_3_0_PLUS
 
+from airflow_provider_pai.emulator.connection import connection_to
 from airflow_provider_pai.hooks.dlc import DlcHook
-from airflow_provider_pai.testing.connection import connection_to
 from airflow_provider_pai.testing.killing import kill
 from airflow_provider_pai.testing.processes import Component, stop_all
 

@@ -1,4 +1,4 @@
-from airflow_provider_pai.testing.connection import connection_to
+from airflow_provider_pai.emulator.connection import connection_to
 
 ACCOUNT = {"region": "r", "workspace_id": "1", "endpoint_url": "http://a", "oss_endpoint": "http://b"}
 KEY = {"access_key_id": "id", "access_key_secret": "secret", "eas_gateway": "http://c"}
