@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import shutil
 import subprocess
 import sys
@@ -13,8 +12,8 @@ from pathlib import Path
 import pytest
 from airflow.providers.common.compat.version_compat import AIRFLOW_V_3_0_PLUS
 
-ROOT = Path(__file__).parents[2]
-PAGE = ROOT / "docs" / "testing.md"
+from tests.docs.blocks import ROOT, blocks_of
+
 PLUGIN = "airflow_provider_pai.testing.plugin"
 
 
@@ -22,9 +21,10 @@ PLUGIN = "airflow_provider_pai.testing.plugin"
 def project(tmp_path_factory):
     """A folder with the files of the page."""
     folder = tmp_path_factory.mktemp("project")
-    for path, text in re.findall(r"^`([^`]+)`:\n\n```\w+\n(.*?)^```$", PAGE.read_text(), re.MULTILINE | re.DOTALL):
-        (folder / path).parent.mkdir(exist_ok=True)
-        (folder / path).write_text(text)
+    for block in blocks_of(ROOT / "docs" / "testing.md"):
+        if block.title:
+            (folder / block.title).parent.mkdir(exist_ok=True)
+            (folder / block.title).write_text(block.text)
     return folder
 
 
