@@ -14,7 +14,6 @@ from functools import partial
 from pathlib import Path
 
 from airflow_provider_pai.emulator import listeners
-from airflow_provider_pai.emulator.connection import connection_to
 from airflow_provider_pai.emulator.dlc.quotas import checked_limits
 from airflow_provider_pai.emulator.server import Emulator, StartError
 from airflow_provider_pai.emulator.world import World
@@ -78,8 +77,7 @@ def _write_connection(emulator: Emulator) -> Path:
     """Write the lines of a shell that lead Airflow here; return the file."""
     file = emulator.data / "airflow.env"
     file.touch(mode=0o600)
-    at = emulator.endpoints
-    connection = shlex.quote(json.dumps(connection_to(at.to_dict(), console_url=at.console_url)))
+    connection = shlex.quote(json.dumps(emulator.endpoints.connection()))
     file.write_text(f"export AIRFLOW_CONN_PAI_DEFAULT={connection}\n")
     return file
 

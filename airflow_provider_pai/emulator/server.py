@@ -20,6 +20,7 @@ from starlette.routing import BaseRoute
 
 from airflow_provider_pai.emulator import console
 from airflow_provider_pai.emulator.account import Account, Settings
+from airflow_provider_pai.emulator.connection import connection_to
 from airflow_provider_pai.emulator.datafolder import StartError, owned
 from airflow_provider_pai.emulator.faults import FaultMiddleware
 from airflow_provider_pai.emulator.listeners import THREAD_NAME, RequestLog, Server, address_of, check_host, listen
@@ -52,6 +53,10 @@ class Endpoints:
     def to_dict(self) -> dict[str, str]:
         """Return the fields as JSON."""
         return asdict(self)
+
+    def connection(self, **extra: Any) -> dict[str, Any]:
+        """Return the Airflow connection of type `pai` that leads here, as JSON."""
+        return connection_to(self.to_dict(), console_url=self.console_url, **extra)
 
 
 class Emulator:

@@ -12,7 +12,6 @@ from typing import Any
 from unittest.mock import patch
 
 from airflow_provider_pai.emulator import Emulator
-from airflow_provider_pai.emulator.connection import connection_to
 from airflow_provider_pai.hooks.dlc import DlcHook
 from airflow_provider_pai.hooks.oss import OssHook
 from airflow_provider_pai.remote import Json
@@ -129,8 +128,7 @@ def opened(*, speed: float = SPEED, world: Mapping[str, Any] | None = None, **se
     """
     times = {**_TIMES, "minute": 60 / speed}
     with Emulator(world=world, speed=speed, **{**times, **settings}) as emulator:
-        at = emulator.endpoints
-        connection = connection_to(at.to_dict(), console_url=at.console_url, deployment="https://airflow.test")
+        connection = emulator.endpoints.connection(deployment="https://airflow.test")
         environment = {
             "AIRFLOW_CONN_PAI_DEFAULT": json.dumps(connection),
             # The audit ledger lies there: each account has its own.
