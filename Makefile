@@ -6,8 +6,9 @@ SHELL := /bin/bash
 
 BIN := .venv/bin
 READY := .venv/ready
-# Two environments beside it: what the benchmarks measure against, and the oldest Airflow, which has no Python 3.13.
+# Environments beside it: what the benchmarks measure against, a deployment's, and the oldest Airflow, which has no Python 3.13.
 BENCH := .venv-bench
+DISTRIBUTED := .venv-distributed
 OLD := .venv-2.11
 OLD_PYTHON := >=3.11,<3.13
 OLD_NEEDS := hypothesis pytest pytest-asyncio pytest-timeout pytest-xdist
@@ -16,7 +17,7 @@ unexport PYTHONDONTWRITEBYTECODE
 # A Python that the caller has active must not reach into ours.
 unexport PYTHONPATH PYTHONHOME VIRTUAL_ENV
 
-.PHONY: help demo ui pictures test test-fast test-system test-matrix test-all test-wheel trials fuzz \
+.PHONY: help demo ui pictures test test-fast test-system test-distributed test-matrix test-all test-wheel trials fuzz \
   wheel docs lint fmt bench clean constraints
 
 help:  ## list the targets
@@ -50,6 +51,11 @@ fuzz: $(READY)  ## twenty thousand random examples of each property marked `fuzz
 # One worker: each would start an Airflow of its own, four processes on the same cores.
 test-system: $(READY)  ## the tests on a real Airflow 3
 	$(BIN)/python -m pytest -m system
+
+# By hand: half an hour, and servers that not every machine has.
+test-distributed: $(DISTRIBUTED)/ready  ## PostgreSQL, Redis, Celery, two of each part, one of each killed (ARGS="--jobs 40 --nights 5")
+	$(DISTRIBUTED)/bin/python -m pytest -q tests/ledger/test_servers.py
+	$(DISTRIBUTED)/bin/python -m tests.distributed $(ARGS)
 
 # The slowest file first, and three at a time: they mostly wait.
 test-matrix: $(OLD)/ready  ## the tests and a real scheduler on Airflow 2.11
@@ -91,7 +97,7 @@ bench: $(BENCH)/ready  ## what we cost, beside what peers cost: small runs, one 
 	@$(BIN)/python benchmarks/faults.py --cases 60 --at-once 3 --only train prepare_data upload_parts deploy ledger_down
 
 clean:  ## remove the virtual environments, the demo's files and caches
-	rm -rf .venv $(BENCH) $(OLD) build dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache
+	rm -rf .venv $(BENCH) $(DISTRIBUTED) $(OLD) build dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(READY): pyproject.toml constraints.txt demo/setup.sh
@@ -99,6 +105,9 @@ $(READY): pyproject.toml constraints.txt demo/setup.sh
 
 $(BENCH)/ready: pyproject.toml constraints.txt | $(READY)
 	$(call environment,$(BENCH),$(BIN)/python,--constraint constraints.txt --editable '.[bench]')
+
+$(DISTRIBUTED)/ready: pyproject.toml constraints.txt | $(READY)
+	$(call environment,$(DISTRIBUTED),$(BIN)/python,--constraint constraints.txt --editable '.[distributed]')
 
 $(OLD)/ready: pyproject.toml constraints-2.11.txt | $(READY)
 	$(call environment,$(OLD),$(OLD_PYTHON),--constraint constraints-2.11.txt --editable '.[emulator]' $(OLD_NEEDS))
@@ -113,7 +122,7 @@ endef
 # The first version that fits a package on the oldest Python wins; newer Pythons add only what the older lack.
 constraints: $(READY)  ## resolve both constraints files anew
 	@mkdir -p build
-	@$(call resolve,constraints.txt,3.11 3.12 3.13,apache-airflow==3.3.2,pyproject.toml --extra dev --extra bench,uv)
+	@$(call resolve,constraints.txt,3.11 3.12 3.13,apache-airflow==3.3.2,pyproject.toml --extra dev --extra bench --extra distributed,uv)
 	@$(call resolve,constraints-2.11.txt,3.11 3.12,apache-airflow==2.11.2,pyproject.toml --extra emulator,$(OLD_NEEDS))
 
 # File, Pythons, constraint, inputs and options, further packages.

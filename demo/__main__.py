@@ -14,7 +14,7 @@ from airflow_provider_pai.testing.processes import ComponentError, end_on_signal
 from airflow_provider_pai.testing.stack import USER, Stack
 from demo import BUILD, ROOT
 from demo.form import NIGHTLY, write_form
-from demo.material import BUCKET, RAW, commit_code, load_samples, upload, upload_for_examples
+from demo.material import BUCKET, EXAMPLES, RAW, lay_out, load_samples, settings, upload_for_examples
 from demo.nights import nights
 from demo.progress import Progress
 from demo.report import Report, versions
@@ -62,22 +62,16 @@ class Demo:
         stack.start_emulator()
         backfilled, played = nights(datetime.now(UTC))
         training, held_out = load_samples()
-        code = {"repo": str(BUILD / "repo")}
+        code: dict[str, str] = {}
 
         def prepare() -> None:
             os.environ |= stack.connection_environment()
             from airflow_provider_pai.hooks.oss import OssHook
 
-            code["commit"] = commit_code(ROOT / "example_dags" / "nightly_retraining", BUILD / "repo")
             oss = OssHook()
-            upload(oss, training, held_out, backfilled + played)
-            upload_for_examples(oss, BUCKET, training, held_out, ROOT / "example_dags")
-            stack.variables = {
-                "RETRAINING_BUCKET": BUCKET,
-                "RETRAINING_REPO": code["repo"],
-                "RETRAINING_COMMIT": code["commit"],
-                "RETRAINING_POLL_SECONDS": "1",
-            }
+            code.update(lay_out(oss, training, held_out, backfilled + played, BUILD))
+            upload_for_examples(oss, BUCKET, training, held_out, EXAMPLES)
+            stack.variables = settings(code)
             write_form(stack.home, code)
             progress.say(f"{len(training)} digits in {RAW}, {len(held_out)} held out; code at {code['commit'][:10]}")
 

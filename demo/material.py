@@ -12,6 +12,7 @@ from typing import Any
 
 from demo.nights import Night, arrival_times
 
+EXAMPLES = Path(__file__).resolve().parent.parent / "example_dags"
 BUCKET = "pai-demo"
 RAW = f"oss://{BUCKET}/raw"
 
@@ -38,6 +39,29 @@ def load_samples() -> tuple[list[Sample], list[Sample]]:
     order = np.random.default_rng(_SEED).permutation(len(digits.target))
     every = [Sample(int(digits.target[i]), digits.data[i].astype(int).tolist()) for i in order]
     return every[_HELD_OUT:], every[:_HELD_OUT]
+
+
+def lay_out(
+    oss: Any, training: list[Sample], held_out: list[Sample], every: list[Night], folder: Path
+) -> dict[str, str]:
+    """Give the nightly DAG what it needs on an account: its data on OSS, its scripts in Git.
+
+    :param oss: an `OssHook`.
+    :param folder: gets the repository.
+    :returns: its params `repo` and `commit`.
+    """
+    upload(oss, training, held_out, every)
+    return {"repo": str(folder / "repo"), "commit": commit_code(EXAMPLES / "nightly_retraining", folder / "repo")}
+
+
+def settings(code: dict[str, str]) -> dict[str, str]:
+    """Return what the nightly DAG reads from Airflow's environment."""
+    return {
+        "RETRAINING_BUCKET": BUCKET,
+        "RETRAINING_REPO": code["repo"],
+        "RETRAINING_COMMIT": code["commit"],
+        "RETRAINING_POLL_SECONDS": "1",
+    }
 
 
 def upload(oss: Any, training: list[Sample], held_out: list[Sample], every: list[Night]) -> None:

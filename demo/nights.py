@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import pairwise
@@ -12,9 +13,6 @@ HOUR = 2
 
 # Samples that had arrived by the end of each night's data interval.
 ARRIVED = (700, 800, 900, 1000, 1200, 1397)
-
-# The demo is over before this has passed: no new nightly run becomes due while it plays.
-_LENGTH = timedelta(minutes=15)
 
 
 @dataclass(frozen=True)
@@ -27,23 +25,30 @@ class Night:
     arrived: int
 
 
-def nights(now: datetime) -> tuple[list[Night], list[Night]]:
-    """Return the three nights of a backfill and the three nights after them, which end with the latest.
+def nights(
+    now: datetime,
+    arrived: Sequence[int] = ARRIVED,
+    *,
+    played: int = 3,
+    length: timedelta = timedelta(minutes=15),
+) -> tuple[list[Night], list[Night]]:
+    """Return the nights of a backfill and those that are played after them, which end with the latest.
 
     The latest is the one that the scheduler would run by itself on un-pausing: its run exists by then, so that
     the scheduler finds it and makes none.
+
+    :param length: all is over before this has passed: no new nightly run becomes due meanwhile.
     """
-    last = (now + _LENGTH).astimezone(ZONE).replace(hour=HOUR, minute=0, second=0, microsecond=0)
-    if last > now + _LENGTH:
+    last = (now + length).astimezone(ZONE).replace(hour=HOUR, minute=0, second=0, microsecond=0)
+    if last > now + length:
         last -= timedelta(days=1)
-    ends = [last - timedelta(days=days) for days in range(len(ARRIVED), -1, -1)]
-    half = len(ARRIVED) // 2
-    names = [f"backfill {n}" for n in range(1, half + 1)] + [f"night {n}" for n in range(1, half + 1)]
+    ends = [last - timedelta(days=days) for days in range(len(arrived), -1, -1)]
+    backfilled = len(arrived) - played
+    names = [f"backfill {n + 1}" for n in range(backfilled)] + [f"night {n + 1}" for n in range(played)]
     every = [
-        Night(name, start, end, arrived)
-        for name, (start, end), arrived in zip(names, pairwise(ends), ARRIVED, strict=True)
+        Night(name, start, end, count) for name, (start, end), count in zip(names, pairwise(ends), arrived, strict=True)
     ]
-    return every[:half], every[half:]
+    return every[:backfilled], every[backfilled:]
 
 
 def arrival_times(every: list[Night]) -> list[datetime]:

@@ -84,9 +84,7 @@ class AirflowApi:
 
     def runs(self, dag_id: str) -> list[Json]:
         """Return the DAG's runs in the order of their data intervals."""
-        answer = self.request("GET", f"/dags/{dag_id}/dagRuns", params={"order_by": "run_after"})
-        found: list[Json] = answer["dag_runs"]
-        return found
+        return self._all(f"/dags/{dag_id}/dagRuns", "dag_runs", order_by="run_after")
 
     def run(self, dag_id: str, run_id: str) -> Json:
         """Return one run."""
@@ -94,9 +92,11 @@ class AirflowApi:
 
     def task_instances(self, dag_id: str, run_id: str) -> list[Json]:
         """Return the run's task instances."""
-        path = f"/dags/{dag_id}/dagRuns/{quote(run_id)}/taskInstances"
-        found: list[Json] = self.request("GET", path)["task_instances"]
-        return found
+        return self._all(f"/dags/{dag_id}/dagRuns/{quote(run_id)}/taskInstances", "task_instances")
+
+    def all_task_instances(self, **query: Any) -> list[Json]:
+        """Return the task instances of all runs that a query names, e.g. `state="running"`."""
+        return self._all("/dags/~/dagRuns/~/taskInstances", "task_instances", **query)
 
     def xcom(self, dag_id: str, run_id: str, task_id: str, key: str = "return_value") -> Any:
         """Return an XCom as JSON, None if the task left none."""
@@ -139,6 +139,14 @@ class AirflowApi:
     def backfill_done(self, backfill_id: int) -> bool:
         """Tell whether Airflow has marked the backfill as completed."""
         return self.request("GET", f"/backfills/{backfill_id}")["completed_at"] is not None
+
+    def _all(self, path: str, key: str, **query: Any) -> list[Json]:
+        found: list[Json] = []
+        while True:
+            page = self.request("GET", path, params={**query, "limit": 100, "offset": len(found)})
+            found += page[key]
+            if not page[key] or len(found) >= page["total_entries"]:
+                return found
 
 
 def _messages(line: Any) -> list[str]:

@@ -12,6 +12,15 @@ import psutil
 
 from airflow_provider_pai.testing.stack import Stack
 
+# What Airflow notices after minutes by default, it notices within seconds here.
+QUICK = {
+    "AIRFLOW__CORE__PARALLELISM": "8",
+    "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": "20",
+    "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT_DETECTION_INTERVAL": "3",
+    "AIRFLOW__TRIGGERER__JOB_HEARTBEAT_SEC": "2",
+    "AIRFLOW__TRIGGERER__TRIGGERER_HEALTH_CHECK_THRESHOLD": "12",
+}
+
 
 def processes_below(stack: Stack, name: str) -> dict[int, psutil.Process]:
     """Return the processes of one of the stack's components, by id."""
@@ -27,12 +36,17 @@ def kill(process: psutil.Process) -> bool:
     return True
 
 
-def replace_killed(stack: Stack, part: str) -> None:
-    """SIGKILL all of a part of Airflow and start it anew."""
-    for process in processes_below(stack, part).values():
+def replace_killed(stack: Stack, part: str, name: str = "", *, by: str = "") -> None:
+    """SIGKILL all of a part of Airflow and start it anew.
+
+    :param name: of the one that dies, where it is another than the part's.
+    :param by: name of the one that takes its place, where it is another.
+    """
+    name = name or part
+    for process in processes_below(stack, name).values():
         kill(process)
-    stack.stop(part)
-    stack.start(part)
+    stack.stop(name)
+    stack.start(part, by or name)
 
 
 @contextmanager

@@ -34,6 +34,7 @@ _AIRFLOW = {
     "scheduler": ["scheduler", "--skip-serve-logs"],
     "dag-processor": ["dag-processor"],
     "triggerer": ["triggerer", "--skip-serve-logs"],
+    "worker": ["celery", "worker", "--celery-hostname", "{name}", "--skip-serve-logs"],
 }
 
 
@@ -71,6 +72,11 @@ class Stack:
     :param folder: holds AIRFLOW_HOME, logs and the emulator's data; cleared at the start.
     :param dags: folder of the DAG files.
     :param emulator: further arguments of the emulator's command.
+    :param parts: what Airflow consists of: the parts by their names.
+    :param apart: give each part a home and a user's name of its own, as if it had a machine of its own; Airflow tells
+        by that name which part had what.
+    :param extra: fields of the connection on top.
+    :param patience: seconds that Airflow may take until it is healthy.
     """
 
     say: Callable[[str], None]
@@ -79,6 +85,10 @@ class Stack:
     folder: Path = field(kw_only=True)
     dags: Path = field(kw_only=True)
     emulator: Sequence[str] = ()
+    parts: dict[str, str] = field(default_factory=lambda: {name: name for name in _AIRFLOW if name != "worker"})
+    apart: bool = False
+    extra: dict[str, str] = field(default_factory=dict)
+    patience: float = 120.0
     pai: dict[str, str] = field(default_factory=dict)
     password: str = field(default_factory=lambda: secrets.token_urlsafe(12), repr=False)
     _components: list[Component] = field(default_factory=list)
@@ -112,7 +122,7 @@ class Stack:
     @property
     def connection(self) -> dict[str, Any]:
         """Return the Airflow connection of type `pai` that leads to the emulator."""
-        return connection_to(self.pai, console_url=self.pai["console_url"])
+        return connection_to(self.pai, console_url=self.pai["console_url"], **self.extra)
 
     def connection_environment(self) -> dict[str, str]:
         """Return what leads Airflow's hooks, in any process, to the emulator and this AIRFLOW_HOME."""
@@ -158,19 +168,26 @@ class Stack:
         passwords = self.home / "passwords.json"
         passwords.write_text(json.dumps({USER: self.password}))
         environment = self._airflow_environment(passwords)
-        migrating = self._start("migrate", ["airflow", "db", "migrate"], environment)
+        migrating = self._start("migrate", ["airflow", "db", "migrate"], environment | self.variables)
         meanwhile()
-        migrating.wait(120)
+        migrating.wait(self.patience)
         self._components.remove(migrating)
         self._environment = environment | self.variables
-        for name in _AIRFLOW:
-            self.start(name)
-        self.say("Airflow: " + ", ".join(_AIRFLOW) + " starting")
-        return self._healthy(timeout=120)
+        for name, part in self.parts.items():
+            self.start(part, name)
+        self.say("Airflow: " + ", ".join(self.parts) + " starting")
+        return self._healthy()
 
     def start(self, part: str, name: str = "") -> None:
         """Start one part of Airflow, a second one of its kind under a name of its own."""
-        self._start(name or part, ["airflow", *_AIRFLOW[part]], self._environment)
+        name = name or part
+        own = {"AIRFLOW_HOME": str(self.folder / "homes" / name), "LOGNAME": name} if self.apart else {}
+        command = [word.format(name=name) for word in _AIRFLOW[part]]
+        self._start(name, ["airflow", *command], self._environment | own)
+
+    def run(self, name: str, command: list[str]) -> Component:
+        """Start something else that Airflow needs."""
+        return self._start(name, command, clean_environment())
 
     def pid(self, name: str) -> int:
         """Return the process below which everything of a component runs."""
@@ -201,8 +218,8 @@ class Stack:
         self._components.append(component)
         return component
 
-    def _healthy(self, timeout: float) -> AirflowApi:
-        deadline = time.monotonic() + timeout
+    def _healthy(self) -> AirflowApi:
+        deadline = time.monotonic() + self.patience
         waiting_for = ""
         while True:
             self.check()
@@ -214,7 +231,7 @@ class Stack:
                 self.say(f"waiting for {ill}")
                 waiting_for = ill
             if time.monotonic() > deadline:
-                raise ComponentError(f"not healthy after {timeout:.0f} s: {ill}; logs are in {self.logs}")
+                raise ComponentError(f"not healthy after {self.patience:.0f} s: {ill}; logs are in {self.logs}")
             time.sleep(0.5)
 
     def _ill(self) -> str:

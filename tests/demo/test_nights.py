@@ -27,6 +27,14 @@ def test_the_last_night_is_the_one_that_the_scheduler_would_run(now, last):
     assert {night.end - night.start for night in every} == {timedelta(days=1)}
 
 
+def test_there_may_be_other_nights_and_more_time():
+    now = datetime(2026, 11, 22, 17, tzinfo=UTC)
+    backfilled, played = nights(now, [5, 6, 7, 8, 9], played=1, length=timedelta(hours=2))
+    assert [night.arrived for night in backfilled + played] == [5, 6, 7, 8, 9]
+    assert [night.name for night in played] == ["night 1"]
+    assert played[-1].end == now + timedelta(hours=1)
+
+
 def test_each_night_has_seen_what_arrived_until_its_end():
     backfilled, played = nights(datetime(2026, 11, 23, 9, tzinfo=UTC))
     every = backfilled + played

@@ -1,5 +1,6 @@
 """The ledger on real servers: first uses at once, writers at once, a user who may only read and append, long texts."""
 
+import os
 import tempfile
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -10,7 +11,8 @@ from airflow.providers.common.compat.sdk import BaseHook
 from airflow_provider_pai.ledger import Event, EventKind, Ledger, LedgerError
 from airflow_provider_pai.ledger.schema import migrate
 from airflow_provider_pai.ledger.sessions import session
-from tests.ledger import servers
+from airflow_provider_pai.testing.processes import Component, stop_all
+from tests import servers
 
 # MySQL takes a guest that it finds by name and host before the one without a name that some installations have.
 USER = {"postgres": "guest{}", "mysql": "guest{}@localhost"}
@@ -54,12 +56,20 @@ class Server:
 @pytest.fixture(scope="module", params=["postgres", "mysql"])
 def server(request):
     pytest.importorskip(f"airflow.providers.{request.param}.hooks.{request.param}")
+    components = []
+
+    def run(name, command):
+        components.append(Component(name, command, environment=os.environ, logs=Path(folder) / "logs"))
+        return components[-1]
+
     # A socket's path is short.
-    with (
-        tempfile.TemporaryDirectory(prefix="pai") as folder,
-        servers.running(getattr(servers, request.param), Path(folder), request.param) as port,
-    ):
-        yield Server(request.param, port)
+    with tempfile.TemporaryDirectory(prefix="pai") as folder:
+        try:
+            yield Server(request.param, servers.start(getattr(servers, request.param), Path(folder), run))
+        except servers.MissingError as error:
+            pytest.skip(str(error))
+        finally:
+            stop_all(components)
 
 
 @pytest.fixture
