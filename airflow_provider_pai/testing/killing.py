@@ -12,15 +12,6 @@ import psutil
 
 from airflow_provider_pai.testing.stack import Stack
 
-# What Airflow notices after minutes by default, it notices within seconds here.
-QUICK = {
-    "AIRFLOW__CORE__PARALLELISM": "8",
-    "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": "20",
-    "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT_DETECTION_INTERVAL": "3",
-    "AIRFLOW__TRIGGERER__JOB_HEARTBEAT_SEC": "2",
-    "AIRFLOW__TRIGGERER__TRIGGERER_HEALTH_CHECK_THRESHOLD": "12",
-}
-
 
 def processes_below(stack: Stack, name: str) -> dict[int, psutil.Process]:
     """Return the processes of one of the stack's components, by id."""

@@ -18,7 +18,7 @@ from demo.progress import Progress
 from demo.story import GROUP
 from demo.traffic import Traffic
 from demo.watch import DAG_ID, FINISHED
-from tests.distributed.deployment import FOLDER, KILLS, STATE, Kill, kill_first, start_servers
+from tests.distributed.deployment import FOLDER, KILLS, STATE, Kill, kill_one, start_servers
 
 SWEEP = "sweep"
 BUCKETS = (STATE.split("/")[2], SWEEP)
@@ -142,10 +142,10 @@ class Campaign:
 
     def _kill(self, part: str) -> bool:
         """Kill one of a part, if it has something to lose."""
-        kill = kill_first(self.stack, self.api, part)
+        kill = kill_one(self.stack, self.api, part)
         if kill:
             self.kills.append(kill)
-            self.progress.say(f"SIGKILL to {part}-1, which had {kill.held} tasks or waits; {part}-3 takes its place")
+            self.progress.say(f"SIGKILL to {kill.part}, which had {kill.held} tasks or waits; {part}-3 takes its place")
         return kill is not None
 
     def _wait(self) -> None:

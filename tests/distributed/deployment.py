@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import time
 from contextlib import closing
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import psycopg2
 
 from airflow_provider_pai.testing.airflow_api import AirflowApi
-from airflow_provider_pai.testing.killing import QUICK, replace_killed
+from airflow_provider_pai.testing.killing import replace_killed
 from airflow_provider_pai.testing.stack import HOST, Stack
 from demo import ROOT
 from tests import servers
@@ -61,7 +62,7 @@ def start_servers(stack: Stack) -> None:
     broker = f"{HOST}:{servers.start(servers.redis, stack.folder / 'redis', stack.run)}"
     for name in ("airflow", "ledger"):
         create(f"postgresql://{database}/postgres", name)
-    stack.variables |= QUICK | {
+    stack.variables |= {
         "AIRFLOW__CORE__EXECUTOR": "CeleryExecutor",
         "AIRFLOW__CORE__PARALLELISM": "16",
         "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"postgresql+psycopg2://{database}/airflow",
@@ -70,17 +71,30 @@ def start_servers(stack: Stack) -> None:
         "AIRFLOW__CELERY__WORKER_CONCURRENCY": "4",
         # What the machines of a deployment share: its logs' volume, or their store.
         "AIRFLOW__LOGGING__BASE_LOG_FOLDER": str(stack.folder / "task-logs"),
-        "AIRFLOW__SCHEDULER__SCHEDULER_HEALTH_CHECK_THRESHOLD": "15",
-        "AIRFLOW__SCHEDULER__ORPHANED_TASKS_CHECK_INTERVAL": "15",
+        # What Airflow notices after five or ten minutes by default, it notices after one or two here.
+        "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": "60",
+        "AIRFLOW__SCHEDULER__ORPHANED_TASKS_CHECK_INTERVAL": "60",
         "AIRFLOW__SCHEDULER__TASK_QUEUED_TIMEOUT": "120",
-        "AIRFLOW__SCHEDULER__TASK_QUEUED_TIMEOUT_CHECK_INTERVAL": "15",
+        "AIRFLOW__SCHEDULER__TASK_QUEUED_TIMEOUT_CHECK_INTERVAL": "30",
         f"AIRFLOW_CONN_{LEDGER.upper()}": f"postgres://{database}/ledger",
     }
 
 
+def connected(server: str) -> Any:
+    """Return a connection to a server that may still be starting although its port is open."""
+    end = time.monotonic() + servers.SECONDS
+    while True:
+        try:
+            return psycopg2.connect(server)
+        except psycopg2.OperationalError:
+            if time.monotonic() > end:
+                raise
+            time.sleep(0.1)
+
+
 def create(server: str, name: str) -> None:
     """Make a database."""
-    with closing(psycopg2.connect(server)) as connection:
+    with closing(connected(server)) as connection:
         connection.autocommit = True
         with connection.cursor() as cursor:
             cursor.execute(f"CREATE DATABASE {name}")
@@ -95,11 +109,10 @@ def held(api: AirflowApi, name: str) -> int:
     return sum(holder.get("unixname") == name for holder in holders)
 
 
-def kill_first(stack: Stack, api: AirflowApi, part: str) -> Kill | None:
-    """SIGKILL the first of a kind and start a third; None: it has nothing to lose just now."""
-    name = f"{part}-1"
-    lost = held(api, name)
+def kill_one(stack: Stack, api: AirflowApi, part: str) -> Kill | None:
+    """SIGKILL the one of a kind that has more to lose, and start a third; None: neither has anything just now."""
+    lost, name = max((held(api, name), name) for name in (f"{part}-1", f"{part}-2"))
     if not lost and part != "scheduler":
         return None
     replace_killed(stack, part, name, by=f"{part}-3")
-    return Kill(part, lost)
+    return Kill(name, lost)

@@ -13,11 +13,19 @@ import pytest
 
 from airflow_provider_pai.hooks.dlc import DlcHook
 from airflow_provider_pai.testing.airflow_api import AirflowApi
-from airflow_provider_pai.testing.killing import QUICK
 from airflow_provider_pai.testing.stack import Stack
 
 HERE = Path(__file__).parent
 EXAMPLES = HERE.parents[1] / "example_dags"
+
+# What Airflow notices after minutes by default, it notices within seconds here.
+QUICK = {
+    "AIRFLOW__CORE__PARALLELISM": "8",
+    "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": "20",
+    "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT_DETECTION_INTERVAL": "3",
+    "AIRFLOW__TRIGGERER__JOB_HEARTBEAT_SEC": "2",
+    "AIRFLOW__TRIGGERER__TRIGGERER_HEALTH_CHECK_THRESHOLD": "12",
+}
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
