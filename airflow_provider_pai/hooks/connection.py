@@ -13,31 +13,20 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.sdk import AirflowNotFoundException, BaseHook, conf
 
+from airflow_provider_pai.conn_fields import AUTH_KINDS, CONN_FIELDS, ENDPOINT_SERVICES, NETWORKS, REGIONS
 from airflow_provider_pai.exceptions import PaiConfigError
 from airflow_provider_pai.hooks.credentials import CredentialClient, client_of
 from airflow_provider_pai.inputs import one_of, parse_uri, text
 from airflow_provider_pai.labels import MAX_CHARACTERS
 from airflow_provider_pai.services import SERVICES
+from airflow_provider_pai.values import did_you_mean
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Connection
 
-AUTH_KINDS = ("access_key", "sts", "ram_role_arn", "ecs_ram_role", "oidc_role_arn", "default")
-NETWORKS = ("public", "vpc")
-
-# Public regions and the finance and government clouds, from the endpoint pages of DLC, DSW, EAS and OSS.
-REGIONS = frozenset(
-    """cn-hangzhou cn-shanghai cn-beijing cn-shenzhen cn-zhangjiakou cn-wulanchabu cn-huhehaote cn-chengdu
-    cn-guangzhou cn-heyuan cn-qingdao cn-nanjing cn-fuzhou cn-wuhan-lr cn-hongkong cn-shanghai-finance-1
-    cn-shenzhen-finance-1 cn-beijing-finance-1 cn-hangzhou-finance cn-north-2-gov-1 ap-southeast-1 ap-southeast-2
-    ap-southeast-3 ap-southeast-5 ap-southeast-6 ap-southeast-7 ap-northeast-1 ap-northeast-2 ap-south-1 eu-central-1
-    eu-west-1 us-west-1 us-east-1 me-east-1 me-central-1 na-south-1""".split()
-)
-
 _TEXTS = """region workspace_id auth role_arn role_session_name role_name oidc_provider_arn oidc_token_file network
     state_uri ledger_conn_id deployment eas_group_key""".split()
 _KEYS = ("access_key_id", "access_key_secret", "security_token")
-_ENDPOINTS = {f"{service}_endpoint": service for service in SERVICES}
 # Where a person finds them in the form.
 _WRITTEN = {"access_key_id": "login (AccessKey ID)", "access_key_secret": "password (AccessKey Secret)"}
 
@@ -74,7 +63,7 @@ class PaiConnection:
     endpoint_url: str | None = None
     """One address for every service but OSS; the emulator's."""
     endpoints: Mapping[str, str] = field(default_factory=dict)
-    """Addresses by service (`dlc_endpoint`, `oss_endpoint`, ... in the extra)."""
+    """Addresses by service (`endpoints` and `oss_endpoint` of the extra)."""
     state_uri: str | None = None
     """Prefix on OSS that is home to leases, looks and whatever else must be remembered outside the services."""
     ledger_conn_id: str | None = None
@@ -96,6 +85,9 @@ class PaiConnection:
         place = f"connection {connection.conn_id}, {{}}".format
         if not isinstance(extra, Mapping):
             raise PaiConfigError(place("extra"), "***", "a JSON object")
+        for name in extra:
+            if name not in CONN_FIELDS:
+                raise PaiConfigError(place("extra"), name, f"it has no such field{did_you_mean(name, CONN_FIELDS)}")
         values = {**extra, "access_key_id": connection.login, "access_key_secret": connection.password}
         values |= {name: value for name, value in overrides.items() if value}
         # The connection form saves empty fields as blanks.
@@ -106,7 +98,8 @@ class PaiConnection:
         }
         given.setdefault("auth", "access_key" if "access_key_id" in given else "default")
         given.setdefault("deployment", conf.get("api", "base_url", fallback="") or "airflow")
-        endpoints = {service: given.pop(name) for name, service in _ENDPOINTS.items() if name in given}
+        own = given.pop("oss_endpoint", None)
+        endpoints = {**given.pop("endpoints", {}), **({"oss": own} if own else {})}
         read = cls(conn_id=connection.conn_id, endpoints=endpoints, **given)
         read._check()
         return read
@@ -160,7 +153,8 @@ class PaiConnection:
         for service, address in self.endpoints.items():
             if (other := _region_of(service, address)) not in (None, self.region):
                 allowed = f"region is {self.region}: leave the endpoint out, or set region to {other}"
-                raise PaiConfigError(self._name(f"{service}_endpoint"), address, allowed)
+                name = "oss_endpoint" if service == "oss" else f"endpoints, {service}"
+                raise PaiConfigError(self._name(name), address, allowed)
         if "[" in (address := self.endpoints.get("oss", "")):
             raise PaiConfigError(self._name("oss_endpoint"), address, "oss2 takes no IPv6 address: a name, or IPv4")
         one_of(self._name("network"), self.network, NETWORKS)
@@ -225,6 +219,19 @@ def _endpoint(field: str, value: object) -> str:
     return found["address"] if found else ""
 
 
+def _endpoints(field: str, value: object) -> dict[str, str]:
+    """Read the addresses of services: `service=address`, one a line or between blanks.
+
+    :raises PaiConfigError: there is no such service, or no such address.
+    """
+    pairs = [part.partition("=") for part in _text(field, value).replace(",", " ").split()]
+    for service, _, address in pairs:
+        if service not in ENDPOINT_SERVICES or not address:
+            allowed = f"service=address a line, of {', '.join(ENDPOINT_SERVICES)}; OSS has oss_endpoint"
+            raise PaiConfigError(field, "***" if "@" in service else service, allowed)
+    return {service: _endpoint(f"{field}, {service}", address) for service, _, address in pairs}
+
+
 def _console(field: str, value: object) -> str:
     """Read the address of a console.
 
@@ -249,9 +256,10 @@ def _is_host(host: str) -> bool:
 
 _ADDRESS = r"(?P<address>(?:https?://)?(?P<host>\[[\da-f:.]+\]|[\w.-]+)(?::(?P<port>\d{1,5}))?)/*"
 _DNS_LABEL = r"(?!-)[\w-]{1,63}(?<!-)"
-_READERS: Mapping[str, Callable[[str, object], str]] = {
+_READERS: Mapping[str, Callable[[str, object], Any]] = {
     **dict.fromkeys(_TEXTS, _text),
     **dict.fromkeys(_KEYS, _key),
-    **dict.fromkeys(("endpoint_url", *_ENDPOINTS), _endpoint),
+    **dict.fromkeys(("endpoint_url", "oss_endpoint"), _endpoint),
+    "endpoints": _endpoints,
     "console_url": _console,
 }

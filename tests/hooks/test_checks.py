@@ -123,10 +123,10 @@ def test_a_product_that_nobody_has_activated_is_told_and_the_rest_goes_on(accoun
 
 
 def test_an_endpoint_where_nobody_answers(account):
-    rows = account(extra={"eas_endpoint": "http://127.0.0.1:9"})
+    rows = account(extra={"endpoints": "eas=http://127.0.0.1:9"})
     assert (rows["EAS"].result, rows["EAS"].says) == (Health.FAULT, "no answer from 127.0.0.1:9: Connection refused")
     assert rows["DLC"].result is Health.OK
-    rows = account(extra={"aiworkspace_endpoint": "http://127.0.0.1:9"})
+    rows = account(extra={"endpoints": "aiworkspace=http://127.0.0.1:9"})
     assert (rows["AIWorkspace"].result, rows["workspace"].result) == (Health.FAULT, Health.UNCHECKED)
 
 
@@ -145,7 +145,7 @@ def no_name(monkeypatch):
 
 def test_a_name_that_dns_does_not_know_may_not_be_read_either(account, no_name):
     """A look for something that is not there takes a refusal for an answer; silence is none."""
-    account(extra={"dlc_endpoint": "https://nowhere.invalid"})
+    account(extra={"endpoints": "dlc=https://nowhere.invalid"})
     rows = {row.check: row for row in run_checks(around(PaiConnectionHook()), 30)}
     assert rows["DLC jobs"].result is Health.FAULT
     assert rows["DLC jobs"].says.startswith("nowhere.invalid: there is no such name (")
@@ -169,8 +169,8 @@ def test_the_faults_that_are_met_most_are_told_as_the_page_has_them(account, pai
     assert told("OSS", password="wrong") == said.pop("the secret")
     assert told("DLC", login="LTAInobody") == said.pop("the key")
     assert told("OSS", **token) == told("DLC", **token) == said.pop("the token is old")
-    assert told("DSW", extra={"dsw_endpoint": "https://nowhere.invalid"}) == said.pop("no such host")
-    assert told("EAS", extra={"eas_endpoint": "http://127.0.0.1:9"}) == said.pop("nobody answers")
+    assert told("DSW", extra={"endpoints": "dsw=https://nowhere.invalid"}) == said.pop("no such host")
+    assert told("EAS", extra={"endpoints": "eas=http://127.0.0.1:9"}) == said.pop("nobody answers")
     assert told("DSW", login=nobody.access_key_id, password=nobody.access_key_secret) == said.pop("a permission")
     assert told("workspace", extra={"workspace_id": "77"}) == said.pop("the workspace")
     pai.account.faults.add(match="api ListServices", status=403, code="NotOpened")

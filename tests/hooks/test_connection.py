@@ -68,15 +68,15 @@ def test_bad_fields_are_named(extra, message):
 @pytest.mark.parametrize(
     ("extra", "other"),
     [
-        ({"dlc_endpoint": "pai-dlc.cn-shanghai.aliyuncs.com"}, "cn-shanghai"),
-        ({"dlc_endpoint": "https://pai-dlc.cn-shanghai.aliyuncs.com:443/"}, "cn-shanghai"),
-        ({"dsw_endpoint": "pai-dsw-vpc.cn-beijing.aliyuncs.com"}, "cn-beijing"),
+        ({"endpoints": "dlc=pai-dlc.cn-shanghai.aliyuncs.com"}, "cn-shanghai"),
+        ({"endpoints": "eas=host\ndlc=https://pai-dlc.cn-shanghai.aliyuncs.com:443/"}, "cn-shanghai"),
+        ({"endpoints": "dsw=pai-dsw-vpc.cn-beijing.aliyuncs.com"}, "cn-beijing"),
         ({"oss_endpoint": "oss-cn-shanghai-internal.aliyuncs.com"}, "cn-shanghai"),
         ({"oss_endpoint": "http://oss-cn-shanghai.aliyuncs.com"}, "cn-shanghai"),
         ({"oss_endpoint": "oss-cn-hangzhou.aliyuncs.com"}, None),
         ({"oss_endpoint": "oss-accelerate.aliyuncs.com"}, None),
-        ({"oss_endpoint": "models.example.com", "cms_endpoint": "metrics.aliyuncs.com"}, None),
-        ({"sts_endpoint": "sts.aliyuncs.com", "ram_endpoint": "ram.aliyuncs.com"}, None),
+        ({"oss_endpoint": "models.example.com", "endpoints": "cms=metrics.aliyuncs.com"}, None),
+        ({"endpoints": "sts=sts.aliyuncs.com, ram=ram.aliyuncs.com"}, None),
     ],
 )
 def test_an_endpoint_of_another_region_is_refused_by_name(extra, other):
@@ -85,7 +85,7 @@ def test_an_endpoint_of_another_region_is_refused_by_name(extra, other):
         assert read(extra)
         return
     (name,) = extra
-    with pytest.raises(PaiConfigError, match=rf"^connection c, {name}: .* is cn-hangzhou: .* region to {other}$"):
+    with pytest.raises(PaiConfigError, match=rf"^connection c, {name}.*: .* is cn-hangzhou: .* region to {other}$"):
         read(extra)
     assert read({**extra, "region": other}).region == other
 
@@ -156,7 +156,7 @@ def test_a_key_is_taken_as_it_is_or_refused_by_name_and_never_shown(name, before
 @given(BLANKS, st.sampled_from(["", "http://", "https://", "HTTPS://"]), HOSTS, PORTS, st.sampled_from(["", "/", "//"]))
 def test_an_endpoint_may_bear_a_scheme_a_port_slashes_and_blanks(blanks, scheme, host, port, slashes):
     written = f"{blanks}{scheme}{host}{port}{slashes}{blanks}"
-    assert read({"dlc_endpoint": written}).endpoint("dlc") == f"{scheme.lower()}{host}{port}"
+    assert read({"endpoints": f"dlc={written.strip()}{blanks}"}).endpoint("dlc") == f"{scheme.lower()}{host}{port}"
     assert read({"endpoint_url": written}).endpoint("eas") == f"{scheme.lower()}{host}{port}"
 
 
@@ -180,10 +180,32 @@ def test_what_is_no_endpoint_is_named(written):
 @given(st.text() | st.from_regex(r"(https?://)?[a-z0-9.:\[\]/@_-]*", fullmatch=True))
 def test_an_endpoint_that_is_read_is_read_again_as_itself(written):
     try:
-        endpoint = read({"dlc_endpoint": written}).endpoint("dlc")
+        endpoint = read({"endpoint_url": written}).endpoint("dlc")
     except PaiConfigError:
         return
-    assert read({"dlc_endpoint": endpoint}).endpoint("dlc") == endpoint
+    assert read({"endpoints": f"dlc={endpoint}"}).endpoint("dlc") == endpoint
+
+
+@pytest.mark.parametrize(
+    ("extra", "message"),
+    [
+        ({"endpoints": "dcl=host"}, r"connection c, endpoints: 'dcl' is not allowed; service=address a line, of dlc"),
+        ({"endpoints": "oss=host"}, r"connection c, endpoints: 'oss' .*; OSS has oss_endpoint"),
+        ({"endpoints": "https://me:geheim@host"}, r"connection c, endpoints: '\*\*\*' "),
+        ({"endpoints": "dlc=https://me:geheim@host"}, r"connection c, endpoints, dlc: '\*\*\*@host'"),
+        ({"endpoints": "dlc"}, "connection c, endpoints: 'dlc' is not allowed; service=address a line"),
+        ({"endpoints": {"dlc": "host"}}, "connection c, endpoints"),
+        (
+            {"dlc_endpoint": "host"},
+            "connection c, extra: 'dlc_endpoint' .* no such field; did you mean ",
+        ),
+        ({"workspace": "1"}, r"connection c, extra: 'workspace' .* no such field; did you mean workspace_id\?"),
+    ],
+)
+def test_what_is_no_list_of_endpoints_and_no_field_is_named(extra, message):
+    with pytest.raises(PaiConfigError, match=message) as caught:
+        read(extra)
+    assert "geheim" not in str(caught.value)
 
 
 def test_an_address_that_oss2_does_not_take_is_refused():
@@ -210,7 +232,7 @@ def test_a_region_of_ones_own_cloud_has_the_form_of_one():
     [
         ({}, "sts.cn-hangzhou.aliyuncs.com"),
         ({"network": "vpc"}, "sts-vpc.cn-hangzhou.aliyuncs.com"),
-        ({"sts_endpoint": "https://own.host/"}, "own.host"),
+        ({"endpoints": "sts=https://own.host/"}, "own.host"),
     ],
 )
 def test_roles_are_assumed_at_the_regions_sts(extra, host):

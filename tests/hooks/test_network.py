@@ -93,7 +93,8 @@ def hook_of(service: str, place: Place) -> Any:
     """Ask a service for its smallest answer."""
     host = SERVICES[service].host.format(region=REGION)
     port = place.internet.oss if service == "oss" else place.internet.api
-    place.connect(**{f"{service}_endpoint": place.at(host, port)})
+    at = place.at(host, port)
+    place.connect(**({"oss_endpoint": at} if service == "oss" else {"endpoints": f"{service}={at}"}))
     import_string(path_of(SERVICES[service].hook))().ping()
 
 
@@ -103,7 +104,7 @@ def credential_of(auth: str, place: Place) -> None:
     token = place.internet.ca  # any file will do
     role = {"role_arn": "acs:ram::1:role/r", "oidc_provider_arn": "acs:ram::1:oidc-provider/p", "role_name": "r"}
     sts = place.at(ROLES, place.internet.stub)
-    place.connect(auth=auth, oidc_token_file=str(token), sts_endpoint=sts, **role)
+    place.connect(auth=auth, oidc_token_file=str(token), endpoints=f"sts={sts}", **role)
     hook = DlcHook()
     got = hook.call("Credentials", lambda: hook.connection.credential_client().get_credential())
     assert got.security_token == "token"
@@ -253,18 +254,18 @@ def test_an_endpoint_without_tls_says_how_it_is_written(client, place):
 def test_a_role_that_is_refused_is_a_missing_permission_for_every_client(hook_class, status, kind, place):
     place.environ(SSL_CERT_FILE=place.internet.ca)
     place.internet.sts_status = status
-    place.connect(auth="ram_role_arn", role_arn="acs:ram::1:role/r", sts_endpoint=ROLES)
+    place.connect(auth="ram_role_arn", role_arn="acs:ram::1:role/r", endpoints=f"sts={ROLES}")
     with pytest.raises(kind, match=f"→ check the connection's auth .*status {status}"):
         hook_class().ping()
 
 
 def test_hooks_of_one_account_ask_for_one_credential(place):
     place.environ(SSL_CERT_FILE=place.internet.ca)
-    place.connect(auth="ram_role_arn", role_arn="acs:ram::1:role/one", sts_endpoint=ROLES)
+    place.connect(auth="ram_role_arn", role_arn="acs:ram::1:role/one", endpoints=f"sts={ROLES}")
     for hook_class in (DlcHook, OssHook, DlcHook):
         hook_class().connection.credential_client().get_credential()
     assert place.internet.assumed == 1
-    place.connect(auth="ram_role_arn", role_arn="acs:ram::1:role/two", sts_endpoint=ROLES)
+    place.connect(auth="ram_role_arn", role_arn="acs:ram::1:role/two", endpoints=f"sts={ROLES}")
     DlcHook().connection.credential_client().get_credential()
     assert place.internet.assumed == 2
 
@@ -290,7 +291,7 @@ def test_an_address_with_tokens_in_it_is_not_shown(client, place, caplog):
 
 @pytest.mark.parametrize("hook_class", [DlcHook, OssHook])
 def test_an_sts_that_cannot_be_trusted_is_an_error_at_once_for_every_client(hook_class, place):
-    place.connect(auth="ram_role_arn", role_arn="acs:ram::1:role/r", sts_endpoint=ROLES)
+    place.connect(auth="ram_role_arn", role_arn="acs:ram::1:role/r", endpoints=f"sts={ROLES}")
     with pytest.raises(PaiApiError, match=f"{ROLES}: its certificate does not verify") as caught:
         hook_class().ping()
     assert not isinstance(caught.value, PaiTransientError)

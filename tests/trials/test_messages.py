@@ -40,7 +40,7 @@ def test_a_person_names_a_connection_that_is_not_there():
 
 
 def test_a_person_takes_the_endpoint_of_another_region(pai, monkeypatch):
-    mixed = airflow_connection(pai, dlc_endpoint="pai-dlc.cn-shanghai.aliyuncs.com")
+    mixed = airflow_connection(pai, endpoints="dlc=pai-dlc.cn-shanghai.aliyuncs.com")
     monkeypatch.setenv("AIRFLOW_CONN_PAI_DEFAULT", json.dumps(mixed))
     works, says = PaiConnectionHook().test_connection()
     assert not works
