@@ -22,15 +22,41 @@ from airflow_provider_pai.operators.eas import (
 BUCKET = os.environ.get("RETRAINING_BUCKET", "my-team")
 POLL_SECONDS = float(os.environ.get("RETRAINING_POLL_SECONDS", "15"))
 
+SERVICE = "Service"
 PARAMS = {
-    "artifact": Param(f"oss://{BUCKET}/models/digits/", type="string", description="address of the model's version"),
-    "requests": Param(f"oss://{BUCKET}/batch/requests.jsonl", type="string", description="one JSON object a line"),
-    "output": Param(f"oss://{BUCKET}/predictions", type="string", description="where the answers are kept"),
-    "path": Param("/predict", type="string", description="path of the service that answers"),
-    "image": Param("registry.example.com/ml/xgboost:3", type="string", description="Python and XGBoost"),
-    "command": Param("python {model}/serve.py", type="string", description="what serves; {model} is the mount path"),
-    "instance_type": Param("ecs.c7.large", type="string", description="instance type of the public pool"),
-    "instances": Param(2, type="integer", minimum=1, description="instances of the service"),
+    "artifact": Param(
+        f"oss://{BUCKET}/models/digits/", type="string", title="Model", description="address of the model's version"
+    ),
+    "requests": Param(
+        f"oss://{BUCKET}/batch/requests.jsonl",
+        type="string",
+        title="Requests",
+        description="address of a file with one JSON object a line",
+    ),
+    "output": Param(
+        f"oss://{BUCKET}/predictions", type="string", title="Answers", description="prefix where they are kept"
+    ),
+    "image": Param(
+        "registry.example.com/ml/xgboost:3",
+        type="string",
+        title="Image",
+        section=SERVICE,
+        description="Python and XGBoost",
+    ),
+    "command": Param(
+        "python {model}/serve.py",
+        type="string",
+        title="Command",
+        section=SERVICE,
+        description="what serves; {model} is where the model is mounted",
+    ),
+    "path": Param("/predict", type="string", title="Path", section=SERVICE, description="that answers requests"),
+    "instance_type": Param(
+        "ecs.c7.large", type="string", title="Instance type", section=SERVICE, description="of the public pool"
+    ),
+    "instances": Param(
+        2, type="integer", minimum=1, title="Instances", section=SERVICE, description="deleted after the last answer"
+    ),
 }
 
 

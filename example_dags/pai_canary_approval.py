@@ -20,14 +20,46 @@ from airflow.sdk import Param, dag
 
 from airflow_provider_pai.operators.eas import EasCanaryDeployOperator
 
+SERVICE, ROLLOUT = "Service", "Rollout"
 PARAMS = {
-    "artifact": Param("oss://my-team/models/digits/20261121T1800Z-3f2a9c1b/", type="string", description="the model"),
-    "group": Param("digits", type="string", description="EAS service group that serves the model"),
-    "image": Param("registry.example.com/ml/xgboost:3", type="string", description="Python and XGBoost"),
-    "command": Param("python {model}/serve.py", type="string", description="serves the model on port 8000"),
-    "instance_type": Param("ecs.c7.large", type="string", description="instance type of the public pool"),
-    "plan": Param({"bake": 600}, type="object", description="further fields of the rollout's plan"),
-    "metrics": Param({"kind": "cloudmonitor", "period": 60}, type="object", description="where the numbers come from"),
+    "artifact": Param(
+        "oss://my-team/models/digits/20261121T1800Z-3f2a9c1b/",
+        type="string",
+        title="Model",
+        description="address of the model's version",
+    ),
+    "group": Param("digits", type="string", title="Service group", description="EAS group that serves the model"),
+    "image": Param(
+        "registry.example.com/ml/xgboost:3",
+        type="string",
+        title="Image",
+        section=SERVICE,
+        description="Python and XGBoost",
+    ),
+    "command": Param(
+        "python {model}/serve.py",
+        type="string",
+        title="Command",
+        section=SERVICE,
+        description="serves the model on port 8000; {model} is where it is mounted",
+    ),
+    "instance_type": Param(
+        "ecs.c7.large", type="string", title="Instance type", section=SERVICE, description="of the public pool"
+    ),
+    "plan": Param(
+        {"bake": 600},
+        type="object",
+        title="Plan",
+        section=ROLLOUT,
+        description="durations, limits and patience; bake: seconds at 100 % before the old model goes",
+    ),
+    "metrics": Param(
+        {"kind": "cloudmonitor", "period": 60},
+        type="object",
+        title="Metrics",
+        section=ROLLOUT,
+        description="where the counts come from",
+    ),
 }
 
 

@@ -18,15 +18,32 @@ from airflow.sdk import Param, dag
 from airflow_provider_pai.operators.dlc import DlcSubmitJobOperator
 from airflow_provider_pai.operators.dlc.tensorboards import DlcStartTensorBoardOperator
 
+PLACE = "Where it runs"
 PARAMS = {
-    "bucket": Param("my-team", type="string", description="holds datasets/digits and code/ddp; gets models/ddp"),
-    "image": Param("registry.example.com/ml/pytorch:2", type="string", description="Python and PyTorch"),
-    "role_arn": Param(
-        "acs:ram::1000000000000001:role/pai-retraining", type="string", description="RAM role that mounts the bucket"
+    "epochs": Param(20, type="integer", minimum=1, title="Epochs", description="passes over the data set"),
+    "workers": Param(2, type="integer", minimum=1, title="Workers", description="nodes of the job"),
+    "bucket": Param(
+        "my-team",
+        type="string",
+        title="Bucket",
+        section=PLACE,
+        description="holds datasets/digits and code/ddp; gets models/ddp",
     ),
-    "ecs_spec": Param("ecs.g7.xlarge", type="string", description="instance type of a node"),
-    "workers": Param(2, type="integer", minimum=1, description="nodes"),
-    "epochs": Param(20, type="integer", minimum=1),
+    "image": Param(
+        "registry.example.com/ml/pytorch:2",
+        type="string",
+        title="Image",
+        section=PLACE,
+        description="Python and PyTorch",
+    ),
+    "ecs_spec": Param("ecs.g7.xlarge", type="string", title="Instance type", section=PLACE, description="of each node"),
+    "role_arn": Param(
+        "acs:ram::1000000000000001:role/pai-retraining",
+        type="string",
+        title="Role ARN",
+        section=PLACE,
+        description="RAM role that mounts the bucket",
+    ),
 }
 
 # DLC's WORLD_SIZE and RANK count nodes, not processes.

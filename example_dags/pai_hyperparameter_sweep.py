@@ -20,16 +20,36 @@ from airflow.sdk import Param, dag, task
 from airflow_provider_pai.operators.dlc import DlcSubmitJobOperator
 from airflow_provider_pai.sensors.oss import OssArtifactSensor
 
+PLACE = "Where it runs"
 PARAMS = {
-    "bucket": Param("my-team", type="string", description="holds datasets/digits and code/digits; gets models/sweep"),
-    "image": Param("registry.example.com/ml/xgboost:3", type="string", description="Python and XGBoost"),
-    "role_arn": Param(
-        "acs:ram::1000000000000001:role/pai-retraining", type="string", description="RAM role that mounts the bucket"
-    ),
     "grid": Param(
-        {"max_depth": [3, 5, 7], "learning_rate": [0.1, 0.3]}, type="object", description="values of each parameter"
+        {"max_depth": [3, 5, 7], "learning_rate": [0.1, 0.3]},
+        type="object",
+        title="Grid",
+        description="values of each parameter; one job for each combination",
     ),
-    "metric": Param("accuracy", type="string", description="name in metrics.json; the highest is best"),
+    "metric": Param("accuracy", type="string", title="Metric", description="name in metrics.json; the highest is best"),
+    "bucket": Param(
+        "my-team",
+        type="string",
+        title="Bucket",
+        section=PLACE,
+        description="holds datasets/digits and code/digits; gets models/sweep",
+    ),
+    "image": Param(
+        "registry.example.com/ml/xgboost:3",
+        type="string",
+        title="Image",
+        section=PLACE,
+        description="Python and XGBoost",
+    ),
+    "role_arn": Param(
+        "acs:ram::1000000000000001:role/pai-retraining",
+        type="string",
+        title="Role ARN",
+        section=PLACE,
+        description="RAM role that mounts the bucket",
+    ),
 }
 
 

@@ -33,23 +33,78 @@ REPO = os.environ.get("RETRAINING_REPO", "https://github.com/my-team/digits.git"
 COMMIT = os.environ.get("RETRAINING_COMMIT", "main")
 POLL_SECONDS = float(os.environ.get("RETRAINING_POLL_SECONDS", "15"))
 
+CODE, PLACE, ROLLOUT, TRIAL = "Code", "Where it runs", "Rollout", "Trying it out"
 PARAMS = {
-    "repo": Param(REPO, type="string", description="Git repository with prepare.ipynb, train.py and serve.py"),
-    "commit": Param(COMMIT, type="string", description="commit of the code that prepares, trains and serves"),
-    "image": Param("registry.example.com/ml/xgboost:3", type="string", description="Python, XGBoost and JupyterLab"),
-    "role_arn": Param(
-        "acs:ram::1000000000000001:role/pai-retraining", type="string", description="RAM role that mounts the bucket"
+    "group": Param("digits", type="string", title="Service group", description="EAS group that serves the model"),
+    "tolerance": Param(
+        0.05, type="number", minimum=0, title="Tolerance", description="accuracy that a new model may lose"
     ),
-    "instance_type": Param("ecs.c7.large", type="string", description="instance type of the public pool"),
-    "group": Param("digits", type="string", description="EAS service group that serves the model"),
-    "tolerance": Param(0.05, type="number", minimum=0, description="accuracy that a new model may lose"),
-    "steps": Param([10, 50, 100], type="array", description="percent of live traffic, step by step"),
-    "step_seconds": Param(300, type="number", description="how long a step lasts at least"),
-    "look_seconds": Param(60, type="integer", description="between two looks at CloudMonitor; its period"),
-    "drain_seconds": Param(30, type="number", description="between taking the old model's traffic and stopping it"),
-    "min_requests": Param(100, type="integer", description="requests to the new model before a step can pass"),
-    "max_error_rate": Param(0.05, type="number", description="share of failed requests that rolls back"),
-    "fail_share": Param(0, type="number", minimum=0, maximum=1, description="make serving fail, to see a rollback"),
+    "repo": Param(
+        REPO,
+        type="string",
+        title="Git repository",
+        section=CODE,
+        description="holds prepare.ipynb, train.py and serve.py",
+    ),
+    "commit": Param(
+        COMMIT,
+        type="string",
+        title="Commit",
+        section=CODE,
+        description="of the code that prepares, trains and serves: a hash, a tag or a branch",
+    ),
+    "image": Param(
+        "registry.example.com/ml/xgboost:3",
+        type="string",
+        title="Image",
+        section=PLACE,
+        description="Python, XGBoost and JupyterLab",
+    ),
+    "instance_type": Param(
+        "ecs.c7.large", type="string", title="Instance type", section=PLACE, description="of the service's instances"
+    ),
+    "role_arn": Param(
+        "acs:ram::1000000000000001:role/pai-retraining",
+        type="string",
+        title="Role ARN",
+        section=PLACE,
+        description="RAM role that mounts the bucket",
+    ),
+    "steps": Param(
+        [10, 50, 100], type="array", title="Steps", section=ROLLOUT, description="percent of live traffic, one a line"
+    ),
+    "step_seconds": Param(
+        300, type="number", title="Seconds a step", section=ROLLOUT, description="how long a step lasts at least"
+    ),
+    "look_seconds": Param(
+        60,
+        type="integer",
+        title="Seconds between looks",
+        section=ROLLOUT,
+        description="at CloudMonitor; the period that it counts by",
+    ),
+    "min_requests": Param(
+        100, type="integer", title="Requests a step", section=ROLLOUT, description="at least, before a step can pass"
+    ),
+    "max_error_rate": Param(
+        0.05, type="number", title="Error rate", section=ROLLOUT, description="share of failed requests that rolls back"
+    ),
+    "drain_seconds": Param(
+        30,
+        type="number",
+        title="Seconds to drain",
+        section=ROLLOUT,
+        description="between taking the old model's traffic and stopping it",
+    ),
+    "fail_share": Param(
+        0,
+        type="number",
+        minimum=0,
+        maximum=1,
+        title="Failing requests",
+        section=TRIAL,
+        description="share of requests that the new model fails on purpose, to see a rollback",
+    ),
 }
 
 

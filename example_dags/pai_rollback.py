@@ -19,13 +19,24 @@ from airflow_provider_pai.operators.eas import EasRollbackOperator
 POLL_SECONDS = float(os.environ.get("RETRAINING_POLL_SECONDS", "15"))
 
 PARAMS = {
-    "reason": Param(type="string", minLength=1, description="why: the audit ledger keeps it beside your name"),
-    "group": Param("digits", type="string", description="EAS service group"),
+    "reason": Param(
+        type="string", minLength=1, title="Why", description="the audit ledger keeps it beside your name; required"
+    ),
+    "group": Param("digits", type="string", title="Service group", description="EAS group whose model is bad"),
     "to": Param(
-        "previous", type="string", description="previous, promoted, or a version such as 20261120T1800Z-3f2a9c1b"
+        "previous",
+        type="string",
+        title="Back to",
+        examples=["previous", "promoted"],
+        description="previous, promoted, or a version such as 20261120T1800Z-3f2a9c1b",
     ),
     "drain_seconds": Param(
-        30, type="number", minimum=0, description="between taking the bad model's traffic and its stop"
+        30,
+        type="number",
+        minimum=0,
+        title="Seconds to drain",
+        section="Times",
+        description="between taking the bad model's traffic and stopping it",
     ),
 }
 
