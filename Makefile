@@ -96,6 +96,9 @@ bench: $(BENCH)/ready  ## what we cost, beside what peers cost: small runs, one 
 	@$(BENCH)/bin/python benchmarks/oss.py --size 128 --files 200 --many 1000 --runs 1
 	@$(BIN)/python benchmarks/faults.py --cases 60 --at-once 3 --only train prepare_data upload_parts deploy ledger_down
 
+freeze: $(READY)  ## write what this version leaves behind (tests/upgrades), before it is released
+	@$(BIN)/python -m tests.upgrades
+
 clean:  ## remove the virtual environments, the demo's files and caches
 	rm -rf .venv $(BENCH) $(DISTRIBUTED) $(OLD) build dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

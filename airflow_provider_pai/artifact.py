@@ -1,6 +1,6 @@
 """Model artifact that travels through XCom, and its manifest on OSS.
 
-Standard library only; everything here is a frozen dataclass that turns into plain JSON and back.
+Everything here is a frozen dataclass that turns into plain JSON and back.
 """
 
 from __future__ import annotations
@@ -13,9 +13,10 @@ from dataclasses import asdict, dataclass, field, fields
 from datetime import UTC, datetime
 from typing import Any
 
+from airflow_provider_pai.exceptions import PaiVersionError
+from airflow_provider_pai.schemas import ARTIFACT
 from airflow_provider_pai.versions import version_time
 
-SCHEMA_VERSION = 1
 MANIFEST_NAME = "_manifest.json"
 MAX_XCOM_BYTES = 16 * 1024
 IN_MANIFEST = "in_manifest"
@@ -25,7 +26,7 @@ Json = dict[str, Any]
 
 
 def _from_dict(cls: type[Any], value: Mapping[str, Any]) -> Any:
-    """Build a dataclass from JSON; fields of a newer schema are left out."""
+    """Build a dataclass from JSON; fields that are not known here are left out."""
     known = {item.name for item in fields(cls)}
     return cls(**{name: item for name, item in value.items() if name in known})
 
@@ -122,7 +123,7 @@ class ModelArtifact:
     data_interval: DataInterval | None = None
     produced_by: Producer | None = None
     created_at: str = ""
-    schema_version: int = SCHEMA_VERSION
+    schema_version: int = ARTIFACT.number
 
     @property
     def interval_end(self) -> datetime:
@@ -151,7 +152,9 @@ class ModelArtifact:
         """Read what `to_dict` wrote; what others wrote as a metric or parameter, and is none, is left out.
 
         :raises ValueError: when it is no artifact.
+        :raises PaiVersionError: a later version wrote it.
         """
+        ARTIFACT.check(value.get("schema_version"))
         missing = [name for name in ("name", "version", "uri") if not isinstance(value.get(name) or None, str)]
         if missing:
             raise ValueError(f"artifact: {missing} missing; allowed is what a ModelArtifact's to_dict() returns")
@@ -195,7 +198,7 @@ class Manifest:
 
     artifact: ModelArtifact
     files: tuple[ManifestFile, ...]
-    schema_version: int = SCHEMA_VERSION
+    schema_version: int = ARTIFACT.number
 
     def to_bytes(self) -> bytes:
         """Return the bytes of `_manifest.json`; equal content gives equal bytes."""
@@ -213,12 +216,16 @@ class Manifest:
         """Read a manifest and give its artifact the digest of these bytes.
 
         :raises ValueError: when the bytes are torn or not a manifest.
+        :raises PaiVersionError: a later version wrote it.
         """
         try:
             value = json.loads(data)
+            ARTIFACT.check(value.get("schema_version"))
             files = tuple(_from_dict(ManifestFile, each) for each in value["files"])
             digest = "sha256:" + hashlib.sha256(data).hexdigest()
             artifact = ModelArtifact.from_dict({**value["artifact"], "digest": digest})
+        except PaiVersionError:
+            raise
         except (KeyError, TypeError, AttributeError, UnicodeDecodeError) as error:
             raise ValueError(f"manifest: {error!r}; allowed is what Manifest.to_bytes() writes") from error
-        return cls(artifact=artifact, files=files, schema_version=value.get("schema_version", SCHEMA_VERSION))
+        return cls(artifact=artifact, files=files, schema_version=value.get("schema_version", ARTIFACT.number))

@@ -13,6 +13,7 @@
     │       └── PaiAnswerError    an answer came that can't be read: half of one, or a portal's or proxy's
     ├── PaiJobFailedError         a job, instance or service ended in failure
     │   └── PaiFunctionError      a function that ran as a job raised: its error's type, message and traceback
+    ├── PaiVersionError           a later version of this provider wrote it: also a ValueError and a TypeError
     ├── PaiTimeoutError           a deadline passed while waiting
     ├── PaiTransferError          bytes that arrived are not those that were sent, or changed on the way
     ├── PaiArtifactError          no valid manifest: not an artifact
@@ -21,12 +22,14 @@
         ├── RolloutRolledBackError    the candidate was bad and is out of the traffic
         ├── RolloutStoppedError       someone else intervened, or the rollout cannot go on
         └── RolloutStuckError         the candidate could not be taken out of the traffic
+
+Every error ends with what to do next: what is allowed, or behind an arrow what its raiser knows, else its class.
 """
 
 from __future__ import annotations
 
 import re
-from typing import Any
+from typing import Any, ClassVar
 
 from airflow.providers.common.compat.sdk import AirflowException, AirflowFailException
 
@@ -44,9 +47,17 @@ def without_colours(text: str) -> str:
 class PaiError(AirflowException):
     """Base of the provider's errors."""
 
+    todo: ClassVar[str] = ""
+    """What to do about an error whose text does not say it."""
+
     def __str__(self) -> str:
-        """Return the text without a terminal's control codes."""
-        return without_colours(super().__str__())
+        """Return the text without a terminal's control codes, and what to do."""
+        return self._with_todo(without_colours(super().__str__()))
+
+    def _with_todo(self, text: str) -> str:
+        if not self.todo or "→ " in text:
+            return text
+        return f"{text}{chr(10) if chr(10) in text else ' '}→ {self.todo}"
 
 
 class PaiConfigError(PaiError, ValueError):
@@ -97,6 +108,7 @@ class PaiApiError(PaiError):
     :param status: HTTP status; None where no answer came.
     """
 
+    todo = "look the code up in the service's documentation, or ask its support by the request id"
     conn_id: str | None = None
     """The connection that was asked with."""
 
@@ -139,6 +151,8 @@ class PaiApiError(PaiError):
 class PaiNotFoundError(PaiApiError):
     """The job, object, bucket or service does not exist."""
 
+    todo = "check its name, and the region and workspace of the connection"
+
 
 KEY_CODES = (
     "InvalidAccessKey",
@@ -157,6 +171,8 @@ KEY_CODES = (
 class PaiPermissionError(PaiApiError):
     """The credentials are wrong or lack a permission."""
 
+    todo = "check the connection's key, and allow it the action in RAM (docs/permissions.md)"
+
     @property
     def of_key(self) -> bool:
         """Tell whether the key itself, its token or the time of its signature is refused; else it lacks a right."""
@@ -166,6 +182,8 @@ class PaiPermissionError(PaiApiError):
 class PaiConflictError(PaiApiError):
     """The name is taken, the object exists, or the resource is in a state that forbids the call."""
 
+    todo = "see in the console what it is and does, then clear the task"
+
 
 class PaiTransientError(PaiApiError):
     """Throttled, 5xx or no answer; the call may or may not have been carried out.
@@ -173,11 +191,14 @@ class PaiTransientError(PaiApiError):
     :param retry_after: seconds the service asked to wait, or None.
     """
 
+    todo = "a later try asks again and goes on with what was made; if it lasts, ask the service's support"
     retry_after: float | None = None
 
 
 class PaiAnswerError(PaiTransientError):
     """An answer came that says nothing of the service: half of one, of wrong types, or of something on the way."""
+
+    todo = "look whether a proxy or a portal answers in the service's place, then clear the task"
 
 
 class PaiJobFailedError(PaiError):
@@ -185,6 +206,8 @@ class PaiJobFailedError(PaiError):
 
     :param kind: the resource in words, e.g. `DLC job`.
     """
+
+    todo = "mend what its last lines and its page tell of, then clear the task, which makes a new one"
 
     def __init__(
         self,
@@ -196,7 +219,8 @@ class PaiJobFailedError(PaiError):
         log_tail: str = "",
     ) -> None:
         text = f"{kind} {job_id} ended as {status}: {reason_code or 'no reason code'}: {reason or 'no reason given'}"
-        super().__init__(f"{text}\n{log_tail}" if log_tail else text)
+        # Here, since the log may hold an arrow.
+        super().__init__(f"{text}\n{log_tail}\n→ {self.todo}" if log_tail else f"{text} → {self.todo}")
         self.kind = kind
         self.job_id = job_id
         self.status = status
@@ -217,6 +241,8 @@ class PaiFunctionError(PaiJobFailedError):
     :param remote_message: the error's own text.
     :param remote_traceback: as Python prints it.
     """
+
+    todo = "mend the function, then clear the task"
 
     def __init__(
         self,
@@ -241,16 +267,43 @@ class PaiFunctionError(PaiJobFailedError):
         return type(self), (*facts, self.remote_type, self.remote_message, self.remote_traceback)
 
 
+class PaiVersionError(PaiError, ValueError, TypeError):
+    """A record has a schema of a later version of this provider.
+
+    A TypeError is what Airflow's triggerer survives where it makes a trigger; any other ends it, for everybody.
+    """
+
+    todo = "upgrade airflow-provider-pai here: triggerers first, then workers (docs/reliability.md, Upgrades)"
+
+    def __init__(self, kind: str, number: int, known: int) -> None:
+        super().__init__(
+            f"{kind} of schema {number}, written by a newer airflow-provider-pai: this one reads up to {known}"
+        )
+        self.kind = kind
+        self.number = number
+        self.known = known
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickle by the constructor's arguments."""
+        return type(self), (self.kind, self.number, self.known)
+
+
 class PaiTimeoutError(PaiError):
     """A deadline passed while waiting; the message names what was awaited and its last state."""
+
+    todo = "see on its page what it waits for, give it more time or more resources, then clear the task"
 
 
 class PaiTransferError(PaiError):
     """What arrived has another CRC64 than what was sent, or the file or object changed meanwhile."""
 
+    todo = "clear the task; if it comes again, something writes there meanwhile, or changes bytes on the way"
+
 
 class PaiArtifactError(PaiError):
     """The prefix holds no valid artifact: no manifest, a torn one, or files that differ from it."""
+
+    todo = "clear the task that makes it, which writes it anew, or name another version"
 
 
 class PaiMetricsError(PaiError):
@@ -260,14 +313,22 @@ class PaiMetricsError(PaiError):
 class PaiRolloutError(PaiError, AirflowFailException):
     """A canary release did not reach production; fails the task without an automatic retry."""
 
+    todo = "see the steps in its XCom, then clear the task, or leave production as it is"
+
 
 class RolloutRolledBackError(PaiRolloutError):
     """The candidate was bad; production serves what it served before."""
+
+    todo = "mend the model: its digest stays out until the task is cleared"
 
 
 class RolloutStoppedError(PaiRolloutError):
     """The rollout can't go on: someone else intervened, or the group is not as expected."""
 
+    todo = "a person decides: traffic stays as it is, and a cleared task begins anew"
+
 
 class RolloutStuckError(PaiRolloutError):
     """The rollout failed and its candidate could not be taken out of the traffic: a person is needed now."""
+
+    todo = "take the candidate out of the group's traffic in EAS's console, now"

@@ -10,7 +10,15 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple, Self
 
-from airflow_provider_pai.labels import Key, Owner, legal_name, read_number, write_labels
+from airflow_provider_pai.labels import (
+    Key,
+    Owner,
+    check_schema,
+    legal_name,
+    read_number,
+    schema_label,
+    write_labels,
+)
 from airflow_provider_pai.states import States, Verdict
 from airflow_provider_pai.versions import make_version
 
@@ -111,7 +119,8 @@ class TaskIdentity(NamedTuple):
 
     def labels(self) -> dict[str, str]:
         """Return the labels of what has no generations."""
-        return {**self.owner.labels(), Key.DEPLOYMENT: legal_name(self.deployment), **self.name.labels()}
+        people = {Key.DEPLOYMENT: legal_name(self.deployment), **self.name.labels()}
+        return {**self.owner.labels(), **schema_label(), **people}
 
     def tags(self, generation: int) -> dict[str, str]:
         """Return the tags of one generation; the readable ones serve people and the search for orphans."""
@@ -137,7 +146,11 @@ class TaggedJob(NamedTuple):
 
     @classmethod
     def read(cls, job_id: str, status: str, tags: Mapping[str, str], created: str) -> Self | None:
-        """Read a job's tags, or None where they are not ours."""
+        """Read a job's tags, or None where they are not ours.
+
+        :raises PaiVersionError: a later version wrote them: what to do with the job it alone can tell.
+        """
+        check_schema(tags)
         cycle, generation = tags.get(Key.CYCLE, ""), tags.get(Key.GENERATION, "")
         try:
             return cls(job_id, status, read_number(cycle), read_number(generation), created)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple, Self
 
 from airflow_provider_pai.exceptions import PaiConfigError
 from airflow_provider_pai.inputs import text_mapping
+from airflow_provider_pai.schemas import LABELS
 from airflow_provider_pai.versions import utc_text
 
 if TYPE_CHECKING:
@@ -64,7 +65,7 @@ class Key:
     SINCE = "airflow_since"
     """Of a shadow: when the copying began."""
     COUNTS = "airflow_counts"
-    """With the time at which the phase or step began."""
+    """With the number of the schema before, and the time at which the phase or step began behind."""
     OUTCOME = "airflow_outcome"
     NOTE = "airflow_note"
     REJECTED = "airflow_rejected"
@@ -79,6 +80,8 @@ class Key:
 
     STATE = "airflow_state"
     """Address of the home of the group's state on OSS."""
+    SCHEMA = "airflow_schema"
+    """Number of the schema of all these."""
     MARK = "airflow_mark"
     SHADOW_OF = "airflow_shadow_of"
     """The service whose requests a shadow gets."""
@@ -167,6 +170,23 @@ def fitted(labels: Mapping[str, str]) -> dict[str, str]:
     """Return labels that are too many for a resource without as many as need be of those that only people read."""
     spare = [key for key in _DISPENSABLE if key in labels][: max(0, len(labels) - MAX_LABELS)]
     return {key: value for key, value in labels.items() if key not in spare}
+
+
+def schema_label() -> dict[str, str]:
+    """Return the label that tells by which schema the others are written.
+
+    It stands on whatever is made but a rollout's service, which has no room for it; nothing is searched by it, since
+    what an older version has made must be found.
+    """
+    return {Key.SCHEMA: str(LABELS.number)}
+
+
+def check_schema(labels: Mapping[str, str]) -> None:
+    """Refuse labels of a later version; only what brings no way back may ask for it.
+
+    :raises PaiVersionError: they are.
+    """
+    LABELS.check(labels.get(Key.SCHEMA))
 
 
 def write_labels(values: Mapping[str, object]) -> dict[str, str]:

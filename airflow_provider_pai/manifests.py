@@ -20,7 +20,7 @@ from airflow_provider_pai.artifact import (
     is_json,
     is_metric,
 )
-from airflow_provider_pai.exceptions import PaiArtifactError, PaiNotFoundError
+from airflow_provider_pai.exceptions import PaiArtifactError, PaiNotFoundError, PaiVersionError
 from airflow_provider_pai.hooks.oss import OssHook
 from airflow_provider_pai.hooks.oss.objects import ObjectInfo
 from airflow_provider_pai.hooks.oss.parallel import in_parallel
@@ -130,6 +130,8 @@ def read_artifact(hook: OssHook, uri: str) -> ModelArtifact:
         manifest = Manifest.from_bytes(hook.get(prefix.join(MANIFEST_NAME)))
     except PaiNotFoundError:
         raise PaiArtifactError(f"{prefix}: no {MANIFEST_NAME}") from None
+    except PaiVersionError as error:
+        raise PaiArtifactError(f"{prefix}{MANIFEST_NAME}: {error}") from None
     except ValueError as error:
         raise PaiArtifactError(f"{prefix}{MANIFEST_NAME} is torn: {error}") from None
     missing = {file.key: file for file in manifest.files}

@@ -44,6 +44,11 @@ class RemoteJob(NamedTuple):
     tags: Mapping[str, str] = _NOTHING
     facts: Mapping[str, Any] = _NOTHING
 
+    @classmethod
+    def read(cls, value: Mapping[str, Any]) -> "RemoteJob":
+        """Read what `to_dict` wrote, in this version or in a later one."""
+        return cls(**{name: value[name] for name in cls._fields if name in value})
+
     def to_dict(self) -> Json:
         """Return plain JSON."""
         return {**self._asdict(), "tags": dict(self.tags), "facts": dict(self.facts)}

@@ -1,4 +1,5 @@
 import ast
+import inspect
 import pickle
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from airflow_provider_pai.exceptions import (
     PaiError,
     PaiFunctionError,
     PaiJobFailedError,
+    PaiTransferError,
     PaiTransientError,
 )
 
@@ -54,9 +56,10 @@ def test_an_error_is_one_line_that_leaves_out_what_is_not_known():
     assert str(error) == "dlc CreateJob: it is wrong → mend it"
     error = PaiApiError("dlc", "CreateJob", "it is wrong", "Odd", 400)
     error.conn_id = "pai_eu"
-    assert str(error) == "dlc CreateJob: it is wrong (connection pai_eu, code Odd, status 400)"
+    facts = "(connection pai_eu, code Odd, status 400)"
+    assert str(error) == f"dlc CreateJob: it is wrong → {PaiApiError.todo} {facts}"
     other = error.saying("in other words", PaiConflictError)
-    assert str(other) == "dlc CreateJob: in other words (connection pai_eu, code Odd, status 400)"
+    assert str(other) == f"dlc CreateJob: in other words → {PaiConflictError.todo} {facts}"
 
 
 COLOURS = "\x1b[0;31mValueError\x1b[0m \x1b]8;;https://x\x07no\x1b]8;;\x1b\\ x\x1b[2K\x1b[1;32;40m\x1b(B"
@@ -92,3 +95,36 @@ def test_the_tree_in_the_docstring_is_the_tree():
     named = {name for name in vars(exceptions) if isinstance(vars(exceptions)[name], type)}
     own = {name for name in named if issubclass(vars(exceptions)[name], PaiError)}
     assert all(name in exceptions.__doc__ for name in own)
+
+
+# Said of what is allowed; of a look, which it does not end; bases that nothing raises.
+SAYS_IT_OTHERWISE = {"PaiConfigError", "PaiUnsupportedError", "PaiMetricsError", "PaiError"}
+KINDS = {name: one for name, one in vars(exceptions).items() if isinstance(one, type) and issubclass(one, PaiError)}
+
+
+@pytest.mark.parametrize("name", sorted(KINDS.keys() - SAYS_IT_OTHERWISE))
+def test_every_error_ends_with_what_to_do(name):
+    kind = KINDS[name]
+    assert kind.todo
+    assert kind.todo not in {KINDS[other].todo for other in KINDS.keys() - {name}}, "another kind's words"
+    takes = inspect.signature(kind.__init__).parameters.values()
+    needed = sum(1 for each in takes if each.name != "self" and each.kind is each.POSITIONAL_OR_KEYWORD)
+    assert f"→ {kind.todo}" in str(kind(*["it is wrong"] * max(needed, 1)))
+
+
+def test_an_error_that_says_what_to_do_says_it_once_and_below_its_log():
+    assert str(PaiTransferError("it changed → upload it")) == "it changed → upload it"
+    failed = PaiJobFailedError("DLC job", "dlc1", "Failed", None, None, "50 % → 60 %\nKilled")
+    assert str(failed).splitlines()[-1] == f"→ {PaiJobFailedError.todo}"
+
+
+def test_what_raises_a_bare_error_says_what_to_do():
+    """What a smoke round could not see is told in its own table, and what ended a shadow run is its own end."""
+    bare = set()
+    for path in Path(exceptions.__file__).parent.rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            match node:
+                case ast.Raise(exc=ast.Call(func=ast.Name(id="PaiError"), args=[said])) if "→" not in ast.unparse(said):
+                    bare.add((path.parent.name, ast.unparse(said)))
+    handed_on = {(place, "event['error']") for place in ("eas", "sensors")}
+    assert {found for found in bare if found[0] != "smoke"} == {*handed_on, ("rollouts", "'the shadow run was ended'")}

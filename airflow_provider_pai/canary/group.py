@@ -13,7 +13,15 @@ from enum import StrEnum
 from airflow_provider_pai.canary.analysis import Judgement
 from airflow_provider_pai.canary.samples import Result, Sample
 from airflow_provider_pai.exceptions import PaiConfigError
-from airflow_provider_pai.labels import Key, read_labels, read_moment, read_number, write_labels
+from airflow_provider_pai.labels import (
+    Key,
+    check_schema,
+    read_labels,
+    read_moment,
+    read_number,
+    write_labels,
+)
+from airflow_provider_pai.schemas import LABELS
 from airflow_provider_pai.states import EAS_GOING, EAS_SERVICE
 
 _NAME = re.compile(r"[a-z0-9_]{3,63}")
@@ -22,7 +30,7 @@ _REJECTION = re.compile(r"[^.]*\.[^.]*\.[0-9]{1,9}")
 _STEPS_PER_LABEL = 4
 _MAX_REJECTED = 3
 _VERDICTS = {result.value[0]: result.value for result in Result}
-# A service bears 20 labels, so all numbers share one of them with the one time that there is.
+# A service bears 20 labels, so all numbers share one of them with that of the schema and the one time that there is.
 _COUNTS = (
     "step",
     "failures",
@@ -181,7 +189,9 @@ class Progress:
 
     @classmethod
     def _read(cls, text: Mapping[str, str]) -> Progress:
-        numbers, _, since = text.get(Key.COUNTS, "").partition(" ")
+        schema, _, counted = text.get(Key.COUNTS, "").rpartition("/")
+        LABELS.check(schema)
+        numbers, _, since = counted.partition(" ")
         counts = dict(zip(_COUNTS, map(read_number, (numbers or "0").split(".")), strict=False))
         results = " ".join(text[name] for name in sorted(text) if name.startswith(Key.RESULTS)).split()
         return cls(
@@ -216,13 +226,16 @@ class Progress:
                 Key.TASK: self.task,
                 Key.CYCLE: self.cycle,
                 Key.STABLE: self.stable,
-                Key.COUNTS: f"{'.'.join(str(getattr(self, name)) for name in _COUNTS)} {self._times()}".rstrip(),
+                Key.COUNTS: f"{LABELS.number}/{self._counts()} {self._times()}".rstrip(),
                 Key.OUTCOME: self.outcome,
                 Key.NOTE: self.note,
                 Key.REJECTED: " ".join(self.rejected[-_MAX_REJECTED:]),
                 **results,
             }
         )
+
+    def _counts(self) -> str:
+        return ".".join(str(getattr(self, name)) for name in _COUNTS)
 
     def _times(self) -> str:
         if self.since is not None:
@@ -320,6 +333,15 @@ class Group:
     def member(self, name: str) -> Member | None:
         """Return a member by its name."""
         return next((member for member in self.members if member.name == name), None)
+
+    def check_schema(self) -> None:
+        """Refuse to work on a group on whose services a later version has written.
+
+        :raises PaiVersionError: it has.
+        """
+        for member in self.members:
+            check_schema(member.labels)
+            LABELS.check(member.labels.get(Key.COUNTS, "").rpartition("/")[0])
 
     @property
     def rejected(self) -> frozenset[str]:

@@ -12,6 +12,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from airflow_provider_pai.exceptions import PaiError
+from airflow_provider_pai.schemas import LEDGER_ROW
 from airflow_provider_pai.versions import utc_text
 
 if TYPE_CHECKING:
@@ -21,6 +22,9 @@ if TYPE_CHECKING:
 
 GENESIS = "0" * 64
 """What stands for the hash before the first row."""
+
+ROW_SCHEMA = "row_schema_version"
+"""In a payload, which may be an artifact with a number of its own."""
 
 
 class EventKind(StrEnum):
@@ -78,9 +82,9 @@ class Event(NamedTuple):
 
         :param number: which of several of a kind.
         """
-        numbered = "" if number is None else f"/{number}"
+        with_schema = "" if number is None else f"/{number}"
         return cls(
-            key=key or f"{kind}/{subject}/{identity.owner}{numbered}",
+            key=key or f"{kind}/{subject}/{identity.owner}{with_schema}",
             kind=EventKind(kind),
             subject=subject,
             version=model.version if model else "",
@@ -128,7 +132,7 @@ class Row(NamedTuple):
             subject=stored_text(event.subject),
             version=stored_text(event.version),
             digest=stored_text(event.digest),
-            payload=json.dumps(plain_json(event.payload), sort_keys=True, default=str),
+            payload=json.dumps(plain_json(with_schema(event.payload)), sort_keys=True, default=str),
             recorded_at=utc_text(now),
             event_key_sha256=lookup(event.key),
             subject_sha256=lookup(event.subject),
@@ -137,6 +141,13 @@ class Row(NamedTuple):
             hash="",
         )
         return row._replace(hash=row.content_hash)
+
+    def check(self) -> None:
+        """Refuse a row of a later version, whose payload may mean something else.
+
+        :raises PaiVersionError: it is one.
+        """
+        LEDGER_ROW.check(json.loads(self.payload).get(ROW_SCHEMA))
 
     @property
     def day(self) -> str:
@@ -148,6 +159,11 @@ class Row(NamedTuple):
         """Return the hash that this row must bear."""
         content = {name: value for name, value in self._asdict().items() if name != "hash"}
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+
+
+def with_schema(payload: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a payload with the number of its schema: that of whoever recorded the event, not of who writes its row."""
+    return {ROW_SCHEMA: LEDGER_ROW.number, **payload}
 
 
 def lookup(text: str) -> str:

@@ -16,7 +16,7 @@ from airflow_provider_pai.exceptions import PaiApiError, PaiConfigError, PaiNotF
 from airflow_provider_pai.hooks.connection import PaiConnection
 from airflow_provider_pai.hooks.oss import OssHook
 from airflow_provider_pai.hooks.oss.home import bucket_home, configured_home, ledger_folder
-from airflow_provider_pai.ledger.events import Event, EventKind, lookup, plain_json
+from airflow_provider_pai.ledger.events import Event, EventKind, lookup, plain_json, with_schema
 from airflow_provider_pai.uri import OssUri
 
 
@@ -31,7 +31,7 @@ class Waiting(NamedTuple):
     def of(cls, event: Event, now: datetime) -> Waiting:
         """Return an event that begins to wait; its row tells since when."""
         since = now.isoformat(timespec="microseconds")
-        return cls(since, event._replace(payload={**event.payload, "waited_since": since}))
+        return cls(since, event._replace(payload={**with_schema(event.payload), "waited_since": since}))
 
     @classmethod
     def read(cls, text: str | bytes) -> Waiting:

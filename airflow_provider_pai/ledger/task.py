@@ -108,7 +108,10 @@ class TaskLedger:
     def _ask(self, question: Callable[[Ledger], list[Row]], beside: str | OssUri | None) -> Told:
         try:
             self._empty(self._outbox(beside))
-            return Told(_within(DATABASE_SECONDS, partial(question, self._ledger)), one_of_many(self._database))
+            rows = _within(DATABASE_SECONDS, partial(question, self._ledger))
+            for row in rows:
+                row.check()
+            return Told(rows, one_of_many(self._database))
         except Exception as error:  # noqa: BLE001 - each driver of a database has errors of its own
             self._failure = error
             doubt = f"the ledger can't be read ({_in_words(error)})"

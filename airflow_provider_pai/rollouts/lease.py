@@ -15,9 +15,10 @@ from typing import Any
 
 from airflow_provider_pai.canary.memory import Memory, read_memory
 from airflow_provider_pai.clock import SYSTEM_CLOCK, Clock
-from airflow_provider_pai.exceptions import PaiApiError, PaiError, PaiNotFoundError
+from airflow_provider_pai.exceptions import PaiApiError, PaiError, PaiNotFoundError, PaiVersionError
 from airflow_provider_pai.hooks.oss import OssHook
 from airflow_provider_pai.identity import TaskIdentity, TaskName
+from airflow_provider_pai.schemas import LEASE, SCHEMA_VERSION
 from airflow_provider_pai.uri import OssUri
 
 DEFAULT_TTL = 300.0
@@ -158,10 +159,13 @@ class Lease:
         at = self._object(number)
         try:
             content = json.loads(self._hook.get(at))
+            LEASE.check(dict(content).get(SCHEMA_VERSION))
             holder, ttl, released = Holder.from_dict(content["holder"]), float(content["ttl"]), content["released"]
             self.memory = read_memory(content.get("members"))
         except PaiNotFoundError:
             return None
+        except PaiVersionError:  # whoever holds it, it is not free
+            raise
         except (ValueError, TypeError, LookupError) as error:
             self._hook.log.warning("%s is no lease that can be read, so nobody holds it: %s", at, error)
             return None
@@ -176,4 +180,5 @@ class Lease:
 
     def _content(self, released: bool = False) -> str:
         holder = self.own.to_dict()
-        return json.dumps({"holder": holder, "released": released, "ttl": self._ttl, "members": self.memory})
+        content = {"holder": holder, "released": released, "ttl": self._ttl, "members": self.memory}
+        return json.dumps({SCHEMA_VERSION: LEASE.number, **content})

@@ -197,6 +197,7 @@ class RolloutDriver:
 
     def _tick(self) -> Tick:
         group = self._group()
+        group.check_schema()
         reason = self._must_not(group)
         if reason:
             return self._ended(group, actions.Finish(outcome="skipped", why=reason))

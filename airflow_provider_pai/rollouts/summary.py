@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from airflow_provider_pai.exceptions import RolloutRolledBackError, RolloutStoppedError
 from airflow_provider_pai.rollouts.changes import with_roles
 
 LONGEST = 119
@@ -20,9 +21,9 @@ _HEADS = {
     "stopped": "Stopped{at}{reason}",
 }
 _TODO = {
-    "rolled_back": "This digest stays out until the task is cleared.",
-    "timed_out": "Nothing is known of the model; a later try begins anew.",
-    "stopped": "A person decides: traffic stays as it is, and a cleared task begins anew.",
+    "rolled_back": f"→ {RolloutRolledBackError.todo}",
+    "timed_out": "→ nothing is known of the model: a later try begins anew",
+    "stopped": f"→ {RolloutStoppedError.todo}",
 }
 """What the person on call does, or need not do."""
 
@@ -56,10 +57,10 @@ def one_line(text: str, most: int = LONGEST) -> str:
 
 
 def below(end: Mapping[str, Any], log_tail: str = "") -> str:
-    """Return what stands below the line: the whole reason, what to do, the container's last lines."""
+    """Return what stands below the line: the whole reason, the container's last lines, what to do."""
     reason = _whole_reason(end)
     told = "" if reason in summary(end) else f"{reason}."
-    return "\n".join(filter(None, (told, _TODO.get(end["outcome"], ""), log_tail)))
+    return "\n".join(filter(None, (told, log_tail, _TODO.get(end["outcome"], ""))))
 
 
 def _tail(outcome: str, serving: str) -> str:

@@ -8,7 +8,7 @@ import random
 from abc import abstractmethod
 from collections.abc import AsyncIterator, Awaitable
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar
 
 from airflow.providers.common.compat.version_compat import AIRFLOW_V_3_0_PLUS
 from airflow.triggers.base import BaseTrigger, TriggerEvent
@@ -16,6 +16,7 @@ from airflow.triggers.base import BaseTrigger, TriggerEvent
 from airflow_provider_pai.clock import SYSTEM_CLOCK
 from airflow_provider_pai.exceptions import PaiError, PaiPermissionError, PaiTransientError
 from airflow_provider_pai.remote import Json
+from airflow_provider_pai.schemas import SCHEMA_VERSION, TRIGGER
 from airflow_provider_pai.sensitive import mask_secret, secrets_in
 from airflow_provider_pai.triggers.threads import connect, in_thread
 
@@ -48,6 +49,7 @@ class PollTrigger(BaseTrigger, Generic[HookT]):
     :param hook_arguments: builds the hook, as `PaiHook.arguments` gives them.
     :param poll_interval: seconds between two looks.
     :param deadline: ISO 8601, by the services' time; None: no end.
+    :param schema_version: of these arguments.
     """
 
     delay: float = 0.0
@@ -58,7 +60,22 @@ class PollTrigger(BaseTrigger, Generic[HookT]):
     """All looks ask the same: a right that is missing was taken away."""
     patience: Patience
 
-    def __init__(self, *, hook_arguments: Json, poll_interval: float, deadline: str | None = None) -> None:
+    def __new__(cls, *_: Any, schema_version: int = TRIGGER.number, **__: Any) -> Self:
+        """Refuse what a later version wrote by its number: an argument that is unknown here would tell nobody why.
+
+        :raises PaiVersionError: it did; the task's worker goes on with what the trigger waits for.
+        """
+        TRIGGER.check(schema_version)
+        return super().__new__(cls)
+
+    def __init__(
+        self,
+        *,
+        hook_arguments: Json,
+        poll_interval: float,
+        deadline: str | None = None,
+        schema_version: int = TRIGGER.number,
+    ) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self.hook_arguments = hook_arguments
         self.poll_interval = poll_interval
@@ -66,7 +83,8 @@ class PollTrigger(BaseTrigger, Generic[HookT]):
 
     def serialize(self) -> tuple[str, Json]:
         """Return the class's path and its arguments."""
-        return f"{type(self).__module__}.{type(self).__qualname__}", self.arguments()
+        arguments = {**self.arguments(), SCHEMA_VERSION: TRIGGER.number}
+        return f"{type(self).__module__}.{type(self).__qualname__}", arguments
 
     def arguments(self) -> Json:
         """Return the constructor's arguments."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from airflow.providers.common.compat.module_loading import import_string
 
@@ -51,8 +51,11 @@ class PaiJobTrigger(OwningTrigger["JobHook"]):
         log_interval: float = 0,
         deferred_at: str | None = None,
         task: Json,
+        **kwargs: Any,
     ) -> None:
-        super().__init__(hook_arguments=hook_arguments, poll_interval=poll_interval, deadline=deadline, task=task)
+        super().__init__(
+            hook_arguments=hook_arguments, poll_interval=poll_interval, deadline=deadline, task=task, **kwargs
+        )
         self.hook_path = hook_path
         self.job_id = job_id
         self.cancel_on_kill = cancel_on_kill

@@ -13,6 +13,7 @@ from airflow.triggers.base import TriggerEvent
 from airflow_provider_pai.exceptions import PaiApiError, PaiConfigError
 from airflow_provider_pai.inputs import Span, flag, parse_uri, seconds
 from airflow_provider_pai.remote import Json
+from airflow_provider_pai.schemas import TRIGGER
 from airflow_provider_pai.triggers.oss import ListingTrigger
 
 if TYPE_CHECKING:
@@ -54,6 +55,11 @@ class Cursor:
         self.seen |= {info.uri.key: _state(info) for info in infos}
         self.seen = {key: state for key, state in self.seen.items() if state[1] >= self.newest - OVERLAP}
 
+    @classmethod
+    def read(cls, kept: Json) -> Cursor:
+        """Read what `to_dict` wrote."""
+        return cls(newest=kept["newest"], seen=kept["seen"])
+
     def to_dict(self) -> Json:
         """Return plain JSON."""
         return {"newest": self.newest, "seen": self.seen}
@@ -73,6 +79,7 @@ class OssObjectTrigger(ListingTrigger, _Base):  # type: ignore[misc]
     :param poll_interval: seconds between two looks.
     :param existing: report what is there already at the very first look.
     :param asset: name of the asset whose store is used; needed where assets share this very trigger.
+    :param schema_version: of these arguments, as they lie in Airflow's database.
     """
 
     def __init__(
@@ -84,9 +91,11 @@ class OssObjectTrigger(ListingTrigger, _Base):  # type: ignore[misc]
         poll_interval: Span = 60.0,
         existing: bool = False,
         asset: str | None = None,
+        schema_version: int = TRIGGER.number,
     ) -> None:
         arguments = {"pai_conn_id": pai_conn_id, "region": region}
-        super().__init__(hook_arguments=arguments, poll_interval=seconds("poll_interval", poll_interval))
+        interval = seconds("poll_interval", poll_interval)
+        super().__init__(hook_arguments=arguments, poll_interval=interval, schema_version=schema_version)
         self.uri = str(parse_uri("uri", uri))
         self.existing = flag("existing", existing)
         self.asset = asset
@@ -144,7 +153,7 @@ class OssObjectTrigger(ListingTrigger, _Base):  # type: ignore[misc]
             kept = await self._store.aget(CURSOR)
         except ValueError as error:
             raise PaiConfigError("asset", self.asset, f"the name of one of the assets: {error}") from None
-        return Cursor(**kept) if kept else None
+        return Cursor.read(kept) if kept else None
 
     async def _keep(self, cursor: Cursor) -> None:
         if self._store is not None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from abc import abstractmethod
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from airflow_provider_pai.remote import Json
 from airflow_provider_pai.triggers.eas import EasTrigger
@@ -25,8 +25,8 @@ class DriverTrigger(EasTrigger):
 
     bears_denials = False
 
-    def __init__(self, *, hook_arguments: Json, task: Json) -> None:
-        super().__init__(hook_arguments=hook_arguments, poll_interval=1.0, task=task)
+    def __init__(self, *, hook_arguments: Json, task: Json, **kwargs: Any) -> None:
+        super().__init__(hook_arguments=hook_arguments, poll_interval=1.0, task=task, **kwargs)
         self._driver: Driver | None = None
 
     def make_hook(self) -> EasHook:
@@ -67,8 +67,8 @@ class CanaryTrigger(DriverTrigger):
     :param rollout: `RolloutSpec.to_dict()`.
     """
 
-    def __init__(self, *, hook_arguments: Json, rollout: Json, task: Json) -> None:
-        super().__init__(hook_arguments=hook_arguments, task=task)
+    def __init__(self, *, rollout: Json, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
         self.rollout = rollout
 
     def arguments(self) -> Json:
@@ -90,8 +90,8 @@ class ShadowTrigger(DriverTrigger):
     :param shadow: `ShadowSpec.to_dict()`.
     """
 
-    def __init__(self, *, hook_arguments: Json, shadow: Json, task: Json) -> None:
-        super().__init__(hook_arguments=hook_arguments, task=task)
+    def __init__(self, *, shadow: Json, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
         self.shadow = shadow
 
     def arguments(self) -> Json:

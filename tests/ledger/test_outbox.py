@@ -149,7 +149,8 @@ def test_each_in_its_turn_and_once_whatever_the_bucket(outbox, tmp_path):
     assert [each.waiting.event.key for each in found] == ["z", "a", "b"]
     assert outbox.flush(found, ledger.record) == (3, [], False)
     assert keys(ledger) == ["b", "z", "a"]
-    assert json.loads(list(ledger.rows())[1].payload) == {"n": 1, "waited_since": waiting("z", 1).since}
+    told = {"n": 1, "row_schema_version": 1, "waited_since": waiting("z", 1).since}
+    assert json.loads(list(ledger.rows())[1].payload) == told
     assert outbox.waiting() == ([], broken) == ([], [])
     outbox.put(waiting("z", 1))
     assert outbox.flush(outbox.waiting()[0], ledger.record).written == 1

@@ -22,7 +22,8 @@ def test_an_event_is_written_once(path):
     assert ledger.record(event("a", version="v1", digest="sha256:1"))
     assert not ledger.record(event("a"))
     (row,) = ledger.rows()
-    assert (row.seq, row.kind, row.subject, row.version, row.payload) == (1, "promoted", "digits", "v1", '{"n": 1}')
+    payload = '{"n": 1, "row_schema_version": 1}'
+    assert (row.seq, row.kind, row.subject, row.version, row.payload) == (1, "promoted", "digits", "v1", payload)
 
 
 def test_rows_survive_reopening_and_chain(path):

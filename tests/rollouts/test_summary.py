@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import pytest
 
+from airflow_provider_pai.exceptions import RolloutRolledBackError
 from airflow_provider_pai.rollouts.summary import LONGEST, below, summary
 from tests.fake import FakeEas, goal
 
 FIRST, SECOND = "20261126T1800Z-3f2a9c1b", "20261127T1800Z-bbbbbbbb"
 SERVED = f"{FIRST} serves 100 %, never touched."
-STAYS_OUT = "This digest stays out until the task is cleared."
+STAYS_OUT = f"→ {RolloutRolledBackError.todo}"
 
 
 def ended(outcome, reason, *steps, serving=FIRST):
@@ -85,7 +86,7 @@ def test_what_did_not_fit_stands_below_with_what_to_do_and_the_log():
     why = "p95 850 ms is over max_p95_ms 300; p50 400 ms is over 2 times production's 90 ms"
     end = ended("rolled_back", why, SLOW)
     assert summary(end).endswith("max_p95_ms 30…. 20261126T1800Z-… serves 100 %, never touched.")
-    assert below(end, "last words") == f"{why}.\n{STAYS_OUT}\nlast words"
+    assert below(end, "last words") == f"{why}.\nlast words\n{STAYS_OUT}"
     assert below(ended("rolled_back", "it is bad")) == STAYS_OUT
     assert below(ended("skipped", "a backfill run")) == ""
 

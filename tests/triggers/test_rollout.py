@@ -162,3 +162,13 @@ def test_killed_anywhere_resumed_anywhere(group, monkeypatch):
     assert not [member for member in members if member.progress.phase in UNDER_WAY]
     assert people.lost == []
     assert {version for version, status in people.counts if status != 200} <= {model["version"]}
+
+
+def test_a_worker_goes_on_where_a_triggerer_of_an_older_version_can_t_make_the_trigger(group):
+    second = group.arguments(group.model(21), deferrable=True)
+    task = Task(lambda: EasCanaryDeployOperator(**second), run_id="second", try_number=1)
+    with pytest.raises(TaskDeferred):
+        task.make().execute(task.context())
+    with People(group):
+        end = task.make().resume_execution("__fail__", {"error": "Trigger failure"}, task.context())
+    assert (end["outcome"], len(group.eas.group(group.name).members)) == ("promoted", 2)
