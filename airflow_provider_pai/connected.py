@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from inspect import signature
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
 
 from airflow.providers.common.compat.sdk import AirflowException, BaseOperator
 
@@ -13,13 +13,17 @@ from airflow_provider_pai.exceptions import PaiConfigError
 from airflow_provider_pai.inputs import optional
 from airflow_provider_pai.lazy import cached_property
 from airflow_provider_pai.remote import DEFAULT_CONN_ID, Json
-from airflow_provider_pai.sensitive import mask_secret, secrets_in
+from airflow_provider_pai.sensitive import hidden, mask_secret, secrets_in
 from airflow_provider_pai.values import did_you_mean
 
 if TYPE_CHECKING:
     from airflow_provider_pai.hooks.base import PaiHook
 
 HookT = TypeVar("HookT", bound="PaiHook")
+T = TypeVar("T")
+
+# Characters of a value in a line of the log, and items of a list.
+_SHOWN, _SHOWN_ITEMS = 120, 3
 
 
 # An operator itself, no mixin: `default_args` and `partial` reach only the constructors of operators.
@@ -35,6 +39,10 @@ class Connected(BaseOperator, Generic[HookT]):
     """
 
     template_fields: Sequence[str] = ("pai_conn_id", "region", "workspace_id")
+    about: ClassVar[str] = ""
+    """First line of the task's log, what it is about to do: `{name}` stands for a field of its own."""
+    came: ClassVar[str] = ""
+    """Its last line, what came of it: `{name}` stands for a field of its XCom, too, `{result}` for the whole."""
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         """Add the template fields of all its bases to a class's own: none can be forgotten."""
@@ -86,6 +94,25 @@ class Connected(BaseOperator, Generic[HookT]):
             for _, secret in secrets_in({name: getattr(self, name, None) for name in self.template_fields}):
                 mask_secret(secret)
 
+    def say_aim(self) -> None:
+        """Log what the task is about to do."""
+        self.log.info("%s", self.in_words(self.about))
+
+    def say_end(self, result: T) -> T:
+        """Log what came of the task, and return it."""
+        self.log.info("%s", self.told(result))
+        return result
+
+    def told(self, result: Any) -> str:
+        """Return in one line what a result means."""
+        return self.in_words(self.came, result)
+
+    def in_words(self, line: str, result: Any = None) -> str:
+        """Return a line with the task's own values, and those of its result, in short and without secrets."""
+        facts = {**vars(self), "result": result, **(result if isinstance(result, Mapping) else {})}
+        shown = {name: _in_short(name, value) for name, value in facts.items() if f"{{{name}}}" in line}
+        return line.format_map(shown).rstrip(" ,:")
+
     @property
     @abstractmethod
     def hook_class(self) -> type[HookT]:
@@ -109,3 +136,20 @@ class Connected(BaseOperator, Generic[HookT]):
     def hook(self) -> HookT:
         """Return the hook."""
         return self.hook_class(**self.hook_arguments)
+
+
+def _in_short(name: str, value: Any) -> str:
+    """Return a value as a line of the log has it: of a model its version, of a list the first items."""
+    if value is None:
+        return ""
+    if isinstance(value, Mapping | list | tuple) and not value:
+        return "none"
+    if isinstance(value, Mapping):
+        text = str(value.get("version") or value.get("uri") or dict(value))
+    elif isinstance(value, list | tuple):
+        more = f" and {len(value) - _SHOWN_ITEMS} more" if len(value) > _SHOWN_ITEMS else ""
+        text = ", ".join(map(str, value[:_SHOWN_ITEMS])) + more
+    else:
+        text = str(getattr(value, "__name__", value))
+    text = " ".join(hidden(text, value, name).split())
+    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…"

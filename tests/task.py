@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -39,6 +40,8 @@ class Task:
     xcoms: dict[str, Any] = field(default_factory=dict)
     store: dict[str, Any] = field(default_factory=dict)
     start_date: datetime | None = None
+    lines: list[tuple[str, str]] = field(default_factory=list)
+    """What the operators of the last try have logged, and in which function."""
 
     def context(self) -> dict[str, Any]:
         """Return a worker's context."""
@@ -70,13 +73,18 @@ class Task:
         self.xcoms[key] = json.loads(json.dumps(value))
 
     def run(self) -> Any:
-        """Run one try to its end, through as many deferrals as it takes, and return the XCom."""
+        """Run one try to its end, through as many deferrals as it takes, and return the XCom.
+
+        Whatever the operator, its log begins with what it is about to do and ends with what came of it.
+        """
         self.try_number += 1
         self.start_date = datetime.now(UTC)
+        self.lines.clear()
         method, kwargs = "execute", {}
         while True:
             operator = self.make()
             try:
+                listen(operator, self.lines)
                 if method == "execute":
                     return self._done(operator.execute(self.context()))
                 return self._done(operator.resume_execution(method, kwargs, self.context()))
@@ -85,6 +93,8 @@ class Task:
                 kwargs = {**(deferred.kwargs or {}), "event": fire(deferred.trigger)}
 
     def _done(self, result: Any) -> Any:
+        assert (self.lines[0][0], self.lines[-1][0]) == ("say_aim", "say_end"), self.lines
+        assert all(words.strip() for _, words in self.lines), "a line without words"
         self.xcoms["return_value"] = json.loads(json.dumps(result))
         return result
 
@@ -96,6 +106,40 @@ class WorkerLostError(BaseException):
 def lost_now(*_: Any) -> None:
     """Lose the worker."""
     raise WorkerLostError
+
+
+class Heard:
+    """A logger whose lines are kept.
+
+    :param log: of Airflow's, which says them all the same.
+    :param lines: gets each with the name of the function that says it.
+    """
+
+    def __init__(self, log: Any, lines: list[tuple[str, str]]) -> None:
+        self._log = log
+        self._lines = lines
+
+    def __getattr__(self, name: str) -> Any:
+        """Return a method of the logger."""
+        method = getattr(self._log, name)
+        if name not in ("info", "warning", "error", "exception"):
+            return method
+
+        def say(line: str, *values: Any, **more: Any) -> None:
+            if (function := sys._getframe(1).f_code.co_name) != "wrapper":  # Airflow's, where no task runner calls
+                self._lines.append((function, line % values if values else line))
+            method(line, *values, **more)
+
+        return say
+
+
+def listen(operator: Any, lines: list[tuple[str, str]]) -> None:
+    """Keep what an operator logs; its logger is a property, of another class on each Airflow."""
+    if isinstance(operator.log, Heard):  # the same object, once more
+        return
+    kind = type(operator)
+    heard = Heard(operator.log, lines)
+    operator.__class__ = type(kind.__name__, (kind,), {"log": heard, "__module__": kind.__module__})
 
 
 def fire(trigger: Any) -> Any:

@@ -44,6 +44,9 @@ class _DlcDecoratedOperator(DecoratedOperator, DlcSubmitJobOperator):
     :returns: what the function returned on rank 0; with `output` its artifact is a second XCom, `artifact`.
     """
 
+    about = "Run {python_callable} as a DLC job, {framework}, {workers} workers"
+    came = "{python_callable} returned {result}"
+
     custom_operator_name = "@task.pai_dlc"
     template_fields: Sequence[str] = ("staging_uri",)
 
@@ -85,6 +88,10 @@ class _DlcDecoratedOperator(DecoratedOperator, DlcSubmitJobOperator):
         """Return the environment variables, among them those of the call."""
         own = {CALL_VARIABLE: str(self._folder), "PAI_CALL_DIR": CALL_PATH, "PAI_RETURN_DIR": RETURN_PATH}
         return {**super().environment(output), **own}
+
+    def told(self, result: Any) -> str:
+        """Return in one line what the function returned."""
+        return self.in_words(self.came, {"result": result})
 
     def finish(self, context: Any, job: RemoteJob) -> Any:
         """Return the function's value.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -31,6 +32,15 @@ class PaiOperator(Connected[HookT]):
     def __init__(self, *, ledger_conn_id: str | None = None, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.ledger_conn_id = ledger_conn_id
+
+    def execute(self, context: Any) -> Any:
+        """Do the task's work; its log begins with the aim and ends with what came of it."""
+        self.say_aim()
+        return self.say_end(self.carry_out(context))
+
+    @abstractmethod
+    def carry_out(self, context: Any) -> Any:
+        """Read the input, do the work, and return the XCom."""
 
     @cached_property
     def oss(self) -> OssHook:

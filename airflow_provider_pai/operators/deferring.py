@@ -103,7 +103,7 @@ class DeferringOperator(PaiOperator[HookT]):
         if getattr(context["ti"], "next_method", None):
             self._resumed = context
 
-    def execute(self, context: Any) -> Any:
+    def carry_out(self, context: Any) -> Any:
         """Begin, wait here or in the triggerer, finish."""
         with self.leaving(context):
             outcome = self.wait(context, self.begin(context))
@@ -133,12 +133,17 @@ class DeferringOperator(PaiOperator[HookT]):
                 if "timeout" in str(error).lower() or (work := self.under_way(context)) is None:
                     raise
                 outcome = self.go_on(context, work, str(error))
-        return self.finish(context, outcome)
+        return self.say_end(self.finish(context, outcome))
 
     def execute_complete(
-        self, context: Any, event: Mapping[str, Any], since: str | None = None, subject: Mapping[str, Any] | None = None
+        self,
+        context: Any,
+        event: Mapping[str, Any],
+        since: str | None = None,
+        subject: Mapping[str, Any] | None = None,
+        **_: Any,
     ) -> Any:
-        """Go on where the trigger left off.
+        """Go on where the trigger left off, in this version or in another one, which may have handed over more.
 
         :param since: ISO 8601, when the task was deferred.
         :param subject: what every event of its trigger names.
@@ -152,7 +157,7 @@ class DeferringOperator(PaiOperator[HookT]):
             else:  # SQLite gives the ids of triggers again
                 work = subject.get("job_id") or self.begin(context)
                 outcome = self.go_on(context, work, "the event of another task's trigger came")
-        return self.finish(context, outcome)
+        return self.say_end(self.finish(context, outcome))
 
     def under_way(self, context: Any) -> Any:
         """Return work that an earlier process has begun and that goes on; by default nobody can tell."""

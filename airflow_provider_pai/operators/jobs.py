@@ -115,7 +115,7 @@ class PaiJobOperator(DeferringOperator[JobHookT]):
         """
         self._job_id = event["job_id"]
         if "job" in event:
-            return RemoteJob(**event["job"])
+            return RemoteJob.read(event["job"])
         job = self.hook.get(event["job_id"])  # what the trigger met, the worker meets too, as a typed error
         if event.get("timed_out"):
             if job.status not in self.hook.states.stopping and not self.hook.states.is_final(job.status):
@@ -217,7 +217,7 @@ class PaiJobOperator(DeferringOperator[JobHookT]):
 
         :raises PaiError: the task was killed before.
         """
-        lost: PaiError = PaiError("the task was killed before its submit")
+        lost: PaiError = PaiError("the task was killed before its submit → clear it to run it")
         self._submitting = identity
         for _ in range(_SUBMIT_ATTEMPTS):
             if self._killed:

@@ -30,6 +30,8 @@ class ModelGateOperator(EasOperator):
         has the metric.
     """
 
+    about = "Compare {metric} of {artifact} with what group {group} serves"
+
     ui_color = "#f2ecd9"
     template_fields: Sequence[str] = (
         "artifact",
@@ -56,7 +58,7 @@ class ModelGateOperator(EasOperator):
         self.tolerance = tolerance
         self.minimum = minimum
 
-    def execute(self, context: Any) -> Json:
+    def carry_out(self, context: Any) -> Json:
         """Compare and record.
 
         :raises AirflowSkipException: the model does not get through.
@@ -82,8 +84,12 @@ class ModelGateOperator(EasOperator):
         if not passed:
             context["ti"].xcom_push(key="return_value", value=result)
             self.skip(f"{text}; it does not get through")
-        self.log.info("%s; it gets through", text)
         return result
+
+    def told(self, result: Json) -> str:
+        """Return in one line why the model gets through."""
+        compared = _compared(result["serving"], result["needed"], self.group)
+        return f"{result['metric']} {result['candidate']:.4f}: {compared}; the model gets through"
 
     def _metric_of(self, artifact: ModelArtifact) -> float:
         """Return the metric of an artifact.

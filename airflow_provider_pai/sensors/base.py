@@ -63,11 +63,12 @@ class PaiSensor(Connected[HookT], BaseSensorOperator):
 
     def execute(self, context: Any) -> Any:
         """Wait in the worker or the triggerer."""
+        self.say_aim()
         if not self.deferrable:
-            return self.result(context, super().execute(context))
+            return self.say_end(self.result(context, super().execute(context)))
         found = self.check()
         if found is not None:
-            return self.result(context, found)
+            return self.say_end(self.result(context, found))
         trigger = self.make_trigger(float(self.poke_interval), self._deadline(context))
         self.defer(trigger=trigger, method_name="execute_complete")
         raise AssertionError("defer raises")
@@ -80,7 +81,7 @@ class PaiSensor(Connected[HookT], BaseSensorOperator):
     def execute_complete(self, context: Any, event: Mapping[str, Any]) -> Any:
         """Go on where the trigger left off."""
         if "found" in event:
-            return self.result(context, event["found"])
+            return self.say_end(self.result(context, event["found"]))
         if not event.get("timed_out"):
             self.check()  # what the trigger met, the worker meets too, as a typed error
             raise PaiError(event["error"])
@@ -130,7 +131,7 @@ class RemoteSensor(PaiSensor[WatchedHookT]):
 
     def execute_complete(self, context: Any, event: Mapping[str, Any]) -> Any:
         """Go on where the trigger left off."""
-        found = {"found": self._found(RemoteJob(**event["job"]))} if "job" in event else {}
+        found = {"found": self._found(RemoteJob.read(event["job"]))} if "job" in event else {}
         return super().execute_complete(context, {**event, **found})
 
     def _found(self, job: RemoteJob) -> Json | None:

@@ -25,6 +25,9 @@ class DlcJobSensor(RemoteSensor["DlcHook"]):
     :returns: `{"job_id", "status", "url"}`.
     """
 
+    about = "Wait for DLC job {job_id}"
+    came = "DLC job {job_id}: {status}"
+
     link = DlcJobLink
     operator_extra_links = (DlcJobLink(),)
     template_fields: Sequence[str] = ("job_id",)

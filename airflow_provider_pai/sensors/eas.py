@@ -30,6 +30,9 @@ class EasServiceSensor(RemoteSensor["EasHook"]):
         None where no operator of this provider has made it.
     """
 
+    about = "Wait until service {service_name} is {until}"
+    came = "Service {service} is {status} with {instances} instances"
+
     link = EasServiceLink
     operator_extra_links = (EasServiceLink(),)
     template_fields: Sequence[str] = ("service_name", "until")

@@ -43,6 +43,9 @@ class OssKeySensor(_OssSensor):
     :returns: the addresses of the objects.
     """
 
+    about = "Wait for {uri}"
+    came = "Found: {result}"
+
     template_fields: Sequence[str] = ("uri",)
 
     def __init__(
@@ -117,6 +120,9 @@ class OssPrefixUnchangedSensor(_OssSensor):
     :returns: the addresses of the objects.
     """
 
+    about = "Wait until {uri} is at rest for {quiet_seconds} s"
+    came = "{uri} is at rest: {result}"
+
     template_fields: Sequence[str] = ("uri",)
 
     def __init__(self, *, uri: str, quiet_seconds: Span = 300.0, min_objects: int = 1, **kwargs: Any) -> None:
@@ -169,6 +175,9 @@ class OssArtifactSensor(_OssSensor):
         SQLite file in AIRFLOW_HOME. (templated)
     :returns: the artifact as a dict.
     """
+
+    about = "Wait for artifact {artifact}"
+    came = "Artifact {name} {version} is complete: {digest}"
 
     template_fields: Sequence[str] = ("artifact", "newer_than", "ledger_conn_id")
 
@@ -236,7 +245,6 @@ class OssArtifactSensor(_OssSensor):
         from airflow_provider_pai.ledger.task import TaskLedger
 
         artifact: Json = found
-        self.log.info("Artifact %s %s is complete: %s", artifact["name"], artifact["version"], artifact["digest"])
         event = Event(
             key=f"verified/{artifact['digest']}",
             kind=EventKind.ARTIFACT_VERIFIED,

@@ -19,8 +19,8 @@ from tests.task import Task, WorkerLostError
 class Echo(PollTrigger["EasHook"]):
     """Yields what it is told to."""
 
-    def __init__(self, *, event: dict[str, Any]) -> None:
-        super().__init__(hook_arguments={}, poll_interval=1)
+    def __init__(self, *, event: dict[str, Any], **kwargs: Any) -> None:
+        super().__init__(hook_arguments={}, poll_interval=1, **kwargs)
         self.event = event
 
     @property
@@ -40,6 +40,8 @@ class Echo(PollTrigger["EasHook"]):
 class Noting(DeferringOperator["EasHook"]):
     """Notes each step, and fails where it is told to."""
 
+    about = "Note each step"
+    came = "Noted {result}"
     calls: list[str]
     fails: str = ""
     ended = False

@@ -10,13 +10,14 @@ from airflow_provider_pai.exceptions import PaiApiError, PaiConfigError, PaiJobF
 from airflow_provider_pai.hooks.dsw import DswHook, DswRunHook
 from airflow_provider_pai.hooks.oss import OssHook
 from airflow_provider_pai.labels import Key
-from airflow_provider_pai.operators import dsw, jobs
+from airflow_provider_pai.operators import jobs
 from airflow_provider_pai.operators.dsw import (
     DswDeleteInstanceOperator,
     DswRunCommandOperator,
     DswRunNotebookOperator,
     DswStartInstanceOperator,
     DswStopInstanceOperator,
+    runs,
 )
 from airflow_provider_pai.states import DSW_INSTANCE, Verdict
 from tests.conftest import airflow_connection, oss_bucket
@@ -232,7 +233,7 @@ def test_an_instance_whose_end_is_refused_is_asked_again_or_told_to_run_on(
     bucket, pai, monkeypatch, caplog, after, action, times, left
 ):
     monkeypatch.setattr(DswRunCommandOperator, "log", logging.getLogger("tests.dsw"), raising=False)
-    monkeypatch.setattr(dsw, "_END_SECONDS", 0.0 if times is None else 30.0)
+    monkeypatch.setattr(runs, "_END_SECONDS", 0.0 if times is None else 30.0)
     pai.account.faults.add(match=f"api {action}", status=400, code="InternalError", message="not now", times=times)
     result = task(bucket, f"refused-{after}-{action}", command="true", after=after).run()
     assert result["instance"] == left

@@ -30,9 +30,10 @@ def test_a_person_s_server_listens_on_a_port_of_its_own(group):
     service = {"task_id": "task", "service_name": f"{group.name}_one", **given, **waits}
     with pytest.raises(PaiTimeoutError) as error:
         Task(lambda: EasDeployServiceOperator(**service)).run()
-    first, last = str(error.value).splitlines()
+    first, last, todo = str(error.value).splitlines()
     assert first.endswith(": nothing listens on port 8000")
     assert last.endswith("listening on 5000")
+    assert todo == f"→ {PaiTimeoutError.todo}"
 
 
 def test_a_person_is_called_at_night_and_goes_back_in_the_morning(group):
@@ -49,7 +50,7 @@ def test_a_person_is_called_at_night_and_goes_back_in_the_morning(group):
     assert (len(line) < 120, line, todo) == (
         True,
         third.xcoms["summary"],
-        "This digest stays out until the task is cleared.",
+        f"→ {RolloutRolledBackError.todo}",
     )
     back = {"task_id": "task", "group": group.name, "reason": "people complain", "drain": 0.1, "poll_interval": 0.05}
     Task(lambda: EasRollbackOperator(**back), run_id="back").run()

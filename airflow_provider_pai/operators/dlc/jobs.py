@@ -54,6 +54,9 @@ JOB_PATH = f"{MOUNT_ROOT}/job"
 _NOT_IN_NAMES = r"[^A-Za-z0-9_.-]"
 
 
+_ARTIFACT = "Artifact {name} {version}: {files} files, {size} bytes, metrics {metrics}"
+
+
 class DlcSubmitJobOperator(WorkloadOperator["DlcHook"]):
     """Train on DLC; exactly one job, whatever happens to the worker.
 
@@ -89,6 +92,9 @@ class DlcSubmitJobOperator(WorkloadOperator["DlcHook"]):
     :param job: merged over the CreateJob body, in the API's field names. (templated)
     :returns: a `ModelArtifact` as a dict where `output` is given, else `{"job_id", "status", "url"}`.
     """
+
+    about = "Run a DLC job, {framework}, {workers} workers: {entry_script}{command}"
+    came = "DLC job {job_id}: {status}"
 
     link = DlcJobLink
     operator_extra_links = (DlcJobLink(),)
@@ -284,15 +290,14 @@ class DlcSubmitJobOperator(WorkloadOperator["DlcHook"]):
         unfinished = read_unfinished(self.oss, at)
         artifact = write_artifact(self.oss, replace(unfinished, job=JobRef(service="dlc", id=job.job_id, url=url)))
         self.record_artifact(artifact)
-        self.log.info(
-            "Artifact %s %s: %d files, %d bytes, metrics %s",
-            artifact.name,
-            artifact.version,
-            artifact.files,
-            artifact.size,
-            dict(artifact.metrics) or "none: no number in a metrics.json in PAI_OUTPUT_DIR, so no gate lets it through",
-        )
+        if not artifact.metrics:
+            self.log.warning("No number in a metrics.json in PAI_OUTPUT_DIR: no gate lets this model through")
         return artifact.to_dict()
+
+    def told(self, result: Any) -> str:
+        """Return in one line what came of it: an artifact, or the job alone."""
+        made = isinstance(result, Mapping) and "uri" in result
+        return self.in_words(_ARTIFACT, result) if made else super().told(result)
 
     def _tags(self, identity: TaskIdentity, generation: int) -> dict[str, str]:
         """Return the job's own tags and those that `settings` and `job` give it."""
@@ -355,6 +360,9 @@ class DlcStopJobOperator(PaiOperator["DlcHook"]):
     :returns: the job's last status.
     """
 
+    about = "Stop DLC job {job_id}"
+    came = "DLC job {job_id}: {result}"
+
     template_fields: Sequence[str] = ("job_id",)
 
     def __init__(
@@ -372,7 +380,7 @@ class DlcStopJobOperator(PaiOperator["DlcHook"]):
 
         return DlcHook
 
-    def execute(self, context: Any) -> str:
+    def carry_out(self, context: Any) -> str:
         """Stop the job and return its last status."""
         self.job_id = required("job_id", self.job_id, "the id of a DLC job")
         hook = self.hook

@@ -41,6 +41,9 @@ class DlcStartTensorBoardOperator(_TensorBoardOperator):
     :returns: `{"tensorboard_id", "status", "url"}`.
     """
 
+    about = "Start a TensorBoard over {log_uri}"
+    came = "TensorBoard {tensorboard_id} is {status}: {url}"
+
     operator_extra_links = (TensorBoardLink(),)
     template_fields: Sequence[str] = ("log_uri", "job_id")
 
@@ -59,7 +62,7 @@ class DlcStartTensorBoardOperator(_TensorBoardOperator):
         self.max_running_time = max_running_time
         self.poll_interval = seconds("poll_interval", poll_interval)
 
-    def execute(self, context: Any) -> Json:
+    def carry_out(self, context: Any) -> Json:
         """Start it and wait until it is up."""
         hook = self.hook
         tensorboard_id = self._started(parse_uri("log_uri", self.log_uri).folder)
@@ -105,12 +108,15 @@ class DlcStopTensorBoardOperator(_TensorBoardOperator):
     :param tensorboard_id: the TensorBoard. (templated)
     """
 
+    about = "Stop TensorBoard {tensorboard_id}"
+    came = "TensorBoard {tensorboard_id} is stopped"
+
     template_fields: Sequence[str] = ("tensorboard_id",)
 
     def __init__(self, *, tensorboard_id: str, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.tensorboard_id = tensorboard_id
 
-    def execute(self, context: Any) -> None:
+    def carry_out(self, context: Any) -> None:
         """Stop it."""
         self.hook.stop(required("tensorboard_id", self.tensorboard_id, "the id of a TensorBoard"))

@@ -78,6 +78,11 @@ class WaitingOperator(DeferringOperator["EasHook"], EasOperator):
         """Return the service that this task has changed, and the way back, as labels tell; by default there is none."""
         return None
 
+    def under_way(self, context: Any) -> str | None:
+        """Return the service that this task has changed and that can't be told from its trigger."""
+        begun = self.begun(context)
+        return begun[0] if begun else None
+
     def begin(self, context: Any) -> str:
         """Change the service, and keep the link to its page."""
         name = self.change(context)
@@ -110,7 +115,7 @@ class WaitingOperator(DeferringOperator["EasHook"], EasOperator):
         try:
             service = self.hook.wait(name, poll_interval=self.poll_interval, deadline=deadline, until=is_over)
         except PaiTimeoutError as error:
-            raise PaiTimeoutError(self.goal.told(self.hook, name).below(str(error))) from None
+            raise PaiTimeoutError(self.goal.told(self.hook, name).below(error.args[0])) from None
         return self._as_awaited(service)
 
     def outcome(self, context: Any, event: Mapping[str, Any]) -> RemoteJob:
@@ -119,7 +124,7 @@ class WaitingOperator(DeferringOperator["EasHook"], EasOperator):
         :raises PaiTimeoutError: it is not, and the deadline has passed.
         """
         if "job" in event:
-            return self._as_awaited(RemoteJob(**event["job"]))
+            return self._as_awaited(RemoteJob.read(event["job"]))
         name = event["job_id"]
         service = self.hook.get(name)  # what the trigger met, the worker meets too, as a typed error
         if event.get("timed_out"):

@@ -20,6 +20,8 @@ class EasBlueGreenDeployOperator(RolloutOperator):
     :returns: as `EasCanaryDeployOperator`, which also tells how it fails and skips.
     """
 
+    about = "Switch group {group} to {artifact}"
+
     plan_defaults = {"on_inconclusive": "rollback"}
 
     def check(self) -> None:

@@ -28,6 +28,8 @@ class EasCanaryDeployOperator(RolloutOperator):
         than what serves).
     """
 
+    about = "Rollout of {artifact} to group {group} in steps of {steps} %"
+
     template_fields: Sequence[str] = ("steps",)
 
     def __init__(self, *, steps: Sequence[int | str] | str = (10, 50, 100), **kwargs: Any) -> None:

@@ -17,6 +17,7 @@ from airflow_provider_pai.operators.deferring import first_line
 from airflow_provider_pai.operators.eas.base import WaitingOperator
 from airflow_provider_pai.operators.eas.spec import ServiceOperator, checked_name
 from airflow_provider_pai.remote import Json, RemoteJob
+from airflow_provider_pai.schemas import DEPLOYMENT, SCHEMA_VERSION
 from airflow_provider_pai.states import EAS_GONE
 
 if TYPE_CHECKING:
@@ -48,6 +49,9 @@ class EasDeployServiceOperator(WaitingOperator, ServiceOperator):
         "serving_version", "instances", "endpoint"}`; outcome is created, updated or unchanged; version and digest are
         the artifact's, `service_version` and `previous_service_version` EAS's numbers.
     """
+
+    about = "Bring up service {service_name}: {artifact}"
+    came = "Service {service} is {outcome}, {instances} instances ready: {version}"
 
     template_fields: Sequence[str] = (
         "service_name",
@@ -124,6 +128,7 @@ class EasDeployServiceOperator(WaitingOperator, ServiceOperator):
             hook.label(name, labels)
         model = ServedModel.of(labels)
         end: Json = {
+            SCHEMA_VERSION: DEPLOYMENT.number,
             "service": name,
             "outcome": outcome,
             "version": model.version or None,
@@ -136,7 +141,6 @@ class EasDeployServiceOperator(WaitingOperator, ServiceOperator):
         }
         if mine:
             self._record(identity, "deployed", labels, end)
-        self.log.info("%s: %s, %d instances ready", name, outcome, end["instances"])
         return end
 
     def _bring_up(self, identity: TaskIdentity, config: Json, artifact: ModelArtifact | None) -> None:

@@ -10,6 +10,7 @@ from airflow_provider_pai.exceptions import PaiError
 from airflow_provider_pai.operators.deferring import DeferringOperator
 from airflow_provider_pai.operators.eas.spec import ServiceOperator
 from airflow_provider_pai.remote import Json
+from airflow_provider_pai.schemas import DEPLOYMENT, SCHEMA_VERSION
 
 if TYPE_CHECKING:
     from airflow_provider_pai.hooks.eas import EasHook  # noqa: F401 - in a text below
@@ -23,6 +24,7 @@ class DrivingOperator(DeferringOperator["EasHook"], ServiceOperator):
     """Base of the operators whose work is a driver's, in the worker as in the triggerer."""
 
     _driver: Driver | None = None
+    _line = ""
 
     @abstractmethod
     def begin(self, context: Any) -> Any:
@@ -49,15 +51,20 @@ class DrivingOperator(DeferringOperator["EasHook"], ServiceOperator):
         :param details: what stands below the line in the error, and above it in the log.
         """
         push = context["ti"].xcom_push
+        end = {SCHEMA_VERSION: DEPLOYMENT.number, **end}
         push(key="summary", value=line)
         if error is None:
-            self.log.info("%s", line)
+            self._line = line
             return end
         push(key="return_value", value=end)
         if details:
             self.log.info("%s", details)
         self.log.warning("%s", line)
         raise error("\n".join(filter(None, (line, details)))) from None
+
+    def told(self, result: Any) -> str:
+        """Return the line that the end has in common with the XCom `summary`."""
+        return self._line
 
     def give_up(self, why: str) -> None:
         """End what was begun."""

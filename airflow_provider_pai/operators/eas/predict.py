@@ -49,6 +49,9 @@ class EasPredictOperator(EasOperator):
         "requests", "wrong", "first_wrong", "seconds"}`; the same lies as `_summary.json` in the folder.
     """
 
+    about = "Ask {service_name}{group}: {requests}"
+    came = "{requests} requests answered, {wrong} of them wrong: {output}"
+
     operator_extra_links = (EasServiceLink(),)
     template_fields: Sequence[str] = (
         "service_name",
@@ -90,7 +93,7 @@ class EasPredictOperator(EasOperator):
         self.tolerance = tolerance
         self.concurrency = concurrency
 
-    def execute(self, context: Any) -> Any:
+    def carry_out(self, context: Any) -> Any:
         """Ask everything.
 
         :raises PaiError: too many answers are wrong.
@@ -99,6 +102,12 @@ class EasPredictOperator(EasOperator):
         if self.service_name:
             EasServiceLink.persist(context, self.hook.console_url(self.service_name))
         return self._ask_few() if self.output_uri is None else self._ask_file(context)
+
+    def told(self, result: Any) -> str:
+        """Return in one line how many were answered; of a few, the XCom has the answers."""
+        if self.output_uri is not None:
+            return super().told(result)
+        return f"{1 if _is_one(self.requests) else len(result)} requests answered"
 
     def _check(self) -> None:
         """Refuse bad input before anything is sent."""
@@ -147,7 +156,7 @@ class EasPredictOperator(EasOperator):
         bodies = [answer.body for answer in answers]
         size = len(json.dumps(bodies).encode())
         if size > MAX_XCOM_BYTES:
-            raise PaiError(f"The answers are {size} bytes, too many for an XCom ({MAX_XCOM_BYTES}): give output")
+            raise PaiError(f"The answers are {size} bytes, too many for an XCom ({MAX_XCOM_BYTES}) → give output")
         return bodies[0] if _is_one(self.requests) else bodies
 
     def _listed(self) -> list[Any]:
@@ -201,7 +210,8 @@ class EasPredictOperator(EasOperator):
 
     def _judge(self, total: int, wrong: int, first: str) -> None:
         if wrong and 1 - wrong / total < share("min_correct", self.min_correct):
-            raise PaiError(f"{wrong} of {total} answers are wrong; the first: {first}")
+            todo = "mend the service or what is expected; a cleared task asks what has no right answer"
+            raise PaiError(f"{wrong} of {total} answers are wrong; the first: {first} → {todo}")
 
 
 def _is_one(requests: Any) -> bool:

@@ -13,6 +13,7 @@ from airflow_provider_pai.exceptions import (
     PaiError,
     PaiTimeoutError,
     PaiTransientError,
+    PaiVersionError,
     RolloutStoppedError,
 )
 from airflow_provider_pai.hooks.eas.goals import Undo, Until
@@ -23,6 +24,7 @@ from airflow_provider_pai.labels import Mark, ServedModel, artifact_labels
 from airflow_provider_pai.operators.eas.base import WaitingOperator, triggered_by
 from airflow_provider_pai.operators.eas.spec import checked_name
 from airflow_provider_pai.remote import Json, RemoteJob
+from airflow_provider_pai.schemas import DEPLOYMENT, SCHEMA_VERSION
 from airflow_provider_pai.states import EAS_GONE, Verdict
 from airflow_provider_pai.uri import OssUri
 
@@ -60,6 +62,9 @@ class EasRollbackOperator(WaitingOperator):
         `previous` is what served until now. The ledger's row `restored` has the same, and who triggered the run; its
         version is what serves again.
     """
+
+    about = "Take group {group} back to {to}: {reason}"
+    came = "Group {group} serves {version} again, no longer {previous_version}"
 
     template_fields: Sequence[str] = (
         "group",
@@ -131,7 +136,6 @@ class EasRollbackOperator(WaitingOperator):
         identity, name = self.identity(context), service.job_id
         mark = _mark(service.tags, identity)
         if mark is None:
-            self.log.info("Group %s serves %s already", self.group, ServedModel.of(service.tags).version)
             return self._end_of("unchanged", name, service.tags, None)
         takeover = Takeover(
             hook=self.hook,
@@ -154,8 +158,12 @@ class EasRollbackOperator(WaitingOperator):
         self.record("restored", self.group, identity, ServedModel.of(service.tags), payload, beside=home)
         line = f"Group {self.group} serves {end['version'] or name} again, no longer {end['previous_version'] or bad}"
         context["ti"].xcom_push(key="summary", value=line)
-        self.log.info("%s", line)
         return end
+
+    def told(self, result: Json) -> str:
+        """Return in one line what serves."""
+        unchanged = result["outcome"] == "unchanged"
+        return self.in_words("Group {group} serves {version} already", result) if unchanged else super().told(result)
 
     def _check(self) -> None:
         from airflow_provider_pai.metrics.golden_requests import make_probe
@@ -270,6 +278,7 @@ class EasRollbackOperator(WaitingOperator):
     def _end_of(self, outcome: str, name: str, labels: Mapping[str, str], bad: Member | None) -> Json:
         model, previous = ServedModel.of(labels), ServedModel.of(bad.labels) if bad else ServedModel()
         return {
+            SCHEMA_VERSION: DEPLOYMENT.number,
             "group": self.group,
             "outcome": outcome,
             "reason": self.reason or None,
@@ -302,11 +311,11 @@ class EasRollbackOperator(WaitingOperator):
             other, lease = wanted.take(), wanted
         except PaiTransientError:
             raise
-        except (PaiApiError, PaiConfigError) as error:
+        except (PaiApiError, PaiConfigError, PaiVersionError) as error:
             # No rollout can hold it either: that must not bar the way back.
             self.log.warning("Going back without the lease of group %s: %s", self.group, error)
         if other is not None:
-            raise PaiError(f"group {self.group} is held by {other}: end that task first, it takes its candidate out")
+            raise PaiError(f"group {self.group} is held by {other} → end that task first, it takes its candidate out")
         try:
             yield home, lease
         finally:

@@ -107,8 +107,6 @@ class RolloutOperator(DrivingOperator):
         from airflow_provider_pai.rollouts.rollout_driver import RolloutDriver
 
         spec = self.rollout(context)
-        steps = ", ".join(map(str, spec.plan.steps))
-        self.log.info("Rollout of %s to group %s in steps of %s %%", spec.goal.version, self.group, steps)
         driver = RolloutDriver(spec, self.hook, self.log)
         if flag("plan_only", self.plan_only):
             self.log.info("Service JSON:\n%s", hidden(json.dumps(spec.config, indent=2), spec.config))
@@ -132,6 +130,10 @@ class RolloutOperator(DrivingOperator):
         """Return what goes on with the rollout."""
         task = self.identity(context).origin
         return CanaryTrigger(hook_arguments=self.hook_arguments, rollout=spec.to_dict(), task=task)
+
+    def under_way(self, context: Any) -> RolloutSpec:
+        """Return the rollout where its trigger failed, as in an older version's triggerer: services know how far."""
+        return self.begin(context)
 
     def give_up(self, why: str) -> None:
         """Take the candidate's traffic away."""

@@ -23,6 +23,8 @@ class _ServiceOperator(WaitingOperator):
     :returns: `{"service", "status", "instances"}`.
     """
 
+    came = "Service {service} is {status} with {instances} instances"
+
     template_fields: Sequence[str] = ("service_name",)
 
     def __init__(self, *, service_name: str, **kwargs: Any) -> None:
@@ -45,6 +47,8 @@ class _ServiceOperator(WaitingOperator):
 class EasStartServiceOperator(_ServiceOperator):
     """Start a stopped service and wait until every instance is ready; one that runs is no error. API: StartService."""
 
+    about = "Start service {service_name}"
+
     def change(self, context: Any) -> str:
         """Start the service."""
         self.hook.start(self.named(), poll_interval=self.poll_interval)
@@ -56,6 +60,8 @@ class EasStopServiceOperator(_ServiceOperator):
 
     Requests in flight end first. A service with a safety lock is left alone: `PaiConflictError`.
     """
+
+    about = "Stop service {service_name}"
 
     awaited = "stopped"
 
@@ -70,6 +76,8 @@ class EasDeleteServiceOperator(_ServiceOperator):
 
     With its last service a group goes too. A service with a safety lock is left alone: `PaiConflictError`.
     """
+
+    about = "Delete service {service_name}"
 
     awaited = "deleted"
 
@@ -86,6 +94,9 @@ class EasSetSafetyLockOperator(EasOperator):
     :param lock: `dangerous` forbids stop and delete, `all` every change, `none` nothing. (templated)
     """
 
+    about = "Set the safety lock of service {service_name}: {lock}"
+    came = "Service {service_name} has the lock {lock}"
+
     template_fields: Sequence[str] = ("service_name", "lock")
 
     def __init__(self, *, service_name: str, lock: str = "dangerous", **kwargs: Any) -> None:
@@ -93,7 +104,7 @@ class EasSetSafetyLockOperator(EasOperator):
         self.service_name = service_name
         self.lock = lock
 
-    def execute(self, context: Any) -> None:
+    def carry_out(self, context: Any) -> None:
         """Set the lock."""
         name = required("service_name", self.service_name, "the name of an EAS service")
         self.hook.set_safety_lock(name, one_of("lock", self.lock, LOCKS))
@@ -112,6 +123,8 @@ class EasScaleServiceOperator(_ServiceOperator):
         API has it; takes the place of one that is there. (templated)
     :param remove_autoscaler: take away the service's autoscaler.
     """
+
+    about = "Scale service {service_name} to {instances}{autoscaler}"
 
     template_fields: Sequence[str] = ("instances", "autoscaler")
     template_fields_renderers = {"autoscaler": "json"}

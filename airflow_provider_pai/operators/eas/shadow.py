@@ -59,6 +59,8 @@ class EasShadowOperator(DrivingOperator):
         `retries` try again).
     """
 
+    about = "Copy {ratio} % of the requests of {source}{group} for {duration} s: {artifact}"
+
     operator_extra_links = (EasServiceLink(),)
     template_fields: Sequence[str] = (
         "source",

@@ -14,6 +14,7 @@ from airflow_provider_pai.labels import Deployment, Mark, artifact_labels
 from airflow_provider_pai.operators.eas.base import WaitingOperator, triggered_by
 from airflow_provider_pai.operators.eas.spec import checked_name
 from airflow_provider_pai.remote import Json, RemoteJob
+from airflow_provider_pai.schemas import DEPLOYMENT, SCHEMA_VERSION
 
 if TYPE_CHECKING:
     from airflow_provider_pai.hooks.eas import EasHook
@@ -35,6 +36,9 @@ class EasRollbackServiceOperator(WaitingOperator):
         "previous_version", "previous_digest", "serving_version", "instances"}`: EAS's numbers, then version and digest
         of the artifact that serves again, and of the one before. The ledger's row is `restored`.
     """
+
+    about = "Take service {service_name} back to version {to}: {reason}"
+    came = "Service {service} is back from version {previous_service_version} to {service_version}"
 
     template_fields: Sequence[str] = ("service_name", "to", "reason")
 
@@ -72,6 +76,7 @@ class EasRollbackServiceOperator(WaitingOperator):
         taken_back = deployment._replace(config="").labels() if deployment else {}
         hook.label(name, {**service.tags, **artifact_labels(artifact), **taken_back})
         end: Json = {
+            SCHEMA_VERSION: DEPLOYMENT.number,
             "service": name,
             "outcome": "restored",
             "reason": self.reason or None,
@@ -86,7 +91,6 @@ class EasRollbackServiceOperator(WaitingOperator):
         }
         payload = {**triggered_by(context), **end}
         self.record("restored", name, identity, artifact, payload, beside=artifact.uri if artifact else None)
-        self.log.info("%s is back from version %d to %d", name, previous, end["service_version"])
         return end
 
     def _marked(self, context: Any, service: RemoteJob) -> Mark:

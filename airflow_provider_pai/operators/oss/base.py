@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -27,6 +27,9 @@ def on_the_worker(field: str, value: object) -> Iterator[None]:
         raise PaiConfigError(field, value, allowed) from None
 
 
+_FOLDER = "{uri}: {moved} files moved ({size} bytes), {unchanged} unchanged, {deleted} deleted"
+
+
 class OssOperator(PaiOperator["OssHook"]):
     """Base of the operators on OSS."""
 
@@ -38,6 +41,11 @@ class OssOperator(PaiOperator["OssHook"]):
         from airflow_provider_pai.hooks.oss import OssHook
 
         return OssHook
+
+    def told(self, result: Any) -> str:
+        """Return in one line what came of an object, or of a folder."""
+        is_folder = isinstance(result, Mapping) and "moved" in result
+        return self.in_words(_FOLDER, result) if is_folder else super().told(result)
 
     def writing_hook(self, context: Any) -> OssHook:
         """Return the hook of a try; to a later one, an object that is what it would write is an earlier one's."""

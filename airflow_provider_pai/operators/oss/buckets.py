@@ -19,6 +19,9 @@ class OssCreateBucketOperator(OssOperator):
     :param redundancy: LRS or ZRS.
     """
 
+    about = "Make bucket {bucket}"
+    came = "Bucket {bucket} is there"
+
     template_fields: Sequence[str] = ("bucket",)
 
     def __init__(self, *, bucket: str, storage_class: str = "Standard", redundancy: str = "LRS", **kwargs: Any) -> None:
@@ -27,7 +30,7 @@ class OssCreateBucketOperator(OssOperator):
         self.storage_class = storage_class
         self.redundancy = redundancy
 
-    def execute(self, context: Any) -> None:
+    def carry_out(self, context: Any) -> None:
         """Create it."""
         name = _bucket(self.bucket).bucket
         self.hook.create_bucket(name, storage_class=self.storage_class, redundancy=self.redundancy)
@@ -40,6 +43,9 @@ class OssDeleteBucketOperator(OssOperator):
     :param force: delete its objects first, all their versions too.
     """
 
+    about = "Delete bucket {bucket}"
+    came = "Bucket {bucket} is gone"
+
     template_fields: Sequence[str] = ("bucket",)
 
     def __init__(self, *, bucket: str, force: bool = False, **kwargs: Any) -> None:
@@ -47,7 +53,7 @@ class OssDeleteBucketOperator(OssOperator):
         self.bucket = bucket
         self.force = flag("force", force)
 
-    def execute(self, context: Any) -> None:
+    def carry_out(self, context: Any) -> None:
         """Delete it.
 
         :raises PaiConflictError: it is not empty.

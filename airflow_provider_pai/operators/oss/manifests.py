@@ -25,6 +25,9 @@ class OssWriteManifestOperator(OssOperator):
     :returns: the artifact as a dict.
     """
 
+    about = "Make an artifact of the files at {uri}"
+    came = "Artifact {name} {version}: {files} files, {size} bytes, {digest}"
+
     template_fields: Sequence[str] = ("uri", "name", "version", "metrics", "parameters")
 
     def __init__(
@@ -46,7 +49,7 @@ class OssWriteManifestOperator(OssOperator):
         self.metrics = metrics
         self.parameters = parameters
 
-    def execute(self, context: Any) -> Json:
+    def carry_out(self, context: Any) -> Json:
         """Write it.
 
         :raises PaiArtifactError: there are no files.

@@ -37,6 +37,9 @@ class OssUploadOperator(OssOperator):
     :returns: `{"uri", "size"}` of a file, with `"moved", "unchanged", "deleted"` of a folder.
     """
 
+    about = "Upload {path} to {uri}"
+    came = "{uri}: {size} bytes are there"
+
     template_fields: Sequence[str] = (
         "path",
         "uri",
@@ -73,13 +76,13 @@ class OssUploadOperator(OssOperator):
         self.tags = tags
         self.checkpoint = checkpoint
 
-    def execute(self, context: Any) -> Json:
+    def carry_out(self, context: Any) -> Json:
         """Upload."""
         path, to = _path(self.path), parse_uri("uri", self.uri)
         with on_the_worker("path", self.path):
             if path.is_dir():
                 report = self.hook.upload_folder(path, to, **_options(self))
-                return _told(self, to.folder, report)
+                return _told(to.folder, report)
             if not to.key or to.key.endswith("/"):
                 to = to.join(path.name)
             self.writing_hook(context).upload(
@@ -108,6 +111,9 @@ class OssDownloadOperator(OssOperator):
     :param checkpoint: file on the worker from which a retry goes on with a large object. (templated)
     :returns: `{"path", "size"}` of an object, with `"uri", "moved", "unchanged", "deleted"` of a prefix.
     """
+
+    about = "Download {uri} to {path}"
+    came = "{path}: {size} bytes are there"
 
     template_fields: Sequence[str] = (
         "uri",
@@ -141,14 +147,14 @@ class OssDownloadOperator(OssOperator):
         self.version = version
         self.checkpoint = checkpoint
 
-    def execute(self, context: Any) -> Json:
+    def carry_out(self, context: Any) -> Json:
         """Download."""
         at = parse_uri("uri", self.uri)
         path = _path(self.path)
         with on_the_worker("path", self.path):
             if not at.key or at.key.endswith("/"):
                 report = self.hook.download_folder(at, path, **_options(self))
-                return {**_told(self, at, report), "path": str(self.path)}
+                return {**_told(at, report), "path": str(self.path)}
             if str(self.path).endswith("/") or path.is_dir():
                 path /= at.key.rpartition("/")[2]
             version = optional("version", self.version, "the version of an object")
@@ -169,6 +175,9 @@ class OssCopyOperator(OssOperator):
     :param storage_class: of the copy of an object; None: the bucket's.
     :returns: `{"uri"}`, with `"moved", "unchanged", "deleted", "size"` of a prefix.
     """
+
+    about = "Copy {source} to {target}"
+    came = "{uri} is there"
 
     template_fields: Sequence[str] = ("source", "target", "include", "exclude")
 
@@ -195,12 +204,12 @@ class OssCopyOperator(OssOperator):
         self.overwrite = flag("overwrite", overwrite)
         self.storage_class = storage_class
 
-    def execute(self, context: Any) -> Json:
+    def carry_out(self, context: Any) -> Json:
         """Copy."""
         source, target = parse_uri("source", self.source), parse_uri("target", self.target)
         if not source.key or source.key.endswith("/"):
             report = self.hook.copy_folder(source, target, **_options(self))
-            return _told(self, target.folder, report)
+            return _told(target.folder, report)
         if not target.key or target.key.endswith("/"):
             target = target.join(source.key.rpartition("/")[2])
         hook = self.writing_hook(context)
@@ -218,6 +227,9 @@ class OssDeleteOperator(OssOperator):
     :returns: how many objects were deleted.
     """
 
+    about = "Delete {uri}"
+    came = "{result} objects are deleted"
+
     template_fields: Sequence[str] = ("uri", "include", "exclude")
 
     def __init__(
@@ -233,7 +245,7 @@ class OssDeleteOperator(OssOperator):
         self.include = include
         self.exclude = exclude
 
-    def execute(self, context: Any) -> int:
+    def carry_out(self, context: Any) -> int:
         """Delete."""
         uris = [object_uri("uri", uri) for uri in texts("uri", self.uri) or ()]
         keys = [uri for uri in uris if not uri.key.endswith("/")]
@@ -244,7 +256,6 @@ class OssDeleteOperator(OssOperator):
         for uri in uris:
             if uri.key.endswith("/"):
                 count += self.hook.delete_folder(uri, include=self.include, exclude=self.exclude)
-        self.log.info("Deleted %d objects", count)
         return count
 
     def _refuse_pattern(self, uri: OssUri) -> None:
@@ -267,6 +278,9 @@ class OssListOperator(OssOperator):
     :returns: the list of addresses.
     """
 
+    about = "List {uri}"
+    came = "Found: {result}"
+
     template_fields: Sequence[str] = ("uri", "include", "exclude")
 
     def __init__(
@@ -284,7 +298,7 @@ class OssListOperator(OssOperator):
         self.exclude = exclude
         self.limit = whole_number("limit", limit)
 
-    def execute(self, context: Any) -> list[str]:
+    def carry_out(self, context: Any) -> list[str]:
         """List.
 
         :raises PaiConfigError: there are more than `limit`.
@@ -332,14 +346,6 @@ def _options(operator: OssUploadOperator | OssDownloadOperator | OssCopyOperator
     }
 
 
-def _told(operator: OssOperator, uri: OssUri, report: FolderReport) -> Json:
-    """Log and return what became of a folder."""
-    operator.log.info(
-        "%s: %d files moved (%.1f MB), %d unchanged, %d deleted",
-        uri,
-        report.moved,
-        report.size / 1e6,
-        report.unchanged,
-        report.deleted,
-    )
+def _told(uri: OssUri, report: FolderReport) -> Json:
+    """Return what became of a folder."""
     return {"uri": str(uri), **asdict(report)}

@@ -27,6 +27,9 @@ class ObjectStorageToOssOperator(OssOperator):
     :returns: `{"uri", "size"}`.
     """
 
+    about = "Copy {source} to {uri}"
+    came = "{uri}: {size} bytes are there"
+
     template_fields: Sequence[str] = ("source", "uri", "source_conn_id")
 
     def __init__(
@@ -46,7 +49,7 @@ class ObjectStorageToOssOperator(OssOperator):
         self.overwrite = flag("overwrite", overwrite)
         self.storage_class = storage_class
 
-    def execute(self, context: Any) -> Json:
+    def carry_out(self, context: Any) -> Json:
         """Move it."""
         from airflow_provider_pai.hooks.oss.client import BLOCK
         from airflow_provider_pai.hooks.oss.progress import TransferProgress
@@ -81,6 +84,9 @@ class OssToObjectStorageOperator(OssOperator):
     :returns: `{"target", "size"}`.
     """
 
+    about = "Copy {uri} to {target}"
+    came = "{target}: {size} bytes are there"
+
     template_fields: Sequence[str] = ("uri", "target", "target_conn_id")
 
     def __init__(
@@ -92,7 +98,7 @@ class OssToObjectStorageOperator(OssOperator):
         self.target_conn_id = target_conn_id
         self.overwrite = flag("overwrite", overwrite)
 
-    def execute(self, context: Any) -> Json:
+    def carry_out(self, context: Any) -> Json:
         """Move it."""
         from airflow_provider_pai.hooks.oss.progress import TransferProgress
 

@@ -333,7 +333,7 @@ def test_metrics_that_are_not_json_are_named(bucket):
         ),
         ({"job": {"Settings": {"Tags": {"aliyun": "x"}}}}, r"Settings\['Tags'\]\['aliyun'\]: 'x'"),
         ({"job": {"Settings": {"Tags": {"airflow_task": "x"}}}}, "begin with airflow_ are the provider's own"),
-        ({"settings": {"Tags": {f"k{n}": "x" for n in range(13)}}}, "12 labels: a resource bears 20, and 8 are"),
+        ({"settings": {"Tags": {f"k{n}": "x" for n in range(13)}}}, "11 labels: a resource bears 20, and 9 are"),
         ({"workers": "two"}, "workers: 'two'"),
         ({"framework": "caffe"}, "framework: 'caffe' is not allowed; one of tensorflow, pytorch, xgboost, mpi, ray"),
         ({"roles": {"PS": 1}}, "roles: 'PS' is not allowed; xgboost has Master, Worker"),

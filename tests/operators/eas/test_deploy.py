@@ -83,6 +83,7 @@ def test_created_unchanged_updated(group, deferrable, capsys):
     task = deploy(group, first, deferrable=deferrable, instances=2)
     end = task.run()
     assert end == {
+        "schema_version": 1,
         "service": name,
         "outcome": "created",
         "version": first["version"],
@@ -284,7 +285,7 @@ def test_a_new_member_of_a_group_gets_no_traffic(group):
         ({"service": {"labels": {"a": "http://x"}}}, r"service\['labels'\]\['a'\]: 'http://x'"),
         (
             {"service": {"labels": dict.fromkeys("abcdefg", "x")}},
-            "6 labels: a resource bears 20, and 14 are",
+            "5 labels: a resource bears 20, and 15 are",
         ),
         ({"instances": 0}, "instances: 0 is not allowed; a whole number of at least 1"),
         ({"memory": "4GB"}, "memory: '4GB'"),

@@ -93,7 +93,7 @@ def test_a_service_that_has_just_come_up_is_waited_for(group, pai, gateway_lag):
     assert predict(name, [{"json": {}}] * 3, attempts=1).run()[0]["answer"] == 42
     gateway_lag(60)
     other = create(group, "other")
-    with pytest.raises(PaiError, match=r"status 404, not 200: $"):
+    with pytest.raises(PaiError, match=r"status 404, not 200:  → mend the service"):
         predict(other, {"json": {}}, gateway_timeout=0.2).run()
 
 
@@ -185,7 +185,7 @@ def test_a_file_that_changed_between_tries_is_refused(group, name, pai):
 
 def test_an_answer_too_long_for_an_xcom(name, monkeypatch):
     monkeypatch.setattr("airflow_provider_pai.artifact.MAX_XCOM_BYTES", 10)
-    with pytest.raises(PaiError, match=r"bytes, too many for an XCom \(10\): give output"):
+    with pytest.raises(PaiError, match=r"bytes, too many for an XCom \(10\) → give output"):
         predict(name, {}).run()
 
 

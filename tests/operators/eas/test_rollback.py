@@ -68,6 +68,7 @@ def test_by_weight_where_the_service_still_stands(group, nights, deferrable):
         end = task.run()
         time.sleep(0.2)
     assert end == {
+        "schema_version": 1,
         "group": group.name,
         "outcome": "restored",
         "reason": "people complain",

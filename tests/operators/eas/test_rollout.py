@@ -68,6 +68,7 @@ def test_three_nights_and_a_backfill_under_traffic(group, deferrable, percents, 
 
     night_1 = deploy(group, models[0], "night-1", deferrable=deferrable, steps=percents)
     assert night_1.run() == {
+        "schema_version": 1,
         "group": group.name,
         "service": f"{group.name}_{models[0]['version'].lower().replace('-', '_')}",
         "outcome": "deployed",
@@ -157,6 +158,7 @@ def test_an_end_is_told_and_stands_in_the_ledger_once(group, outcome, error):
     model = group.model(20)
     task = deploy(group, model, "night")
     end = {
+        "schema_version": 1,
         "group": group.name,
         "service": f"{group.name}_new",
         "outcome": outcome,

@@ -36,6 +36,7 @@ def test_to_the_version_before(group, models, deferrable):
     task = back(group, deferrable=deferrable, reason="it is bad")
     end = task.run()
     assert end == {
+        "schema_version": 1,
         "service": f"{group.name}_one",
         "outcome": "restored",
         "reason": "it is bad",

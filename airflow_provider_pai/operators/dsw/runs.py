@@ -1,4 +1,4 @@
-"""Operators for DSW: notebooks and commands on instances, and the instances themselves."""
+"""Operators that run a notebook or a command on a DSW instance of its own."""
 
 from __future__ import annotations
 
@@ -13,8 +13,6 @@ from airflow.providers.common.compat.sdk import Stats
 from airflow_provider_pai.exceptions import PaiConfigError, PaiError
 from airflow_provider_pai.identity import TaskIdentity
 from airflow_provider_pai.inputs import (
-    Span,
-    flag,
     json_list,
     mapping,
     merged,
@@ -22,12 +20,10 @@ from airflow_provider_pai.inputs import (
     optional,
     parse_uri,
     required,
-    seconds,
     text_mapping,
 )
 from airflow_provider_pai.labels import ServedModel, checked_labels
 from airflow_provider_pai.links import DswInstanceLink
-from airflow_provider_pai.operators.base import PaiOperator
 from airflow_provider_pai.operators.deferring import REAPER
 from airflow_provider_pai.operators.run_script import run_script
 from airflow_provider_pai.operators.workload.base import CODE_PATH, MOUNT_ROOT, Mount, WorkloadOperator
@@ -93,6 +89,9 @@ class DswRunCommandOperator(WorkloadOperator["DswRunHook"]):
     :returns: `{"instance_id", "output", "commit", "run_uri", "log_uri", "exit_code", "finished_at", "url",
         "instance"}`; instance is stopped, deleted, kept or left running, which the log tells as an error.
     """
+
+    about = "Run a command on a DSW instance of its own: {command}"
+    came = "The command of DSW instance {instance_id} ended well, {instance}: {log_uri}"
 
     link = DswInstanceLink
     operator_extra_links = (DswInstanceLink(),)
@@ -270,6 +269,9 @@ class DswRunNotebookOperator(DswRunCommandOperator):
     :returns: as `DswRunCommandOperator`, with `notebook_uri`, where the executed notebook lies.
     """
 
+    about = "Run notebook {notebook} on a DSW instance of its own"
+    came = "The notebook of DSW instance {instance_id} ended well, {instance}: {notebook_uri}"
+
     template_fields: Sequence[str] = ("notebook", "kernel")
     executed_name: ClassVar[str] = "executed.ipynb"
 
@@ -297,86 +299,6 @@ class DswRunNotebookOperator(DswRunCommandOperator):
         return {**facts, "notebook_uri": str(OssUri.parse(job.facts["run_uri"]).join(self.executed_name))}
 
 
-class _InstanceOperator(PaiOperator["DswHook"]):
-    """Base of the operators on an instance that exists.
-
-    :param instance_id: the instance. (templated)
-    :param wait_for_completion: wait until it is there.
-    :param poll_interval: seconds between two looks at the instance.
-    """
-
-    template_fields: Sequence[str] = ("instance_id",)
-
-    def __init__(
-        self, *, instance_id: str, wait_for_completion: bool = True, poll_interval: Span = 5, **kwargs: Any
-    ) -> None:
-        super().__init__(**kwargs)
-        self.instance_id = instance_id
-        self.wait_for_completion = flag("wait_for_completion", wait_for_completion)
-        self.poll_interval = seconds("poll_interval", poll_interval)
-
-    @property
-    def hook_class(self) -> type[DswHook]:
-        """Return the hook's class."""
-        from airflow_provider_pai.hooks.dsw import DswHook
-
-        return DswHook
-
-    def wait_for(self, verdict: Verdict) -> str:
-        """Wait for a resting or a usable instance and return its status."""
-        hook = self.hook
-        if not self.wait_for_completion:
-            return hook.get(self.instance_id).status
-        job = hook.wait(
-            self.instance_id,
-            poll_interval=self.poll_interval,
-            until=lambda job: hook.states.judge(job.status) is verdict or job.status in hook.states.broken,
-        )
-        if hook.states.judge(job.status) is not verdict:
-            raise PaiError(f"DSW instance {job.job_id} is {job.status}: {job.reason_code}: {job.reason}")
-        return job.status
-
-
-class DswStartInstanceOperator(_InstanceOperator):
-    """Start a stopped instance. API: StartInstance.
-
-    :returns: the instance's status.
-    """
-
-    def execute(self, context: Any) -> str:
-        """Start the instance and return its status."""
-        self.instance_id = required("instance_id", self.instance_id, "the id of a DSW instance")
-        self.hook.start(self.instance_id)
-        return self.wait_for(Verdict.SUCCEEDED)
-
-
-class DswStopInstanceOperator(_InstanceOperator):
-    """Stop an instance. API: StopInstance.
-
-    :param save_image: save the environment as an image first.
-    :returns: the instance's status.
-    """
-
-    def __init__(self, *, save_image: bool = False, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
-        self.save_image = flag("save_image", save_image)
-
-    def execute(self, context: Any) -> str:
-        """Stop the instance and return its status."""
-        self.instance_id = required("instance_id", self.instance_id, "the id of a DSW instance")
-        self.hook.request_stop(self.instance_id, save_image=self.save_image)
-        return self.wait_for(Verdict.FAILED)
-
-
-class DswDeleteInstanceOperator(_InstanceOperator):
-    """Delete an instance; one that is gone is no error. API: DeleteInstance."""
-
-    def execute(self, context: Any) -> None:
-        """Delete the instance."""
-        self.instance_id = required("instance_id", self.instance_id, "the id of a DSW instance")
-        self.hook.delete(self.instance_id)
-
-
 def wait_for_rest(hook: DswHook, instance_id: str, poll_interval: float) -> RemoteJob:
     """Wait until an instance no longer runs, whatever became of its run; only then it can be deleted."""
     from airflow_provider_pai.hooks.dsw import DswHook
@@ -396,12 +318,3 @@ def _labels(given: Any, own: Mapping[str, str]) -> list[Json]:
 
 def _dataset(uri: str, mount: Mount) -> Json:
     return {"Uri": uri, "MountPath": mount.path, "MountAccess": "RO" if mount.read_only else "RW"}
-
-
-__all__ = [
-    "DswDeleteInstanceOperator",
-    "DswRunCommandOperator",
-    "DswRunNotebookOperator",
-    "DswStartInstanceOperator",
-    "DswStopInstanceOperator",
-]
