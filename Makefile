@@ -3,6 +3,7 @@
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 SHELL := /bin/bash
+.SHELLFLAGS := -o pipefail -c
 
 BIN := .venv/bin
 READY := .venv/ready
@@ -17,8 +18,8 @@ unexport PYTHONDONTWRITEBYTECODE
 # A Python that the caller has active must not reach into ours.
 unexport PYTHONPATH PYTHONHOME VIRTUAL_ENV
 
-.PHONY: help demo ui pictures test test-fast test-system test-distributed test-matrix test-all test-wheel trials fuzz \
-  wheel docs lint fmt bench clean constraints
+.PHONY: help demo ui pictures test test-fast test-system test-distributed test-matrix test-all test-wheel test-versions \
+  trials fuzz wheel docs release-check lint fmt bench clean constraints pins
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | column -t -s '|'
@@ -69,8 +70,13 @@ wheel: $(READY)  ## the wheel, built from the source archive beside it, in dist/
 	@$(BIN)/uv build --quiet
 	@ls dist/*.whl
 
-test-wheel: wheel  ## what the wheel and the source archive hold and say
+test-wheel: wheel  ## what the wheel and the source archive hold and say, and what mypy --strict says to who uses them
 	$(BIN)/python -m pytest release
+
+test-versions: wheel  ## the wheel beside each Airflow of tests/constraints/, on each Python: pins and unit tests
+	$(BIN)/python -m release.matrix
+
+release-check: docs test-wheel test-versions  ## a dry run of a release: RELEASING.md
 
 lint: $(READY)  ## ruff, mypy --strict, import contracts
 	$(BIN)/ruff check .
@@ -127,6 +133,20 @@ constraints: $(READY)  ## resolve both constraints files anew
 	@mkdir -p build
 	@$(call resolve,constraints.txt,3.11 3.12 3.13,apache-airflow==3.3.2,pyproject.toml --extra dev --extra bench --extra distributed,uv)
 	@$(call resolve,constraints-2.11.txt,3.11 3.12,apache-airflow==2.11.2,pyproject.toml --extra emulator,$(OLD_NEEDS))
+
+# Each Airflow, the first moment after its release, and provider packages that only Airflow 3 has.
+pins: $(READY)  ## resolve anew what each Airflow pinned on the day of its release
+	@mkdir -p build
+	@$(call pinned,2.11.2,2026-03-14T18:08:00Z)
+	@$(call pinned,3.1.8,2026-03-11T19:29:00Z,common-messaging git)
+	@$(call pinned,3.2.2,2026-05-29T05:21:00Z,common-messaging git)
+	@$(call pinned,3.3.2,2026-09-17T08:40:00Z,common-messaging git)
+
+# The official image's and alibaba's.
+PROVIDERS := alibaba amazon celery cncf-kubernetes docker elasticsearch fab ftp google grpc hashicorp http microsoft-azure \
+  mysql odbc openlineage postgres redis sendgrid sftp slack snowflake sqlite ssh
+pinned = $(call resolve,tests/constraints/airflow-$(1).txt,3.11,apache-airflow==$(1),--exclude-newer $(2),\
+  apache-airflow $(addprefix apache-airflow-providers-,$(PROVIDERS) $(3)))
 
 # File, Pythons, constraint, inputs and options, further packages.
 define resolve

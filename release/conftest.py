@@ -31,10 +31,13 @@ def the_one(pattern: str) -> Path:
 
 
 @pytest.fixture(scope="session")
-def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A Python that has the wheel as a user has it, and borrows all else from the one that runs the tests."""
-    folder = tmp_path_factory.mktemp("user")
-    uv("venv", "--quiet", "--python", sys.executable, folder)
+def installed(wheel: Path) -> Path:
+    """A Python that has the wheel as a user has it, and borrows all else from the one that runs the tests.
+
+    Always in the same place: mypy keeps what it has found out about all else.
+    """
+    folder = ROOT / "build" / "user"
+    uv("venv", "--quiet", "--clear", "--python", sys.executable, folder)
     python = folder / "bin" / "python"
     uv("pip", "install", "--quiet", "--no-deps", "--python", python, wheel)
     (site,) = folder.glob("lib/*/site-packages")
