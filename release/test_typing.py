@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -18,10 +19,11 @@ DAGS = Path(__file__).with_name("dags")
 
 @pytest.fixture(scope="module")
 def found(installed: Path) -> set[tuple[str, int, str]]:
-    """What mypy says of the DAG files: file, line, code."""
+    """What mypy says of the DAG files, in a folder from where it sees nothing else of ours: file, line, code."""
+    dags = shutil.copytree(DAGS, ROOT / "build" / "user" / "dags")
     command = [sys.executable, "-m", "mypy", "--strict", "--python-executable", installed, "--config-file="]
-    command += ["--cache-dir", ROOT / ".mypy_cache" / "user", "--show-error-codes", "--hide-error-context", DAGS]
-    said = subprocess.run(command, cwd=installed.parent, capture_output=True, text=True, check=False)
+    command += ["--cache-dir", ROOT / ".mypy_cache" / "user", "--show-error-codes", "--hide-error-context", dags]
+    said = subprocess.run(command, cwd=dags, capture_output=True, text=True, check=False)
     lines = [line for line in said.stdout.splitlines() if ": note:" not in line]
     return {(Path(path).name, int(line), code) for path, line, code in map(parts, lines[:-1])}
 

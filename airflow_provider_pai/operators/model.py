@@ -12,6 +12,8 @@ from airflow_provider_pai.operators.eas.spec import Meant
 from airflow_provider_pai.remote import Json
 
 if TYPE_CHECKING:
+    from airflow.providers.common.compat.sdk import XComArg
+
     from airflow_provider_pai.artifact import ModelArtifact
 
 
@@ -44,7 +46,7 @@ class ModelGateOperator(EasOperator):
     def __init__(
         self,
         *,
-        artifact: Mapping[str, Any] | str,
+        artifact: Mapping[str, Any] | str | XComArg,
         group: str,
         metric: str = "accuracy",
         tolerance: float | str = 0.0,

@@ -20,6 +20,8 @@ from airflow_provider_pai.triggers.oss_quiet import Quiet
 from airflow_provider_pai.versions import utc_text
 
 if TYPE_CHECKING:
+    from airflow.providers.common.compat.sdk import XComArg
+
     from airflow_provider_pai.hooks.oss import OssHook
     from airflow_provider_pai.hooks.oss.objects import ObjectInfo
 
@@ -184,7 +186,7 @@ class OssArtifactSensor(_OssSensor):
     def __init__(
         self,
         *,
-        artifact: str | Mapping[str, Any],
+        artifact: str | Mapping[str, Any] | XComArg,
         newer_than: str | None = None,
         ledger_conn_id: str | None = None,
         **kwargs: Any,

@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from datetime import timedelta
+from importlib.metadata import version
 from itertools import islice
 from typing import Any
 
@@ -26,6 +27,8 @@ from airflow_provider_pai.inputs import mapping, whole_number
 from airflow_provider_pai.remote import Json, RemoteJob
 from airflow_provider_pai.states import DLC_JOB, DLC_POD
 from airflow_provider_pai.versions import utc_text
+
+_SDK = "alibabacloud-pai-dlc20201203"
 
 # The maximum page size is not documented; PAI's own SDK uses 50.
 PAGE_SIZE = 50
@@ -94,7 +97,8 @@ class DlcHook(JobHook):
             parent, _, name = path.rpartition(".")
             models = {"": ("job", CreateJobRequest), "Settings": ("settings", JobSettings)}
             argument, model = models.get(parent, ("job", None))
-            allowed = f"the API has {', '.join(_names(model))}" if model else "the API has no such field there"
+            old = f"the API has no such field there, or {_SDK} {version(_SDK)} is too old for it"
+            allowed = f"the API has {', '.join(_names(model))}" if model else old
             raise PaiConfigError(argument, name if model else path, allowed)
         size = len(json.dumps(self._request(body), ensure_ascii=False).encode(errors="replace"))
         if size > MAX_REQUEST_BYTES:

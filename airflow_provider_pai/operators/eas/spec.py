@@ -15,6 +15,8 @@ from airflow_provider_pai.remote import Json
 from airflow_provider_pai.uri import OssUri
 
 if TYPE_CHECKING:
+    from airflow.providers.common.compat.sdk import XComArg
+
     from airflow_provider_pai.artifact import ModelArtifact
     from airflow_provider_pai.hooks.oss import OssHook
 
@@ -55,7 +57,7 @@ class ServiceOperator(EasOperator):
     def __init__(
         self,
         *,
-        artifact: Mapping[str, Any] | str | None = None,
+        artifact: Mapping[str, Any] | str | XComArg | None = None,
         service: Mapping[str, Any] | str | None = None,
         model_path: str = "/mnt/model",
         image: str | None = None,
