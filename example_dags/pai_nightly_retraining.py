@@ -141,6 +141,7 @@ def pai_nightly_retraining() -> None:
         parameters={
             "arrived_until": "{{ (dag_run.data_interval_end or dag_run.run_after).strftime('%Y-%m-%dT%H:%M:%SZ') }}"
         },
+        execution_timeout=timedelta(hours=1),
         **on_pai,
     )
     dataset = "{{ ti.xcom_pull(task_ids='prepare')['output'] }}"

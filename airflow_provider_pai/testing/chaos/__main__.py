@@ -17,6 +17,8 @@ _HOME = tempfile.mkdtemp(prefix="chaos-")
 os.environ["AIRFLOW_HOME"] = _HOME
 os.environ["AIRFLOW__CORE__LOAD_EXAMPLES"] = "False"
 
+import httpx  # noqa: E402
+
 from airflow_provider_pai.testing.airflow_api import AirflowApiError  # noqa: E402
 from airflow_provider_pai.testing.chaos.evening import ChaosError, play  # noqa: E402
 from airflow_provider_pai.testing.chaos.given import NIGHTS, Given  # noqa: E402
@@ -48,7 +50,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     try:
         report = play(given, options.folder or Path(_HOME) / "night", say)
-    except (ChaosError, ComponentError, AirflowApiError, TimeoutError) as error:
+    except (ChaosError, ComponentError, AirflowApiError, httpx.HTTPError, TimeoutError) as error:
         sys.stderr.write(f"{error}\n")
         return 2
     except KeyboardInterrupt:
