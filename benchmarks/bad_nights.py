@@ -4,7 +4,7 @@ Eight DAG files in tests/testing/chaos/planted/ have one defect each; the exampl
 `airflow_provider_pai.testing.chaos` on an Airflow of its own, one after the other. Wrong is a file of which something
 else is found than is planted in it.
 
-    python benchmarks/bad_nights.py [--only twice pai_rollback …]
+    python benchmarks/bad_nights.py [--only twice pai_rollback …] [--nights calm lost …]
 
 prints one JSON line: {"files", "wrong", "nights", "killed", "evicted", "requests", "failed_requests", "seconds": {file:
 seconds}}; what was found goes to standard error.
@@ -20,7 +20,7 @@ import sys
 import tempfile
 import uuid
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -185,19 +185,21 @@ def say(line: str) -> None:
     print(f"{datetime.now(UTC):%H:%M:%S} {line}", file=sys.stderr, flush=True)
 
 
-def evenings(names: list[str]) -> Iterator[tuple[str, Report]]:
+def evenings(names: list[str], nights: list[str]) -> Iterator[tuple[str, Report]]:
     for name in names:
         with tempfile.TemporaryDirectory(prefix="bad-nights-") as folder:
             say(name)
             given = planted(name) if name in DEFECTS else example(name, Path(folder))
-            yield name, play(given, Path(folder) / "evening", say)
+            yield name, play(replace(given, nights=nights), Path(folder) / "evening", say)
 
 
 def main() -> None:
     every = [*DEFECTS, *EXAMPLE_NEEDS]
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--only", nargs="*", choices=every, default=every)
-    reports = dict(evenings(parser.parse_args().only))
+    parser.add_argument("--nights", nargs="*", choices=NIGHTS, default=list(NIGHTS))
+    options = parser.parse_args()
+    reports = dict(evenings(options.only, options.nights))
     wrong = {
         name: [str(finding) for finding in report.findings]
         for name, report in reports.items()

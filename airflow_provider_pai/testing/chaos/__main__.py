@@ -90,7 +90,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--request", type=_object, metavar="JSON", help='what people ask: {"method", "path", "json"}')
     parser.add_argument("--event", type=_object, default={}, metavar="JSON", help="extra of the asset event of a run")
     parser.add_argument("--nights", type=_names, default=tuple(NIGHTS), help=f"of {', '.join(NIGHTS)}; by default all")
-    parser.add_argument("--patience", type=float, default=120.0, help="seconds without a change until a run hangs")
+    parser.add_argument("--patience", type=float, default=240.0, help="seconds without a change until a run hangs")
     parser.add_argument("--folder", type=Path, help="where Airflow, its logs and the account are kept")
     parser.add_argument("--json", metavar="FILE", help="write the report as JSON; - for standard output alone")
     return parser

@@ -44,7 +44,7 @@ class Given:
     asks: Json | None = None
     event: Json = field(default_factory=dict)
     nights: Sequence[str] = tuple(NIGHTS)
-    patience: float = 120.0
+    patience: float = 240.0
     before: Callable[[str], None] = lambda night: None
 
     def conf_of(self, number: int) -> Json:

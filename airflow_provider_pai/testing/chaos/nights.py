@@ -16,7 +16,7 @@ from airflow_provider_pai.testing.chaos.storms import TROUBLES, Trouble, still_a
 
 Json = dict[str, Any]
 
-_LOOK_EVERY = 0.4
+_LOOK_EVERY = 0.8
 _SETTLING = 15.0
 """Seconds in which a stop that was asked for is carried out."""
 

@@ -25,7 +25,7 @@ _STUMBLES: Sequence[Json] = (
 _ANSWER_ON_ITS_WAY: Json = {
     "match": "^api Create(Job|Instance|Service) ",
     "drop": "answer",
-    "stall": 3.0,
+    "stall": 4.0,
     "times": 1,
 }
 _BAD_SHARE = 0.5
