@@ -104,10 +104,11 @@ class AirflowApi:
         found = self.found("GET", path, params={"deserialize": False})
         return found and found["value"]
 
-    def log(self, dag_id: str, run_id: str, task_id: str, try_number: int) -> list[str]:
+    def log(self, dag_id: str, run_id: str, task_id: str, try_number: int, map_index: int = -1) -> list[str]:
         """Return the messages of a task try's log; an exception is a message of its own."""
         path = f"/dags/{dag_id}/dagRuns/{quote(run_id)}/taskInstances/{task_id}/logs/{try_number}"
-        content = self.request("GET", path, headers={"Accept": "application/json"})["content"]
+        one = {"map_index": map_index}
+        content = self.request("GET", path, params=one, headers={"Accept": "application/json"})["content"]
         return [message for line in content for message in _messages(line)]
 
     def backfill(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import json
+import re
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -158,10 +158,7 @@ def _rewritten(before: dict[str, Written], after: dict[str, Written]) -> list[st
 
 
 def _last_words(place: Place, run_id: str, task: Json) -> str:
-    """Return the last line of a failed task's log that says anything of an error."""
-    index = {"map_index": task["map_index"]}
-    path = place.path(run_id, {**task}, "").rpartition("/")[0] + f"/logs/{task['try_number']}"
-    found = place.api.found("GET", path, params=index, headers={"Accept": "application/json"})
-    lines = [json.dumps(line) if isinstance(line, dict) else str(line) for line in (found or {}).get("content", ())]
-    errors = [line for line in lines if "rror" in line]
-    return errors[-1][:300] if errors else ""
+    """Return the error that ended a task."""
+    lines = place.api.log(place.dag_id, run_id, task["task_id"], task["try_number"], task["map_index"])
+    errors = [line for line in lines if re.match(r"\w*(Error|Exception|Timeout)\b", line)]
+    return errors[-1].partition("\n")[0][:300] if errors else ""

@@ -13,7 +13,7 @@ with DAG("sleep_loop", schedule=None, start_date=pendulum.datetime(2026, 1, 1)):
 
     @task(retries=4)
     def train():
-        hook, name = DlcHook(), get_current_context()["run_id"]
+        hook, name = DlcHook(), "train_" + "".join(filter(str.isalnum, get_current_context()["run_id"]))
         # Lists are not behind here: the job of an earlier try is in them.
         known = [job["JobId"] for job in hook.list_jobs() if job["DisplayName"] == name]
         body = {"DisplayName": name, "JobType": "PyTorchJob", "JobSpecs": [SPEC], "UserCommand": "sleep 45"}
