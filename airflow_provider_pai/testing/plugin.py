@@ -5,14 +5,15 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 if TYPE_CHECKING:
     from airflow_provider_pai.testing.account import Pai
+    from airflow_provider_pai.testing.chaos import Report
     from airflow_provider_pai.testing.runs import Runner
 
 _OUR_HOME = "AIRFLOW_PROVIDER_PAI_TEST_HOME"
@@ -65,3 +66,17 @@ def _run_dag(pai: Pai) -> Runner:
     from airflow_provider_pai.testing.runs import run_dag
 
     return run_dag
+
+
+@pytest.fixture
+def bad_nights(tmp_path: Path) -> Callable[..., Report]:
+    """Play bad nights of a DAG file on an Airflow of their own: `bad_nights("dags/train.py", nights=("calm", "lost"))`.
+
+    What it takes beside the file are the fields of `testing.chaos.Given`.
+    """
+    from airflow_provider_pai.testing.chaos import Given, play
+
+    def played(dag_file: str | Path, **given: Any) -> Report:
+        return play(Given(dag_file=Path(dag_file), **given), tmp_path / "bad_nights", print)
+
+    return played
