@@ -11,6 +11,7 @@ import inspect
 import posixpath
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from datetime import timedelta
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -135,7 +136,8 @@ def _type(parameter: inspect.Parameter) -> str:
 def _default(parameter: inspect.Parameter) -> str:
     if parameter.default is parameter.empty:
         return "needed"
-    return "" if parameter.default in (None, "") else f"`{parameter.default!r}`"
+    default = str(parameter.default) if isinstance(parameter.default, timedelta) else repr(parameter.default)
+    return "" if parameter.default in (None, "") else f"`{default}`"
 
 
 def _inherited(one: type, page: str) -> str:
@@ -201,5 +203,7 @@ def _method(name: str, function: Callable[..., Any]) -> str:
     shown = signature.replace(parameters=list(signature.parameters.values())[1:])
     lines = [f"- `{each}`: {text}" for each, text in said.params.items()]
     lines += [f"- raises `{error}`: {text}" for error, text in said.raises.items()]
-    code = f"```python\n{name}{str(shown).replace(chr(39), '')}\n```"
+    # Annotations are texts here, which Python shows in quotes.
+    given = re.sub(r"(: |-> )'([^']*)'", r"\1\2", str(shown))
+    code = f"```python\n{name}{given}\n```"
     return "\n\n".join(filter(None, (f"### {name}", code, said.text, "\n".join(lines))))

@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 import os
 import re
+import socket
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -18,6 +20,8 @@ from tests.docs.test_blocks import make_buckets
 
 pytestmark = pytest.mark.system
 
+PORT = 8640
+"""Of the emulator, on all pages."""
 LONGEST = 600
 """Seconds for a page, on a machine with other work."""
 
@@ -39,7 +43,7 @@ def metadata(tmp_path_factory: pytest.TempPathFactory) -> bytes:
 def test_a_reader_pastes_a_page(page, pai, metadata, tmp_path):
     make_buckets(pai, page.read_text())
     (tmp_path / "airflow.db").write_bytes(metadata)
-    blocks = list(blocks_of(page))
+    blocks = on_free_ports(blocks_of(page))
     for block in blocks:
         if block.title:
             (tmp_path / block.title).parent.mkdir(parents=True, exist_ok=True)
@@ -62,9 +66,25 @@ def missing(text: str, printed: str) -> Iterator[str]:
             yield line
 
 
+def on_free_ports(blocks: Iterable[Block]) -> list[Block]:
+    """Return blocks with another port for the emulator, and the next two: those may be taken on this machine."""
+    first = next(port for port in range(20_000, 30_000, 3) if all(map(is_free, range(port, port + 3))))
+    return [
+        block._replace(text=re.sub(rf"\b{PORT // 10}([0-2])\b", lambda at: str(first + int(at[1])), block.text))
+        for block in blocks
+    ]
+
+
+def is_free(port: int) -> bool:
+    with suppress(OSError), socket.create_server(("127.0.0.1", port)):
+        return True
+    return False
+
+
 def script(blocks: Iterator[Block]) -> Iterator[str]:
     """Yield a script of all blocks: one shell, as the reader's; what stays has a terminal of its own."""
-    yield "set -eo pipefail\ntrap 'echo \"$BLOCK: ended with $?\" >&2' ERR\ntrap 'kill $(jobs -p) 2> /dev/null' EXIT\n"
+    yield "set -eo pipefail\ntrap 'echo \"$BLOCK: ended with $?\" >&2' ERR\n"
+    yield "trap 'kill $(jobs -p) 2> /dev/null || true' EXIT\n"
     for block in blocks:
         yield f"BLOCK={block.place}\n"
         if block.mark == "stays":
