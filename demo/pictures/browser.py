@@ -55,7 +55,7 @@ class Browser:
         self.page: Any = self._browser.new_page(
             viewport=_SIZE, device_scale_factor=_SHARPNESS, color_scheme="light", locale="en-GB", timezone_id="UTC"
         )
-        self.page.set_default_timeout(30_000)
+        self.page.set_default_timeout(120_000)
         self._sign_in()
         return self
 
