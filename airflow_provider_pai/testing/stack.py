@@ -145,7 +145,8 @@ class Stack:
 
     def control(self, method: str, what: str, body: Any = None) -> Any:
         """Ask the emulator's control endpoint."""
-        answer = httpx.request(method, f"{self.pai['endpoint_url']}/_emulator/{what}", json=body, trust_env=False)
+        url = f"{self.pai['endpoint_url']}/_emulator/{what}"
+        answer = httpx.request(method, url, json=body, timeout=60, trust_env=False)
         answer.raise_for_status()
         return answer.json()
 
