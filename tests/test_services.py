@@ -77,8 +77,9 @@ def test_orphans_are_found_by_tags_and_stopped(service):
 
 
 @each_service
-def test_the_endpoint_stands_in_the_connections_documentation(service):
-    assert f"`{service.name}_endpoint`" in (ROOT / "docs/connection.md").read_text()
+def test_its_hosts_stand_in_the_connections_documentation(service):
+    row = f"| `{service.name}` | `{service.host}` | `{service.vpc_host}` |"
+    assert row in (ROOT / "docs/connection.md").read_text()
 
 
 def test_every_link_is_a_services():

@@ -40,6 +40,6 @@ def test_a_persons_script_draws_a_progress_bar_of_a_megabyte_and_fails(bucket):
     with pytest.raises(PaiJobFailedError) as failed:
         run.run()
     text = str(failed.value)
-    assert text.endswith("and why it failed")
+    assert "and why it failed\n→ mend" in text
     assert "899500 characters are left out here" in text
     assert len(text) < 2000

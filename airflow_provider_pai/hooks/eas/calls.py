@@ -157,15 +157,6 @@ def _is_ready(instance: Json) -> bool:
     return (instance.get("ReadyProcesses") or 0) >= (instance.get("TotalProcesses") or 1)
 
 
-def takes_traffic(service: Json) -> bool:
-    """Tell whether a service may answer its group's requests: a member that is not called `standalone` may.
-
-    Taken for one that has none, what serves would be stopped, or replaced by itself.
-    """
-    state = service.get("TrafficState")
-    return state == "grouping" or (bool(service.get("ServiceGroup")) and state != "standalone")
-
-
 def labels_of(service: Mapping[str, Any]) -> dict[str, str]:
     """Return the labels of a service as DescribeService gives them."""
     return {label["LabelKey"]: label.get("LabelValue") or "" for label in service.get("Labels") or []}

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, NamedTuple
 
-from airflow_provider_pai.hooks.eas.calls import takes_traffic
 from airflow_provider_pai.hooks.eas.diagnosis import Down
+from airflow_provider_pai.hooks.eas.service_config import takes_traffic
 from airflow_provider_pai.labels import Deployment, Owner
 from airflow_provider_pai.remote import Json, RemoteJob
 from airflow_provider_pai.states import EAS_DELETE, EAS_GONE, EAS_READY, EAS_STOP, States, Verdict

@@ -100,3 +100,12 @@ def deployed_version(versions: Mapping[int, Json], current: int) -> int:
 
 def _built(version: Json) -> str:
     return str(version.get("BuildTime"))
+
+
+def takes_traffic(service: Json) -> bool:
+    """Tell whether a service may answer its group's requests: a member that is not called `standalone` may.
+
+    Taken for one that has none, what serves would be stopped, or replaced by itself.
+    """
+    state = service.get("TrafficState")
+    return state == "grouping" or (bool(service.get("ServiceGroup")) and state != "standalone")

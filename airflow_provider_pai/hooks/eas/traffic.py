@@ -14,8 +14,8 @@ from airflow_provider_pai.exceptions import (
     PaiTransientError,
 )
 from airflow_provider_pai.hooks.answers import JsonText, Needed
-from airflow_provider_pai.hooks.eas.calls import SERVICE, EasCalls, labels_of, takes_traffic, without_token
-from airflow_provider_pai.hooks.eas.service_config import fingerprint
+from airflow_provider_pai.hooks.eas.calls import SERVICE, EasCalls, labels_of, without_token
+from airflow_provider_pai.hooks.eas.service_config import fingerprint, takes_traffic
 from airflow_provider_pai.inputs import texts, whole_number
 from airflow_provider_pai.remote import Json
 from airflow_provider_pai.sensitive import mask_secret

@@ -30,7 +30,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     :returns: 0 clean, 1 with findings, 2 if it could not be played.
     """
-    options = _parser().parse_args(arguments)
+    options = parser().parse_args(arguments)
     end_on_signals()
     began = time.monotonic()
 
@@ -64,11 +64,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return int(not report.is_clean)
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m airflow_provider_pai.testing.chaos", description=__doc__)
-    parser.add_argument("dag_file", type=Path, help="the DAG file; it is run as it is, with its pauses made short")
-    parser.add_argument("--dag", help="the DAG, where the file has several")
-    parser.add_argument(
+def parser() -> argparse.ArgumentParser:
+    """Return what the command takes."""
+    command = argparse.ArgumentParser(prog="python -m airflow_provider_pai.testing.chaos", description=__doc__)
+    command.add_argument("dag_file", type=Path, help="the DAG file; it is run as it is, with its pauses made short")
+    command.add_argument("--dag", help="the DAG, where the file has several")
+    command.add_argument(
         "--data",
         type=_data,
         action="append",
@@ -76,10 +77,10 @@ def _parser() -> argparse.ArgumentParser:
         metavar="DIR=oss://…",
         help="what lies on OSS; may be repeated",
     )
-    parser.add_argument(
+    command.add_argument(
         "--conf", type=_object, action="append", metavar="JSON", help="params of the first run, of the next, …"
     )
-    parser.add_argument(
+    command.add_argument(
         "--env",
         type=_pair,
         action="append",
@@ -87,13 +88,13 @@ def _parser() -> argparse.ArgumentParser:
         metavar="NAME=VALUE",
         help="environment of Airflow; may be repeated",
     )
-    parser.add_argument("--request", type=_object, metavar="JSON", help='what people ask: {"method", "path", "json"}')
-    parser.add_argument("--event", type=_object, default={}, metavar="JSON", help="extra of the asset event of a run")
-    parser.add_argument("--nights", type=_names, default=tuple(NIGHTS), help=f"of {', '.join(NIGHTS)}; by default all")
-    parser.add_argument("--patience", type=float, default=240.0, help="seconds without a change until a run hangs")
-    parser.add_argument("--folder", type=Path, help="where Airflow, its logs and the account are kept")
-    parser.add_argument("--json", metavar="FILE", help="write the report as JSON; - for standard output alone")
-    return parser
+    command.add_argument("--request", type=_object, metavar="JSON", help='what people ask: {"method", "path", "json"}')
+    command.add_argument("--event", type=_object, default={}, metavar="JSON", help="extra of the asset event of a run")
+    command.add_argument("--nights", type=_names, default=tuple(NIGHTS), help=f"of {', '.join(NIGHTS)}; by default all")
+    command.add_argument("--patience", type=float, default=240.0, help="seconds without a change until a run hangs")
+    command.add_argument("--folder", type=Path, help="where Airflow, its logs and the account are kept")
+    command.add_argument("--json", metavar="FILE", help="write the report as JSON; - for standard output alone")
+    return command
 
 
 def _pair(text: str) -> tuple[str, str]:

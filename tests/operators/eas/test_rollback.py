@@ -246,7 +246,7 @@ def test_a_rollout_that_is_under_way_holds_the_group(group, nights):
     holder = Holder(key="other", name=TaskName("nightly", "r", "deploy", -1))
     lease = Lease(group.oss, parse_uri("x", f"oss://{group.bucket}/.pai/rollouts/{group.name}/"), holder)
     assert lease.take() is None
-    with pytest.raises(PaiError, match=rf"group {group.name} is held by nightly.deploy of run r: end that task first"):
+    with pytest.raises(PaiError, match=rf"group {group.name} is held by nightly.deploy of run r → end that task first"):
         back(group).run()
     lease.release()
     assert back(group).run()["outcome"] == "restored"
