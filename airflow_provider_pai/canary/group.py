@@ -13,14 +13,7 @@ from enum import StrEnum
 from airflow_provider_pai.canary.analysis import Judgement
 from airflow_provider_pai.canary.samples import Result, Sample
 from airflow_provider_pai.exceptions import PaiConfigError
-from airflow_provider_pai.labels import (
-    Key,
-    check_schema,
-    read_labels,
-    read_moment,
-    read_number,
-    write_labels,
-)
+from airflow_provider_pai.labels import Key, read_labels, read_moment, read_number, write_labels
 from airflow_provider_pai.schemas import LABELS
 from airflow_provider_pai.states import EAS_GOING, EAS_SERVICE
 
@@ -333,15 +326,6 @@ class Group:
     def member(self, name: str) -> Member | None:
         """Return a member by its name."""
         return next((member for member in self.members if member.name == name), None)
-
-    def check_schema(self) -> None:
-        """Refuse to work on a group on whose services a later version has written.
-
-        :raises PaiVersionError: it has.
-        """
-        for member in self.members:
-            check_schema(member.labels)
-            LABELS.check(member.labels.get(Key.COUNTS, "").rpartition("/")[0])
 
     @property
     def rejected(self) -> frozenset[str]:

@@ -10,7 +10,8 @@ from dataclasses import replace
 from typing import Any, NamedTuple
 
 from airflow_provider_pai.canary.group import UNDER_WAY, Group, Member, Progress
-from airflow_provider_pai.labels import is_ours
+from airflow_provider_pai.labels import Key, check_schema, is_ours
+from airflow_provider_pai.schemas import LABELS
 from airflow_provider_pai.states import EAS_GONE
 
 # A clock may be wrong; a label that says more was not written by a rollout.
@@ -28,6 +29,16 @@ class Kept(NamedTuple):
 
 Memory = Mapping[str, Kept]
 """Services by their names."""
+
+
+def check_labels(group: Group) -> None:
+    """Refuse to work on a group on whose services a later version has written.
+
+    :raises PaiVersionError: it has.
+    """
+    for member in group.members:
+        check_schema(member.labels)
+        LABELS.check(member.labels.get(Key.COUNTS, "").rpartition("/")[0])
 
 
 def read_memory(value: Any) -> dict[str, Kept]:

@@ -17,7 +17,7 @@ from airflow_provider_pai.canary import actions
 from airflow_provider_pai.canary.analysis import Judgement, judge, source_error
 from airflow_provider_pai.canary.goal import guard
 from airflow_provider_pai.canary.group import Group
-from airflow_provider_pai.canary.memory import Memory, recall, remember, with_deleted
+from airflow_provider_pai.canary.memory import Memory, check_labels, recall, remember, with_deleted
 from airflow_provider_pai.canary.preview import preview
 from airflow_provider_pai.canary.rollout import Rollout
 from airflow_provider_pai.canary.samples import NOTHING, Sample
@@ -197,7 +197,7 @@ class RolloutDriver:
 
     def _tick(self) -> Tick:
         group = self._group()
-        group.check_schema()
+        check_labels(group)
         reason = self._must_not(group)
         if reason:
             return self._ended(group, actions.Finish(outcome="skipped", why=reason))
