@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 import os
 import re
+import signal
 import socket
 import subprocess
 import sys
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
+from tempfile import TemporaryFile
 
 import pytest
 
@@ -84,7 +86,6 @@ def is_free(port: int) -> bool:
 def script(blocks: Iterator[Block]) -> Iterator[str]:
     """Yield a script of all blocks: one shell, as the reader's; what stays has a terminal of its own."""
     yield "set -eo pipefail\ntrap 'echo \"$BLOCK: ended with $?\" >&2' ERR\n"
-    yield "trap 'kill $(jobs -p) 2> /dev/null || true' EXIT\n"
     for block in blocks:
         yield f"BLOCK={block.place}\n"
         if block.mark == "stays":
@@ -107,15 +108,22 @@ def environment(home: Path) -> dict[str, str]:
 
 
 def run(command: list[str], variables: dict[str, str]) -> str:
-    """Return what a command prints."""
-    done = subprocess.run(
-        command,
-        cwd=variables["HOME"],
-        env=variables,
-        capture_output=True,
-        text=True,
-        timeout=LONGEST,
-        check=False,
-    )
-    assert done.returncode == 0, f"{done.stderr[-3000:]}\n{done.stdout[-3000:]}"
-    return done.stdout + done.stderr
+    """Return what a command prints; what it has left running is ended."""
+    with TemporaryFile("w+") as output:
+        shell = subprocess.Popen(
+            command,
+            cwd=variables["HOME"],
+            env=variables,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+        try:
+            code = shell.wait(LONGEST)
+        finally:
+            with suppress(ProcessLookupError):
+                os.killpg(shell.pid, signal.SIGTERM)
+        output.seek(0)
+        printed = output.read()
+    assert code == 0, printed[-6000:]
+    return printed
