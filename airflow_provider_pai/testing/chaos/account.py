@@ -19,6 +19,7 @@ class Made(NamedTuple):
     """Something on PAI that costs money.
 
     :param labels: the provider's, where it has any.
+    :param active: it runs, and nobody has asked for its end.
     :param created: Unix time.
     :param asked: the request as it arrived; a service's JSON.
     """
@@ -137,14 +138,14 @@ def _digest(path: Path) -> str:
 def _job(document: Json) -> Made:
     asked, status = document["Request"], document["Status"]
     labels = (asked.get("Settings") or {}).get("Tags") or {}
-    active = not DLC_JOB.is_final(status)
+    active = not DLC_JOB.is_final(status) and status not in DLC_JOB.stopping
     return Made("DLC job", document["JobId"], status, active, labels, document["CreatedAt"], asked)
 
 
 def _instance(document: Json) -> Made:
     asked, status = document["Request"], document["Status"]
     labels = {each["Key"]: each["Value"] for each in asked.get("Labels") or ()}
-    active = status not in DSW_INSTANCE.resting
+    active = status not in DSW_INSTANCE.resting | DSW_INSTANCE.stopping
     return Made("DSW instance", document["InstanceId"], status, active, labels, document["CreatedAt"], asked)
 
 
