@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import threading
-import time
 from collections import Counter
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 
 from requests import RequestException, Response, Session
 
@@ -17,6 +15,7 @@ from airflow_provider_pai.hooks.eas import EasHook
 from airflow_provider_pai.hooks.eas.traffic import Endpoint
 from airflow_provider_pai.lazy import cached_property
 from airflow_provider_pai.rollouts.history import version_of
+from airflow_provider_pai.testing.pace import Pace
 
 GATEWAY = "gateway"
 """The version under which answers are counted that no service gave."""
@@ -75,7 +74,7 @@ class ServiceGroup:
         return Traffic(self, path, method, json, rate, threads, good)
 
 
-class Traffic:
+class Traffic(Pace):
     """Counts of what people asked a group's endpoint, and the threads that ask."""
 
     def __init__(
@@ -88,15 +87,11 @@ class Traffic:
         threads: int,
         good: Callable[[Response], bool],
     ) -> None:
+        super().__init__(self._ask_on, rate, threads)
         self.by_version: Counter[str] = Counter()
         """Answers, good or not, by the version of the model that gave them."""
         self.failures: list[Failure] = []
         self._group, self._path, self._method, self._json, self._good = group, path, method, json, good
-        self._pause = threads / rate
-        self._stopped = threading.Event()
-        self._threads = [
-            threading.Thread(target=self._ask_on, name=f"traffic-{number}", daemon=True) for number in range(threads)
-        ]
         self._versions: dict[str, str] = {}
 
     @property
@@ -108,18 +103,10 @@ class Traffic:
         """Return how many requests a version answered badly."""
         return sum(failure.version == version for failure in self.failures)
 
-    def __enter__(self) -> Traffic:
+    def __enter__(self) -> Self:
         """Begin to ask."""
         _ = self._group.eas.credentials  # read here: in a thread Airflow might ask for it in the name of a task
-        for thread in self._threads:
-            thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        """End; what was asked is answered."""
-        self._stopped.set()
-        for thread in self._threads:
-            thread.join()
+        return super().__enter__()
 
     def _ask_on(self) -> None:
         eas = self._group.eas.sibling(EasHook)
@@ -128,15 +115,12 @@ class Traffic:
             return
         with Session() as session:
             session.headers["Authorization"] = endpoint.token
-            due = time.monotonic()
-            while not self._stopped.wait(max(0.0, due - time.monotonic())):
-                # After a pause of the machine go on at the same rate, do not catch up.
-                due = max(due, time.monotonic() - self._pause) + self._pause
+            for _ in self.turns():
                 self._ask(eas, session, endpoint.url + self._path)
 
     def _endpoint(self, eas: EasHook) -> Endpoint | None:
         """Return where the group answers, once it is there; None: the test has ended."""
-        while not self._stopped.wait(_LOOK_AGAIN):
+        while not self.is_over_after(_LOOK_AGAIN):
             if eas.group(self._group.name).members:
                 return eas.group_endpoint(self._group.name)
         return None

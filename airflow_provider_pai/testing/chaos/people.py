@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 import time
 from collections import Counter
 from typing import Any
@@ -10,6 +9,7 @@ from typing import Any
 import requests
 
 from airflow_provider_pai.testing.chaos.account import EmulatedAccount
+from airflow_provider_pai.testing.pace import Pace
 
 Json = dict[str, Any]
 
@@ -21,7 +21,7 @@ _LOOK_EVERY = 0.5
 _TIMEOUT = 10.0
 
 
-class LiveTraffic:
+class LiveTraffic(Pace):
     """A hundred requests a second to each group, in threads of their own.
 
     A group counts from its first good answer on: before that nobody serves.
@@ -31,6 +31,7 @@ class LiveTraffic:
     """
 
     def __init__(self, account: EmulatedAccount, gateway: str, asks: Json | None) -> None:
+        super().__init__(self._run, _RATE, _THREADS)
         self.asks = asks
         self.requests: Counter[str] = Counter()
         self.bad: Counter[str] = Counter()
@@ -38,29 +39,13 @@ class LiveTraffic:
         """Each request without an answer, or with one that a bad model is no reason for."""
         self._account, self._gateway = account, gateway
         self._up: set[str] = set()
-        self._stopped = threading.Event()
-        self._threads = [threading.Thread(target=self._run, name="people", daemon=True) for _ in range(_THREADS)]
-
-    def __enter__(self) -> LiveTraffic:
-        """Begin."""
-        for thread in self._threads:
-            thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        """End."""
-        self._stopped.set()
-        for thread in self._threads:
-            thread.join()
 
     def _run(self) -> None:
         tokens: dict[str, str] = {}
-        looked, due = 0.0, time.monotonic()
+        looked = 0.0
         with requests.Session() as session:
             session.trust_env = False
-            while not self._stopped.wait(max(0.0, due - time.monotonic())):
-                # After a pause of the machine go on at the same rate, do not catch up.
-                due = max(due, time.monotonic() - 0.1) + _THREADS / _RATE
+            for _ in self.turns():
                 if time.monotonic() > looked + _LOOK_EVERY:
                     tokens, looked = self._account.group_tokens(), time.monotonic()
                 for group, token in tokens.items():
