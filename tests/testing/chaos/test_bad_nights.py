@@ -53,5 +53,5 @@ def test_what_is_planted_is_found_and_a_good_dag_is_clean(tmp_path_factory, digi
     assert found == {"planted": [("paid_twice", "train")], "good": []}, told
     assert {name: evening.returncode for name, evening in evenings.items()} == {"planted": 1, "good": 0}
     calm, lost = reports["planted"]["nights"]
-    assert (calm["paid"], lost["paid"], lost["expected"]) == (1, 2, 1)
+    assert calm["paid"] == lost["expected"] == 1 < lost["paid"]
     assert "paidlc:CreateJob" in reports["good"]["actions"]
