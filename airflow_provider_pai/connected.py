@@ -151,5 +151,6 @@ def _in_short(name: str, value: Any) -> str:
         text = ", ".join(map(str, value[:_SHOWN_ITEMS])) + more
     else:
         text = str(getattr(value, "__name__", value))
-    text = " ".join(hidden(text, value, name).split())
+    # Half a pair of surrogates is refused where the value is read: here it would break the log.
+    text = " ".join(hidden(text, value, name).split()).encode(errors="replace").decode()
     return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…"

@@ -32,6 +32,8 @@ def test_a_line_shows_values_in_short_and_without_secrets():
     assert copy.told({"uri": "oss://a/c"}) == "oss://a/c is there"
     delete = OssDeleteOperator(task_id="t", uri=[f"oss://a/{n}" for n in range(5)])
     assert delete.in_words(delete.about) == "Delete oss://a/0, oss://a/1, oss://a/2 and 2 more"
+    odd = OssDeleteOperator(task_id="t", uri="oss://a/\ud800")
+    assert odd.in_words(odd.about) == "Delete oss://a/?"
     command = "curl https://me:geheim@example.com/x"
     job = DlcSubmitJobOperator(task_id="t", framework="pytorch", workers=2, image="i", command=command)
     assert job.in_words(job.about) == "Run a DLC job, pytorch, 2 workers: curl https://me:***@example.com/x"
