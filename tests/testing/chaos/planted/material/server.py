@@ -13,7 +13,6 @@ class Handler(BaseHTTPRequestHandler):
 
     protocol_version = "HTTP/1.1"
     disable_nagle_algorithm = True
-    disable_nagle_algorithm = True
 
     def do_POST(self) -> None:
         """Answer."""
