@@ -46,9 +46,10 @@ def served_versions(rows: Iterable[Row], group: str) -> list[str]:
     """Return the versions of a group in the order in which they began to serve, without those that were bad."""
     served: list[str] = []
     for row in rows:
+        if row.subject != group:
+            continue
         told = json.loads(row.payload)
-        # A service by itself may bear the group's name.
-        if row.subject != group or told.get("service") == group:
+        if told.get("service") == group:  # a service by itself may bear the group's name
             continue
         bad = row.version if row.kind == EventKind.ROLLED_BACK else ""
         if row.kind == EventKind.RESTORED:

@@ -111,7 +111,7 @@ class ShadowDriver:
                 if step.end is None:
                     return step
                 self._end = step.end
-                self._begin_anew()
+            self._begin_anew()
             take_down(self._eas, self._spec.source, self._spec.shadow)
             return Tick(end=self._end)
 

@@ -105,7 +105,8 @@ def _built(version: Json) -> str:
 def takes_traffic(service: Json) -> bool:
     """Tell whether a service may answer its group's requests: a member that is not called `standalone` may.
 
-    Taken for one that has none, what serves would be stopped, or replaced by itself.
+    Taken for one that has none, what serves would be stopped, or replaced by itself. Two states are documented,
+    `grouping` and `standalone`: alibabacloud_eas20210701.models.ReleaseServiceRequest.
     """
     state = service.get("TrafficState")
     return state == "grouping" or (bool(service.get("ServiceGroup")) and state != "standalone")
