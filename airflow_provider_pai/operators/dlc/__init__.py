@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 from airflow_provider_pai.lazy import late_names
 
 if TYPE_CHECKING:
-    from airflow_provider_pai.operators.dlc.jobs import DlcStopJobOperator, DlcSubmitJobOperator
+    from airflow_provider_pai.operators.dlc.jobs import DlcSubmitJobOperator
+    from airflow_provider_pai.operators.dlc.stop import DlcStopJobOperator
     from airflow_provider_pai.operators.dlc.tensorboards import DlcStartTensorBoardOperator, DlcStopTensorBoardOperator
 
 __all__ = [
@@ -21,7 +22,7 @@ __getattr__ = late_names(
     __name__,
     {
         "DlcStartTensorBoardOperator": "tensorboards",
-        "DlcStopJobOperator": "jobs",
+        "DlcStopJobOperator": "stop",
         "DlcStopTensorBoardOperator": "tensorboards",
         "DlcSubmitJobOperator": "jobs",
     },
