@@ -103,11 +103,15 @@ class Lease:
         if other is not None and not self._is_over(other):
             return other
         number = newest + 1
-        written, self._written = self._hook.put_once(self._object(number), content := self._content()), content
+        written = self._hook.put_once(self._object(number), content := self._content())
+        if written:
+            # Known before it is sure: whoever can't look any more gives it back.
+            self.number, self._written, self._renewed = number, content, self._clock.monotonic()
+            number = self._newest()
         # Somebody may have had this number, and deleted it for a higher one, since we have looked.
-        if not written or (number := self._newest()) != newest + 1:
+        if not written or number != self.number:
+            self.number = 0
             return self._holder_of(number) or self.own
-        self.number, self._renewed = number, self._clock.monotonic()
         for old in range(max(1, newest - 5), number):
             try:
                 self._hook.delete(self._object(old))
@@ -145,8 +149,11 @@ class Lease:
         return self._holder_of(newest) if (newest := self._newest()) else None
 
     def release(self) -> None:
-        """Give the lease back; the number stays, so that numbers never fall."""
-        if self.number and self._newest() == self.number:
+        """Give the lease back; the number stays, so that numbers never fall.
+
+        Nobody is asked whether it is ours still: below the number of another holder it says nothing.
+        """
+        if self.number:
             self._hook.put(self._object(self.number), self._content(released=True))
         self.number = 0
 

@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from oss2.models import BucketVersioningConfig
 
+from airflow_provider_pai.exceptions import PaiPermissionError
 from airflow_provider_pai.hooks.oss import OssHook
 from airflow_provider_pai.identity import TaskName
 from airflow_provider_pai.rollouts.lease import Holder, Lease, LeaseLostError
@@ -58,6 +59,24 @@ def test_an_old_number_that_may_not_be_deleted_bars_nobody(make, pai):
     pai.account.faults.clear()
     second.release()
     assert first.take() is None
+
+
+def test_what_can_t_be_listed_any_more_is_given_back(make, pai):
+    one = make(ONE)
+    pai.account.faults.add(match="oss GET /[^/.]+/$", status=403, code="AccessDenied", skip=1)
+    with pytest.raises(PaiPermissionError):
+        one.take()
+    one.release()
+    pai.account.faults.clear()
+    assert make(TWO).take() is None
+
+
+def test_a_lease_given_back_too_late_takes_nothing_from_the_next_holder(make):
+    frozen, next_one = make(ONE), make(Holder(key="one", name=ONE.name))
+    assert [frozen.take(), next_one.take()] == [None, None]
+    frozen.release()
+    next_one.check()
+    assert make(TWO).take() == ONE
 
 
 def test_another_process_of_the_same_task_takes_over_at_once(make):

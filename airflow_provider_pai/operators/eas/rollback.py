@@ -304,23 +304,25 @@ class EasRollbackOperator(WaitingOperator):
         from airflow_provider_pai.rollouts.home import home_of
         from airflow_provider_pai.rollouts.lease import Holder, Lease
 
-        home = lease = other = None
+        home = wanted = held = other = None
         try:
-            home = home_of(self.hook, self.hook.group(self.group))
-            wanted = Lease(self.oss, rollout_folder(home, self.group), Holder.of(identity), ended=has_ended)
-            other, lease = wanted.take(), wanted
-        except PaiTransientError:
-            raise
-        except (PaiApiError, PaiConfigError, PaiVersionError) as error:
-            # No rollout can hold it either: that must not bar the way back.
-            self.log.warning("Going back without the lease of group %s: %s", self.group, error)
-        if other is not None:
-            raise PaiError(f"group {self.group} is held by {other} → end that task first, it takes its candidate out")
-        try:
-            yield home, lease
+            try:
+                home = home_of(self.hook, self.hook.group(self.group))
+                wanted = Lease(self.oss, rollout_folder(home, self.group), Holder.of(identity), ended=has_ended)
+                other, held = wanted.take(), wanted
+            except PaiTransientError:
+                raise
+            except (PaiApiError, PaiConfigError, PaiVersionError) as error:
+                # No rollout can hold it either: that must not bar the way back.
+                self.log.warning("Going back without the lease of group %s: %s", self.group, error)
+            if other is not None:
+                raise PaiError(
+                    f"group {self.group} is held by {other} → end that task first, it takes its candidate out"
+                )
+            yield home, held
         finally:
-            if lease is not None:
-                self._give_back(lease)
+            if wanted is not None:
+                self._give_back(wanted)
 
     def _give_back(self, lease: Lease) -> None:
         """Release the lease; where that fails it ends by itself, and what was done is done."""
