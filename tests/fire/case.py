@@ -37,10 +37,10 @@ TRANSIENT = {REFUSED, *faults.TRANSIENT}
 EXTENTS: dict[str, int | None] = {"once": 1, "three times": 3, "longer": None}
 """How many calls a fault hits; None: all, until no hook asks any longer."""
 LIFTED_AFTER = 1.3 * WINDOW
-_AN_END = re.compile("api (Stop|Delete|Get|Describe|List)")
+_AN_END = re.compile("api (Stop|Delete|Get|Describe|List)|oss PUT .*/rollouts/")
 _TODO = {"clock skew": "synchronize", "403": "docs/permissions.md"}
-_LOUD = "(?i)RUNS ON|GOES ON|may go on costing"
-LEFT = ("running:", "instances:", "services:")
+_LOUD = "(?i)RUNS ON|GOES ON|may go on costing|ends by itself"
+LEFT = ("running:", "instances:", "services:", "the lease is held:")
 """What runs on, in a promise's words: where nobody could end it, it is enough that the log says so."""
 
 
