@@ -216,7 +216,7 @@ class ShadowRequest(Request):
             plan=plan.to_dict(),
             metrics=metrics,
             probe=self.probe,
-            ready_by=(hook.service_clock.utc() + timedelta(seconds=plan.ready_timeout)).isoformat(),
+            begun=hook.service_clock.utc().isoformat(),
             deadline=hook.in_service_time(identity.deadline(self.execution_timeout)),
         )
 

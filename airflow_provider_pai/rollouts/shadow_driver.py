@@ -8,7 +8,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_pai.canary.analysis import judge
@@ -48,7 +48,7 @@ class ShadowSpec:
     :param ratio: percent of the requests.
     :param duration: seconds for which they are copied.
     :param plan: limits, as a `RolloutPlan`'s dict.
-    :param ready_by: ISO 8601, until when every instance must be ready.
+    :param begun: ISO 8601, when this try of the task began, in the services' time.
     :param deadline: ISO 8601, when the run is to be ended; None: never.
     """
 
@@ -62,7 +62,7 @@ class ShadowSpec:
     plan: Mapping[str, Any]
     metrics: Any
     probe: Mapping[str, Any] | None
-    ready_by: str
+    begun: str
     deadline: str | None = None
 
     def to_dict(self) -> Json:
@@ -145,9 +145,17 @@ class ShadowDriver:
         label = Shadow.of(shadow.tags)
         if label is None or not label.since:
             return self._prepare(shadow, label or Shadow(source=self._spec.source))
-        if mirror is None:
-            return self._over("stopped", f"someone else ended the mirror of {self._spec.source}")
-        return self._watch(shadow, datetime.fromisoformat(label.since).timestamp())
+        since = datetime.fromisoformat(label.since)
+        if mirror is not None:
+            return self._watch(shadow, since.timestamp())
+        if since < self._begun:
+            self._log.info("An earlier try ended the mirror of %s, and left %s", self._spec.source, shadow.job_id)
+            return self._prepare(shadow, label)
+        return self._over("stopped", f"someone else ended the mirror of {self._spec.source}")
+
+    @cached_property
+    def _begun(self) -> datetime:
+        return datetime.fromisoformat(self._spec.begun)
 
     def _create(self) -> Tick:
         self._lookout.check()
@@ -169,7 +177,7 @@ class ShadowDriver:
         if verdict is Verdict.FAILED:
             return self._is_down("failed", state)
         if verdict is not Verdict.SUCCEEDED:
-            late = self._passed(self._spec.ready_by)
+            late = self._clock.utc() >= self._begun + timedelta(seconds=self._plan.ready_timeout)
             return self._is_down("timed_out", state) if late else Tick(pause=self._plan.poll)
         answers = self._lookout.smoke(shadow.job_id)
         if answers.unreached and (waits := self._unreached(shadow, label, answers.wrong)):

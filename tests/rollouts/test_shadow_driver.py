@@ -32,7 +32,7 @@ LABELS = {
     "airflow_shadow_of": SOURCE,
     "airflow_since": "-",
 }
-PLAN = {"interval": 5, "min_requests": 20, "max_p95_ms": 200}
+PLAN = {"interval": 5, "min_requests": 20, "max_p95_ms": 200, "ready_timeout": 30}
 
 
 @pytest.fixture
@@ -56,7 +56,7 @@ def spec_of(eas, **changes):
         plan=RolloutPlan.parse(PLAN).to_dict(),
         metrics={"kind": "of the fake"},
         probe=None,
-        ready_by=moment(30),
+        begun=moment(0),
     )
     given = replace(given, **changes)
     return replace(given, deadline=moment(float(given.deadline))) if given.deadline else given
@@ -201,6 +201,16 @@ def test_a_kill_takes_it_down_and_the_next_tick_makes_nothing_anew(eas):
 
 def test_another_process_goes_on_with_the_same_shadow(eas):
     until_copied(eas, driver_of(eas))
+    assert run(eas)["outcome"] == "passed"
+    assert eas.created == [SOURCE, SHADOW]
+    assert nothing_left(eas)
+
+
+def test_a_later_try_copies_again_where_a_kill_got_no_further_than_the_mirror(eas):
+    driver = driver_of(eas)
+    until_copied(eas, driver)
+    eas.sleep(5)
+    eas.mirrors.clear()
     assert run(eas)["outcome"] == "passed"
     assert eas.created == [SOURCE, SHADOW]
     assert nothing_left(eas)

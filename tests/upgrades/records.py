@@ -82,7 +82,7 @@ SHADOW = ShadowSpec(
     plan=PLAN.to_dict(),
     metrics={"kind": "cloudmonitor"},
     probe=None,
-    ready_by="2026-11-21T19:00:00+00:00",
+    begun="2026-11-21T19:00:00+00:00",
 )
 PROGRESS = Progress(
     phase=Phase.STEP,
