@@ -102,13 +102,20 @@ class ObjectWriter:
 
 
 def read_blocks(oss: OssCalls, source: OssUri) -> Iterator[bytes]:
-    """Yield an object's bytes; a connection that is lost goes on where it broke, with the same object.
+    """Yield an object's bytes; where a connection is lost, or an answer cut, it goes on with the same object.
 
     :raises PaiTransferError: the object was replaced meanwhile, or what came is not what OSS has.
     """
     etag, done, crc, expected, size = "", 0, 0, None, -1
     give_up = oss.clock.monotonic() + oss.retry_seconds
-    while done != size:
+    while True:
+        if done == size:
+            if crc == expected:
+                return
+            # What cuts an answer on the way may tell the length of what it has left.
+            size = _size(oss, source)
+            if done >= size:
+                break
         answer, whole = oss.call_for("GetObject", source, partial(_open, oss, source, etag, done))
         if not etag:
             etag, expected, size = answer.etag, answer.server_crc, whole
@@ -122,8 +129,13 @@ def read_blocks(oss: OssCalls, source: OssUri) -> Iterator[bytes]:
                 raise
             oss.log.info("%s; going on behind %d bytes", error, done)
             oss.clock.sleep(random.uniform(0.05, 0.5))  # noqa: S311 - jitter
-    if expected is not None and crc != expected:
+    if expected is not None:
         raise PaiTransferError(f"{source}: what came has CRC64 {crc}, OSS says {expected}")
+
+
+def _size(oss: OssCalls, source: OssUri) -> int:
+    head = oss.head(source)
+    return head.size if head else 0
 
 
 def _open(oss: OssCalls, source: OssUri, etag: str, start: int) -> tuple[Any, int]:

@@ -50,6 +50,13 @@ def test_put_get_head_delete(hook, at):
     assert hook.head(at + "a.txt") is None
 
 
+def test_an_answer_that_was_cut_is_read_on(hook, at, pai):
+    data = bytes(range(256)) * 4
+    hook.put(at + "long", data)
+    pai.account.faults.add(match="oss GET .*/long$", times=3, spoil="half")
+    assert b"".join(hook.read_blocks(at + "long")) == data
+
+
 def test_an_object_is_written_once(hook, at):
     assert hook.put_once(at + "once", "first")
     assert not hook.put_once(at + "once", "second")
