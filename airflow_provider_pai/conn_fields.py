@@ -32,7 +32,7 @@ NETWORKS: Mapping[str, str] = MappingProxyType(
 ENDPOINT_SERVICES = tuple(name for name in SERVICES if name != "oss")
 """Services whose addresses stand in `endpoints`; OSS, which `endpoint_url` leaves out, has a field of its own."""
 
-_OTHER_KEYS, _STATE, _ADVANCED = "Other credentials", "State and audit", "Advanced"
+_OTHER_KEYS, _STATE, _COST, _ADVANCED = "Other credentials", "State and audit", "Cost", "Advanced"
 
 
 class Field(NamedTuple):
@@ -136,6 +136,13 @@ CONN_FIELDS: Mapping[str, Field] = MappingProxyType(
             "Name that keeps two Airflows on one workspace apart, e.g. airflow-prod. Empty: Airflow's base URL.",
             _STATE,
             "airflow-prod",
+        ),
+        "max_running_time": Field(
+            "Max running time",
+            "When a service itself ends jobs and DSW runs that have neither max_running_time nor execution_timeout, "
+            "e.g. 12h. Empty: after 7 days.",
+            _COST,
+            "12h",
         ),
         "endpoint_url": Field(
             "Endpoint URL",

@@ -21,6 +21,9 @@ from airflow_provider_pai.connected import Connected
 from airflow_provider_pai.exceptions import PaiConfigError
 from airflow_provider_pai.hooks.base import PaiHook
 from airflow_provider_pai.hooks.checks import Check, Health, Remark, arn_row
+from airflow_provider_pai.inputs import seconds
+from airflow_provider_pai.operators.workload.base import WorkloadOperator
+from airflow_provider_pai.operators.workload.limits import FALLBACK, time_limit
 from airflow_provider_pai.uri import OssUri
 
 # A registry with its port, a path, a tag and a digest; only the name must be there.
@@ -75,17 +78,29 @@ def checks_of_dag(dag: Any, hook: PaiHook) -> list[Check]:
         *_sources(dag, hook),
         Check("DAG's fields", partial(_fields, needs)),
         Check("DAG's connections", partial(_connections, needs, hook)),
+        Check("time limits", partial(_limits, dag, hook)),
     ]
 
 
 def _needs(dag: Any, task: Any) -> Iterator[Need]:
     """Yield the fields of a task of ours; of a mapped one those that are the same for all."""
-    kind = getattr(task, "operator_class", type(task))
-    if not (isinstance(kind, type) and issubclass(kind, Connected)):
+    kind = _class_of(task)
+    if not issubclass(kind, Connected):
         return
-    given = task.partial_kwargs if kind is not type(task) else vars(task)
     for field in kind.template_fields:
-        yield Need(f"{task.task_id}.{field}", field, _rendered(dag, given.get(field)))
+        yield Need(f"{task.task_id}.{field}", field, _rendered(dag, _given(task).get(field)))
+
+
+def _class_of(task: Any) -> type[Any]:
+    """Return the class of a task, of a mapped one that of each of its instances."""
+    kind = getattr(task, "operator_class", type(task))
+    return kind if isinstance(kind, type) else type(task)
+
+
+def _given(task: Any) -> Mapping[str, Any]:
+    """Return the fields of a task, of a mapped one what is the same for all."""
+    given: Mapping[str, Any] = getattr(task, "partial_kwargs", None) or vars(task)
+    return given
 
 
 class _Unknown(str):
@@ -198,6 +213,18 @@ def _connections(needs: Iterable[Need], hook: PaiHook) -> Iterator[Remark]:
             says = f"{need.place} is {need.value}, which is not what is checked here"
             todo = f"airflow pai check --conn-id {need.value}" if need.field == "pai_conn_id" else ""
             yield Remark("DAG's connections", Health.UNCHECKED, says, todo)
+
+
+def _limits(dag: Any, hook: PaiHook) -> Iterator[Remark]:
+    """Tell when a service itself ends the job or the instance of a task."""
+    for task in dag.tasks:
+        if not issubclass(_class_of(task), WorkloadOperator):
+            continue
+        given, of_connection = _given(task).get("max_running_time"), hook.connection.max_running_time
+        own = None if given is None else seconds("max_running_time", given)
+        limit = time_limit(own, task.execution_timeout, of_connection)
+        result, todo = (Health.WARNING, "set execution_timeout") if limit is FALLBACK else (Health.OK, "")
+        yield Remark(f"time limit of {task.task_id}", result, f"the service itself ends it after {limit}", todo)
 
 
 def _role(field: str, value: str) -> None:

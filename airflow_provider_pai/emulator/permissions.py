@@ -23,7 +23,8 @@ ACTIONS: Mapping[tuple[str, str], str] = {
             "2022-01-01",
             "paidsw",
             "CreateInstance ListInstances GetInstance StartInstance StopInstance GetInstanceEvents "
-            "UpdateInstanceLabels DeleteInstanceLabels ListEcsSpecs",
+            "UpdateInstanceLabels DeleteInstanceLabels ListEcsSpecs "
+            "CreateInstanceShutdownTimer GetInstanceShutdownTimer DeleteInstanceShutdownTimer",
         ),
         (
             "2021-07-01",

@@ -51,6 +51,9 @@ class World:
     dsw_missing_prefix: str = _switch(
         "mounted", "fails", says="What a mount of an OSS prefix does that no object has: mounts empty, or fails."
     )
+    dsw_timer: str = _switch(
+        "early", "running", says="From when on an instance takes a shutdown timer: from its making, or once it runs."
+    )
     eas_group_key: str = _switch(
         "metadata.group",
         "metadata.service_group",

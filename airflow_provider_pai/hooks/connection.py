@@ -16,7 +16,7 @@ from airflow.providers.common.compat.sdk import AirflowNotFoundException, BaseHo
 from airflow_provider_pai.conn_fields import AUTH_KINDS, CONN_FIELDS, ENDPOINT_SERVICES, NETWORKS, REGIONS
 from airflow_provider_pai.exceptions import PaiConfigError
 from airflow_provider_pai.hooks.credentials import CredentialClient, client_of
-from airflow_provider_pai.inputs import one_of, parse_uri, text
+from airflow_provider_pai.inputs import one_of, parse_uri, seconds, text
 from airflow_provider_pai.labels import MAX_CHARACTERS
 from airflow_provider_pai.services import SERVICES
 from airflow_provider_pai.values import did_you_mean
@@ -69,6 +69,8 @@ class PaiConnection:
     ledger_conn_id: str | None = None
     deployment: str = ""
     """Keeps two Airflows that share a workspace apart."""
+    max_running_time: float | None = None
+    """Seconds after which a service itself ends jobs and instances whose task names no limit."""
     eas_group_key: str = "metadata.group"
     """Key of EAS's service JSON that puts a service into a group; no document names it."""
     console_url: str = "https://{service}.console.aliyun.com"
@@ -195,6 +197,10 @@ def _text(field: str, value: object) -> str:
     return "" if value is None else text(field, value).strip()
 
 
+def _span(field: str, value: object) -> float | None:
+    return seconds(field, value, least=60) if _text(field, value) else None
+
+
 def _key(field: str, value: object) -> str:
     """Read a key, a secret or a token: it was pasted, often with a newline.
 
@@ -261,5 +267,6 @@ _READERS: Mapping[str, Callable[[str, object], Any]] = {
     **dict.fromkeys(_KEYS, _key),
     **dict.fromkeys(("endpoint_url", "oss_endpoint"), _endpoint),
     "endpoints": _endpoints,
+    "max_running_time": _span,
     "console_url": _console,
 }

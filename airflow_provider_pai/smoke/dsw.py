@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import timedelta
 from functools import partial
 
-from airflow_provider_pai.exceptions import PaiApiError, PaiNotFoundError
+from airflow_provider_pai.exceptions import PaiApiError, PaiNotFoundError, PaiPermissionError
 from airflow_provider_pai.hooks.dsw import DswHook
 from airflow_provider_pai.hooks.oss import OssHook
 from airflow_provider_pai.labels import Key
@@ -29,6 +30,7 @@ def probe_dsw(one: Round) -> None:
     oss.put(run, b"")  # the prefix itself, so that it can be mounted
     instance_id = _create(one, hook, run)
     with one.made(f"DSW instance {instance_id}", partial(take_instance_away, one, hook, instance_id)):
+        _timer(one, hook, instance_id)
         status = one.wait("the instance", lambda: _settled(hook, oss, instance_id, run))
         fails = DSW_INSTANCE.judge(status) is Verdict.FAILED
         one.facts.learn("dsw_missing_prefix", "fails" if fails else "mounted", f"the instance is {status}")
@@ -63,6 +65,20 @@ def _create(one: Round, hook: DswHook, run: OssUri) -> str:
         instance_id = hook.submit(_body(one, run))
         one.facts.learn("dsw_on_start_size", 1024, f"a command of more than {_LONG} characters: {error}")
     return instance_id
+
+
+def _timer(one: Round, hook: DswHook, instance_id: str) -> None:
+    """Ask for a timer of an instance that is being made."""
+    asking = hook.sibling(DswHook)
+    asking.retry_seconds = 0
+    try:
+        asking.stop_at(instance_id, hook.service_clock.utc() + timedelta(days=1))
+    except PaiPermissionError as error:
+        one.facts.learn("dsw_timer", None, str(error))
+    except PaiApiError as error:
+        one.facts.learn("dsw_timer", "running", str(error))
+    else:
+        one.facts.learn("dsw_timer", "early", "an instance that is being made takes a timer")
 
 
 def _body(one: Round, run: OssUri, *, padding: str = "", missing: bool = True) -> Json:

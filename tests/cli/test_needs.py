@@ -33,7 +33,8 @@ FILE = """
             task_id="deploy", artifact=train.output, group="{group}", metrics={metrics}, steps=[10, 100]
         )
         DlcSubmitJobOperator.partial(
-            task_id="each", framework="pytorch", ecs_spec="x", image="UPPER case", pai_conn_id="another"
+            task_id="each", framework="pytorch", ecs_spec="x", image="UPPER case", pai_conn_id="another",
+            max_running_time="12h",
         ).expand(command=["a", "b"])
         EasStopServiceOperator(task_id="stop", service_name="{{{{ ti.xcom_pull('train') }}}}")
         EasStopServiceOperator(task_id="required", service_name="{{{{ params.required }}}}")
@@ -70,6 +71,11 @@ def test_a_dag_that_has_what_it_needs(rows, bucket):
     assert "stop.service_name" in templates.says
     assert "required.service_name" in templates.says
     assert "train.output_uri" not in templates.says
+    limit = told["time limit of train"]
+    assert (limit.result, limit.todo) == (Health.WARNING, "set execution_timeout")
+    assert limit.says.startswith("the service itself ends it after 1 week")
+    limit = told["time limit of each"]
+    assert (limit.result, limit.says) == (Health.OK, "the service itself ends it after 12 hours (max_running_time)")
 
 
 @pytest.mark.parametrize(

@@ -27,6 +27,10 @@ def test_auth_follows_from_what_is_given():
     assert read(login=None, password=None).auth == "default"
 
 
+def test_a_time_limit_of_all_jobs():
+    assert (read({"max_running_time": "12h"}).max_running_time, read({}).max_running_time) == (43_200, None)
+
+
 @pytest.mark.parametrize(
     ("service", "network", "host"),
     [
@@ -52,6 +56,7 @@ def test_one_address_for_all_services_but_oss():
         ({"region": "cn-nowhere"}, "connection c, region: 'cn-nowhere'"),
         ({"region": "cn-hangzou"}, "connection c, region: 'cn-hangzou' is not allowed; did you mean cn-hangzhou?"),
         ({"network": "lan"}, "connection c, network: 'lan' is not allowed; one of public, vpc"),
+        ({"max_running_time": "soon"}, "connection c, max_running_time: 'soon' .* a span of at least 60 s"),
         ({"eas_group_key": "metadata group"}, "connection c, eas_group_key: 'metadata group' .* as metadata.group"),
         ({"console_url": "javascript:alert(1)"}, "connection c, console_url: .*; https://… or http://…"),
         ({"auth": "magic"}, "connection c, auth: 'magic' is not allowed; one of access_key"),

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import logging
+from datetime import datetime, timedelta
 
 import pytest
 
@@ -23,7 +24,7 @@ from airflow_provider_pai.states import DSW_INSTANCE, Verdict
 from tests.conftest import airflow_connection, oss_bucket
 from tests.emulator.pai_sdk import until, wait_for
 from tests.private_git import private_git
-from tests.task import Task
+from tests.task import Task, WorkerLostError, lost_now
 
 pytestmark = pytest.mark.usefixtures("connection")
 
@@ -92,6 +93,7 @@ WORLDS = [
     {"dsw_on_start_size": 1024},
     {"dsw_user": "user"},
     {"dsw_missing_prefix": "fails"},
+    {"dsw_timer": "running"},
 ]
 
 
@@ -101,11 +103,57 @@ def test_a_run_is_the_same_in_every_world(bucket, repository, world, switches):
     long = "\n".join(f": {index:0100}" for index in range(20))
     command = f"cat n.txt; echo; {long}\necho $PAI_PARAMS > $PAI_OUTPUT_DIR/b"
     code = {"repo": repository[0], "commit": "v1", "path": "sub"}
-    result = task(bucket, "world", command=command, code=code, parameters={"n": 1}, after="delete").run()
+    run = task(bucket, "world", command=command, code=code, parameters={"n": 1}, after="delete")
+    result = run.run()
     assert OssHook().get(result["output"] + "b") == b'{"n": 1}\n'
     assert OssHook().get(result["log_uri"]) == b"one\n"
+    assert not any("NO TIME LIMIT" in line for _, line in run.lines)
     with pytest.raises(PaiNotFoundError):
         DswHook().wait(result["instance_id"], poll_interval=0.02)
+
+
+def due_of(pai, instance_id):
+    """Return for how many seconds after its making an instance's timer lets it run."""
+    document = pai.account.store.get("dsw-instance", instance_id)
+    begun = datetime.fromisoformat(document["GmtCreateTime"])
+    due = datetime.fromisoformat(document["ShutdownTimer"]["DueTime"])
+    return (due - begun).total_seconds()
+
+
+def test_the_service_itself_stops_the_instance_in_time(bucket, pai, monkeypatch):
+    """Airflow's time-out and ten minutes; who finds the instance again asks for the same time, and is content."""
+    run = task(bucket, "timer", command="sleep 1", execution_timeout=timedelta(hours=1))
+    run.max_tries = 2
+    with monkeypatch.context() as patch:
+        patch.setattr(DswRunCommandOperator, "wait_here", lost_now)
+        with pytest.raises(WorkerLostError):
+            run.run()
+    result = run.run()
+    assert due_of(pai, result["instance_id"]) == 4200
+    said = [line for _, line in run.lines if "time" in line.lower()]
+    assert "The service itself ends it after 1 hour 10 minutes (execution_timeout and 10 minutes)" in said
+    assert not any("NO TIME LIMIT" in line for line in said)
+
+
+def test_a_timer_that_may_not_be_set_fails_no_run(bucket, pai):
+    run = task(bucket, "no-timer", command="true")
+    refusal = {"status": 403, "code": "NoPermission"}
+    pai.account.faults.add(match="api CreateInstanceShutdownTimer ", **refusal)
+    assert run.run()["exit_code"] == 0
+    assert any("HAS NO TIME LIMIT" in line for _, line in run.lines)
+
+
+def test_an_instance_that_nobody_is_left_to_stop_is_stopped_by_the_service(monkeypatch):
+    with Emulator(dwell=0.01, grace=0.2, minute=0.5) as pai:
+        monkeypatch.setenv("AIRFLOW_CONN_PAI_DEFAULT", json.dumps(airflow_connection(pai)))
+        bucket = oss_bucket(pai, "nobody-left")
+        bucket.create_bucket()
+        run = task(bucket, "lost", command="sleep 60", max_running_time="1m")
+        monkeypatch.setattr(DswRunCommandOperator, "wait_here", lost_now)
+        with pytest.raises(WorkerLostError):
+            run.run()
+        (instance,) = DswHook().list_instances()
+        assert rest(instance["InstanceId"]) == "Stopped"
 
 
 def test_the_log_is_read_while_the_command_runs(bucket, tmp_path):

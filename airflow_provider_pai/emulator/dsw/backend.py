@@ -10,7 +10,7 @@ from airflow_provider_pai.emulator.account import Account
 from airflow_provider_pai.emulator.aiworkspace.backend import AIWorkspaceBackend
 from airflow_provider_pai.emulator.dsw.instance import KIND, Instance
 from airflow_provider_pai.emulator.dsw.life import Life, erase
-from airflow_provider_pai.emulator.dsw.rules import check_instance, check_labels
+from airflow_provider_pai.emulator.dsw.rules import check_instance, check_labels, due_time
 from airflow_provider_pai.emulator.ecs import EcsSpec, check_ecs_spec, filter_specs
 from airflow_provider_pai.emulator.errors import ApiError, InvalidParameterError, NotFoundError
 from airflow_provider_pai.emulator.labels import kept
@@ -138,6 +138,39 @@ class DswBackend:
         instance.document["Request"] = changed
         instance.save()
         return self.start(instance_id) if start else {"InstanceId": instance_id}
+
+    def set_timer(self, instance_id: str, request: Json) -> Json:
+        """Let an instance be stopped at a time; of a time and a span the span counts, as the SDK of 2021 tells.
+
+        A second timer is refused, as is a second idle culler, whose page tells it; that of timers tells nothing.
+
+        :raises ApiError: 400 where there is one, or where the world takes none yet.
+        """
+        instance, world = self._instance(instance_id), self.account.world
+        if instance.timer:
+            raise ApiError(400, OTHER_ERROR, f"Instance {instance_id} has a shutdown timer.")
+        if instance.resting or (world.dsw_timer == "running" and instance.status != "Running"):
+            raise ApiError(400, OTHER_ERROR, f"Instance {instance_id} is {instance.status}: it takes no timer.")
+        instance.set_timer(due_time(request, self.account.now()))
+        self._lives[instance_id].begin_timer(lambda: self.stop(instance_id, save_image=False))
+        return {"InstanceId": instance_id}
+
+    def get_timer(self, instance_id: str) -> Json:
+        """Return an instance's timer.
+
+        :raises NotFoundError: it has none; what the service answers then is not published.
+        """
+        timer = self._instance(instance_id).timer
+        if timer is None:
+            raise NotFoundError(f"Instance {instance_id} has no shutdown timer.", OTHER_ERROR)
+        left = datetime.fromisoformat(timer["DueTime"]) - self.account.now()
+        return {"InstanceId": instance_id, **timer, "RemainingTimeInMs": int(1000 * left.total_seconds())}
+
+    def lift_timer(self, instance_id: str) -> Json:
+        """Take an instance's timer away."""
+        self.get_timer(instance_id)
+        self._instance(instance_id).lift_timer()
+        return {"InstanceId": instance_id}
 
     def update_labels(self, instance_id: str, labels: Sequence[Json]) -> Json:
         """Set labels; those not named stay."""

@@ -102,6 +102,8 @@ class Instance:
 
     def move(self, status: str, code: str = "", message: str = "") -> None:
         """Go into a status."""
+        if status == "Creating":
+            self.document.pop("ShutdownTimer", None)  # it was for the start before
         now = self._account.now()
         moment = now.timestamp()
         if self.document["RunningSince"] and status != "Running":
@@ -113,6 +115,24 @@ class Instance:
             RunningSince=moment if status == "Running" else None,
         )
         self.document["Events"].append({"Time": now.isoformat(), "Text": f"Instance is {status}. {message}".strip()})
+        self.save()
+
+    @property
+    def timer(self) -> Json | None:
+        """Return the shutdown timer that is set."""
+        timer: Json | None = self.document.get("ShutdownTimer")
+        return None if self.resting else timer
+
+    def set_timer(self, due: datetime) -> None:
+        """Keep when the instance is to be stopped; once it rests, that is history."""
+        moment = self._account.timestamp()
+        times = {"DueTime": timestamp(due), "GmtCreateTime": moment, "GmtModifiedTime": moment}
+        self.document["ShutdownTimer"] = times
+        self.save()
+
+    def lift_timer(self) -> None:
+        """Forget the timer."""
+        del self.document["ShutdownTimer"]
         self.save()
 
     def take_snapshot(self) -> None:

@@ -6,6 +6,8 @@ import asyncio
 import shlex
 import shutil
 from collections.abc import Callable, Coroutine
+from contextlib import suppress
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -46,6 +48,19 @@ class Life:
         """Go to Stopped, through Saving and Saved if the environment is to be saved."""
         self._instance.move("Saving" if save_image else "Stopping")
         self._next(self._stop(self._task, save_image))
+
+    def begin_timer(self, stop: Callable[[], object]) -> None:
+        """Stop the instance when its timer is due, unless that has been lifted or the instance is ending anyway."""
+        timer = self._instance.timer
+        assert timer
+        left = (datetime.fromisoformat(timer["DueTime"]) - self._account.now()).total_seconds()
+
+        def act() -> None:
+            if self._instance.timer is timer:
+                with suppress(ApiError):
+                    stop()
+
+        asyncio.get_running_loop().call_later(max(0.0, left) * self._account.settings.minute / 60, act)
 
     def delete(self, forget: Callable[[], None]) -> None:
         """Delete the instance and its disk."""

@@ -22,6 +22,7 @@ EVENTS = 2000
 _INSTANCES = "/api/v2/instances"
 _INSTANCE = f"{_INSTANCES}/{{id}}"
 _LABELS = f"{_INSTANCE}/labels"
+_TIMER = f"{_INSTANCE}/shutdowntimer"
 
 
 def routes(account: Account, backend: DswBackend) -> list[BaseRoute]:
@@ -36,6 +37,9 @@ def routes(account: Account, backend: DswBackend) -> list[BaseRoute]:
         Action("PUT", f"{_INSTANCE}/start", "StartInstance", enveloped(calls.start)),
         Action("PUT", f"{_INSTANCE}/stop", "StopInstance", enveloped(calls.stop)),
         Action("GET", f"{_INSTANCE}/events", "GetInstanceEvents", enveloped(calls.events)),
+        Action("POST", _TIMER, "CreateInstanceShutdownTimer", enveloped(calls.set_timer), strict=True),
+        Action("GET", _TIMER, "GetInstanceShutdownTimer", enveloped(calls.get_timer)),
+        Action("DELETE", _TIMER, "DeleteInstanceShutdownTimer", enveloped(calls.lift_timer)),
         Action("PUT", _LABELS, "UpdateInstanceLabels", enveloped(calls.label), strict=True),
         Action("DELETE", _LABELS, "DeleteInstanceLabels", enveloped(calls.unlabel)),
         Action("GET", "/api/v2/ecsspecs", "ListEcsSpecs", enveloped(calls.ecs_specs)),
@@ -74,6 +78,15 @@ class _Calls:
     def events(self, call: Call) -> Json:
         span, limit = time_range(call.query, self.account.now()), call.integer("MaxEventsNum", EVENTS)
         return self.backend.events(call.path["id"], span, limit)
+
+    def set_timer(self, call: Call) -> Json:
+        return self.backend.set_timer(call.path["id"], call.body)
+
+    def get_timer(self, call: Call) -> Json:
+        return self.backend.get_timer(call.path["id"])
+
+    def lift_timer(self, call: Call) -> Json:
+        return self.backend.lift_timer(call.path["id"])
 
     def label(self, call: Call) -> Json:
         return self.backend.update_labels(call.path["id"], call.body.get("Labels") or [])

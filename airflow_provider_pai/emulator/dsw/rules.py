@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
 
 from airflow_provider_pai.emulator.errors import InvalidParameterError
 from airflow_provider_pai.emulator.runtime.mounts import check_mount_path, check_mounts, parse_oss_uri
@@ -43,6 +44,19 @@ def check_labels(labels: Sequence[Json], field: str = "Labels") -> None:
         raise InvalidParameterError(f"{field} must have a Key and a Value each.")
     if len(set(keys)) < len(keys):
         raise InvalidParameterError(f"{field} must not have a key twice.")
+
+
+def due_time(request: Json, now: datetime) -> datetime:
+    """Return when the timer of a CreateInstanceShutdownTimer request acts.
+
+    :raises InvalidParameterError: it names no time, or one that is none.
+    """
+    span, due = request.get("RemainingTimeInMs"), request.get("DueTime")
+    try:
+        return now + timedelta(milliseconds=span) if span else datetime.fromisoformat(due or "").astimezone(UTC)
+    except (TypeError, ValueError, OverflowError):
+        allowed = "DueTime must be a time as 2021-01-12T14:36:01Z, or RemainingTimeInMs a number"
+        raise InvalidParameterError(f"{allowed}, not {due!r} and {span!r}.") from None
 
 
 def _datasets(request: Json) -> None:

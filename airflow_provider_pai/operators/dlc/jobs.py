@@ -6,7 +6,6 @@ import re
 import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
-from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_pai.exceptions import PaiConfigError
@@ -16,7 +15,6 @@ from airflow_provider_pai.inputs import (
     merged,
     optional,
     parse_uri,
-    seconds,
     text_mapping,
     whole_number,
 )
@@ -45,6 +43,8 @@ if TYPE_CHECKING:
     from airflow_provider_pai.hooks.dlc import DlcHook
 
 JOB_PATH = f"{MOUNT_ROOT}/job"
+
+TIME_LIMIT = "JobMaxRunningTimeMinutes"
 
 # What a display name may not hold (CreateJobRequest.display_name).
 _NOT_IN_NAMES = r"[^A-Za-z0-9_.-]"
@@ -83,8 +83,6 @@ class DlcSubmitJobOperator(WorkloadOperator["DlcHook"]):
     :param model_name: name of the artifact; by default the last part of `output`. (templated)
     :param job_name: display name; by default made of DAG and task. (templated)
     :param priority: 1 to 9.
-    :param max_running_time: after this the service itself ends the job: `12h`, a timedelta or seconds, of which the
-        service counts whole minutes.
     :param job: merged over the CreateJob body, in the API's field names. (templated)
     :returns: a `ModelArtifact` as a dict where `output` is given, else `{"job_id", "status", "url"}`.
     """
@@ -138,7 +136,6 @@ class DlcSubmitJobOperator(WorkloadOperator["DlcHook"]):
         model_name: str | None = None,
         job_name: str | None = None,
         priority: int | str | None = None,
-        max_running_time: timedelta | float | str | None = None,
         job: Mapping[str, Any] | None = None,
         **kwargs: Any,
     ) -> None:
@@ -159,7 +156,6 @@ class DlcSubmitJobOperator(WorkloadOperator["DlcHook"]):
         self.model_name = model_name
         self.job_name = job_name
         self.priority = priority
-        self.max_running_time = max_running_time
         self.job = job
         self._parameters_at: OssUri | None = None
 
@@ -198,10 +194,6 @@ class DlcSubmitJobOperator(WorkloadOperator["DlcHook"]):
         self.job = mapping("job", self.job)
         if self.priority is not None:
             self.priority = whole_number("priority", self.priority, least=1, most=9)
-
-    def _minutes(self) -> int | None:
-        limit = self.max_running_time
-        return None if limit is None else int(seconds("max_running_time", limit, least=60) // 60)
 
     def script(self) -> str:
         """Return the command, made of `entry_script` where that is given."""
@@ -249,7 +241,8 @@ class DlcSubmitJobOperator(WorkloadOperator["DlcHook"]):
             "CredentialConfig": self._credential_config(),
             "ResourceId": self.resource_id,
             "Priority": self.priority,
-            "JobMaxRunningTimeMinutes": self._minutes(),
+            # Whole minutes; a limit that `job` gives is not ours to tell.
+            TIME_LIMIT: None if TIME_LIMIT in (self.job or {}) else int(self.time_limit().seconds // 60),
         }
         body = merged({name: value for name, value in body.items() if value}, self.job or {})
         self.hook.check_body(body)

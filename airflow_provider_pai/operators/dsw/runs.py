@@ -5,17 +5,19 @@ from __future__ import annotations
 import shlex
 import tempfile
 from collections.abc import Mapping, Sequence
+from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from airflow.providers.common.compat.sdk import Stats
 
-from airflow_provider_pai.exceptions import PaiConfigError, PaiError
+from airflow_provider_pai.exceptions import PaiApiError, PaiConfigError, PaiError
 from airflow_provider_pai.identity import TaskIdentity
 from airflow_provider_pai.inputs import (
     json_list,
     mapping,
     merged,
+    moment,
     one_of,
     optional,
     parse_uri,
@@ -44,6 +46,7 @@ from airflow_provider_pai.uri import OssUri
 if TYPE_CHECKING:
     from airflow_provider_pai.hooks.dsw import DswHook, DswRunHook
     from airflow_provider_pai.operators.workload.code import Source
+    from airflow_provider_pai.operators.workload.limits import TimeLimit
 
 RUN_PATH = f"{MOUNT_ROOT}/run"
 
@@ -78,7 +81,7 @@ class DswRunCommandOperator(WorkloadOperator["DswRunHook"]):
     DSW has no API that runs a command: the instance starts a script of the run's folder on OSS (`run_uri`), which
     leaves its log and exit code there, and that is what is waited for. The log is copied there every `log_interval`.
 
-    API: CreateInstance.
+    API: CreateInstance, CreateInstanceShutdownTimer.
 
     :param run_uri: `oss://bucket/prefix` for logs and results of runs; by default `_runs` beside `output`. (templated)
     :param ecs_spec: instance type of the public pool. (templated)
@@ -179,6 +182,12 @@ class DswRunCommandOperator(WorkloadOperator["DswRunHook"]):
         body = merged({name: value for name, value in body.items() if value}, self.instance or {})
         return {**body, "Labels": _labels(body.get("Labels") or [], identity.tags(generation))}
 
+    def begin(self, context: Any) -> str:
+        """Find or start the run, and let the service itself stop its instance in time; return its id."""
+        instance_id = super().begin(context)
+        self._set_timer(instance_id, self.time_limit())
+        return instance_id
+
     def finish(self, context: Any, job: RemoteJob) -> Any:
         """End the instance, whatever the command came to, and return the run."""
         try:
@@ -203,6 +212,16 @@ class DswRunCommandOperator(WorkloadOperator["DswRunHook"]):
         model, key = ServedModel(version=identity.version(generation)), f"run/{job.job_id}/{identity.key(generation)}"
         self.record("run_finished", identity.task_id, identity, model, facts, key=key, beside=job.facts["run_uri"])
         return facts
+
+    def _set_timer(self, instance_id: str, limit: TimeLimit) -> None:
+        """Let the service stop the instance; it counts from its making, so that each try asks for the same time."""
+        try:
+            job = self.hook.get(instance_id)
+            if not self.hook.states.is_final(job.status):
+                begun = moment("GmtCreateTime", job.created) if job.created else self.hook.service_clock.utc()
+                self.hook.stop_at(instance_id, begun + timedelta(seconds=limit.seconds))
+        except PaiApiError as error:
+            self.log.error("INSTANCE %s HAS NO TIME LIMIT; %s: %s", instance_id, REAPER, error)  # noqa: TRY400
 
     def _bring_code(self, source: Source, run: OssUri) -> None:
         """Put a private repository's files into the run's folder: an instance has no place for a token.

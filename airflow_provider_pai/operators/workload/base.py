@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 from airflow_provider_pai.exceptions import PaiConfigError
 from airflow_provider_pai.identity import TaskIdentity
-from airflow_provider_pai.inputs import mapping, optional, parse_uri, required, text
+from airflow_provider_pai.inputs import Span, mapping, optional, parse_uri, required, seconds, text
 from airflow_provider_pai.lazy import cached_property
 from airflow_provider_pai.operators.environment import check_environment
 from airflow_provider_pai.operators.jobs import JobHookT, PaiJobOperator
 from airflow_provider_pai.operators.workload.code import GitCode, OssCode, Source, check_code, find_code
+from airflow_provider_pai.operators.workload.limits import TimeLimit, time_limit
 from airflow_provider_pai.remote import CODE_COMMIT
 from airflow_provider_pai.sensitive import secrets_in
 from airflow_provider_pai.uri import OssUri
@@ -51,6 +52,9 @@ class WorkloadOperator(PaiJobOperator[JobHookT]):
     :param parameters: handed over as JSON and kept in the artifact. (templated)
     :param env: further environment variables; no place for secrets, which belong behind `role_arn`. (templated)
     :param role_arn: RAM role through which OSS is mounted and the job gets credentials. (templated)
+    :param max_running_time: after this the service itself ends the job or the instance: `12h`, a timedelta or seconds,
+        of which DLC counts whole minutes. By default `execution_timeout` and 10 minutes, else the connection's
+        `max_running_time`, else 7 days.
     """
 
     template_fields: Sequence[str] = (
@@ -79,6 +83,7 @@ class WorkloadOperator(PaiJobOperator[JobHookT]):
         parameters: Mapping[str, Any] | None = None,
         env: Mapping[str, str] | None = None,
         role_arn: str | None = None,
+        max_running_time: Span | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -90,6 +95,9 @@ class WorkloadOperator(PaiJobOperator[JobHookT]):
         self.parameters = parameters
         self.env = env
         self.role_arn = role_arn
+        # A minute is what DLC counts in.
+        limit = max_running_time
+        self.max_running_time = None if limit is None else seconds("max_running_time", limit, least=60)
 
     def check(self) -> None:
         """Refuse bad input that needs no look at a service.
@@ -120,6 +128,12 @@ class WorkloadOperator(PaiJobOperator[JobHookT]):
     def script(self) -> str:
         """Return the command as a shell gets it."""
         return self.command
+
+    def time_limit(self) -> TimeLimit:
+        """Return after what time the service itself ends the work, and say so."""
+        limit = time_limit(self.max_running_time, self.execution_timeout, self.hook.connection.max_running_time)
+        self.log.info("The service itself ends it after %s", limit)
+        return limit
 
     @cached_property
     def source(self) -> Source | None:

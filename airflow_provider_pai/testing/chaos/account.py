@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime
 from pathlib import Path
@@ -22,6 +23,7 @@ class Made(NamedTuple):
     :param active: it runs, and nobody has asked for its end.
     :param created: Unix time.
     :param asked: the request as it arrived; a service's JSON.
+    :param limit: seconds after which the service itself ends it.
     """
 
     kind: str
@@ -31,6 +33,7 @@ class Made(NamedTuple):
     labels: Mapping[str, str]
     created: float
     asked: Json
+    limit: float = math.inf
 
     @property
     def task(self) -> str:
@@ -139,14 +142,17 @@ def _job(document: Json) -> Made:
     asked, status = document["Request"], document["Status"]
     labels = (asked.get("Settings") or {}).get("Tags") or {}
     active = not DLC_JOB.is_final(status) and status not in DLC_JOB.stopping
-    return Made("DLC job", document["JobId"], status, active, labels, document["CreatedAt"], asked)
+    limit = 60 * (asked.get("JobMaxRunningTimeMinutes") or math.inf)
+    return Made("DLC job", document["JobId"], status, active, labels, document["CreatedAt"], asked, limit)
 
 
 def _instance(document: Json) -> Made:
     asked, status = document["Request"], document["Status"]
     labels = {each["Key"]: each["Value"] for each in asked.get("Labels") or ()}
     active = status not in DSW_INSTANCE.resting | DSW_INSTANCE.stopping
-    return Made("DSW instance", document["InstanceId"], status, active, labels, document["CreatedAt"], asked)
+    due = (document.get("ShutdownTimer") or {}).get("DueTime")
+    limit = datetime.fromisoformat(due).timestamp() - document["CreatedAt"] if due else math.inf
+    return Made("DSW instance", document["InstanceId"], status, active, labels, document["CreatedAt"], asked, limit)
 
 
 def _service(document: Json) -> Made:

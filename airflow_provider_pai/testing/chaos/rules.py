@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 from airflow_provider_pai.canary.plan import RolloutPlan
 from airflow_provider_pai.exceptions import PaiConfigError
+from airflow_provider_pai.operators.workload.limits import FALLBACK
 from airflow_provider_pai.sensitive import secrets_in
 from airflow_provider_pai.testing.chaos.account import Made
 from airflow_provider_pai.testing.chaos.nights import Lived
@@ -149,15 +150,10 @@ def time_limit(evening: Evening) -> Iterator[Defect]:
     for task, made in evening.made.items():
         if (evening.tasks.get(task) or {}).get("execution_timeout"):
             continue
-        kinds = {each.kind for each in made if each.kind != "EAS service" and not _has_limit(each)}
+        kinds = {each.kind for each in made if each.kind != "EAS service" and each.limit >= FALLBACK.seconds}
         for kind in sorted(kinds):
-            what = f"NO TIME LIMIT: a {kind} that hangs is paid for until you notice"
-            todo = "set execution_timeout" + (" or max_running_time" if kind == "DLC job" else "")
-            yield Defect("no_time_limit", task, what, todo)
-
-
-def _has_limit(made: Made) -> bool:
-    return bool(made.asked.get("JobMaxRunningTimeMinutes"))
+            what = f"NO TIME LIMIT: a {kind} that hangs is paid for until you notice, at best for a week"
+            yield Defect("no_time_limit", task, what, "set execution_timeout or max_running_time")
 
 
 def pinned_image(evening: Evening) -> Iterator[Defect]:

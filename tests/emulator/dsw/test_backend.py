@@ -129,6 +129,41 @@ def test_a_command_may_hold_its_instance_back(dsw, world, tmp_path):
     wait_instance(dsw, instance_id, "Running")
 
 
+def set_timer(dsw, instance_id, **fields):
+    request = models.CreateInstanceShutdownTimerRequest().from_map(fields)
+    return dsw.create_instance_shutdown_timer(instance_id, request)
+
+
+def test_a_timer_is_kept_lifted_and_ends_with_the_start_it_was_for(dsw):
+    instance_id = run_instance(dsw).instance_id
+    with pytest.raises(ClientException, match="has no shutdown timer"):
+        dsw.get_instance_shutdown_timer(instance_id)
+    with pytest.raises(ClientException, match="DueTime must be a time"):
+        set_timer(dsw, instance_id, DueTime="tomorrow")
+    set_timer(dsw, instance_id, RemainingTimeInMs=3_600_000, DueTime="2021-01-12T14:36:01Z")
+    timer = dsw.get_instance_shutdown_timer(instance_id).body
+    assert 3_590_000 < timer.remaining_time_in_ms <= 3_600_000
+    with pytest.raises(ClientException, match="has a shutdown timer"):
+        set_timer(dsw, instance_id, RemainingTimeInMs=1)
+    dsw.delete_instance_shutdown_timer(instance_id)
+    set_timer(dsw, instance_id, DueTime="2126-01-12T14:36:01Z")
+    assert dsw.get_instance_shutdown_timer(instance_id).body.due_time == "2126-01-12T14:36:01Z"
+    stop_instance(dsw, instance_id)
+    with pytest.raises(ClientException, match="it takes no timer"):
+        set_timer(dsw, instance_id, RemainingTimeInMs=1)
+    dsw.start_instance(instance_id)
+    wait_instance(dsw, instance_id, "Running")
+    set_timer(dsw, instance_id, RemainingTimeInMs=1)
+    wait_instance(dsw, instance_id, "Stopped")
+
+
+def test_an_instance_that_is_being_made_may_take_no_timer(dsw, world):
+    world(dsw_timer="running")
+    instance_id = dsw.create_instance(instance_request("sleep 60")).body.instance_id
+    with pytest.raises(ClientException, match="it takes no timer"):
+        set_timer(dsw, instance_id, RemainingTimeInMs=1)
+
+
 @pytest.mark.parametrize(("who", "home"), [("root", "/root 0"), ("user", "/home/pai 1000")])
 def test_who_runs_the_command_has_a_home_and_a_number(dsw, bucket, world, who, home):
     world(dsw_user=who)

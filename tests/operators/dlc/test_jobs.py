@@ -21,7 +21,7 @@ from airflow_provider_pai.operators.dlc import DlcStopJobOperator, DlcSubmitJobO
 from airflow_provider_pai.remote import RemoteJob
 from tests.conftest import airflow_connection
 from tests.private_git import private_git
-from tests.task import Task
+from tests.task import Task, listen
 
 pytestmark = pytest.mark.usefixtures("connection")
 
@@ -316,6 +316,24 @@ def test_what_a_native_template_makes_a_number_of_goes_out_as_the_text_that_it_w
     assert body["Settings"]["Tags"]["night"] == "20261121"
     assert (body["Envs"]["NIGHT"], body["Envs"]["DEBUG"]) == ("20261121", "True")
     assert json.loads(body["Envs"]["PAI_PARAMS"]) == {"rate": 0.1, "night": "2026-11-21", "names": ["a"]}
+
+
+@pytest.mark.parametrize(
+    ("changes", "minutes"),
+    [
+        ({}, 10_080),
+        ({"execution_timeout": timedelta(minutes=50)}, 60),
+        ({"max_running_time": "90s", "execution_timeout": timedelta(minutes=50)}, 1),
+        ({"job": {"JobMaxRunningTimeMinutes": 7}}, 7),
+    ],
+)
+def test_every_job_has_a_time_limit_of_the_service_itself_and_the_log_says_whose(bucket, changes, minutes):
+    run = task(bucket, "limit", **changes)
+    one = run.make()
+    listen(one, lines := [])
+    body = one.build(run.context(), one.identity(run.context()), 1)
+    assert body["JobMaxRunningTimeMinutes"] == minutes
+    assert any("The service itself ends it after" in line for _, line in lines) is ("job" not in changes)
 
 
 def test_metrics_that_are_not_json_are_named(bucket):

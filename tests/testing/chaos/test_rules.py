@@ -7,22 +7,22 @@ from dataclasses import replace
 
 import pytest
 
+from airflow_provider_pai.operators.workload.limits import FALLBACK
 from airflow_provider_pai.testing.chaos.account import Made, Serving
 from airflow_provider_pai.testing.chaos.nights import Lived
 from airflow_provider_pai.testing.chaos.rules import Evening, judged
 
 JOB = {
     "JobSpecs": [{"Image": "registry.example.com/ml/pytorch:2"}],
-    "JobMaxRunningTimeMinutes": 60,
     "Envs": {"DB_USER": "reader"},
     "DataSources": [{"Uri": "oss://night.oss-cn-hangzhou-internal.aliyuncs.com/models/latest/"}],
 }
 LABELS = {"airflow_task_id": "train", "airflow_map_index": "-1"}
 
 
-def made(number: int = 1, **changes: object) -> Made:
+def made(number: int = 1, limit: float = 3600, **changes: object) -> Made:
     asked = {**JOB, **changes}
-    return Made("DLC job", f"dlc{number}", "Succeeded", False, LABELS, 0.0, asked)
+    return Made("DLC job", f"dlc{number}", "Succeeded", False, LABELS, 0.0, asked, limit)
 
 
 def lived(name: str = "calm", *jobs: Made, **changes: object) -> Lived:
@@ -75,7 +75,7 @@ FOUND = {
     "secret_in_file": evening(
         lived("calm", made(Envs={"DB_PASSWORD": "correct-horse"})), source='{"DB_PASSWORD": "correct-horse"}'
     ),
-    "no_time_limit": evening(lived("calm", made(JobMaxRunningTimeMinutes=None))),
+    "no_time_limit": evening(lived("calm", made(limit=FALLBACK.seconds))),
     "unpinned_image": evening(lived("calm", made(JobSpecs=[{"Image": "registry.example.com:5000/ml/pytorch"}]))),
     "min_requests": evening(rendered=[("deploy", {"plan": {"min_requests": "1"}, "group": "digits"})]),
     "no_retries": evening(tasks={"train": {"execution_timeout": None, "retries": 0}}),
@@ -100,7 +100,7 @@ def test_an_evening_without_a_fault_is_clean():
     )
     assert judged(evening(*nights)) == []
     limited = {"train": {"execution_timeout": {"days": 1}, "retries": 2}}
-    assert judged(evening(lived("calm", made(JobMaxRunningTimeMinutes=None)), tasks=limited)) == []
+    assert judged(evening(lived("calm", made(limit=FALLBACK.seconds)), tasks=limited)) == []
     pinned = [{"Image": "registry.example.com/ml/pytorch@sha256:00"}]
     assert judged(evening(lived("calm", made(JobSpecs=pinned)))) == []
 
