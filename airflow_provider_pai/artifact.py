@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass, field, fields
 from datetime import UTC, datetime
 from typing import Any
@@ -94,6 +94,9 @@ class Producer:
     task_id: str
     try_number: int
     map_index: int = -1
+    bundle: str | None = None
+    """Airflow 3: the DAG bundle that the DAG file came of; `bundle_version` where it has versions, a commit, say."""
+    bundle_version: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -110,6 +113,8 @@ class ModelArtifact:
     """The version's own prefix, `oss://bucket/models/digits/<version>/`."""
     digest: str = ""
     """`sha256:` of the manifest's bytes."""
+    content_digest: str = ""
+    """`sha256:` over keys, sizes and checksums of the files alone: the same for the same model, whoever trained it."""
     size: int = 0
     """Bytes of all files."""
     files: int = 0
@@ -118,7 +123,16 @@ class ModelArtifact:
     params: Mapping[str, Any] = field(default_factory=dict)
     code: Code | None = None
     image: str | None = None
+    image_digest: str | None = None
+    """`sha256:` of the image as it was at the submit; None: `image_note` says why nobody knows."""
+    image_note: str | None = None
+    environment: str | None = None
+    """The file that tells packages and CUDA of the job, beside the model; None: it wrote none."""
     job: JobRef | None = None
+    instances: Mapping[str, int] = field(default_factory=dict)
+    """Nodes of the job by instance type; of a quota's by the resources of one."""
+    status_seconds: Mapping[str, int] = field(default_factory=dict)
+    """How long the job was in each status, by the service's own times."""
     inputs: tuple[DatasetRef, ...] = ()
     data_interval: DataInterval | None = None
     produced_by: Producer | None = None
@@ -197,7 +211,9 @@ class Manifest:
     """The list of an artifact's files, written last: an artifact without a valid manifest does not exist."""
 
     artifact: ModelArtifact
-    files: tuple[ManifestFile, ...]
+    files: tuple[ManifestFile, ...] = ()
+    request: Mapping[str, Any] = field(default_factory=dict)
+    """What the job was made of, in its API's field names, without secrets: by it the model can be made again."""
     schema_version: int = ARTIFACT.number
 
     def to_bytes(self) -> bytes:
@@ -228,4 +244,11 @@ class Manifest:
             raise
         except (KeyError, TypeError, AttributeError, UnicodeDecodeError) as error:
             raise ValueError(f"manifest: {error!r}; allowed is what Manifest.to_bytes() writes") from error
-        return cls(artifact=artifact, files=files, schema_version=value.get("schema_version", ARTIFACT.number))
+        number = value.get("schema_version", ARTIFACT.number)
+        return cls(artifact=artifact, files=files, request=value.get("request") or {}, schema_version=number)
+
+
+def content_digest(files: Iterable[ManifestFile]) -> str:
+    """Return a digest over keys, sizes and checksums: that of an equal model, written in the same way, is equal."""
+    lines = sorted(f"{file.key}\0{file.size}\0{file.crc64 or file.etag}\n" for file in files)
+    return "sha256:" + hashlib.sha256("".join(lines).encode()).hexdigest()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import reprlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
@@ -17,6 +17,7 @@ from airflow_provider_pai.artifact import (
     ManifestFile,
     ModelArtifact,
     Producer,
+    content_digest,
     is_json,
     is_metric,
 )
@@ -31,6 +32,8 @@ from airflow_provider_pai.versions import utc_text
 
 METRICS_NAME = "metrics.json"
 PARAMS_NAME = "params.json"
+ENVIRONMENT_NAME = "environment.txt"
+"""Packages and CUDA as the job saw them."""
 
 _HEADS_AT_ONCE = 16
 
@@ -49,63 +52,77 @@ def unfinished_artifact(
         version=version,
         uri=uri,
         data_interval=DataInterval(start=utc_text(start), end=utc_text(end)) if start and end else None,
-        produced_by=Producer(**identity.origin, try_number=identity.try_number),
+        produced_by=Producer(**identity.origin, try_number=identity.try_number, **_bundle(context["ti"])),
         created_at=utc_text(datetime.now(UTC)),
         **facts,
     )
 
 
-def read_unfinished(hook: OssHook, uri: str) -> ModelArtifact:
-    """Return an unfinished artifact that was put on OSS.
+def _bundle(ti: Any) -> Mapping[str, str | None]:
+    """Return where the DAG file came of: Airflow 3's task runner tells the task instance, 2.11 has no bundles."""
+    bundle = getattr(ti, "bundle_instance", None)
+    return {"bundle": bundle.name, "bundle_version": bundle.version} if bundle else {}
+
+
+def read_unfinished(hook: OssHook, uri: str) -> Manifest:
+    """Return an unfinished artifact that was put on OSS, as a manifest without files.
 
     :raises PaiArtifactError: it is not there any more, or is none.
     """
     try:
-        return ModelArtifact.from_dict(json.loads(hook.get(uri)))
+        return Manifest.from_bytes(hook.get(uri))
     except PaiNotFoundError:
         raise PaiArtifactError(f"{uri} is gone, without which nobody knows what the job's files are") from None
     except (ValueError, AttributeError) as error:
         raise PaiArtifactError(f"{uri} is no artifact as it was at the submit: {error}") from None
 
 
-def write_artifact(hook: OssHook, artifact: ModelArtifact) -> ModelArtifact:
+def write_artifact(hook: OssHook, artifact: ModelArtifact, request: Mapping[str, Any] | None = None) -> ModelArtifact:
     """Describe the files below the artifact's prefix in a manifest, written last, and return the finished artifact.
 
     Metrics and params are read from `metrics.json` (name to number) and `params.json` beside the model. A manifest
     that is already there and fits is returned as it is: a repeated finish changes nothing.
 
+    :param request: what the job was made of, which the manifest alone keeps.
     :raises PaiArtifactError: no files, or a metrics or params file that is not a JSON object.
     """
     try:
         finished = read_artifact(hook, artifact.uri)
     except PaiArtifactError:
         hook.log.info("Writing the manifest of %s", artifact.uri)
-        finished = _write(hook, artifact)
+        finished = _write(hook, artifact, request or {})
     if left_out := finished.to_dict().get(IN_MANIFEST):
         names = ", ".join(left_out)
         hook.log.warning("Not in XCom, over 16 KiB: %s of %s; its manifest has them", names, finished.uri)
     return finished
 
 
-def _write(hook: OssHook, artifact: ModelArtifact) -> ModelArtifact:
+def _write(hook: OssHook, artifact: ModelArtifact, request: Mapping[str, Any]) -> ModelArtifact:
     prefix = OssUri.parse(artifact.uri).folder
-    files = _files(hook, prefix)
+    files = files_of(hook, prefix)
     if not files:
         raise PaiArtifactError(f"{artifact.uri}: the job left no file there")
     names = {file.key for file in files}
     described = replace(
         artifact,
-        metrics=_kept(hook, prefix, METRICS_NAME, is_metric) if METRICS_NAME in names else artifact.metrics,
+        metrics=metrics_of(hook, prefix, files) or artifact.metrics,
         params={**artifact.params, **(_kept(hook, prefix, PARAMS_NAME, is_json) if PARAMS_NAME in names else {})},
         size=sum(file.size for file in files),
         files=len(files),
+        content_digest=content_digest(files),
+        environment=ENVIRONMENT_NAME if ENVIRONMENT_NAME in names else None,
     )
-    manifest = Manifest(artifact=described, files=files)
+    manifest = Manifest(artifact=described, files=files, request=request)
     hook.put(prefix.join(MANIFEST_NAME), manifest.to_bytes())
     return replace(described, digest=manifest.digest)
 
 
-def _files(hook: OssHook, prefix: OssUri) -> tuple[ManifestFile, ...]:
+def metrics_of(hook: OssHook, prefix: OssUri, files: Iterable[ManifestFile]) -> Mapping[str, float]:
+    """Return the metrics beside a model; none where there is no such file among its files."""
+    return _kept(hook, prefix, METRICS_NAME, is_metric) if any(file.key == METRICS_NAME for file in files) else {}
+
+
+def files_of(hook: OssHook, prefix: OssUri) -> tuple[ManifestFile, ...]:
     """Describe the files below a prefix as a listing does; of those that came in parts HEAD tells the CRC64.
 
     The ETag of an object that was put is the MD5 of its bytes, and that of a copy; one of parts is neither (page "Data
@@ -120,20 +137,28 @@ def _files(hook: OssHook, prefix: OssUri) -> tuple[ManifestFile, ...]:
     )
 
 
-def read_artifact(hook: OssHook, uri: str) -> ModelArtifact:
-    """Return the artifact at a prefix after checking every file of its manifest against OSS's listing.
+def read_manifest(hook: OssHook, uri: str) -> Manifest:
+    """Return the manifest at a prefix; its files are not looked at.
 
-    :raises PaiArtifactError: no manifest, a torn one, or a file that is missing, or another than it was.
+    :raises PaiArtifactError: there is none, or a torn one.
     """
     prefix = OssUri.parse(uri).folder
     try:
-        manifest = Manifest.from_bytes(hook.get(prefix.join(MANIFEST_NAME)))
+        return Manifest.from_bytes(hook.get(prefix.join(MANIFEST_NAME)))
     except PaiNotFoundError:
         raise PaiArtifactError(f"{prefix}: no {MANIFEST_NAME}") from None
     except PaiVersionError as error:
         raise PaiArtifactError(f"{prefix}{MANIFEST_NAME}: {error}") from None
     except ValueError as error:
         raise PaiArtifactError(f"{prefix}{MANIFEST_NAME} is torn: {error}") from None
+
+
+def read_artifact(hook: OssHook, uri: str) -> ModelArtifact:
+    """Return the artifact at a prefix after checking every file of its manifest against OSS's listing.
+
+    :raises PaiArtifactError: no manifest, a torn one, or a file that is missing, or another than it was.
+    """
+    prefix, manifest = OssUri.parse(uri).folder, read_manifest(hook, uri)
     missing = {file.key: file for file in manifest.files}
     unlike = []
     for info in hook.list_objects(prefix):

@@ -26,6 +26,8 @@ from airflow_provider_pai.emulator.identity.backend import IdentityBackend
 from airflow_provider_pai.emulator.identity.routes import routes as identity_routes
 from airflow_provider_pai.emulator.oss.backend import OssBackend
 from airflow_provider_pai.emulator.oss.routes import routes as oss_routes
+from airflow_provider_pai.emulator.registry.backend import RegistryBackend
+from airflow_provider_pai.emulator.registry.routes import routes as registry_routes
 
 LISTENERS = ("api", "oss", "eas")
 """The sockets: of the PAI APIs, of OSS and of the EAS gateway."""
@@ -49,6 +51,7 @@ class Services:
         self.eas = self._serve("api", EasBackend(account, self.oss), eas_routes)
         self.cloudmonitor = self._serve("api", CloudMonitorBackend(account, self.eas), cloudmonitor_routes)
         self.identity = self._serve("api", IdentityBackend(account), identity_routes)
+        self.registry = self._serve("api", RegistryBackend(account), registry_routes)
         self._serve("eas", self.eas, gateway_routes)
         self._serve("api", self.dlc, control.routes)
         self._serve("api", console.Backends(self.dlc, self.dsw, self.eas, self.oss), console.routes)

@@ -93,6 +93,12 @@ class World:
         "status", "body", says="Where CloudMonitor puts a refusal: the HTTP status, or Success=false in a 200."
     )
 
+    registry: str = _switch(
+        "open",
+        "token",
+        "login",
+        says="To whom an image's registry tells its digest: anybody, by a token, or a login.",
+    )
     ram_refusal: str = _switch(
         "detailed", "bare", says="Whether a PAI API names the RAM action that is missing, in AccessDeniedDetail."
     )

@@ -110,6 +110,7 @@ MODEL = ModelArtifact(
     name="digits",
     version=VERSION,
     uri=f"oss://my-team/models/digits/{VERSION}/",
+    content_digest="sha256:" + "1" * 64,
     size=10,
     files=1,
     framework="xgboost",
@@ -117,13 +118,19 @@ MODEL = ModelArtifact(
     params={"depth": 4},
     code=Code(repo="https://example.com/digits.git", commit="0" * 40, entry="python train.py", branch="main"),
     image="registry.example.com/ml/xgboost:3",
+    image_digest="sha256:" + "2" * 64,
+    environment="environment.txt",
+    instances={"ecs.g6.large": 2},
+    status_seconds={"Queuing": 5, "Running": 70},
     job=JobRef(service="dlc", id="dlc1", url="https://pai.console.example.com/dlc1"),
     inputs=(DatasetRef(name="data", uri="oss://my-team/in/", digest="sha256:" + "0" * 64, size=1, files=1),),
     data_interval=DataInterval(start="2026-11-20T18:00:00Z", end="2026-11-21T18:00:00Z"),
-    produced_by=Producer(**ME.origin, try_number=2),
+    produced_by=Producer(**ME.origin, try_number=2, bundle="dags", bundle_version="c0ffee"),
     created_at="2026-11-21T18:30:00Z",
 )
-MANIFEST = Manifest(artifact=MODEL, files=(ManifestFile("model.json", 10, "AB", "123"),))
+MANIFEST = Manifest(
+    artifact=MODEL, files=(ManifestFile("model.json", 10, "AB", "123"),), request={"JobType": "XGBoostJob"}
+)
 EVENT = Event.of("promoted", "digits", ME, ServedModel(VERSION, "sha256:" + "ab" * 32), {"service": "digits_two"})
 NOW = datetime(2026, 11, 21, 19, tzinfo=UTC)
 
@@ -282,7 +289,8 @@ def read_waiting(text: str) -> Json:
 def read_manifest(text: str) -> Json:
     """Return what a manifest proves."""
     manifest = Manifest.from_bytes(text.encode())
-    return plain({"artifact": manifest.artifact.to_dict(), "files": [asdict(file) for file in manifest.files]})
+    files = [asdict(file) for file in manifest.files]
+    return plain({"artifact": manifest.artifact.to_dict(), "files": files, "request": manifest.request})
 
 
 def plain(value: Any) -> Any:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import shlex
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_pai.exceptions import PaiConfigError
@@ -29,6 +29,7 @@ from airflow_provider_pai.operators.dlc.frameworks import (
     replicas,
 )
 from airflow_provider_pai.operators.dlc.nodes import check_size, spec_with_gpus, spot_spec, user_vpc
+from airflow_provider_pai.operators.dlc.provenance import job_facts, telling_its_environment, unfinished
 from airflow_provider_pai.operators.workload.base import (
     ARTIFACT_VARIABLE,
     CODE_PATH,
@@ -207,6 +208,7 @@ class DlcSubmitJobOperator(WorkloadOperator["DlcHook"]):
         self.check()
         version = identity.version(generation)
         output = self.version_folder(identity, generation)
+        script = telling_its_environment(self.script()) if self.entry_script and output else self.script()
         files: dict[OssUri, Any] = {}
         self._parameters_at = self._folder_of(version) if is_long(self.parameters) else None
         if self._parameters_at:
@@ -214,6 +216,7 @@ class DlcSubmitJobOperator(WorkloadOperator["DlcHook"]):
         environment = self.environment(output)
         if self.source:
             environment["PAI_CODE_DIR"] = f"{CODE_PATH}/{self.source.path}".rstrip("/")
+        artifact = None
         if output:
             artifact = self.artifact(
                 context,
@@ -223,15 +226,14 @@ class DlcSubmitJobOperator(WorkloadOperator["DlcHook"]):
                 version=version,
                 framework=self.framework,
             )
-            at = self._folder_of(version).join(ARTIFACT)
-            environment[ARTIFACT_VARIABLE], files[at] = str(at), asdict(artifact)
+            environment[ARTIFACT_VARIABLE] = str(self._folder_of(version).join(ARTIFACT))
         elif self.inputs:
             self.datasets()
         body: Json = {
             "DisplayName": self.job_name or re.sub(_NOT_IN_NAMES, "_", f"{identity.dag_id}.{identity.task_id}")[:200],
             "JobType": framework_named(self.framework).job_type,
-            "JobSpecs": self._job_specs(),
-            "UserCommand": self.script(),
+            "JobSpecs": self._job_specs(script),
+            "UserCommand": script,
             "SuccessPolicy": self.success_policy,
             "Envs": environment,
             "DataSources": self._data_sources(output),
@@ -246,6 +248,8 @@ class DlcSubmitJobOperator(WorkloadOperator["DlcHook"]):
         }
         body = merged({name: value for name, value in body.items() if value}, self.job or {})
         self.hook.check_body(body)
+        if artifact:
+            files[self._folder_of(version).join(ARTIFACT)] = unfinished(artifact, body)
         for at, content in files.items():
             write_file(self.oss, at, content)
         return body
@@ -270,14 +274,15 @@ class DlcSubmitJobOperator(WorkloadOperator["DlcHook"]):
         from airflow_provider_pai.artifact import JobRef
         from airflow_provider_pai.manifests import read_unfinished, write_artifact
 
-        url = self.hook.console_url(job.job_id)
-        at = (self.hook.describe(job.job_id).get("Envs") or {}).get(ARTIFACT_VARIABLE)
+        url, described = self.hook.console_url(job.job_id), self.hook.describe(job.job_id)
+        at = (described.get("Envs") or {}).get(ARTIFACT_VARIABLE)
         if at is None:
             facts = {"job_id": job.job_id, "url": url}
             self.record("run_finished", identity.task_id, identity, None, facts, key=f"run/{job.job_id}")
             return {**facts, "status": job.status}
-        unfinished = read_unfinished(self.oss, at)
-        artifact = write_artifact(self.oss, replace(unfinished, job=JobRef(service="dlc", id=job.job_id, url=url)))
+        begun = read_unfinished(self.oss, at)
+        made = replace(begun.artifact, job=JobRef(service="dlc", id=job.job_id, url=url), **job_facts(described))
+        artifact = write_artifact(self.oss, made, begun.request)
         self.record_artifact(artifact)
         if not artifact.metrics:
             self.log.warning("No number in a metrics.json in PAI_OUTPUT_DIR: no gate lets this model through")
@@ -294,10 +299,10 @@ class DlcSubmitJobOperator(WorkloadOperator["DlcHook"]):
         given = [mapping("Settings['Tags']", each.get("Tags")) for each in (self.settings or {}, over)]
         return {**checked_labels("Settings['Tags']", {**given[0], **given[1]}, own), **own}
 
-    def _job_specs(self) -> list[Json]:
+    def _job_specs(self, script: str) -> list[Json]:
         counts = replicas(self.framework, self.workers, self.roles)
         common = {"Image": self.image, **self._size(), **spot_spec(self.spot)}
-        return job_specs(self.framework, counts, self.script(), common)
+        return job_specs(self.framework, counts, script, common)
 
     def _size(self) -> Json:
         if not self.gpu_type:

@@ -186,8 +186,10 @@ class WorkloadOperator(PaiJobOperator[JobHookT]):
         self, context: Any, identity: TaskIdentity, output: OssUri, *, name: str, version: str, **facts: Any
     ) -> ModelArtifact:
         """Return the artifact as far as it is known at the submit."""
+        from airflow_provider_pai.hooks.registry import image_digest
         from airflow_provider_pai.manifests import unfinished_artifact
 
+        found = image_digest(self.image, self.hook.connection)
         return unfinished_artifact(
             context,
             identity,
@@ -197,6 +199,8 @@ class WorkloadOperator(PaiJobOperator[JobHookT]):
             params=dict(self.parameters or {}),
             code=self.source.record(self.script()) if self.source else None,
             image=self.image,
+            image_digest=found.digest,
+            image_note=found.note,
             inputs=self.datasets(),
             **facts,
         )
