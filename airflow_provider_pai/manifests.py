@@ -58,7 +58,7 @@ def unfinished_artifact(
     )
 
 
-def _bundle(ti: Any) -> Mapping[str, str | None]:
+def _bundle(ti: Any) -> dict[str, Any]:
     """Return where the DAG file came of: Airflow 3's task runner tells the task instance, 2.11 has no bundles."""
     bundle = getattr(ti, "bundle_instance", None)
     return {"bundle": bundle.name, "bundle_version": bundle.version} if bundle else {}

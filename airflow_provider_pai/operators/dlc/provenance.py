@@ -1,4 +1,4 @@
-"""What an artifact tells of the job that made it: request, nodes, time in each status, packages and CUDA."""
+"""Provenance of an artifact: request, nodes, time in each status, packages and CUDA of the job that made it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What an artifact tells of the job that made it."""
+"""Provenance of an artifact, as the job that made it tells."""
 
 from __future__ import annotations
 
