@@ -111,6 +111,11 @@ class TaskIdentity(NamedTuple):
         """Return whose its work is, as labels tell it."""
         return Owner(task=self.task, cycle=self.cycle)
 
+    @property
+    def is_last_try(self) -> bool:
+        """Tell whether Airflow starts no other try after this one by itself."""
+        return self.try_number > self.cycle
+
     def deadline(self, timeout: timedelta | None) -> str | None:
         """Return the absolute time at which a trigger must act for an `execution_timeout`, a little before it."""
         if timeout is None:

@@ -176,6 +176,7 @@ EXAMPLE_NEEDS: dict[str, Callable[[Path], Example]] = {
     "pai_canary_approval": approval,
     "pai_oss_landing": landing,
     "pai_rollback": rollback,
+    "pai_spot_training": lambda _: Example(conf=({"epochs": 20, "pause": 0.2},), before=scripts),
 }
 if importlib.util.find_spec("torch"):
     EXAMPLE_NEEDS["pai_distributed_pytorch"] = lambda _: Example(conf=({"epochs": 2},), before=scripts)

@@ -40,6 +40,7 @@ def write_form(home: Path, code: dict[str, Any], model: str = "") -> None:
         "pai_rollback": {"drain_seconds": 1},
         "pai_hyperparameter_sweep": {"bucket": BUCKET},
         "pai_distributed_pytorch": {"bucket": BUCKET},
+        "pai_spot_training": {"bucket": BUCKET},
         "pai_batch_prediction": artifact,
         "pai_canary_approval": {**artifact, "plan": plan, "metrics": {"kind": "cloudmonitor", "period": 1}},
     }

@@ -84,7 +84,7 @@ def upload_for_examples(oss: Any, bucket: str, training: list[Sample], held_out:
     """
     for name, samples in {"train.csv": training, "holdout.csv": held_out}.items():
         oss.put(f"oss://{bucket}/datasets/digits/{name}", "\n".join(map(row, samples)) + "\n")
-    for folder, name in {"nightly_retraining": "digits", "distributed_pytorch": "ddp"}.items():
+    for folder, name in {"nightly_retraining": "digits", "distributed_pytorch": "ddp", "spot_training": "spot"}.items():
         for path in (examples / folder).glob("*.py"):
             oss.put(f"oss://{bucket}/code/{name}/{path.name}", path.read_text())
     requests = [json.dumps({"json": {"pixels": sample.pixels}}) for sample in held_out[:50]]

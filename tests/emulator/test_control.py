@@ -7,7 +7,17 @@ import requests
 from alibabacloud_pai_dlc20201203 import models as dlc
 
 from airflow_provider_pai.emulator import Emulator
-from tests.emulator.pai_sdk import client, control, job_request, run_job, statuses, until, wait_job, wait_running
+from tests.emulator.pai_sdk import (
+    client,
+    control,
+    job_request,
+    pod_logs,
+    run_job,
+    statuses,
+    until,
+    wait_job,
+    wait_running,
+)
 
 SPOT = {
     "Type": "Worker",
@@ -80,20 +90,26 @@ def test_wrong_settings_change_nothing(own, wrong):
     assert control(own, "settings", method="GET") == before
 
 
-def test_a_preempted_spot_job_fails(pai, jobs):
-    job_id = jobs.create_job(job_request("sleep 60", JobSpecs=[SPOT])).body.job_id
-    wait_running(jobs, job_id)
+def test_a_preempted_spot_job_fails_whatever_its_restart_policy_and_its_grace(pai, jobs):
+    command = "trap 'echo saving; sleep 60; exit 0' TERM; echo up; while :; do sleep 0.05; done"
+    settings = {"TerminationGracePeriodSeconds": 60}
+    spec = SPOT | {"RestartPolicy": "Always"}
+    job_id = jobs.create_job(job_request(command, JobSpecs=[spec], Settings=settings)).body.job_id
     pods = [f"{job_id}-master-0", f"{job_id}-worker-0"]
+    wait_running(jobs, job_id)
+    for pod in pods:
+        until(lambda pod=pod: pod_logs(jobs, pod), lambda lines: lines == ["up"])
     assert control(pai, "preempt", {"job_id": job_id}) == {"evicted": pods}
     job = wait_job(jobs, job_id)
     assert (job.status, job.reason_code) == ("Failed", "PodEvicted")
     assert {(pod.status, pod.sub_status) for pod in job.pods} == {("Failed", "Evicted")}
+    assert (job.restart_times, statuses(job)[-2:]) == ("0/10", ["Running", "Failed"])
     again = requests.post(f"{pai.endpoints.endpoint_url}/_emulator/preempt", json={"job_id": job_id}, timeout=10)
     assert (again.status_code, "is running" in again.json()["error"]) == (400, True)
 
 
 def test_a_preempted_pod_starts_again_under_its_restart_policy(pai, jobs):
-    spec = SPOT | {"RestartPolicy": "OnFailure"}
+    spec = {name: value for name, value in SPOT.items() if name != "SpotSpec"} | {"RestartPolicy": "OnFailure"}
     job_id = jobs.create_job(job_request("sleep 60", JobSpecs=[spec])).body.job_id
     wait_running(jobs, job_id)
     worker = f"{job_id}-worker-0"

@@ -43,6 +43,12 @@ def trains(at: Scene) -> Act:
 
 
 @story(dlc.DlcSubmitJobOperator)
+def goes_on_at_checkpoints(at: Scene) -> Act:
+    given = {"checkpoints": f"{at.uri}checkpoints", "command": "touch $PAI_CHECKPOINT_DIR/c", **JOB}
+    return run(dlc.DlcSubmitJobOperator, framework="python", **given).run
+
+
+@story(dlc.DlcSubmitJobOperator)
 def deferred(at: Scene) -> Act:
     return run(dlc.DlcSubmitJobOperator, framework="xgboost", command="true", deferrable=True, **JOB).run
 

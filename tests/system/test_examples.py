@@ -50,6 +50,32 @@ def test_pytorch_processes_train_together(run, api):
     assert api.xcom(one.dag_id, one.run_id, "tensorboard")["url"].startswith("http")
 
 
+@pytest.mark.usefixtures("digits")
+def test_spot_training_goes_on_where_it_was_lost(run, api, stack):
+    given = {"bucket": BUCKET, "epochs": 40, "checkpoint_every": 2, "pause": 0.25}
+    struck, calm = run("pai_spot_training", **given), run("pai_spot_training", **given)
+    for count in (1, 2):
+        struck.until(f"job {count} has a checkpoint", lambda count=count: has_saved(struck, count), timeout=60)
+        stack.control("POST", "preempt", {"job_id": struck.jobs("train")[-1]["JobId"]})
+    for one in (struck, calm):
+        one.until("the model is there", lambda one=one: one.task("train")["state"] == "success", timeout=100)
+    models = [api.xcom(one.dag_id, one.run_id, "train") for one in (struck, calm)]
+    for name in ("model.npz", "params.json"):
+        assert OssHook().get(f"{models[0]['uri']}{name}") == OssHook().get(f"{models[1]['uri']}{name}")
+    assert [model["metrics"]["attempts"] for model in models] == [3, 1]
+    assert models[0]["metrics"]["epochs_not_computed_again"] >= 2 + 4
+    assert [job["Status"] for job in struck.jobs("train")] == ["Failed", "Failed", "Succeeded"]
+
+
+def has_saved(one, count):
+    """Tell whether the last of so many jobs has written a checkpoint itself."""
+    jobs = one.jobs("train")
+    if len(jobs) != count or jobs[-1]["Status"] != "Running":
+        return False
+    job_id = jobs[-1]["JobId"]
+    return any("checkpoint after" in line for line in one.dlc.pod_logs(job_id, f"{job_id}-master-0"))
+
+
 def test_a_dag_runs_when_data_lands(stack, api, dlc):
     oss = OssHook()
     oss.create_bucket("my-team")

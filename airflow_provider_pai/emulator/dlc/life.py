@@ -32,6 +32,9 @@ from airflow_provider_pai.emulator.types import Json
 
 _TIME_LIMIT = "JobMaxRunningTimeExceeded"
 
+# Exit code of what SIGKILL has ended.
+_KILLED = 137
+
 # Which results are held under a JobReservedPolicy; its values are published, its default is not.
 _RESERVED = {
     None: ("Succeeded", "Failed"),
@@ -77,6 +80,7 @@ class Life:
         self._ports = free_ports(len(self._pods))
         self._roots: dict[Pod, Root] = {}
         self._processes: dict[str, Process] = {}
+        self._is_spot = is_spot(job.request["JobSpecs"])
         self._evicted: set[str] = set()
         self._work: asyncio.Task[None] | None = None
         self._stop_reason: tuple[str, str] | None = None
@@ -95,8 +99,10 @@ class Life:
             self._work.cancel()
 
     def evict(self, pod_id: str) -> None:
-        """End one pod as a preemption does."""
+        """End one pod as a preemption does; preemptible resources go without notice (page "Use a preemptible job")."""
         self._evicted.add(pod_id)
+        if self._is_spot:
+            self._processes[pod_id].hurry(0)
         self._processes[pod_id].request_stop()
 
     async def _live(self) -> None:
@@ -133,7 +139,7 @@ class Life:
     async def _start(self) -> None:
         """Go to Running; bids and sanity checks take their time and nothing else."""
         job = self._job
-        if is_spot(job.request["JobSpecs"]) and is_lingjun(job.request["JobSpecs"]):
+        if self._is_spot and is_lingjun(job.request["JobSpecs"]):
             job.move("Bidding")
             await self._account.dwell()
         job.move("EnvPreparing")
@@ -230,12 +236,15 @@ class Life:
     async def _run_pod(self, pod: Pod) -> None:
         """Run a pod until it succeeds, starting it again as its RestartPolicy says.
 
+        One whose preemptible resources are gone is not: "after preemptible resources are released, DLC jobs fail".
+
         :raises JobFailedError: when it has failed for good.
         """
         pod_id = f"{self._job.id}-{pod.suffix}"
         while code := await self._run_once(pod, pod_id):
             evicted = pod_id in self._evicted
-            if not is_retryable(pod, code) or self._job.document["Restarts"] >= MAX_RESTARTS:
+            is_gone = evicted and self._is_spot
+            if is_gone or not is_retryable(pod, code) or self._job.document["Restarts"] >= MAX_RESTARTS:
                 reason = "was evicted" if evicted else f"failed with exit code {code}"
                 raise JobFailedError("PodEvicted" if evicted else "PodFailed", f"Pod {pod_id} {reason}.")
             await self._restart(pod_id, f"Pod {pod_id} ended with exit code {code}.")
@@ -260,6 +269,8 @@ class Life:
                 await stop_all([process])
             self._ended(pod_id, await process.wait())
             raise
+        if pod_id in self._evicted:
+            code = code or _KILLED  # what ends well at the last moment is lost all the same
         self._ended(pod_id, code)
         return code
 

@@ -12,7 +12,7 @@ import re
 from collections.abc import Callable
 from typing import Any
 
-from airflow_provider_pai.emulator.ecs import check_ecs_spec
+from airflow_provider_pai.emulator.ecs import check_ecs_spec, is_lingjun, is_spot
 from airflow_provider_pai.emulator.errors import InvalidParameterError
 from airflow_provider_pai.emulator.runtime.mounts import check_mount_path, parse_oss_uri
 from airflow_provider_pai.emulator.types import Json
@@ -40,6 +40,9 @@ ROLES = {
     "DataJuicerJob": r"Head|Master|Worker",
     "RayJob": r"Head|Worker(-\w+)?",
 }
+SPOT_TYPES = ("PyTorchJob",)
+LINGJUN_SPOT_TYPES = ("PyTorchJob", "MPIJob")
+"""Job types that run on preemptible resources (page "Use a preemptible job", Limits)."""
 
 
 def check_create(request: Json) -> None:
@@ -139,6 +142,20 @@ def _spot_spec(here: str, spot: Json) -> None:
         raise InvalidParameterError(f"{here} must have only one of SpotDiscountLimit and SpotPriceLimit.")
 
 
+def _spot(request: Json) -> None:
+    """Refuse spot for a job type that has none, and in a quota.
+
+    A job's resources are a quota's, preemptible ones or public ones (ListJobsRequest.payment_type).
+    """
+    if not is_spot(request["JobSpecs"]):
+        return
+    allowed = LINGJUN_SPOT_TYPES if is_lingjun(request["JobSpecs"]) else SPOT_TYPES
+    if request["JobType"] not in allowed:
+        raise InvalidParameterError(f"SpotSpec is for {', '.join(allowed)} there, not for {request['JobType']}.")
+    if request.get("ResourceId"):
+        raise InvalidParameterError("SpotSpec is for preemptible resources; ResourceId names those of a quota.")
+
+
 def _user_vpc(request: Json) -> None:
     vpc = request.get("UserVpc") or {}
     check_choice("UserVpc.DefaultRoute", vpc.get("DefaultRoute"), ("eth0", "eth1"))
@@ -172,6 +189,7 @@ RULES: tuple[Callable[[Json], None], ...] = (
     _display_name,
     _scalars,
     _job_specs,
+    _spot,
     _user_vpc,
     _data_sources,
     _code_source,

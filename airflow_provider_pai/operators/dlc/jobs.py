@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import re
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_pai.exceptions import PaiConfigError
 from airflow_provider_pai.identity import TaskIdentity
 from airflow_provider_pai.inputs import (
+    flag,
     mapping,
     merged,
     optional,
@@ -20,6 +21,7 @@ from airflow_provider_pai.inputs import (
 )
 from airflow_provider_pai.labels import checked_labels
 from airflow_provider_pai.links import DlcJobLink
+from airflow_provider_pai.operators.dlc.checkpoints import check_checkpoints, delete_checkpoints, share_checkpoints
 from airflow_provider_pai.operators.dlc.files import ARTIFACT, PARAMETERS, folder_of, is_long, write_file
 from airflow_provider_pai.operators.dlc.frameworks import (
     RESERVED_ENVIRONMENT,
@@ -28,7 +30,7 @@ from airflow_provider_pai.operators.dlc.frameworks import (
     job_specs,
     replicas,
 )
-from airflow_provider_pai.operators.dlc.nodes import check_size, spec_with_gpus, spot_spec, user_vpc
+from airflow_provider_pai.operators.dlc.nodes import check_size, check_spot, spec_with_gpus, spot_spec, user_vpc
 from airflow_provider_pai.operators.dlc.provenance import job_facts, telling_its_environment, unfinished
 from airflow_provider_pai.operators.workload.base import (
     ARTIFACT_VARIABLE,
@@ -77,7 +79,10 @@ class DlcSubmitJobOperator(WorkloadOperator["DlcHook"]):
     :param resource_config: with `resource_id`: CPU, GPU, GPUType, Memory, SharedMemory of a worker. (templated)
     :param resource_id: quota to run in; without one the public pool is used. (templated)
     :param spot: `{"discount_limit": 0.8}` (part of the full price) or `{"price_limit": 1.5}` (per minute): spot
-        instances up to it. (templated)
+        instances up to it; with `"last_try_on_demand": True` the last of Airflow's tries takes no spot. (templated)
+    :param checkpoints: `oss://bucket/prefix`: the command finds a folder below it as `PAI_CHECKPOINT_DIR`, the same for
+        all tries until the task is cleared, and in `PAI_ATTEMPT` which job of them it is, from 1. (templated)
+    :param keep_checkpoints: leave them there when the task has succeeded; by default they are deleted then.
     :param vpc: `vpc_id`, `security_group_id` and, if need be, `switch_id` with `extended_cidrs`, `default_route`.
         (templated)
     :param settings: further Settings in the API's field names. (templated)
@@ -107,6 +112,7 @@ class DlcSubmitJobOperator(WorkloadOperator["DlcHook"]):
         "gpus",
         "resource_id",
         "spot",
+        "checkpoints",
         "vpc",
         "settings",
         "model_name",
@@ -131,7 +137,9 @@ class DlcSubmitJobOperator(WorkloadOperator["DlcHook"]):
         gpu_type: str | None = None,
         gpus: int | str | None = None,
         resource_id: str | None = None,
-        spot: Mapping[str, float | str] | None = None,
+        spot: Mapping[str, float | str | bool] | None = None,
+        checkpoints: str | None = None,
+        keep_checkpoints: bool = False,
         vpc: Mapping[str, Any] | None = None,
         settings: Mapping[str, Any] | None = None,
         model_name: str | None = None,
@@ -152,6 +160,8 @@ class DlcSubmitJobOperator(WorkloadOperator["DlcHook"]):
         self.gpus = gpus
         self.resource_id = resource_id
         self.spot = spot
+        self.checkpoints = checkpoints
+        self.keep_checkpoints = flag("keep_checkpoints", keep_checkpoints)
         self.vpc = vpc
         self.settings = settings
         self.model_name = model_name
@@ -176,7 +186,9 @@ class DlcSubmitJobOperator(WorkloadOperator["DlcHook"]):
         replicas(self.framework, self.workers, self.roles)
         check_success_policy(self.framework, self.success_policy)
         check_size(self.ecs_spec, self.resource_config, self.gpu_type, self.gpus, self.resource_id)
-        spot_spec(self.spot)
+        job_type = framework_named(self.framework).job_type
+        check_spot(self.spot, job_type, self.ecs_spec, self.resource_id, self.retries)
+        check_checkpoints(self.checkpoints, self.output_uri, self.inputs or {})
         user_vpc(self.vpc)
         if self.job_name and (len(self.job_name) > 256 or re.search(_NOT_IN_NAMES, self.job_name)):
             raise PaiConfigError("job_name", self.job_name, "1 to 256 letters, digits, '_', '.' and '-'")
@@ -186,6 +198,7 @@ class DlcSubmitJobOperator(WorkloadOperator["DlcHook"]):
         self.ecs_spec = optional("ecs_spec", self.ecs_spec, "an instance type")
         self.gpu_type = optional("gpu_type", self.gpu_type, "the name of a GPU")
         self.resource_id = optional("resource_id", self.resource_id, "the id of a quota")
+        self.checkpoints = optional("checkpoints", self.checkpoints, "oss://bucket/prefix")
         self.model_name = optional("model_name", self.model_name, "a name")
         self.job_name = optional("job_name", self.job_name, "a name")
         self.resource_config = text_mapping("resource_config", self.resource_config)
@@ -213,7 +226,8 @@ class DlcSubmitJobOperator(WorkloadOperator["DlcHook"]):
         self._parameters_at = self._folder_of(version) if is_long(self.parameters) else None
         if self._parameters_at:
             files[self._parameters_at.join(PARAMETERS)] = self.parameters
-        environment = self.environment(output)
+        shared = share_checkpoints(self.oss, self.checkpoints, identity, generation)
+        environment = {**self.environment(output), **shared.variables}
         if self.source:
             environment["PAI_CODE_DIR"] = f"{CODE_PATH}/{self.source.path}".rstrip("/")
         artifact = None
@@ -232,11 +246,11 @@ class DlcSubmitJobOperator(WorkloadOperator["DlcHook"]):
         body: Json = {
             "DisplayName": self.job_name or re.sub(_NOT_IN_NAMES, "_", f"{identity.dag_id}.{identity.task_id}")[:200],
             "JobType": framework_named(self.framework).job_type,
-            "JobSpecs": self._job_specs(script),
+            "JobSpecs": self._job_specs(script, identity.is_last_try),
             "UserCommand": script,
             "SuccessPolicy": self.success_policy,
             "Envs": environment,
-            "DataSources": self._data_sources(output),
+            "DataSources": self._data_sources([*self.mounts(output), *shared.mounts]),
             "Settings": merged(self.settings or {}, {"Tags": self._tags(identity, generation)}),
             "UserVpc": user_vpc(self.vpc),
             "CodeSource": self._code_source(),
@@ -288,6 +302,13 @@ class DlcSubmitJobOperator(WorkloadOperator["DlcHook"]):
             self.log.warning("No number in a metrics.json in PAI_OUTPUT_DIR: no gate lets this model through")
         return artifact.to_dict()
 
+    def finish(self, context: Any, job: RemoteJob) -> Any:
+        """Turn a job that has ended into the task's result; one that has succeeded needs its checkpoints no more."""
+        result = super().finish(context, job)
+        if self.checkpoints and not self.keep_checkpoints:
+            delete_checkpoints(self.oss, self.checkpoints, self.identity(context))
+        return result
+
     def told(self, result: Any) -> str:
         """Return in one line what came of it: an artifact, or the job alone."""
         made = isinstance(result, Mapping) and "uri" in result
@@ -299,9 +320,9 @@ class DlcSubmitJobOperator(WorkloadOperator["DlcHook"]):
         given = [mapping("Settings['Tags']", each.get("Tags")) for each in (self.settings or {}, over)]
         return {**checked_labels("Settings['Tags']", {**given[0], **given[1]}, own), **own}
 
-    def _job_specs(self, script: str) -> list[Json]:
+    def _job_specs(self, script: str, last_try: bool) -> list[Json]:
         counts = replicas(self.framework, self.workers, self.roles)
-        common = {"Image": self.image, **self._size(), **spot_spec(self.spot)}
+        common = {"Image": self.image, **self._size(), **spot_spec(self.spot, last_try)}
         return job_specs(self.framework, counts, script, common)
 
     def _size(self) -> Json:
@@ -313,7 +334,7 @@ class DlcSubmitJobOperator(WorkloadOperator["DlcHook"]):
         specs = self.hook.ecs_specs(accelerator_type="GPU", resource_type="ECS")
         return {"EcsSpec": spec_with_gpus(specs, self.gpu_type, gpus)}
 
-    def _data_sources(self, output: Any) -> list[Json]:
+    def _data_sources(self, mounts: Iterable[Mount]) -> list[Json]:
         return [
             {
                 "Uri": self.oss.mount_uri(mount.uri),
@@ -321,7 +342,7 @@ class DlcSubmitJobOperator(WorkloadOperator["DlcHook"]):
                 "MountAccess": "RO" if mount.read_only else "RW",
                 **({"RoleArn": self.role_arn} if self.role_arn else {}),
             }
-            for mount in self.mounts(output)
+            for mount in mounts
         ]
 
     def _code_source(self) -> Json | None:

@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+import logging
 import re
 from collections.abc import Iterable, Mapping
 from ipaddress import ip_network
 from typing import Any
 
 from airflow_provider_pai.exceptions import PaiConfigError
-from airflow_provider_pai.inputs import known, number, one_of, optional, required, texts, whole_number
+from airflow_provider_pai.inputs import flag, known, number, one_of, optional, required, texts, whole_number
 from airflow_provider_pai.remote import Json
+
+log = logging.getLogger(__name__)
 
 RESOURCE_NAMES = ("CPU", "GPU", "GPUType", "Memory", "SharedMemory")
 
 _SPOT_LIMITS = {"discount_limit": "SpotDiscountLimit", "price_limit": "SpotPriceLimit"}
+_LAST_ON_DEMAND = "last_try_on_demand"
+# Job types that run on preemptible resources: general-purpose and Lingjun's (page "Use a preemptible job", Limits).
+_SPOT_TYPES = ("PyTorchJob",)
+_LINGJUN_SPOT_TYPES = ("PyTorchJob", "MPIJob")
 
 _VPC_NAMES = {
     "vpc_id": "VpcId",
@@ -63,19 +70,48 @@ def spec_with_gpus(specs: Iterable[Json], gpu_type: str, gpus: int) -> str:
     return str(smallest["InstanceType"])
 
 
-def spot_spec(spot: Mapping[str, Any] | None) -> Json:
+def spot_spec(spot: Mapping[str, Any] | None, last_try: bool = False) -> Json:
     """Return the part of a JobSpec that asks for spot instances.
 
+    :param last_try: Airflow starts no other after it.
     :raises PaiConfigError: not exactly one limit, or one that is out of range.
     """
     if not spot:
         return {}
-    known("spot", spot, _SPOT_LIMITS)
-    if len(spot) != 1:
+    known("spot", spot, (*_SPOT_LIMITS, _LAST_ON_DEMAND))
+    limits = {name: value for name, value in spot.items() if name in _SPOT_LIMITS}
+    if len(limits) != 1:
         raise PaiConfigError("spot", dict(spot), f"exactly one of {', '.join(_SPOT_LIMITS)}")
-    ((name, value),) = spot.items()
+    ((name, value),) = limits.items()
     limit = number(f"spot[{name!r}]", value, above=0, most=1 if name == "discount_limit" else None)
+    if last_try and _is_last_on_demand(spot):
+        log.info("The last try: on demand, not on spot instances")
+        return {}
     return {"SpotSpec": {"SpotStrategy": "SpotWithPriceLimit", _SPOT_LIMITS[name]: limit}}
+
+
+def check_spot(
+    spot: Mapping[str, Any] | None, job_type: str, ecs_spec: str | None, resource_id: str | None, retries: int | None
+) -> None:
+    """Refuse spot instances where PAI has none, and a last try on demand where it is the only one.
+
+    :raises PaiConfigError: naming the field.
+    """
+    if not spot_spec(spot):
+        return
+    allowed = _LINGJUN_SPOT_TYPES if (ecs_spec or "").startswith("ml.") else _SPOT_TYPES
+    if job_type not in allowed:
+        named = f"a {' or '.join(_SPOT_TYPES)}, on instance types ml.… for a {' or '.join(_LINGJUN_SPOT_TYPES)}"
+        raise PaiConfigError("spot", dict(spot or {}), f"PAI has it for {named}, not for a {job_type}")
+    if resource_id:
+        raise PaiConfigError("resource_id", resource_id, "spot instances are of no quota: leave out one of the two")
+    if _is_last_on_demand(spot or {}) and not retries:
+        field = f"spot[{_LAST_ON_DEMAND!r}]"
+        raise PaiConfigError(field, True, "it goes with retries of the task: the only try would be on demand")
+
+
+def _is_last_on_demand(spot: Mapping[str, Any]) -> bool:
+    return flag(f"spot[{_LAST_ON_DEMAND!r}]", spot.get(_LAST_ON_DEMAND, False))
 
 
 def user_vpc(vpc: Mapping[str, Any] | None) -> Json | None:

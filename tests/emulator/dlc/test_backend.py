@@ -145,6 +145,7 @@ def test_priority_changes_only_with_a_quota_and_before_running(tmp_path):
 
 
 SPEC = {"Type": "Worker", "PodCount": 1, "EcsSpec": "ecs.g6.large", "Image": "i"}
+SPOT = SPEC | {"SpotSpec": {"SpotStrategy": "SpotWithPriceLimit", "SpotDiscountLimit": 0.5}}
 
 
 @pytest.mark.parametrize(
@@ -169,6 +170,12 @@ SPEC = {"Type": "Worker", "PodCount": 1, "EcsSpec": "ecs.g6.large", "Image": "i"
             "only one of SpotDiscountLimit and SpotPriceLimit",
         ),
         ({"JobSpecs": [{**SPEC, "SpotSpec": {"SpotPriceLimit": "1"}}]}, "SpotPriceLimit must be a number"),
+        ({"JobSpecs": [SPOT], "JobType": "MPIJob"}, "SpotSpec is for PyTorchJob there, not for MPIJob"),
+        (
+            {"JobSpecs": [{**SPOT, "EcsSpec": "ml.gu7xf.8xlarge-gu108"}], "JobType": "XGBoostJob"},
+            "SpotSpec is for PyTorchJob, MPIJob there, not for XGBoostJob",
+        ),
+        ({"JobSpecs": [SPOT], "ResourceId": "quota1"}, "ResourceId names those of a quota"),
         (
             {"JobSpecs": [{**SPEC, "IsChief": True}, {**SPEC, "Type": "Master", "IsChief": True}]},
             "Only one of the JobSpecs may have IsChief",

@@ -250,7 +250,7 @@ def test_a_gpu_by_name_in_a_quota_is_a_resource_config():
     [({"discount_limit": "0.8"}, "SpotDiscountLimit", 0.8), ({"price_limit": 2}, "SpotPriceLimit", 2)],
 )
 def test_spot_limits_reach_every_role(spot, field, limit):
-    job, _ = run(f"spot-{field}", framework="ray", spot=spot)
+    job, _ = run(f"spot-{field}", roles={"Master": 1, "Worker": 1}, spot=spot)
     wanted = {"SpotStrategy": "SpotWithPriceLimit", field: limit}
     assert [spec["SpotSpec"] for spec in job["JobSpecs"]] == [wanted, wanted]
 
