@@ -3,16 +3,18 @@
 ::
 
     PaiError                      base of all
-    ├── PaiConfigError            bad input, also a ValueError; refused before anything is created
-    │   └── PaiUnsupportedError   a service passed over what was asked; undone, and never retried automatically
+    ├── PaiConfigError            bad input, also a ValueError; refused before anything is created, never retried
+    │   └── PaiUnsupportedError   a service passed over what was asked; undone
     ├── PaiApiError               a service said no: service, action, code, status, request_id; or can't be reached
-    │   ├── PaiNotFoundError      the thing does not exist (404 and its kin)
+    │   ├── PaiNotFoundError      the thing does not exist (404 and its kin), or not yet
     │   ├── PaiPermissionError    credentials or RAM permissions
     │   ├── PaiConflictError      name taken, wrong state, object exists
     │   └── PaiTransientError     throttled, 5xx, connection lost: the answer may be lost, the work may be done
     │       └── PaiAnswerError    an answer came that can't be read: half of one, or a portal's or proxy's
     ├── PaiJobFailedError         a job, instance or service ended in failure
-    │   └── PaiFunctionError      a function that ran as a job raised: its error's type, message and traceback
+    │   ├── PaiFunctionError      a function that ran as a job raised: its error's type, message and traceback
+    │   └── PaiLastFailureError   the same, where another try would end alike: never retried automatically
+    │       └── PaiLastFunctionError    of a function
     ├── PaiVersionError           a later version of this provider wrote it: also a ValueError and a TypeError
     ├── PaiTimeoutError           a deadline passed while waiting
     ├── PaiTransferError          bytes that arrived are not those that were sent, or changed on the way
@@ -33,6 +35,7 @@ from typing import Any, ClassVar
 
 from airflow.providers.common.compat.sdk import AirflowException, AirflowFailException
 
+from airflow_provider_pai.causes import CAUSES, UNKNOWN, Cause, Diagnosis
 from airflow_provider_pai.sensitive import hidden
 
 # Colours of notebooks, of git and of training scripts: a log page shows them as `[0;31m`.
@@ -60,8 +63,8 @@ class PaiError(AirflowException):
         return f"{text}{chr(10) if chr(10) in text else ' '}→ {self.todo}"
 
 
-class PaiConfigError(PaiError, ValueError):
-    """Bad input, named by field, value and what is allowed."""
+class PaiConfigError(PaiError, AirflowFailException, ValueError):
+    """Bad input, named by field, value and what is allowed: a retry would read the same."""
 
     def __init__(self, field: str, value: object, allowed: str) -> None:
         super().__init__(f"{field}: {_shown(field, value)} is not allowed; {_cut(allowed, _SHOWN_ALLOWED)}")
@@ -74,7 +77,7 @@ class PaiConfigError(PaiError, ValueError):
         return type(self), (self.field, self.value, self.allowed)
 
 
-class PaiUnsupportedError(PaiConfigError, AirflowFailException):
+class PaiUnsupportedError(PaiConfigError):
     """A service took what it does not do, and what came of it is undone: no retry of the task changes that."""
 
 
@@ -149,9 +152,17 @@ class PaiApiError(PaiError):
 
 
 class PaiNotFoundError(PaiApiError):
-    """The job, object, bucket or service does not exist."""
+    """The job, object, bucket or service does not exist; a retry may find it."""
 
     todo = "check its name, and the region and workspace of the connection"
+
+    @classmethod
+    def of(cls, service: str, action: str, field: str, value: object, needed: str) -> PaiNotFoundError:
+        """Return the error of an input that is not there yet.
+
+        :param needed: what there must be.
+        """
+        return cls(service, action, f"{field}: {_shown(field, value)} is not there; {needed}")
 
 
 KEY_CODES = (
@@ -205,6 +216,8 @@ class PaiJobFailedError(PaiError):
     """A job, instance or service ended in failure.
 
     :param kind: the resource in words, e.g. `DLC job`.
+    :param diagnosis: why, as far as anything tells.
+    :param last: why no retry follows; empty: the task's `retries` decide.
     """
 
     todo = "mend what its last lines and its page tell of, then clear the task, which makes a new one"
@@ -217,21 +230,43 @@ class PaiJobFailedError(PaiError):
         reason_code: str | None,
         reason: str | None,
         log_tail: str = "",
+        diagnosis: Diagnosis = UNKNOWN,
+        last: str = "",
     ) -> None:
         text = f"{kind} {job_id} ended as {status}: {reason_code or 'no reason code'}: {reason or 'no reason given'}"
+        known = "" if diagnosis.cause is Cause.UNKNOWN else f"{diagnosis.cause}: "
+        text = f"{known}{text}{f'; {last}' if last else ''}"
+        todo = CAUSES[diagnosis.cause].todo or self.todo
         # Here, since the log may hold an arrow.
-        super().__init__(f"{text}\n{log_tail}\n→ {self.todo}" if log_tail else f"{text} → {self.todo}")
+        super().__init__(f"{text}\n{log_tail}\n→ {todo}" if log_tail else f"{text} → {todo}")
         self.kind = kind
         self.job_id = job_id
         self.status = status
         self.reason_code = reason_code
         self.reason = reason
         self.log_tail = log_tail
+        self.diagnosis = diagnosis
+        self.last = last
+
+    @property
+    def cause(self) -> Cause:
+        """Return why it has failed."""
+        return self.diagnosis.cause
+
+    def for_good(self, why: str) -> PaiJobFailedError:
+        """Return this failure as one that no retry follows."""
+        return PaiLastFailureError(*[*self.__reduce__()[1][:-1], why])
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickle by the constructor's arguments."""
-        arguments = (self.kind, self.job_id, self.status, self.reason_code, self.reason, self.log_tail)
-        return type(self), arguments
+        facts = (self.kind, self.job_id, self.status, self.reason_code, self.reason)
+        return type(self), (*facts, self.log_tail, self.diagnosis, self.last)
+
+
+class PaiLastFailureError(PaiJobFailedError, AirflowFailException):
+    """A job failed, and another try would end alike; fails the task without an automatic retry."""
+
+    todo = "mend what it names, then clear the task: no retry is made"
 
 
 class PaiFunctionError(PaiJobFailedError):
@@ -254,17 +289,30 @@ class PaiFunctionError(PaiJobFailedError):
         remote_type: str,
         remote_message: str,
         remote_traceback: str,
+        diagnosis: Diagnosis = UNKNOWN,
+        last: str = "",
     ) -> None:
         tail = f"The function raised {remote_type}: {remote_message}\n{remote_traceback}"
-        super().__init__(kind, job_id, status, reason_code, reason, tail)
+        super().__init__(kind, job_id, status, reason_code, reason, tail, diagnosis, last)
         self.remote_type = remote_type
         self.remote_message = remote_message
         self.remote_traceback = remote_traceback
 
+    def for_good(self, why: str) -> PaiJobFailedError:
+        """Return this failure as one that no retry follows."""
+        return PaiLastFunctionError(*[*self.__reduce__()[1][:-1], why])
+
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickle by the constructor's arguments."""
         facts = (self.kind, self.job_id, self.status, self.reason_code, self.reason)
-        return type(self), (*facts, self.remote_type, self.remote_message, self.remote_traceback)
+        raised = (self.remote_type, self.remote_message, self.remote_traceback)
+        return type(self), (*facts, *raised, self.diagnosis, self.last)
+
+
+class PaiLastFunctionError(PaiFunctionError, PaiLastFailureError):
+    """A function that ran as a job has raised, and another try would end alike."""
+
+    todo = "mend the function, then clear the task: no retry is made"
 
 
 class PaiVersionError(PaiError, ValueError, TypeError):

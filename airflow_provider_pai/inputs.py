@@ -6,6 +6,7 @@ upstream task has not left. What is plainly meant is read; all else is refused h
 
 from __future__ import annotations
 
+import errno
 import re
 from collections.abc import Collection, Iterable, Mapping
 from datetime import UTC, date, datetime, time, timedelta
@@ -14,7 +15,7 @@ from typing import Any
 
 import pendulum
 
-from airflow_provider_pai.exceptions import PaiConfigError
+from airflow_provider_pai.exceptions import PaiConfigError, PaiError, PaiNotFoundError, PaiTransferError
 from airflow_provider_pai.uri import URI_FORM, OssUri
 from airflow_provider_pai.values import (
     broken_json,
@@ -30,6 +31,9 @@ from airflow_provider_pai.values import (
 
 Span = float | str | timedelta
 """A span of time as `seconds` reads it."""
+
+# What a worker's disk says that another try, or another worker, may not.
+_PASSING = {errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.ESTALE, errno.EMFILE, errno.ENFILE, errno.ETIMEDOUT}
 
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
 _SPAN = r"(?:\d{1,9}(?:\.\d{1,9})?[smhdw]\s*)+"
@@ -363,3 +367,16 @@ def _json(field: str, value: object) -> Any:
     if is_list(plain):
         return [_json(f"{field}[{index}]", item) for index, item in enumerate(ordered(plain))]
     raise PaiConfigError(field, value, "a text, a finite number, true, false, none, or lists and objects of them")
+
+
+def unusable(field: str, value: object, needed: str, error: OSError) -> PaiError:
+    """Return the error of a file on the worker that can't be used; one that is not there yet, or no more, may be later.
+
+    :param needed: what it must be.
+    """
+    needed = f"{needed}: {error.strerror or error}"
+    if error.errno == errno.ENOENT:
+        return PaiNotFoundError.of("worker", "open", field, value, needed)
+    if error.errno in _PASSING:
+        return PaiTransferError(f"{field}: {value}: {needed} → make room there, or let another worker try")
+    return PaiConfigError(field, value, needed)

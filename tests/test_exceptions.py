@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from airflow_provider_pai import exceptions
+from airflow_provider_pai.causes import CAUSES, Cause, Diagnosis
 from airflow_provider_pai.exceptions import (
     PaiApiError,
     PaiConfigError,
@@ -31,7 +32,9 @@ def throttled():
         PaiApiError("dlc", "CreateJob", "no", "Forbidden.RAM", 403, "R1"),
         throttled(),
         PaiJobFailedError("DLC job", "dlc1", "Failed", "UserCommandFailed", "exit 1", "last line"),
+        PaiJobFailedError("DLC job", "dlc1", "Failed", None, None, "", Diagnosis(Cause.NODE, 128)).for_good("so"),
         PaiFunctionError("DLC job", "dlc1", "Failed", None, None, "ValueError", "bad", "Traceback ..."),
+        PaiFunctionError("DLC job", "dlc1", "Failed", None, None, "ValueError", "bad", "Traceback ...").for_good("so"),
     ],
 )
 def test_errors_pickle_with_their_facts(error):
@@ -108,7 +111,7 @@ def test_every_error_ends_with_what_to_do(name):
     assert kind.todo
     assert kind.todo not in {KINDS[other].todo for other in KINDS.keys() - {name}}, "another kind's words"
     takes = inspect.signature(kind.__init__).parameters.values()
-    needed = sum(1 for each in takes if each.name != "self" and each.kind is each.POSITIONAL_OR_KEYWORD)
+    needed = sum(1 for each in takes if each.kind is each.POSITIONAL_OR_KEYWORD and each.default is each.empty) - 1
     assert f"→ {kind.todo}" in str(kind(*["it is wrong"] * max(needed, 1)))
 
 
@@ -116,6 +119,16 @@ def test_an_error_that_says_what_to_do_says_it_once_and_below_its_log():
     assert str(PaiTransferError("it changed → upload it")) == "it changed → upload it"
     failed = PaiJobFailedError("DLC job", "dlc1", "Failed", None, None, "50 % → 60 %\nKilled")
     assert str(failed).splitlines()[-1] == f"→ {PaiJobFailedError.todo}"
+
+
+def test_a_failure_begins_with_its_cause_and_ends_with_what_to_do_about_that():
+    facts = ("DLC job", "dlc2", "Failed", "JobFailed", None, "Killed", Diagnosis(Cause.OUT_OF_MEMORY, 137))
+    last = PaiJobFailedError(*facts).for_good("not retried: dlc1 has failed just so")
+    assert str(last).splitlines() == [
+        "out_of_memory: DLC job dlc2 ended as Failed: JobFailed: no reason given; not retried: dlc1 has failed just so",
+        "Killed",
+        f"→ {CAUSES[Cause.OUT_OF_MEMORY].todo}",
+    ]
 
 
 def test_what_raises_a_bare_error_says_what_to_do():

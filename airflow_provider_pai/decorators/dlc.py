@@ -10,7 +10,6 @@ from airflow.providers.common.compat.sdk import DecoratedOperator, TaskDecorator
 
 from airflow_provider_pai.decorators.call import files
 from airflow_provider_pai.exceptions import (
-    PaiConfigError,
     PaiError,
     PaiFunctionError,
     PaiJobFailedError,
@@ -93,18 +92,9 @@ class _DlcDecoratedOperator(DecoratedOperator, DlcSubmitJobOperator):
         """Return in one line what the function returned."""
         return self.in_words(self.came, {"result": result})
 
-    def finish(self, context: Any, job: RemoteJob) -> Any:
-        """Return the function's value.
-
-        :raises PaiFunctionError: the function raised.
-        """
-        try:
-            return super().finish(context, job)
-        except PaiJobFailedError as failure:
-            if (error := self._error(job)) is None:
-                raise
-            facts = (failure.kind, job.job_id, job.status, job.reason_code, job.reason)
-            raise PaiFunctionError(*facts, error["type"], error["message"], error["traceback"]) from None
+    def failure(self, job: RemoteJob) -> PaiJobFailedError:
+        """Return the error that tells why a job has failed: a `PaiFunctionError` where the function raised."""
+        return self._raised(job, super().failure(job))
 
     def result(self, context: Any, identity: TaskIdentity, generation: int, job: RemoteJob) -> Any:
         """Return what the function returned on rank 0; with `output` the artifact is a second XCom."""
@@ -112,7 +102,8 @@ class _DlcDecoratedOperator(DecoratedOperator, DlcSubmitJobOperator):
         try:
             value = json.loads(self.oss.get(at))
         except PaiNotFoundError:
-            raise self._no_value(job, f"it left no {at}: its command did not run the function to its end") from None
+            why = f"it left no {at}: its command did not run the function to its end"
+            raise self._raised(job, self._no_value(job, why)) from None
         made = super().result(context, identity, generation, job)
         if "uri" in made:
             context["ti"].xcom_push(key=ARTIFACT_KEY, value=made)
@@ -121,13 +112,15 @@ class _DlcDecoratedOperator(DecoratedOperator, DlcSubmitJobOperator):
     def _staging(self) -> OssUri:
         """Return the folder of all calls.
 
-        :raises PaiConfigError: there is none, or not in a bucket that exists.
+        :raises PaiConfigError: there is none.
+        :raises PaiNotFoundError: its bucket does not exist.
         """
         if self.staging_uri is None and self.output_uri is not None:
             return parse_uri("output", self.output_uri).join("_calls")
         staging = parse_uri("staging_uri", self.staging_uri)
         if not self.oss.bucket_exists(staging.bucket):
-            raise PaiConfigError("staging_uri", self.staging_uri, "a prefix in a bucket that exists")
+            needed = "a prefix in a bucket that exists"
+            raise PaiNotFoundError.of("oss", "GetBucketInfo", "staging_uri", self.staging_uri, needed)
         return staging
 
     def _call_of(self, job: RemoteJob) -> OssUri:
@@ -139,6 +132,13 @@ class _DlcDecoratedOperator(DecoratedOperator, DlcSubmitJobOperator):
     def _no_value(self, job: RemoteJob, why: str) -> PaiJobFailedError:
         facts = (self.hook.states.kind, job.job_id, job.status, "NoReturnValue", why)
         return PaiJobFailedError(*facts, self.hook.last_words(job))
+
+    def _raised(self, job: RemoteJob, failure: PaiJobFailedError) -> PaiJobFailedError:
+        """Return a failure as that of the function, where this has raised."""
+        if (error := self._error(job)) is None:
+            return failure
+        facts = (failure.kind, job.job_id, job.status, failure.reason_code, failure.reason)
+        return PaiFunctionError(*facts, error["type"], error["message"], error["traceback"], failure.diagnosis)
 
     def _error(self, job: RemoteJob) -> Json | None:
         """Return the error of the pod that failed first; what others met later follows from it."""

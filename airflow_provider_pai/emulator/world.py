@@ -39,6 +39,11 @@ class World:
     dlc_stop_creating: str = _switch(
         "accepted", "refused", says="Whether StopJob is taken before a job is Queuing or Running."
     )
+    dlc_too_large: str = _switch(
+        "waits",
+        "fails",
+        says="What a job that is larger than its quota does: fails with ResourceAllocateFailed.",
+    )
     dlc_shell: str = _switch("bash", "sh", says="Shell that runs a job's UserCommand.")
     dsw_refusal: str = _switch(
         "status", "body", says="Where DSW puts a refusal: the HTTP status, or Success=false in a body with 200."

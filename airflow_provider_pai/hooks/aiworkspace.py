@@ -27,7 +27,8 @@ class GitLogin:
     def of(cls, conn_id: str) -> GitLogin:
         """Read an Airflow connection, e.g. one of type `git`: its login and its password.
 
-        :raises PaiConfigError: there is none, or it has no password.
+        :raises PaiNotFoundError: there is none.
+        :raises PaiConfigError: it has no password.
         """
         from airflow_provider_pai.hooks.connection import stored
 

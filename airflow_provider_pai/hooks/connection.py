@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from airflow.providers.common.compat.sdk import AirflowNotFoundException, BaseHook, conf
 
 from airflow_provider_pai.conn_fields import AUTH_KINDS, CONN_FIELDS, ENDPOINT_SERVICES, NETWORKS, REGIONS
-from airflow_provider_pai.exceptions import PaiConfigError
+from airflow_provider_pai.exceptions import PaiConfigError, PaiNotFoundError
 from airflow_provider_pai.hooks.credentials import CredentialClient, client_of
 from airflow_provider_pai.inputs import one_of, parse_uri, seconds, text
 from airflow_provider_pai.labels import MAX_CHARACTERS
@@ -34,13 +34,14 @@ _WRITTEN = {"access_key_id": "login (AccessKey ID)", "access_key_secret": "passw
 def stored(field: str, conn_id: str) -> Connection:
     """Return an Airflow connection.
 
-    :raises PaiConfigError: Airflow has none of this name.
+    :raises PaiNotFoundError: Airflow has none of this name, or the backend that has it does not answer.
     """
     try:
         return BaseHook.get_connection(conn_id)
     except AirflowNotFoundException:
-        allowed = "an Airflow connection that exists: make it in the UI (Admin, Connections)"
-        raise PaiConfigError(field, conn_id, f"{allowed}, or set AIRFLOW_CONN_{conn_id.upper()}") from None
+        todo = f"make it in the UI (Admin, Connections), or set AIRFLOW_CONN_{conn_id.upper()}"
+        needed = f"an Airflow connection that exists → {todo}"
+        raise PaiNotFoundError.of("airflow", "get_connection", field, conn_id, needed) from None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -8,10 +8,11 @@ from datetime import datetime
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from airflow_provider_pai.causes import Evidence
 from airflow_provider_pai.exceptions import PaiApiError, PaiNotFoundError, PaiPermissionError, PaiTransientError
 from airflow_provider_pai.hooks.answers import Needed, Page, Shape
 from airflow_provider_pai.hooks.jobs import JobHook
-from airflow_provider_pai.hooks.lines import TAIL_LINES, readable, tail
+from airflow_provider_pai.hooks.lines import EVIDENCE_LINES, TAIL_LINES, readable, tail
 from airflow_provider_pai.hooks.paging import all_items
 from airflow_provider_pai.hooks.waiting import Cursor, newest
 from airflow_provider_pai.identity import TaggedJob, TaskIdentity
@@ -266,6 +267,11 @@ class DswRunHook(DswHook):
         """Return the last lines of the run's log."""
         _, data = self._log_from(job.facts.get("run_uri"), 0)
         return "\n".join(tail(_texts(data.removesuffix(b"\n").split(b"\n")), lines))
+
+    def evidence(self, job: RemoteJob) -> Evidence:
+        """Return what tells why a run has failed: besides the instance's own reason its exit code and its log."""
+        log = self.log_tail(job, EVIDENCE_LINES)
+        return super().evidence(job)._replace(exit_code=job.facts.get("exit_code"), logs=(log,))
 
     def _log_from(self, uri: str | None, start: int) -> tuple[int, bytes]:
         """Return where in the run's log the bytes begin that are read of what lies behind a byte, and these."""

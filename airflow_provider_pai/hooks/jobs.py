@@ -7,6 +7,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import datetime
 from typing import ClassVar
 
+from airflow_provider_pai.causes import UNKNOWN, Diagnosis, Evidence, diagnose, reason_in_words
 from airflow_provider_pai.exceptions import (
     PaiAnswerError,
     PaiError,
@@ -73,10 +74,22 @@ class WatchedHook(PaiHook):
         except PaiError as error:
             return f"(the logs could not be read: {error})"
 
+    def evidence(self, job: RemoteJob) -> Evidence:
+        """Return what tells why a job has failed."""
+        return Evidence(status=job.status, reason_code=job.reason_code or "", reason=job.reason or "")
+
+    def diagnosis(self, job: RemoteJob) -> Diagnosis:
+        """Return why a job has failed; unknown where what would tell can't be read."""
+        try:
+            return diagnose(self.evidence(job))
+        except PaiError as error:
+            self.log.warning("Why %s has failed can't be told: %s", job.job_id, error)
+            return UNKNOWN
+
     def failure(self, job: RemoteJob) -> PaiJobFailedError:
         """Return the error that tells why a job has failed, with the last lines of its logs."""
-        facts = (self.states.kind, job.job_id, job.status, job.reason_code, job.reason)
-        return PaiJobFailedError(*facts, self.last_words(job))
+        facts = (self.states.kind, job.job_id, job.status, job.reason_code, reason_in_words(job.reason or ""))
+        return PaiJobFailedError(*facts, self.last_words(job), self.diagnosis(job))
 
     def wait(
         self,

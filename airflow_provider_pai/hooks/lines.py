@@ -13,6 +13,9 @@ LONGEST = 2000
 TAIL_LINES = 30
 """Lines that the error of a failed job ends with, for each pod."""
 
+EVIDENCE_LINES = 500
+"""Lines of a failed job's log that are read for its last traceback."""
+
 TAIL_CHARACTERS = 16 * 1024
 """Of the lines that an error ends with, of all pods together; the last pod may go over it."""
 

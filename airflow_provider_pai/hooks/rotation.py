@@ -71,7 +71,8 @@ class Credentials:
 def read_connection(conn_id: str, region: str | None, workspace_id: str | None) -> PaiConnection:
     """Read an Airflow connection, its secrets masked in every log; in a triggerer, in a thread.
 
-    :raises PaiConfigError: there is none, or a field of it is missing or not allowed.
+    :raises PaiNotFoundError: there is none.
+    :raises PaiConfigError: a field of it is missing or not allowed.
     """
     from airflow_provider_pai.hooks.connection import PaiConnection, stored
 

@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Sequence
 from typing import Any, ClassVar, Protocol
 
+from airflow_provider_pai.causes import reason_in_words
 from airflow_provider_pai.clock import Clock, in_words
 from airflow_provider_pai.exceptions import PaiError, PaiPermissionError, PaiTransientError
 from airflow_provider_pai.hooks.lines import readable
@@ -110,7 +111,7 @@ class Watch:
             return
         log, kind, now = self.hook.log, self.hook.states.kind, self.hook.clock.monotonic()
         before = f", {self.status} until now for {in_words(now - self._since)}" if self.status else ""
-        reason = f" ({job.reason_code}: {job.reason})" if job.reason_code else ""
+        reason = f" ({job.reason_code}: {reason_in_words(job.reason or '')})" if job.reason_code else ""
         log.info("%s %s is %s%s%s", kind, job.job_id, job.status, reason, before)
         if self.hook.states.judge(job.status) is Verdict.UNKNOWN:
             log.warning("%s %s: status %r is not known; waiting on", kind, job.job_id, job.status)

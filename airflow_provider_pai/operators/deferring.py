@@ -12,7 +12,7 @@ from airflow.providers.common.compat.sdk import AirflowException, conf
 
 from airflow_provider_pai.clock import in_words
 from airflow_provider_pai.connected import HookT
-from airflow_provider_pai.exceptions import PaiApiError
+from airflow_provider_pai.exceptions import PaiApiError, PaiConfigError
 from airflow_provider_pai.inputs import flag
 from airflow_provider_pai.operators.base import PaiOperator
 
@@ -90,8 +90,9 @@ class DeferringOperator(PaiOperator[HookT]):
         """End or undo what the task has begun, in this process or in the one before a deferral."""
 
     def gives_up(self, context: Any, error: BaseException) -> bool:
-        """Tell whether nobody goes on after a failure: by default that of the last try."""
-        return isinstance(error, Exception) and context["ti"].try_number > context["ti"].max_tries
+        """Tell whether nobody goes on after a failure: by default that of the last try, and bad input."""
+        is_last = context["ti"].try_number > context["ti"].max_tries
+        return isinstance(error, PaiConfigError) or (isinstance(error, Exception) and is_last)
 
     def leave(self, context: Any, error: BaseException) -> None:
         """Give the work up for a failure after which nobody goes on."""

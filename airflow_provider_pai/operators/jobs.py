@@ -3,15 +3,23 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 from airflow.providers.common.compat.sdk import Stats
 
-from airflow_provider_pai.exceptions import PaiApiError, PaiError, PaiNotFoundError, PaiTimeoutError, PaiTransientError
+from airflow_provider_pai.causes import Diagnosis, RetryOn, why_last
+from airflow_provider_pai.exceptions import (
+    PaiApiError,
+    PaiError,
+    PaiJobFailedError,
+    PaiNotFoundError,
+    PaiTimeoutError,
+    PaiTransientError,
+)
 from airflow_provider_pai.identity import Decision, TaggedJob, TaskIdentity, decide
-from airflow_provider_pai.inputs import Span, flag, seconds
+from airflow_provider_pai.inputs import Span, flag, one_of, seconds
 from airflow_provider_pai.links import PaiLink
 from airflow_provider_pai.operators.deferring import REAPER, DeferringOperator
 from airflow_provider_pai.remote import DEFAULT_LOG_INTERVAL, DEFAULT_POLL_INTERVAL, Json, RemoteJob
@@ -40,6 +48,8 @@ class PaiJobOperator(DeferringOperator[JobHookT]):
     :param poll_interval: seconds between two looks at the job.
     :param cancel_on_kill: stop the job when the task is killed, marked, cleared or timed out.
     :param log_interval: seconds between two looks at the job's own log, which is copied into the task's; 0: it is not.
+    :param retry_on: which failures of the job the task's `retries` are for: `auto` (by its cause: docs/retries.md),
+        `infrastructure` or `always`.
     """
 
     link: ClassVar[type[PaiLink]]
@@ -50,12 +60,14 @@ class PaiJobOperator(DeferringOperator[JobHookT]):
         poll_interval: Span = DEFAULT_POLL_INTERVAL,
         cancel_on_kill: bool = True,
         log_interval: Span = DEFAULT_LOG_INTERVAL,
+        retry_on: str = "auto",
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
         self.poll_interval = seconds("poll_interval", poll_interval)
         self.cancel_on_kill = flag("cancel_on_kill", cancel_on_kill)
         self.log_interval = seconds("log_interval", log_interval, least=0)
+        self.retry_on = one_of("retry_on", retry_on, list(RetryOn))
         self._job_id: str | None = None
         self._submitting: TaskIdentity | None = None
 
@@ -134,14 +146,36 @@ class PaiJobOperator(DeferringOperator[JobHookT]):
     def finish(self, context: Any, job: RemoteJob) -> Any:
         """Turn a job that has ended into the task's result: the one end of every path.
 
-        :raises PaiJobFailedError: with the reason and the last lines of the logs.
+        :raises PaiJobFailedError: with the cause, the reason and the last lines of the logs.
         """
-        hook = self.hook
-        if hook.states.judge(job.status) is not Verdict.SUCCEEDED:
-            Stats.incr("pai.job.failed", tags={"service": hook.service})
-            raise hook.failure(job)
+        if self.hook.states.judge(job.status) is not Verdict.SUCCEEDED:
+            failure = self.failure(job)
+            Stats.incr("pai.job.failed", tags={"service": self.hook.service, "cause": failure.cause.value})
+            raise self._as_retried(context, job, failure)
         generation = job.tagged.generation if job.tagged else 1
         return self.result(context, self.identity(context), generation, job)
+
+    def failure(self, job: RemoteJob) -> PaiJobFailedError:
+        """Return the error that tells why a job has failed."""
+        return self.hook.failure(job)
+
+    def _as_retried(self, context: Any, job: RemoteJob, failure: PaiJobFailedError) -> PaiJobFailedError:
+        """Return a failure as one that is retried, or as the task's last; a stop that a kill asked for is nobody's."""
+        if self._killed:
+            return failure
+        why = why_last(failure.diagnosis, self.retry_on, self._earlier(self.identity(context), job))
+        return failure.for_good(why) if why else failure
+
+    def _earlier(self, identity: TaskIdentity, job: RemoteJob) -> Iterator[tuple[str, Diagnosis]]:
+        """Yield how the task's earlier jobs of this cycle have failed, as PAI still tells it, the newest first."""
+        try:
+            found = self.hook.find(identity)
+            mine = [each for each in found if each.cycle == identity.cycle and each.job_id != job.job_id]
+            for each in sorted(mine, key=lambda one: one.generation, reverse=True):
+                if self.hook.states.judge(each.status) is Verdict.FAILED:
+                    yield each.job_id, self.failure(self.hook.get(each.job_id)).diagnosis
+        except PaiError as error:
+            self.log.warning("How an earlier job of this task failed is not known, so it is retried: %s", error)
 
     def give_up(self, why: str) -> None:
         """Ask for the job's stop; of one whose id is not known, too."""

@@ -10,9 +10,9 @@ from airflow_provider_pai.cli.__main__ import main
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
-        ("jobs orphans --conn-id none", "pai_conn_id: 'none' is not allowed; an Airflow connection that exists"),
+        ("jobs orphans --conn-id none", "pai_conn_id: 'none' is not there; an Airflow connection that exists"),
         ("jobs orphans --since soon", "--since: 'soon' is not allowed; a time"),
-        ("ledger verify --conn-id none", "NOT VERIFIED: pai_conn_id: 'none'"),
+        ("ledger verify --conn-id none", "NOT VERIFIED: airflow get_connection: pai_conn_id: 'none'"),
         ("ledger verify --ledger-conn-id none", "NOT VERIFIED: connection none can't be used"),
         ("ledger migrate --conn-id none", "pai_conn_id: 'none'"),
         ("ledger migrate --ledger-conn-id none", "nothing was made: connection none can't be used"),

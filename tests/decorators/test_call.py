@@ -12,7 +12,7 @@ from airflow.providers.common.compat.sdk import task
 
 from airflow_provider_pai.decorators import runner
 from airflow_provider_pai.decorators.call import source_of
-from airflow_provider_pai.exceptions import PaiConfigError
+from airflow_provider_pai.exceptions import PaiConfigError, PaiNotFoundError
 from airflow_provider_pai.hooks.dlc import DlcHook
 from airflow_provider_pai.hooks.oss import OssHook
 from tests.dag_bag import MODULE
@@ -70,7 +70,7 @@ in_a_call = [
 )
 def test_bad_input_is_refused_before_anything_is_created(bucket, function, args, options, message):
     before = len(list(DlcHook().list_jobs()))
-    with pytest.raises(PaiConfigError, match=message):
+    with pytest.raises((PaiConfigError, PaiNotFoundError), match=message):
         run_of(bucket, function, *args, options=options).run()
     assert len(list(DlcHook().list_jobs())) == before
     assert not list(OssHook().list_objects(f"oss://{bucket.bucket_name}/"))

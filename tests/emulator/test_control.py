@@ -101,7 +101,7 @@ def test_a_preempted_spot_job_fails_whatever_its_restart_policy_and_its_grace(pa
         until(lambda pod=pod: pod_logs(jobs, pod), lambda lines: lines == ["up"])
     assert control(pai, "preempt", {"job_id": job_id}) == {"evicted": pods}
     job = wait_job(jobs, job_id)
-    assert (job.status, job.reason_code) == ("Failed", "PodEvicted")
+    assert (job.status, job.reason_code) == ("Failed", "JobFailed")
     assert {(pod.status, pod.sub_status) for pod in job.pods} == {("Failed", "Evicted")}
     assert (job.restart_times, statuses(job)[-2:]) == ("0/10", ["Running", "Failed"])
     again = requests.post(f"{pai.endpoints.endpoint_url}/_emulator/preempt", json={"job_id": job_id}, timeout=10)

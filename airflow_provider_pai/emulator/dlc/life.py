@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import shutil
 from collections.abc import Awaitable
 from contextlib import suppress
@@ -47,8 +48,8 @@ _RESERVED = {
 class JobFailedError(Exception):
     """The job cannot go on; bears the ReasonCode and the ReasonMessage.
 
-    The API publishes few codes (InvalidParameter, JobSucceeded, JobStoppedByUser); the others are the
-    emulator's own.
+    The API publishes few codes (page JobItem: InvalidParameter, JobSucceeded, JobStoppedByUser); JobFailed and
+    ResourceAllocateFailed have been seen (alibabacloud-pai-dlc-job-diagnostics). The others are the emulator's own.
     """
 
     def __init__(self, code: str, message: str) -> None:
@@ -124,6 +125,9 @@ class Life:
     async def _run(self) -> None:
         await self._account.dwell()
         self._job.move("Queuing")
+        if self._account.world.dlc_too_large == "fails" and not self._quotas.could_fit(self._job):
+            self._job.move("Failed", "ResourceAllocateFailed", "The resource type is not enough.")
+            return
         async with self._quotas.room(self._job):
             await self._account.dwell()
             try:
@@ -143,11 +147,23 @@ class Life:
             job.move("Bidding")
             await self._account.dwell()
         job.move("EnvPreparing")
+        self._pull()
         await asyncio.gather(self._prepare(), self._account.dwell())
         if job.settings.get("EnableSanityCheck"):
             job.move("SanityChecking")
             await self._account.dwell()
         job.move("Running")
+
+    def _pull(self) -> None:
+        """Pull the images, of which none of a registry whose host ends in `.invalid` is there.
+
+        :raises JobFailedError: one can't be pulled.
+        """
+        for spec in self._job.request["JobSpecs"]:
+            if spec["Image"].partition("/")[0].endswith(".invalid"):
+                self._job.event(f'Failed to pull image "{spec["Image"]}": ErrImagePull', kind="Warning")
+                self._job.event(f'Back-off pulling image "{spec["Image"]}": ImagePullBackOff', kind="Warning")
+                raise JobFailedError("JobFailed", "")
 
     async def _reserve(self, status: str, code: str, message: str) -> None:
         """Hold the pods of a job that has run, and their room in its quota, as its settings ask."""
@@ -205,7 +221,7 @@ class Life:
         except OSError as error:
             raise JobFailedError("EnvPreparingFailed", str(error)) from error
         except ApiError as error:
-            raise JobFailedError("DataSourceMountFailed", f"{error.code}: {error.message}") from error
+            raise JobFailedError("InvalidParameter", f"{error.code}: {error.message}") from error
 
     def _write_mpi_files(self) -> None:
         folder = self._folder / "mpi"
@@ -245,9 +261,16 @@ class Life:
             evicted = pod_id in self._evicted
             is_gone = evicted and self._is_spot
             if is_gone or not is_retryable(pod, code) or self._job.document["Restarts"] >= MAX_RESTARTS:
-                reason = "was evicted" if evicted else f"failed with exit code {code}"
-                raise JobFailedError("PodEvicted" if evicted else "PodFailed", f"Pod {pod_id} {reason}.")
+                raise JobFailedError("JobFailed", self._why_failed(pod, code, evicted))
             await self._restart(pod_id, f"Pod {pod_id} ended with exit code {code}.")
+
+    def _why_failed(self, pod: Pod, code: int, evicted: bool) -> str:
+        """Return a ReasonMessage as it has been seen of failed jobs; of evicted pods it is only known to say so."""
+        how = "was evicted" if evicted else "failed"
+        overview = f"{self._job.request['JobType']} {self._job.id} failed because 1 {pod.role} replica(s) {how}."
+        ended = str(int(self._account.now().timestamp()))
+        content = [{"time": ended, "pods": {pod.role: [pod.index]}, "reason": str(code)}]
+        return json.dumps({"overview": overview, "content": content}, separators=(",", ":"))
 
     async def _run_once(self, pod: Pod, pod_id: str) -> int:
         root, request = self._roots[pod], self._job.request
@@ -280,7 +303,7 @@ class Life:
             SubStatus="Evicted" if pod_id in self._evicted else "Normal",
             GmtFinishTime=self._account.timestamp(),
         )
-        self._job.event(f"Pod {pod_id} ended with exit code {code}.", pod_id, "Warning" if code else "Normal")
+        self._job.event(f"Pod {pod_id} exited with code {code}.", pod_id, "Warning" if code else "Normal")
 
     async def _restart(self, pod_id: str, reason: str) -> None:
         """Make the pod a new one of the same name, with a new uid."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Iterable, Mapping
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from typing import Any
 
 from airflow_provider_pai.emulator.dlc.job import Job
@@ -18,7 +18,7 @@ class Quotas:
 
     First in, first out, as the page "Scheduling policies" describes it: the job of the highest priority, then the
     oldest, goes first, and one that does not fit is not skipped. The public pool and quotas without limits take
-    every job at once. Whether the cloud refuses a job that is larger than its quota is not published; here it waits.
+    every job at once. Whether a job that is larger than its quota waits for ever is a switch of the world.
     """
 
     def __init__(self, limits: Mapping[str, Mapping[str, float]]) -> None:
@@ -81,11 +81,16 @@ class Quotas:
     def _holders(self, quota: str) -> list[Job]:
         return [job for job in self._holding if _quota_of(job) == quota]
 
+    def could_fit(self, job: Job) -> bool:
+        """Tell whether a job's quota has room for it where nothing else is."""
+        return self._within(_quota_of(job), [job])
+
     def _fits(self, quota: str, job: Job) -> bool:
-        if quota not in self._limits:
-            return True
-        after = _demand([*self._holders(quota), job])
-        return all(after[name] <= limit for name, limit in self._limits[quota].items())
+        return self._within(quota, [*self._holders(quota), job])
+
+    def _within(self, quota: str, jobs: Sequence[Job]) -> bool:
+        demand = _demand(jobs)
+        return all(demand[name] <= limit for name, limit in self._limits.get(quota, {}).items())
 
 
 def _quota_of(job: Job) -> str:

@@ -10,6 +10,7 @@ from importlib.metadata import version
 from itertools import islice
 from typing import Any
 
+from airflow_provider_pai.causes import Cause, Evidence, diagnose
 from airflow_provider_pai.exceptions import (
     PaiAnswerError,
     PaiConfigError,
@@ -20,7 +21,7 @@ from airflow_provider_pai.exceptions import (
 from airflow_provider_pai.hooks.answers import JsonText, Needed, Page, fits
 from airflow_provider_pai.hooks.dlc.spans import newest_first
 from airflow_provider_pai.hooks.jobs import JobHook
-from airflow_provider_pai.hooks.lines import TAIL_CHARACTERS, TAIL_LINES, tail
+from airflow_provider_pai.hooks.lines import EVIDENCE_LINES, TAIL_CHARACTERS, TAIL_LINES, tail
 from airflow_provider_pai.hooks.paging import all_items
 from airflow_provider_pai.hooks.waiting import Cursor, advance
 from airflow_provider_pai.inputs import mapping, whole_number
@@ -52,12 +53,14 @@ _JOB = {
     "Duration": JsonText(int),
     "JobMaxRunningTimeMinutes": JsonText(int),
     "Settings": {"Tags": {str: str}},
-    "Pods": [{"PodId": Needed(str), "Status": str}],
+    "Pods": [{"PodId": Needed(str), "Status": str, "SubStatus": str}],
 }
 _STOPPED_BY_USER = "JobStoppedByUser"
 # A job is ended at the first look after its limit, but its running time is cut to whole seconds.
 _TIME_LIMIT_SLACK = 5
 _LIST_LAG_SECONDS = 35.0
+# Of the pods that failed: what made one fail first is in its own log, and the others' tell of it.
+_PODS_READ = 8
 
 
 class DlcHook(JobHook):
@@ -238,6 +241,17 @@ class DlcHook(JobHook):
             for line in tail(self.pod_logs(job.job_id, pod["PodId"]), lines):
                 shown += f"[{pod['PodId']}] {line}\n"
         return shown.removesuffix("\n")
+
+    def evidence(self, job: RemoteJob) -> Evidence:
+        """Return what tells why a job has failed: its reason, pods and their logs; events where nothing does."""
+        pods = self.describe(job.job_id).get("Pods") or []
+        failed = [pod["PodId"] for pod in pods if pod.get("Status") in DLC_POD.failed]
+        logs = ["\n".join(tail(self.pod_logs(job.job_id, each), EVIDENCE_LINES)) for each in failed[:_PODS_READ]]
+        states = " ".join(pod.get("SubStatus") or "" for pod in pods)
+        seen = super().evidence(job)._replace(pods=states, logs=logs)
+        if diagnose(seen).cause is not Cause.UNKNOWN:
+            return seen
+        return seen._replace(events="\n".join(self.events(job.job_id)))
 
     def failure(self, job: RemoteJob) -> PaiJobFailedError:
         """Return the error that tells why a job has failed; of one that met its time limit, that it did.

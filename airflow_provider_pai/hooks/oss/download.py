@@ -16,7 +16,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from airflow_provider_pai.exceptions import PaiConfigError, PaiNotFoundError, PaiTransferError, PaiTransientError
+from airflow_provider_pai.exceptions import PaiNotFoundError, PaiTransferError, PaiTransientError
 from airflow_provider_pai.hooks.answers import present
 from airflow_provider_pai.hooks.oss import checkpoints
 from airflow_provider_pai.hooks.oss.calls import OssCalls
@@ -25,7 +25,7 @@ from airflow_provider_pai.hooks.oss.crc import combined, crc_of
 from airflow_provider_pai.hooks.oss.headers import version_parameters
 from airflow_provider_pai.hooks.oss.parallel import fitting, in_parallel
 from airflow_provider_pai.hooks.oss.progress import TransferProgress
-from airflow_provider_pai.inputs import whole_number
+from airflow_provider_pai.inputs import unusable, whole_number
 from airflow_provider_pai.uri import OssUri
 
 MIB = 1 << 20
@@ -108,7 +108,7 @@ class _Download:
     def _open(self, part: Path) -> None:
         """Open the file of the parts, where the object's own could be put in its place.
 
-        :raises PaiConfigError: it can't: a name that is too long, a folder, one that may not be written to.
+        :raises PaiError: it can't: a name that is too long, a folder, one that may not be written to.
         """
         try:
             if self.path.is_dir():
@@ -119,8 +119,7 @@ class _Download:
                 self._resume(saved)
             self._file = os.open(part, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | (0 if saved else os.O_TRUNC), 0o666)
         except OSError as error:
-            allowed = f"a file that can be written: {error.strerror}"
-            raise PaiConfigError("path", str(self.path), allowed) from None
+            raise unusable("path", str(self.path), "a file that can be written", error) from None
 
     def _part_file(self) -> Path:
         name = f"{self.path.name}.part" if self.checkpoint else f".{secrets.token_hex(8)}.part"

@@ -12,7 +12,7 @@ from itertools import groupby, islice
 from typing import Any, NamedTuple, TypeVar
 
 from airflow_provider_pai.artifact import DatasetRef
-from airflow_provider_pai.exceptions import PaiConfigError
+from airflow_provider_pai.exceptions import PaiNotFoundError
 from airflow_provider_pai.hooks.answers import AnswerError, present
 from airflow_provider_pai.hooks.oss.calls import OssCalls
 from airflow_provider_pai.hooks.oss.objects import ObjectInfo, VersionInfo
@@ -100,12 +100,13 @@ class OssListings(OssCalls):
     def dataset(self, name: str, uri: str | OssUri) -> DatasetRef:
         """Describe the objects below a prefix; the digest covers their keys, sizes and ETags.
 
-        :raises PaiConfigError: there is not one object.
+        :raises PaiNotFoundError: there is not one object yet.
         """
         prefix = prefix_uri(uri).folder
         digest, size, files = self.digest(prefix)
         if not files:
-            raise PaiConfigError(f"inputs[{name!r}]", str(uri), "a prefix with at least one object")
+            field, needed = f"inputs[{name!r}]", "a prefix with at least one object"
+            raise PaiNotFoundError.of("oss", "ListObjects", field, str(uri), needed)
         return DatasetRef(name=name, uri=str(prefix), digest=digest, size=size, files=files)
 
     def delete_many(self, uris: Iterable[str | OssUri] | str | OssUri) -> int:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from airflow_provider_pai.exceptions import PaiConfigError
 from airflow_provider_pai.hooks.oss.patterns import Patterns
+from airflow_provider_pai.inputs import unusable
 from airflow_provider_pai.uri import OssUri
 from airflow_provider_pai.values import is_utf8
 
@@ -20,10 +21,9 @@ def files_below(folder: Path, patterns: Patterns, *, follow: bool = True) -> Ite
 
     :param follow: links to folders are gone into, and what is neither file nor folder is refused; else both are left
         out: a link does not lead to what is the folder's own.
+    :raises PaiNotFoundError: the folder is not there.
     :raises PaiConfigError: a folder can't be read, a link leads nowhere or in a circle, or a name is not UTF-8.
     """
-    if not folder.is_dir():
-        raise PaiConfigError("folder", str(folder), "a folder")
     # Keys, the next one last; those of folders end with `/`. Of a million files their keys are held, folder by folder.
     waiting, trail = [""], list[tuple[str, str]]()
     while waiting:
@@ -86,7 +86,7 @@ def _entries(folder: Path) -> Iterator[os.DirEntry[str]]:
         with os.scandir(folder) as entries:
             yield from entries
     except OSError as error:
-        raise PaiConfigError("folder", str(folder), f"what can be read: {error.strerror}") from None
+        raise unusable("folder", str(folder), "a folder that can be read", error) from None
 
 
 def _is(entry: os.DirEntry[str], kind: str) -> bool:

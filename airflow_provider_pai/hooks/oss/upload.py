@@ -20,7 +20,7 @@ from airflow_provider_pai.hooks.oss.client import BLOCK, sdk
 from airflow_provider_pai.hooks.oss.crc import combined, crc_of
 from airflow_provider_pai.hooks.oss.parallel import fitting, in_parallel
 from airflow_provider_pai.hooks.oss.progress import TransferProgress
-from airflow_provider_pai.inputs import whole_number
+from airflow_provider_pai.inputs import unusable, whole_number
 from airflow_provider_pai.uri import OssUri
 
 MIB = 1 << 20
@@ -73,12 +73,13 @@ class LocalFile:
     def opened(cls, path: Path) -> Iterator[LocalFile]:
         """Open a file.
 
-        :raises PaiConfigError: it is no file, or can't be read.
+        :raises PaiConfigError: it is no file, or may not be read.
+        :raises PaiNotFoundError: it is not there.
         """
         try:
             file = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
         except OSError as error:
-            raise PaiConfigError("path", str(path), f"a file that can be read: {error.strerror}") from None
+            raise unusable("path", str(path), "a file that can be read", error) from None
         try:
             if not path.is_file():
                 raise PaiConfigError("path", str(path), "a file; a folder goes by upload_folder")

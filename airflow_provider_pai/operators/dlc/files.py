@@ -41,7 +41,7 @@ def folder_of(oss: OssHook, output: OssUri | None, version: str) -> OssUri:
 def write_file(oss: OssHook, at: OssUri, content: Any) -> None:
     """Write a file, before the submit; a try that is killed between the two leaves it for the next to write again.
 
-    :raises PaiConfigError: it can't be written there.
+    :raises PaiApiError: it can't be written there.
     """
     try:
         oss.put(at, json.dumps(content))
@@ -49,4 +49,4 @@ def write_file(oss: OssHook, at: OssUri, content: Any) -> None:
         raise
     except PaiApiError as error:
         field = "state_uri" if oss.connection.state_uri else "output"
-        raise PaiConfigError(field, str(at), f"a prefix that can be written: {error}") from None
+        raise error.saying(f"{field}: {at} can't be written: {error.message}") from None

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from airflow_provider_pai.exceptions import PaiJobFailedError, PaiTimeoutError, PaiUnsupportedError
+from airflow_provider_pai.exceptions import PaiJobFailedError, PaiTimeoutError
 from airflow_provider_pai.hooks.eas.diagnosis import Down
 from airflow_provider_pai.hooks.eas.goals import Undo, Until
 from airflow_provider_pai.inputs import Span, seconds
@@ -142,8 +142,7 @@ class WaitingOperator(DeferringOperator["EasHook"], EasOperator):
 
     def gives_up(self, context: Any, error: BaseException) -> bool:
         """Tell whether nobody goes on: with what has failed, is not as asked for, or was waited for in vain."""
-        over = isinstance(error, PaiJobFailedError | PaiTimeoutError | PaiUnsupportedError)
-        return over or super().gives_up(context, error)
+        return isinstance(error, PaiJobFailedError | PaiTimeoutError) or super().gives_up(context, error)
 
     def give_up(self, why: str) -> None:
         """Undo what was begun."""

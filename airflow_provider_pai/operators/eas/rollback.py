@@ -11,6 +11,7 @@ from airflow_provider_pai.exceptions import (
     PaiApiError,
     PaiConfigError,
     PaiError,
+    PaiNotFoundError,
     PaiTimeoutError,
     PaiTransientError,
     PaiVersionError,
@@ -189,13 +190,14 @@ class EasRollbackOperator(WaitingOperator):
         """Return the service to go back to, marked as this task's choice; unmarked where it serves already.
 
         :raises PaiConfigError: there is no such version.
+        :raises PaiNotFoundError: there is no service.
         """
         from airflow_provider_pai.manifests import read_artifact
         from airflow_provider_pai.rollouts.history import serving_member, version_of
         from airflow_provider_pai.rollouts.home import home_labels
 
         if not group.members:
-            raise PaiConfigError("group", self.group, "a group with at least one service")
+            raise PaiNotFoundError.of("eas", "DescribeGroup", "group", self.group, "a group with at least one service")
         current = serving_member(group)
         version = read_artifact(self.oss, self.artifact).version if self.artifact else self._meant(group, current, home)
         if current is not None and version == version_of(current):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from airflow_provider_pai.exceptions import PaiConfigError
+from airflow_provider_pai.exceptions import PaiConfigError, PaiConflictError
 from airflow_provider_pai.hooks.eas.goals import Until
 from airflow_provider_pai.inputs import flag, one_of, required, whole_number
 from airflow_provider_pai.operators.eas.base import EasOperator, WaitingOperator
@@ -152,7 +152,9 @@ class EasScaleServiceOperator(_ServiceOperator):
         name, hook = self.named(), self.hook
         status = hook.describe(name)["Status"]
         if hook.states.judge(status) is Verdict.FAILED:
-            raise PaiConfigError("service_name", name, f"a service that runs; it is {status}")
+            raise PaiConflictError(
+                "eas", "UpdateService", f"service_name: {name} is {status}; a service that runs is scaled"
+            )
         fixed, scaled = self.instances is not None, self.autoscaler is not None
         if (fixed and scaled) or not (fixed or scaled or self.remove_autoscaler):
             raise PaiConfigError("instances", self.instances, "either instances or autoscaler, not both")

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from airflow_provider_pai.exceptions import PaiConfigError
+from airflow_provider_pai.inputs import unusable
 from airflow_provider_pai.operators.base import PaiOperator
 
 if TYPE_CHECKING:
@@ -17,14 +17,13 @@ if TYPE_CHECKING:
 def on_the_worker(field: str, value: object) -> Iterator[None]:
     """Say of what the worker's own files refuse in the block which field led there.
 
-    :raises PaiConfigError: they refuse.
+    :raises PaiError: they refuse.
     """
     try:
         yield
     except OSError as error:
         at = f" ({error.filename})" if error.filename not in (None, value) else ""
-        allowed = f"a path that this worker can use: {error.strerror or error}{at}"
-        raise PaiConfigError(field, value, allowed) from None
+        raise unusable(field, value, f"a path that this worker can use{at}", error) from None
 
 
 _FOLDER = "{uri}: {moved} files moved ({size} bytes), {unchanged} unchanged, {deleted} deleted"

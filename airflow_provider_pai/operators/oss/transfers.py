@@ -8,7 +8,7 @@ from typing import Any
 
 from airflow.providers.common.compat.sdk import ObjectStoragePath
 
-from airflow_provider_pai.exceptions import PaiConfigError
+from airflow_provider_pai.exceptions import PaiConfigError, PaiNotFoundError
 from airflow_provider_pai.inputs import flag, object_uri, optional, parse_uri, required
 from airflow_provider_pai.operators.oss.base import OssOperator, on_the_worker
 from airflow_provider_pai.remote import Json
@@ -59,7 +59,7 @@ class ObjectStorageToOssOperator(OssOperator):
         if not to.key or to.key.endswith("/"):
             to = to.join(source.name)
         if not source.is_file():
-            raise PaiConfigError("source", self.source, "a file that exists")
+            raise PaiNotFoundError.of("ObjectStoragePath", "is_file", "source", self.source, "a file that exists")
         progress = TransferProgress(self.log, f"{source} to {to}", source.stat().st_size)
         size = 0
         target = self.writing_hook(context).writer(to, overwrite=self.overwrite, storage_class=self.storage_class)
@@ -108,7 +108,7 @@ class OssToObjectStorageOperator(OssOperator):
             raise PaiConfigError("target", self.target, "a path where nothing is, since overwrite is False")
         info = self.hook.head(at)
         if info is None:
-            raise PaiConfigError("uri", self.uri, "an object that exists")
+            raise PaiNotFoundError.of("oss", "HeadObject", "uri", self.uri, "an object that exists")
         progress, size = TransferProgress(self.log, f"{at} to {target}", info.size), 0
         with on_the_worker("target", self.target):
             file = target.open("wb")  # where that is refused, what is there stays

@@ -7,7 +7,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
-from airflow_provider_pai.exceptions import PaiConfigError
+from airflow_provider_pai.exceptions import PaiConfigError, PaiNotFoundError
 from airflow_provider_pai.identity import TaskIdentity
 from airflow_provider_pai.inputs import Span, mapping, optional, parse_uri, required, seconds, text
 from airflow_provider_pai.lazy import cached_property
@@ -146,20 +146,21 @@ class WorkloadOperator(PaiJobOperator[JobHookT]):
     def datasets(self) -> tuple[DatasetRef, ...]:
         """Return what each input holds at this moment.
 
-        :raises PaiConfigError: an input without objects.
+        :raises PaiNotFoundError: an input without objects.
         """
         return tuple(self.oss.dataset(name, uri) for name, uri in (self.inputs or {}).items())
 
     def version_folder(self, identity: TaskIdentity, generation: int) -> OssUri | None:
         """Return the version folder of a generation.
 
-        :raises PaiConfigError: the bucket does not exist.
+        :raises PaiNotFoundError: the bucket does not exist.
         """
         if self.output_uri is None:
             return None
         parent = parse_uri("output", self.output_uri)
         if not self.oss.bucket_exists(parent.bucket):
-            raise PaiConfigError("output", self.output_uri, "a prefix in a bucket that exists")
+            needed = "a prefix in a bucket that exists"
+            raise PaiNotFoundError.of("oss", "GetBucketInfo", "output", self.output_uri, needed)
         return parent.join(identity.version(generation)).folder
 
     def mounts(self, output: OssUri | None) -> list[Mount]:

@@ -7,7 +7,7 @@ import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple, TypedDict
 
-from airflow_provider_pai.exceptions import PaiConfigError
+from airflow_provider_pai.exceptions import PaiConfigError, PaiNotFoundError
 from airflow_provider_pai.inputs import known, mapping, optional, parse_uri, required
 from airflow_provider_pai.sensitive import secrets_in
 from airflow_provider_pai.uri import OssUri
@@ -105,7 +105,8 @@ def _check_repository(code: Mapping[str, str]) -> None:
 def find_code(code: Mapping[str, Any], oss: OssHook) -> Source:
     """Look the code up; a repository that the worker cannot reach is left to the service, with a warning.
 
-    :raises PaiConfigError: no such repository or commit, no object there, or another digest.
+    :raises PaiConfigError: no such repository, or another digest.
+    :raises PaiNotFoundError: no such commit, or no object there, yet.
     """
     return _on_oss(code, oss) if code.get("uri") else _in_git(code)
 
@@ -125,7 +126,7 @@ def _in_git(code: Mapping[str, Any]) -> Source:
         log.warning("Whether %s has %s could not be looked up here, the job will tell: %s", repo, commit, error)
         found = commit
     if found is None:
-        raise PaiConfigError("code['commit']", commit, f"a commit, branch or tag of {repo}")
+        raise PaiNotFoundError.of("git", "ls-remote", "code['commit']", commit, f"a commit, branch or tag of {repo}")
     return Source(repo=repo, commit=found, branch=code.get("branch"), path=code.get("path", ""), login=login)
 
 
@@ -137,7 +138,8 @@ def _on_oss(code: Mapping[str, Any], oss: OssHook) -> Source:
     else:
         digest, _, files = oss.digest(folder := uri.folder)
         if not files:
-            raise PaiConfigError("code['uri']", str(uri), "an object, or a prefix with at least one")
+            needed = "an object, or a prefix with at least one"
+            raise PaiNotFoundError.of("oss", "ListObjects", "code['uri']", str(uri), needed)
     if code.get("digest") not in (None, digest):
         raise PaiConfigError("code['digest']", code["digest"], f"what lies at {uri} has {digest}")
     return Source(repo=str(uri), commit=digest, path=code.get("path", ""), mount=folder)

@@ -38,13 +38,15 @@ def test_a_job_runs_through_the_documented_statuses(pai, jobs):
 
 def test_a_failing_pod_fails_the_job_with_its_exit_code(jobs):
     job = run_job(jobs, job_request("echo before; echo oops >&2; exit 3"))
-    assert (job.status, job.reason_code) == ("Failed", "PodFailed")
-    assert job.reason_message == f"Pod {job.job_id}-master-0 failed with exit code 3."
+    assert (job.status, job.reason_code) == ("Failed", "JobFailed")
+    told = json.loads(job.reason_message)
+    assert told["overview"] == f"PyTorchJob {job.job_id} failed because 1 Master replica(s) failed."
+    assert [(part["pods"], part["reason"]) for part in told["content"]] == [({"Master": [0]}, "3")]
     assert job.gmt_failed_time == job.gmt_finish_time
     assert job.gmt_successed_time is None
     assert pod_logs(jobs, f"{job.job_id}-master-0") == ["before", "oops"]
     events = jobs.get_pod_events(job.job_id, f"{job.job_id}-master-0", dlc.GetPodEventsRequest()).body.events
-    assert "ended with exit code 3" in events[-1]
+    assert "exited with code 3" in events[-1]
     assert "Job is Failed" in jobs.get_job_events(job.job_id, dlc.GetJobEventsRequest()).body.events[-1]
 
 
@@ -104,7 +106,7 @@ def test_the_failure_of_one_pod_stops_the_others(jobs):
     spec = {"PodCount": 1, "EcsSpec": "ecs.g6.large", "Image": "i"}
     specs = [{**spec, "Type": "Master"}, {**spec, "Type": "Worker", "UserCommand": "exit 9"}]
     job = run_job(jobs, job_request("sleep 60", JobSpecs=specs))
-    assert (job.status, job.reason_message) == ("Failed", f"Pod {job.job_id}-worker-0 failed with exit code 9.")
+    assert (job.status, '"pods":{"Worker":[0]},"reason":"9"' in job.reason_message) == ("Failed", True)
 
 
 def test_the_master_decides_when_a_job_has_succeeded(jobs):
@@ -160,7 +162,7 @@ def test_a_file_on_a_mount_is_an_object_as_it_grows_only_with_EnableOssAppend(jo
 def test_an_unknown_bucket_fails_the_job_before_it_runs(jobs):
     sources = [{"Uri": "oss://no-such-bucket-here/x/", "MountPath": "/mnt/x"}]
     job = run_job(jobs, job_request("true", DataSources=sources))
-    assert (job.status, job.reason_code) == ("Failed", "DataSourceMountFailed")
+    assert (job.status, job.reason_code) == ("Failed", "InvalidParameter")
     assert "NoSuchBucket" in job.reason_message
     assert job.gmt_running_time is None
 
@@ -225,7 +227,7 @@ def test_an_evicted_pod_fails_its_job(pai, jobs):
     until(lambda: jobs.get_job(job_id, dlc.GetJobRequest()).body.pods[0].status, lambda status: status == "Running")
     pai.call(lambda: pai.services.dlc.evict(job_id, f"{job_id}-master-0"))
     job = wait_job(jobs, job_id)
-    assert (job.status, job.reason_code, job.pods[0].sub_status) == ("Failed", "PodEvicted", "Evicted")
+    assert (job.status, job.reason_code, job.pods[0].sub_status) == ("Failed", "JobFailed", "Evicted")
 
 
 def test_the_end_of_the_emulator_ends_its_pods_and_the_next_one_knows(tmp_path):

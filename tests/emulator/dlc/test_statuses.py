@@ -72,7 +72,7 @@ def test_a_result_is_held_as_the_settings_ask(short_minutes, command, policy, he
     job = run_job(short_minutes, job_request(command, Settings=settings))
     result = "Succeeded" if command == "true" else "Failed"
     assert statuses(job)[3:] == ["Running", *([f"{result}Reserving"] if held else []), result]
-    assert job.reason_code == ("JobSucceeded" if command == "true" else "PodFailed")
+    assert job.reason_code == ("JobSucceeded" if command == "true" else "JobFailed")
 
 
 @pytest.fixture(scope="module")

@@ -170,7 +170,7 @@ def test_the_digest_of_a_dataset_tells_every_change(hook, at):
     assert hook.dataset("d", at.rstrip("/")) == first
     hook.put(at + "a", "2")
     assert hook.dataset("d", at).digest != first.digest
-    with pytest.raises(PaiConfigError, match="at least one object"):
+    with pytest.raises(PaiNotFoundError, match="at least one object"):
         hook.dataset("d", at + "nothing")
 
 

@@ -9,7 +9,14 @@ import pytest
 from airflow.providers.common.compat.sdk import TaskDeferred
 
 from airflow_provider_pai.artifact import ModelArtifact
-from airflow_provider_pai.exceptions import PaiArtifactError, PaiConfigError, PaiJobFailedError, PaiTimeoutError
+from airflow_provider_pai.exceptions import (
+    PaiArtifactError,
+    PaiConfigError,
+    PaiJobFailedError,
+    PaiNotFoundError,
+    PaiPermissionError,
+    PaiTimeoutError,
+)
 from airflow_provider_pai.hooks.aiworkspace import AIWorkspaceHook
 from airflow_provider_pai.hooks.dlc import DlcHook
 from airflow_provider_pai.hooks.oss import OssHook
@@ -367,7 +374,6 @@ def test_metrics_that_are_not_json_are_named(bucket):
         ({"image": " "}, "image: ' ' is not allowed; it must be a container image"),
         ({"command": ""}, "command: '' is not allowed; it must be a shell command"),
         ({"output": "models/digits"}, "output: 'models/digits' is not allowed; write oss://bucket/key"),
-        ({"output": "oss://no-such-bucket-here/x"}, "output: .* a prefix in a bucket that exists"),
         ({"ecs_spec": None}, "ecs_spec, resource_config, gpu_type: .* exactly one of the three"),
         ({"gpu_type": "T4"}, "ecs_spec, resource_config, gpu_type: .* exactly one of the three"),
         ({"gpus": 2}, "gpus: 2 is not allowed; it goes with gpu_type"),
@@ -445,7 +451,7 @@ def test_bad_input_is_refused_before_anything_is_created(bucket, changes, messag
 @pytest.mark.parametrize("commit", ["f" * 40, "no-such-branch"])
 def test_a_commit_that_does_not_exist_is_refused_before_anything_is_created(bucket, repository, commit):
     run = task(bucket, f"nocommit-{commit[:4]}", code={"repo": repository[0], "commit": commit})
-    with pytest.raises(PaiConfigError, match=rf"code\['commit'\]: '{commit}' is not allowed; a commit, branch or tag"):
+    with pytest.raises(PaiNotFoundError, match=rf"code\['commit'\]: '{commit}' is not there; a commit, branch or tag"):
         run.run()
     assert not jobs_of(run)
 
@@ -524,12 +530,17 @@ def test_code_on_oss_that_is_not_what_was_meant_is_refused(bucket, at):
 
 def test_code_on_oss_without_objects_is_refused(bucket):
     run = task(bucket, "nocode", code={"uri": f"oss://{bucket.bucket_name}/nothing"})
-    with pytest.raises(PaiConfigError, match=r"code\['uri'\]: .* an object, or a prefix with at least one"):
+    with pytest.raises(PaiNotFoundError, match=r"code\['uri'\]: .* an object, or a prefix with at least one"):
         run.run()
 
 
+def test_an_output_in_no_bucket_is_refused_and_may_be_there_later(bucket):
+    with pytest.raises(PaiNotFoundError, match=r"output: .* is not there; a prefix in a bucket that exists"):
+        task(bucket, "no-bucket", output="oss://no-such-bucket-here/x").run()
+
+
 def test_an_input_without_objects_is_refused(bucket):
-    with pytest.raises(PaiConfigError, match=r"inputs\['d'\]: .* at least one object"):
+    with pytest.raises(PaiNotFoundError, match=r"inputs\['d'\]: .* at least one object"):
         task(bucket, "none", inputs={"d": f"oss://{bucket.bucket_name}/nothing"}).run()
 
 
@@ -639,8 +650,6 @@ def test_a_try_that_is_killed_before_its_submit_leaves_nothing_that_matters(buck
 def test_a_place_that_can_t_be_written_is_refused_before_anything_is_created(bucket, home, pai):
     pai.account.faults.add(match=rf"^oss PUT /{bucket.bucket_name}/state/", status=403, code="AccessDenied")
     run = task(bucket, "readonly")
-    with pytest.raises(
-        PaiConfigError, match=rf"state_uri: '{home}jobs/.*; a prefix that can be written: .*AccessDenied"
-    ):
+    with pytest.raises(PaiPermissionError, match=rf"state_uri: {home}jobs/.* can't be written: .*AccessDenied"):
         run.run()
     assert not jobs_of(run)

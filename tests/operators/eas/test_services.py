@@ -124,7 +124,7 @@ def test_bad_input_is_refused(name, changes, message):
 
 def test_a_stopped_or_missing_service_is_not_scaled(group, name):
     run(EasStopServiceOperator, name)
-    with pytest.raises(PaiConfigError, match="a service that runs; it is Stopped"):
+    with pytest.raises(PaiConflictError, match="is Stopped; a service that runs is scaled"):
         run(EasScaleServiceOperator, name, instances=2)
     with pytest.raises(PaiNotFoundError):
         run(EasScaleServiceOperator, f"{name}_none", instances=2)

@@ -4,7 +4,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from airflow_provider_pai.exceptions import PaiConfigError
+from airflow_provider_pai.exceptions import PaiConfigError, PaiError, PaiNotFoundError
 from airflow_provider_pai.operators.workload.code import check_code, find_code
 from airflow_provider_pai.uri import OssUri
 from tests.private_git import private_git
@@ -62,14 +62,14 @@ def test_code_on_oss_is_known_by_its_digest_and_mounted_as_a_folder(uri, commit)
 
 
 @pytest.mark.parametrize(
-    ("code", "message"),
+    ("code", "kind", "message"),
     [
-        ({"uri": "oss://bucket/gone"}, r"code\['uri'\]: .* at least one"),
-        ({"uri": "oss://bucket/code/", "digest": "sha256:old"}, r"code\['digest'\]: .* has sha256:d"),
+        ({"uri": "oss://bucket/gone"}, PaiNotFoundError, r"code\['uri'\]: .* at least one"),
+        ({"uri": "oss://bucket/code/", "digest": "sha256:old"}, PaiConfigError, r"code\['digest'\]: .* has sha256:d"),
     ],
 )
-def test_code_that_is_not_there_or_is_another_is_refused(code, message):
-    with pytest.raises(PaiConfigError, match=message):
+def test_code_that_is_not_there_or_is_another_is_refused(code, kind, message):
+    with pytest.raises(kind, match=message):
         find_code(code, Oss())
 
 
@@ -80,7 +80,7 @@ def test_a_branch_becomes_its_commit(repository):
 
 
 def test_a_commit_that_is_not_there_is_refused(repository):
-    with pytest.raises(PaiConfigError, match=r"code\['commit'\]: 'v9' .* of file://"):
+    with pytest.raises(PaiNotFoundError, match=r"code\['commit'\]: 'v9' .* of file://"):
         find_code({"repo": repository[0], "commit": "v9"}, Oss())
 
 
@@ -97,9 +97,9 @@ def test_a_repository_that_its_server_does_not_have_or_show_is_refused_before_th
                 {"repo": f"{url}.none", "git_conn_id": "git"},
                 "read with the login of git: fatal: repository .* not found",
             ),
-            ({"repo": url, "git_conn_id": "gone"}, "'gone' is not allowed; an Airflow connection that exists"),
+            ({"repo": url, "git_conn_id": "gone"}, "'gone' is not there; an Airflow connection that exists"),
         ):
-            with pytest.raises(PaiConfigError, match=says):
+            with pytest.raises(PaiError, match=says):
                 find_code({**code, "commit": "main"}, Oss())
         server.let_in("me", "another")
         with pytest.raises(PaiConfigError, match="read with the login of git: fatal: Authentication failed"):
