@@ -9,7 +9,7 @@ import hashlib
 import json
 import sys
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields, replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -18,6 +18,8 @@ from airflow_provider_pai.schemas import ARTIFACT
 from airflow_provider_pai.versions import version_time
 
 MANIFEST_NAME = "_manifest.json"
+INPUTS_FOLDER = "_inputs"
+"""Beside the manifest: `<name>.jsonl`, the list of the objects of each input."""
 MAX_XCOM_BYTES = 16 * 1024
 IN_MANIFEST = "in_manifest"
 """Of an artifact's dict: names of the fields that only the manifest has whole."""
@@ -47,8 +49,46 @@ def is_json(value: object) -> bool:
 
 
 @dataclass(frozen=True, kw_only=True)
+class DatasetChange:
+    """What became of the objects that a job read, from its submit to its end; of each kind the first hundred keys."""
+
+    replaced: tuple[str, ...] = ()
+    removed: tuple[str, ...] = ()
+    added: tuple[str, ...] = ()
+    """No reason to mistrust a model: folders grow."""
+    further: int = 0
+    """How many more keys were replaced, removed or added than stand here."""
+    unread: str = ""
+    """Why nobody knows; empty: they were read again."""
+
+    @property
+    def is_harmful(self) -> bool:
+        """Tell whether the job may have read something else than what was there at the submit."""
+        return bool(self.replaced or self.removed)
+
+    @classmethod
+    def from_dict(cls, value: Mapping[str, Any]) -> DatasetChange:
+        """Read what stands in an artifact's JSON."""
+        read: DatasetChange = _from_dict(cls, value)
+        replaced, removed, added = map(tuple, (read.replaced, read.removed, read.added))
+        return replace(read, replaced=replaced, removed=removed, added=added)
+
+    def __str__(self) -> str:
+        """Return it in words, with a few of the keys."""
+        if self.unread:
+            return f"not read again: {self.unread}"
+        kinds = {"replaced": self.replaced, "removed": self.removed, "added": self.added}
+        told = [f"{kind} {', '.join(keys[:3])}{', …' * (len(keys) > 3)}" for kind, keys in kinds.items() if keys]
+        count = sum(map(len, kinds.values())) + self.further
+        return f"{count} objects: {'; '.join(told)}" if told else "unchanged"
+
+
+@dataclass(frozen=True, kw_only=True)
 class DatasetRef:
-    """An input as it was read: its prefix and a digest over the keys, sizes and ETags below it."""
+    """An input as it was at the submit: its prefix and a digest over the keys, sizes and ETags below it.
+
+    The list of its objects lies beside the manifest, in `_inputs/<name>.jsonl`.
+    """
 
     name: str
     uri: str
@@ -56,6 +96,18 @@ class DatasetRef:
     size: int
     """Bytes."""
     files: int
+    pinned: str = ""
+    """Prefix of the copy that the job read instead; empty: it read `uri` itself."""
+    versioned: bool = False
+    """The list has a version of each object, by which it can be read even where it was replaced."""
+    change: DatasetChange | None = None
+    """None: the job has not ended, or nobody looked."""
+
+    @classmethod
+    def from_dict(cls, value: Mapping[str, Any]) -> DatasetRef:
+        """Read what stands in an artifact's JSON."""
+        read: DatasetRef = _from_dict(cls, value)
+        return replace(read, change=DatasetChange.from_dict(value["change"])) if value.get("change") else read
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -140,6 +192,11 @@ class ModelArtifact:
     schema_version: int = ARTIFACT.number
 
     @property
+    def changed_inputs(self) -> dict[str, str]:
+        """Return the names of the inputs whose objects were replaced or removed while the job ran, and what was."""
+        return {ref.name: str(ref.change) for ref in self.inputs if ref.change and ref.change.is_harmful}
+
+    @property
     def interval_end(self) -> datetime:
         """Return the time that makes an artifact newer or older: data interval end, else the version's."""
         if self.data_interval is not None:
@@ -180,7 +237,7 @@ class ModelArtifact:
         }
         try:
             nested = {name: _from_dict(part, value[name]) for name, part in parts.items() if value.get(name)}
-            inputs = tuple(_from_dict(DatasetRef, item) for item in value.get("inputs") or ())
+            inputs = tuple(DatasetRef.from_dict(item) for item in value.get("inputs") or ())
             kept = {name: _kept(value.get(name), fits) for name, fits in _FITS.items()}
             artifact: ModelArtifact = _from_dict(cls, {**value, **nested, **kept, "inputs": inputs})
         except (AttributeError, TypeError) as error:

@@ -11,6 +11,7 @@ from typing import Any
 
 from airflow_provider_pai.artifact import (
     IN_MANIFEST,
+    INPUTS_FOLDER,
     MANIFEST_NAME,
     DataInterval,
     Manifest,
@@ -225,7 +226,8 @@ def _crc64(hook: OssHook, info: ObjectInfo) -> str:
 
 
 def _is_file(info: ObjectInfo, prefix: OssUri) -> bool:
-    return not info.is_marker and info.uri.key != prefix.join(MANIFEST_NAME).key
+    key = info.uri.key.removeprefix(prefix.key)
+    return not info.is_marker and key != MANIFEST_NAME and not key.startswith(f"{INPUTS_FOLDER}/")
 
 
 def not_a_metric(hook: OssHook, artifact: ModelArtifact, name: str) -> str:

@@ -10,6 +10,7 @@ from airflow_provider_pai.artifact import (
     MAX_XCOM_BYTES,
     Code,
     DataInterval,
+    DatasetChange,
     DatasetRef,
     JobRef,
     Manifest,
@@ -42,6 +43,38 @@ def artifact(**changes):
 def test_artifact_round_trips_through_json():
     one = artifact()
     assert ModelArtifact.from_dict(json.loads(json.dumps(one.to_dict()))) == one
+
+
+KEYS = st.lists(st.text(), max_size=5).map(tuple)
+CHANGES = st.builds(
+    DatasetChange,
+    replaced=KEYS,
+    removed=KEYS,
+    added=KEYS,
+    further=st.integers(0, 9),
+    unread=st.sampled_from(["", "503"]),
+)
+
+
+@pytest.mark.fuzz
+@given(change=st.none() | CHANGES, pinned=st.text(), versioned=st.booleans())
+def test_what_became_of_an_input_round_trips_and_only_what_was_replaced_or_removed_does_harm(change, pinned, versioned):
+    ref = DatasetRef(
+        name="d", uri="oss://d/", digest="sha256:1", size=3, files=1, pinned=pinned, versioned=versioned, change=change
+    )
+    read = ModelArtifact.from_dict(json.loads(json.dumps(artifact(inputs=(ref,)).to_dict())))
+    assert read.inputs == (ref,)
+    if change:
+        assert change.is_harmful == bool(change.replaced + change.removed)
+        assert str(change)
+
+
+def test_what_became_of_an_input_is_told_in_a_line():
+    keys = tuple("abcde")
+    assert str(DatasetChange()) == "unchanged"
+    assert str(DatasetChange(replaced=("a",), added=keys)) == "6 objects: replaced a; added a, b, c, …"
+    assert str(DatasetChange(removed=keys, further=7)) == "12 objects: removed a, b, c, …"
+    assert str(DatasetChange(unread="AccessDenied")) == "not read again: AccessDenied"
 
 
 def test_a_field_of_a_newer_schema_is_left_out():

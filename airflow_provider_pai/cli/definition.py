@@ -109,12 +109,28 @@ def get_pai_commands() -> list[GroupCommand]:
             Arg(("--file",), help="write the rows of a task's log, too; -: standard input"),  # type: ignore[no-untyped-call]
         ),
     )
+    prune = ActionCommand(
+        name="prune",
+        help="List pinned inputs that nobody uses",
+        description=(
+            "Lists the copies that `pin` has made of inputs and that nobody uses: no job has got them for a while, and "
+            "no artifact is left that was trained on them. With --delete they are deleted."
+        ),
+        func=_command("datasets.prune"),
+        args=(
+            Arg(("--conn-id",), help="connection of type pai", default="pai_default"),  # type: ignore[no-untyped-call]
+            Arg(("--output",), help="without a state_uri: the oss:// prefix that is the tasks' output"),  # type: ignore[no-untyped-call]
+            Arg(("--unused-for",), help="how long no job has got them, or since when (ISO 8601)", default="7d"),  # type: ignore[no-untyped-call]
+            Arg(("--delete",), help="delete them", action="store_true"),  # type: ignore[no-untyped-call]
+        ),
+    )
     return [
         GroupCommand(
             name="pai",
             help="Alibaba Cloud PAI",
             subcommands=(
                 check,
+                GroupCommand(name="datasets", help="Inputs of jobs", subcommands=(prune,)),
                 GroupCommand(name="jobs", help="Jobs on PAI", subcommands=(orphans,)),
                 GroupCommand(name="ledger", help="The audit ledger", subcommands=(migrate, verify, flush)),
             ),

@@ -180,19 +180,19 @@ def orphans(args: argparse.Namespace) -> None:
         raise SystemExit(f"{refusals} of them go on")
 
 
-def since_when(text: str) -> datetime:
+def since_when(text: str, field: str = "--since") -> datetime:
     """Read a time, or how long ago it was.
 
     :raises PaiConfigError: it is neither.
     """
     try:
-        return moment("--since", text)
+        return moment(field, text)
     except PaiConfigError as error:
         allowed = f"{error.allowed}, or a span as 90m or 2d"
     try:
-        return datetime.now(UTC) - timedelta(seconds=seconds("--since", text))
+        return datetime.now(UTC) - timedelta(seconds=seconds(field, text))
     except PaiConfigError:
-        raise PaiConfigError("--since", text, allowed) from None
+        raise PaiConfigError(field, text, allowed) from None
 
 
 def is_since(created: datetime | None, since: datetime | None) -> bool:

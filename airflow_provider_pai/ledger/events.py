@@ -32,6 +32,8 @@ class EventKind(StrEnum):
 
     RUN_FINISHED = "run_finished"
     ARTIFACT_PRODUCED = "artifact_produced"
+    INPUTS_CHANGED = "inputs_changed"
+    """An artifact may have been trained on something else than its digests say."""
     ARTIFACT_VERIFIED = "artifact_verified"
     GATE_PASSED = "gate_passed"
     GATE_FAILED = "gate_failed"
@@ -102,6 +104,18 @@ class Event(NamedTuple):
             version=artifact.version,
             digest=artifact.digest,
             payload=artifact.to_dict(),
+        )
+
+    @classmethod
+    def inputs_changed(cls, artifact: ModelArtifact) -> Event:
+        """Return which inputs of an artifact were replaced or removed while its job ran."""
+        return cls(
+            key=f"inputs/{artifact.uri}",
+            kind=EventKind.INPUTS_CHANGED,
+            subject=artifact.name,
+            version=artifact.version,
+            digest=artifact.digest,
+            payload={"uri": artifact.uri, "inputs": artifact.changed_inputs},
         )
 
 

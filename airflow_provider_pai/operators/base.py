@@ -85,10 +85,12 @@ class PaiOperator(Connected[HookT]):
         self.ledger.record(event, beside)
 
     def record_artifact(self, artifact: ModelArtifact) -> None:
-        """Write the ledger row of an artifact that is there; whoever finds it again adds none."""
+        """Write the ledger rows of an artifact that is there; whoever finds it again adds none."""
         from airflow_provider_pai.ledger import Event
 
         self.ledger.record(Event.produced(artifact), artifact.uri)
+        if artifact.changed_inputs:
+            self.ledger.record(Event.inputs_changed(artifact), artifact.uri)
 
     def skip(self, reason: str) -> NoReturn:
         """Skip this task and what stands behind it; the log says why in a line of its own.

@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_provider_pai.exceptions import PaiConfigError
 from airflow_provider_pai.inputs import number, required
-from airflow_provider_pai.operators.eas.base import EasOperator
-from airflow_provider_pai.operators.eas.spec import Meant
+from airflow_provider_pai.operators.eas.artifacts import ArtifactOperator, Meant
 from airflow_provider_pai.remote import Json
 
 if TYPE_CHECKING:
@@ -17,10 +16,11 @@ if TYPE_CHECKING:
     from airflow_provider_pai.artifact import ModelArtifact
 
 
-class ModelGateOperator(EasOperator):
+class ModelGateOperator(ArtifactOperator):
     """Let a model through if a metric is no worse than that of the model that serves, minus a tolerance.
 
-    What stands behind the gate is skipped with it when the model does not get through.
+    A model whose inputs were changed while its job ran does not get through, either (`inputs_changed`). What stands
+    behind the gate is skipped with it when the model does not get through.
 
     :param artifact: a ModelArtifact as another task returned it, or the `oss://` address of its version; the metrics
         of its manifest count. (templated)
@@ -28,15 +28,14 @@ class ModelGateOperator(EasOperator):
     :param metric: name of the metric; higher is better. (templated)
     :param tolerance: how much lower it may be. (templated)
     :param minimum: what it must reach in any case. (templated)
-    :returns: `{"metric", "candidate", "serving", "needed", "passed"}`; `serving` is None where no artifact serves that
-        has the metric.
+    :returns: `{"metric", "candidate", "serving", "needed", "changed_inputs", "passed"}`; `serving` is None where no
+        artifact serves that has the metric; `changed_inputs` tells by name what became of them.
     """
 
     about = "Compare {metric} of {artifact} with what group {group} serves"
 
     ui_color = "#f2ecd9"
     template_fields: Sequence[str] = (
-        "artifact",
         "group",
         "metric",
         "tolerance",
@@ -53,8 +52,7 @@ class ModelGateOperator(EasOperator):
         minimum: float | str | None = None,
         **kwargs: Any,
     ) -> None:
-        super().__init__(**kwargs)
-        self.artifact = artifact
+        super().__init__(artifact=artifact, **kwargs)
         self.group = group
         self.metric = metric
         self.tolerance = tolerance
@@ -77,15 +75,23 @@ class ModelGateOperator(EasOperator):
         if serving is not None:
             floors.append(serving - tolerance)
         needed = max(floors, default=None)
-        passed = needed is None or candidate >= needed
-        result = {"metric": self.metric, "candidate": candidate, "serving": serving, "needed": needed, "passed": passed}
+        refusal = self.refusal(artifact)
+        passed = not refusal and (needed is None or candidate >= needed)
+        result = {
+            "metric": self.metric,
+            "candidate": candidate,
+            "serving": serving,
+            "needed": needed,
+            "changed_inputs": artifact.changed_inputs,
+            "passed": passed,
+        }
         identity, kind = self.identity(context), "gate_passed" if passed else "gate_failed"
         # One key for both kinds: a gate has one row a cycle.
         self.record(kind, self.group, identity, artifact, result, key=f"gate/{identity.owner}", beside=artifact.uri)
         text = f"{self.metric} {candidate:.4f} of {artifact.version}: {_compared(serving, needed, self.group)}"
         if not passed:
             context["ti"].xcom_push(key="return_value", value=result)
-            self.skip(f"{text}; it does not get through")
+            self.skip(refusal or f"{text}; it does not get through")
         return result
 
     def told(self, result: Json) -> str:

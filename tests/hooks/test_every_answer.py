@@ -252,7 +252,6 @@ CALLS: dict[str, tuple[type[PaiHook], Call]] = {
     "OssBuckets.create_bucket": (OssHook, lambda hook, at: hook.create_bucket(at.group.bucket)),
     "OssBuckets.delete_bucket": (OssHook, lambda hook, at: hook.delete_bucket(f"n-{uuid.uuid4().hex}")),
     "OssBuckets.ping": (OssHook, lambda hook, at: hook.ping()),
-    "OssListings.dataset": (OssHook, lambda hook, at: hook.dataset("d", at.uri + "b/")),
     "OssListings.delete_folder": (OssHook, lambda hook, at: hook.delete_folder(at.uri + "new/")),
     "OssListings.delete_many": (OssHook, lambda hook, at: hook.delete_many([at.new()])),
     "OssListings.digest": (OssHook, lambda hook, at: hook.digest(OssUri.parse(at.uri))),

@@ -38,7 +38,14 @@ def serve(monkeypatch, *artifacts):
 
 def test_where_nothing_serves_everything_gets_through(bucket):
     result = gate(artifact(bucket, "a", 0.2)).run()
-    assert result == {"metric": "accuracy", "candidate": 0.2, "serving": None, "needed": None, "passed": True}
+    assert result == {
+        "metric": "accuracy",
+        "candidate": 0.2,
+        "serving": None,
+        "needed": None,
+        "changed_inputs": {},
+        "passed": True,
+    }
 
 
 @pytest.mark.parametrize(

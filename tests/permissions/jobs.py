@@ -49,6 +49,13 @@ def goes_on_at_checkpoints(at: Scene) -> Act:
 
 
 @story(dlc.DlcSubmitJobOperator)
+def trains_on_a_copy(at: Scene) -> Act:
+    at.oss.put(f"{at.uri}in/x", "1")
+    given = {"inputs": {"data": f"{at.uri}in"}, "output": f"{at.uri}out", "pin": True}
+    return run(dlc.DlcSubmitJobOperator, framework="xgboost", command=TRAIN, **given, **JOB).run
+
+
+@story(dlc.DlcSubmitJobOperator)
 def deferred(at: Scene) -> Act:
     return run(dlc.DlcSubmitJobOperator, framework="xgboost", command="true", deferrable=True, **JOB).run
 

@@ -24,15 +24,26 @@ _KEPT = ("content-type", "cache-control", "content-disposition", "content-encodi
 _IF_MATCH = "x-oss-copy-source-if-match"
 
 
-def copy_object(oss: OssCalls, source: OssUri, to: OssUri, *, version: str | None, headers: Mapping[str, str]) -> str:
+def copy_object(
+    oss: OssCalls,
+    source: OssUri,
+    to: OssUri,
+    *,
+    version: str | None,
+    headers: Mapping[str, str],
+    etag: str | None = None,
+) -> str:
     """Copy an object and return the copy's ETag.
 
+    :param etag: that the source must have.
     :raises PaiNotFoundError: there is no source.
     :raises PaiTransferError: the source was replaced meanwhile, or the copy differs.
     """
     info = oss.head(source, version=version)
     if info is None:
         raise PaiNotFoundError("oss", f"CopyObject {source}", "there is no such object", "NoSuchKey", 404)
+    if etag not in (None, info.etag):
+        raise PaiTransferError(f"{source} was replaced meanwhile, it had ETag {etag} and has {info.etag}")
     with pinned(info.uri, info.etag):
         return (_in_parts if info.size > MAX_WHOLE else _whole)(oss, info, to, version, headers)
 

@@ -4,11 +4,12 @@
 
     rollouts/<group>/    the group's lease (00000001.json, …) and each candidate's looks (<service>.jsonl)
     jobs/<version>/      what a job's end needs of its beginning
+    pins/<digest>/       copies of the inputs that a job trained on
     ledger/<deployment>/<connection>/anchors/    heads of that ledger's chain
     ledger/<deployment>/<connection>/outbox/     rows that wait for that ledger
 
-It is the connection's `state_uri`; without one, a group's state lies in the bucket of its first artifact and a job's
-beside its output.
+It is the connection's `state_uri`; without one, a group's state lies in the bucket of its first artifact, a job's and
+its pinned inputs beside its output.
 """
 
 from __future__ import annotations
@@ -36,6 +37,14 @@ def rollout_folder(home: OssUri, group: str) -> OssUri:
 def job_folder(home: OssUri, version: str) -> OssUri:
     """Return where that lies which a job's end needs of its beginning."""
     return home.join("jobs", version).folder
+
+
+def pins_folder(connection: PaiConnection, output: OssUri | None) -> OssUri | None:
+    """Return where inputs are pinned; None: there is neither a home nor an output."""
+    home = configured_home(connection)
+    if home is not None:
+        return home.join("pins").folder
+    return output.join("_pins").folder if output else None
 
 
 def ledger_folder(home: OssUri, deployment: str, conn_id: str | None) -> OssUri:

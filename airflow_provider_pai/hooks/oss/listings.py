@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import re
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -11,11 +10,9 @@ from functools import partial
 from itertools import groupby, islice
 from typing import Any, NamedTuple, TypeVar
 
-from airflow_provider_pai.artifact import DatasetRef
-from airflow_provider_pai.exceptions import PaiNotFoundError
 from airflow_provider_pai.hooks.answers import AnswerError, present
 from airflow_provider_pai.hooks.oss.calls import OssCalls
-from airflow_provider_pai.hooks.oss.objects import ObjectInfo, VersionInfo
+from airflow_provider_pai.hooks.oss.objects import Fingerprint, ObjectInfo, VersionInfo
 from airflow_provider_pai.hooks.oss.patterns import Patterns, fixed_prefix
 from airflow_provider_pai.hooks.paging import chained_pages
 from airflow_provider_pai.inputs import object_uri, parse_uri
@@ -89,25 +86,11 @@ class OssListings(OssCalls):
 
     def digest(self, prefix: OssUri) -> tuple[str, int, int]:
         """Return a digest over the keys, sizes and ETags below a prefix, their bytes and their number."""
-        digest, size, files = hashlib.sha256(), 0, 0
+        total = Fingerprint()
         for item in self.list_objects(prefix):
-            if item.is_marker:
-                continue
-            digest.update(f"{item.uri.key[len(prefix.key) :]}\0{item.size}\0{item.etag}\n".encode())
-            size, files = size + item.size, files + 1
-        return f"sha256:{digest.hexdigest()}", size, files
-
-    def dataset(self, name: str, uri: str | OssUri) -> DatasetRef:
-        """Describe the objects below a prefix; the digest covers their keys, sizes and ETags.
-
-        :raises PaiNotFoundError: there is not one object yet.
-        """
-        prefix = prefix_uri(uri).folder
-        digest, size, files = self.digest(prefix)
-        if not files:
-            field, needed = f"inputs[{name!r}]", "a prefix with at least one object"
-            raise PaiNotFoundError.of("oss", "ListObjects", field, str(uri), needed)
-        return DatasetRef(name=name, uri=str(prefix), digest=digest, size=size, files=files)
+            if not item.is_marker:
+                total.add(item.uri.key[len(prefix.key) :], item.size, item.etag)
+        return total.digest, total.size, total.files
 
     def delete_many(self, uris: Iterable[str | OssUri] | str | OssUri) -> int:
         """Delete objects, or one, 1,000 at a time, and return their number; missing ones are no error.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from datetime import datetime
 from typing import NamedTuple
 
@@ -42,3 +43,26 @@ class VersionInfo(NamedTuple):
     def is_delete_marker(self) -> bool:
         """Tell whether this hides the object."""
         return self.size is None
+
+
+class Fingerprint:
+    """Digest over the keys, sizes and ETags of objects as they come, their bytes and their number."""
+
+    def __init__(self) -> None:
+        self._hash = hashlib.sha256()
+        self.size = 0
+        self.files = 0
+
+    def add(self, key: str, size: int, etag: str) -> None:
+        """Count an object.
+
+        :param key: relative to what is described.
+        """
+        self._hash.update(f"{key}\0{size}\0{etag}\n".encode())
+        self.size += size
+        self.files += 1
+
+    @property
+    def digest(self) -> str:
+        """Return `sha256:` of what was counted."""
+        return f"sha256:{self._hash.hexdigest()}"

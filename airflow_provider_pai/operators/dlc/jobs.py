@@ -226,6 +226,9 @@ class DlcSubmitJobOperator(WorkloadOperator["DlcHook"]):
         self._parameters_at = self._folder_of(version) if is_long(self.parameters) else None
         if self._parameters_at:
             files[self._parameters_at.join(PARAMETERS)] = self.parameters
+        folder = self._folder_of(version) if output or self.pin else None
+        if self.inputs:
+            self.datasets(folder)
         shared = share_checkpoints(self.oss, self.checkpoints, identity, generation)
         environment = {**self.environment(output), **shared.variables}
         if self.source:
@@ -241,8 +244,6 @@ class DlcSubmitJobOperator(WorkloadOperator["DlcHook"]):
                 framework=self.framework,
             )
             environment[ARTIFACT_VARIABLE] = str(self._folder_of(version).join(ARTIFACT))
-        elif self.inputs:
-            self.datasets()
         body: Json = {
             "DisplayName": self.job_name or re.sub(_NOT_IN_NAMES, "_", f"{identity.dag_id}.{identity.task_id}")[:200],
             "JobType": framework_named(self.framework).job_type,
@@ -262,6 +263,7 @@ class DlcSubmitJobOperator(WorkloadOperator["DlcHook"]):
         }
         body = merged({name: value for name, value in body.items() if value}, self.job or {})
         self.hook.check_body(body)
+        self.pin_inputs(folder, version, output)
         if artifact:
             files[self._folder_of(version).join(ARTIFACT)] = unfinished(artifact, body)
         for at, content in files.items():
@@ -287,6 +289,7 @@ class DlcSubmitJobOperator(WorkloadOperator["DlcHook"]):
         """Return the artifact, or the job's facts."""
         from airflow_provider_pai.artifact import JobRef
         from airflow_provider_pai.manifests import read_unfinished, write_artifact
+        from airflow_provider_pai.operators.workload.inputs import inputs_after
 
         url, described = self.hook.console_url(job.job_id), self.hook.describe(job.job_id)
         at = (described.get("Envs") or {}).get(ARTIFACT_VARIABLE)
@@ -295,7 +298,9 @@ class DlcSubmitJobOperator(WorkloadOperator["DlcHook"]):
             self.record("run_finished", identity.task_id, identity, None, facts, key=f"run/{job.job_id}")
             return {**facts, "status": job.status}
         begun = read_unfinished(self.oss, at)
-        made = replace(begun.artifact, job=JobRef(service="dlc", id=job.job_id, url=url), **job_facts(described))
+        inputs = inputs_after(self.oss, begun.artifact, OssUri.parse(at).parent)
+        reference = JobRef(service="dlc", id=job.job_id, url=url)
+        made = replace(begun.artifact, job=reference, inputs=inputs, **job_facts(described))
         artifact = write_artifact(self.oss, made, begun.request)
         self.record_artifact(artifact)
         if not artifact.metrics:

@@ -156,9 +156,9 @@ class DswRunCommandOperator(WorkloadOperator["DswRunHook"]):
         """Return the CreateInstance body."""
         self.check()
         output = self.version_folder(identity, generation)
-        if self.inputs:
-            self.datasets()
         run = self._run_folder(identity, generation)
+        if self.inputs:
+            self.datasets(run if self.pin else None)
         if self.source and self.source.login:
             self._bring_code(self.source, run)
         environment = {**self.environment(output), RUN_URI: str(run), RUN_DIR: RUN_PATH}
@@ -180,7 +180,9 @@ class DswRunCommandOperator(WorkloadOperator["DswRunHook"]):
             "Accessibility": "PRIVATE",
         }
         body = merged({name: value for name, value in body.items() if value}, self.instance or {})
-        return {**body, "Labels": _labels(body.get("Labels") or [], identity.tags(generation))}
+        labels = _labels(body.get("Labels") or [], identity.tags(generation))
+        self.pin_inputs(run, identity.version(generation), output)
+        return {**body, "Labels": labels}
 
     def begin(self, context: Any) -> str:
         """Find or start the run, and let the service itself stop its instance in time; return its id."""

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
-from airflow_provider_pai.exceptions import PaiArtifactError, PaiConfigError, PaiPermissionError
+from airflow_provider_pai.exceptions import PaiConfigError, PaiPermissionError
 from airflow_provider_pai.inputs import artifact, parse_uri, required_artifact
-from airflow_provider_pai.operators.eas.base import EasOperator
+from airflow_provider_pai.operators.eas.artifacts import ArtifactOperator, Meant
 from airflow_provider_pai.operators.eas.service_json import ServiceSpec, laid_over, service_json
 from airflow_provider_pai.remote import Json
 from airflow_provider_pai.uri import OssUri
@@ -18,12 +17,11 @@ if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import XComArg
 
     from airflow_provider_pai.artifact import ModelArtifact
-    from airflow_provider_pai.hooks.oss import OssHook
 
 _HOST_REGION = r"oss://[^./]+\.oss-([a-z0-9-]+?)(?:-internal)?\.aliyuncs\.com(?:/|$)"
 
 
-class ServiceOperator(EasOperator):
+class ServiceOperator(ArtifactOperator):
     """Base of the operators that make an EAS service.
 
     A service is described by typed arguments, by EAS's own JSON in `service`, or by both: the JSON is laid over the
@@ -51,7 +49,7 @@ class ServiceOperator(EasOperator):
         made without is deleted again. A role of your own: `docs/serving.md`. (templated)
     """
 
-    template_fields: Sequence[str] = ("artifact", "service", *ServiceSpec._fields)
+    template_fields: Sequence[str] = ("service", *ServiceSpec._fields)
     template_fields_renderers = {"artifact": "json", "service": "json", "env": "json", "health_check": "json"}
 
     def __init__(
@@ -74,8 +72,7 @@ class ServiceOperator(EasOperator):
         enable_ram_role: bool | str | None = None,
         **kwargs: Any,
     ) -> None:
-        super().__init__(**kwargs)
-        self.artifact = artifact
+        super().__init__(artifact=artifact, **kwargs)
         # A template, or another task's XCom, may become None: that is another thing than an argument that is not given.
         self._has_artifact = artifact is not None
         self.service = service
@@ -133,10 +130,14 @@ class ServiceOperator(EasOperator):
 
         :raises PaiArtifactError: it has no valid manifest, or is not the one that was meant.
         :raises PaiConfigError: it is none, or lies in another region.
+        :raises AirflowSkipException: its inputs were changed while its job ran, and that is to be refused.
         """
         meant = Meant.of(self.artifact)
         self._check_region(meant.field, meant.uri)
-        return meant.stored(self.oss)
+        stored = meant.stored(self.oss)
+        if refusal := self.refusal(stored):
+            self.skip(refusal)
+        return stored
 
     def _check_region(self, field: str, uri: Any) -> None:
         """Refuse what a service can't mount: EAS reads OSS of its own region only."""
@@ -149,44 +150,6 @@ class ServiceOperator(EasOperator):
             return
         if region != self.hook.connection.region:
             raise PaiConfigError(field, uri, f"a bucket in {self.hook.connection.region}; this one is in {region}")
-
-
-class Meant(NamedTuple):
-    """The artifact that a DAG means: its address, the argument that has it, and the digest if that is known."""
-
-    field: str
-    uri: str
-    digest: str = ""
-
-    @classmethod
-    def of(cls, value: object) -> Meant:
-        """Read what another task returned, or an address; whether an artifact lies there is not looked up.
-
-        :raises PaiConfigError: it is none, or the task that makes it has left nothing.
-        """
-        from airflow_provider_pai.artifact import ModelArtifact
-
-        described = required_artifact("artifact", value)
-        if isinstance(described, str):
-            return cls("artifact", described)
-        try:
-            declared = ModelArtifact.from_dict(described)
-        except ValueError as error:
-            raise PaiConfigError("artifact", value, str(error)) from None
-        return cls("artifact['uri']", declared.uri, declared.digest)
-
-    def stored(self, oss: OssHook) -> ModelArtifact:
-        """Return the artifact as its manifest has it.
-
-        :raises PaiArtifactError: it has no valid manifest, or is not the one that was meant.
-        """
-        from airflow_provider_pai.manifests import read_artifact
-
-        folder = str(parse_uri(self.field, self.uri).folder)
-        stored = replace(read_artifact(oss, folder), uri=folder)
-        if self.digest and self.digest != stored.digest:
-            raise PaiArtifactError(f"{self.uri} has digest {stored.digest}, not {self.digest}: it was changed")
-        return stored
 
 
 def checked_name(field: str, name: object) -> str:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 from airflow_provider_pai.exceptions import PaiConfigError, PaiNotFoundError
 from airflow_provider_pai.identity import TaskIdentity
-from airflow_provider_pai.inputs import Span, mapping, optional, parse_uri, required, seconds, text
+from airflow_provider_pai.inputs import Span, flag, mapping, optional, parse_uri, required, seconds, text
 from airflow_provider_pai.lazy import cached_property
 from airflow_provider_pai.operators.environment import check_environment
 from airflow_provider_pai.operators.jobs import JobHookT, PaiJobOperator
@@ -47,6 +47,8 @@ class WorkloadOperator(PaiJobOperator[JobHookT]):
     :param image: image that the command runs in. (templated)
     :param command: shell command. (templated)
     :param inputs: name to `oss://bucket/prefix`; mounted read-only; each must hold an object. (templated)
+    :param pin: copy the inputs within OSS to a folder that bears their digest, once for all who train on the same, and
+        mount that. (templated)
     :param output: `oss://bucket/prefix`; each generation writes into a version folder of its own below it. (templated)
     :param code: `GitCode`, checked out before the command runs, or `OssCode`, mounted read-only. (templated)
     :param parameters: handed over as JSON and kept in the artifact. (templated)
@@ -61,6 +63,7 @@ class WorkloadOperator(PaiJobOperator[JobHookT]):
         "image",
         "command",
         "inputs",
+        "pin",
         "output_uri",
         "code",
         "parameters",
@@ -78,6 +81,7 @@ class WorkloadOperator(PaiJobOperator[JobHookT]):
         image: str,
         command: str = "",
         inputs: Mapping[str, str] | None = None,
+        pin: bool | str = False,
         output: str | None = None,
         code: GitCode | OssCode | None = None,
         parameters: Mapping[str, Any] | None = None,
@@ -90,6 +94,7 @@ class WorkloadOperator(PaiJobOperator[JobHookT]):
         self.image = image
         self.command = command
         self.inputs = inputs
+        self.pin = pin
         self.output_uri = output
         self.code = code
         self.parameters = parameters
@@ -98,6 +103,7 @@ class WorkloadOperator(PaiJobOperator[JobHookT]):
         # A minute is what DLC counts in.
         limit = max_running_time
         self.max_running_time = None if limit is None else seconds("max_running_time", limit, least=60)
+        self._datasets: tuple[DatasetRef, ...] = ()
 
     def check(self) -> None:
         """Refuse bad input that needs no look at a service.
@@ -110,6 +116,9 @@ class WorkloadOperator(PaiJobOperator[JobHookT]):
         self.role_arn = optional("role_arn", self.role_arn, "the ARN of a RAM role")
         self.parameters = mapping("parameters", self.parameters)
         self.inputs = mapping("inputs", self.inputs, "names to addresses, as {'data': 'oss://bucket/prefix/'}")
+        self.pin = flag("pin", self.pin)
+        if self.pin and not (self.output_uri or self.hook.connection.state_uri):
+            raise PaiConfigError("pin", True, "with output, or a state_uri of the connection: the copies lie there")
         for name, uri in self.inputs.items():
             if not re.fullmatch(r"[A-Za-z][A-Za-z0-9_]*", name):
                 raise PaiConfigError("inputs", name, "names are a letter, then letters, digits and _")
@@ -143,12 +152,30 @@ class WorkloadOperator(PaiJobOperator[JobHookT]):
         """
         return find_code(self.code, self.oss) if self.code else None
 
-    def datasets(self) -> tuple[DatasetRef, ...]:
-        """Return what each input holds at this moment.
+    def datasets(self, folder: OssUri | None = None) -> tuple[DatasetRef, ...]:
+        """Return what each input holds at this moment, and where it will be pinned if it is to be.
 
+        :param folder: where the lists of their objects are kept; None: nowhere.
         :raises PaiNotFoundError: an input without objects.
         """
-        return tuple(self.oss.dataset(name, uri) for name, uri in (self.inputs or {}).items())
+        from airflow_provider_pai.operators.workload.inputs import described_inputs, to_be_pinned
+
+        self._datasets = described_inputs(self.oss, self.inputs or {}, folder)
+        if self.pin:
+            output = parse_uri("output", self.output_uri) if self.output_uri else None
+            self._datasets = to_be_pinned(self.oss, self._datasets, output)
+        return self._datasets
+
+    def pin_inputs(self, folder: OssUri | None, version: str, output: OssUri | None) -> None:
+        """Copy what is to be pinned, the last before the submit.
+
+        :param folder: of the lists.
+        :raises PaiTransferError: an input was changed since it was listed.
+        """
+        from airflow_provider_pai.operators.workload.inputs import pin_inputs
+
+        if self.pin and folder:
+            pin_inputs(self.oss, self._datasets, folder, version=version, artifact=output)
 
     def version_folder(self, identity: TaskIdentity, generation: int) -> OssUri | None:
         """Return the version folder of a generation.
@@ -165,8 +192,9 @@ class WorkloadOperator(PaiJobOperator[JobHookT]):
 
     def mounts(self, output: OssUri | None) -> list[Mount]:
         """Return inputs and output with their mount paths."""
+        pinned = {ref.name: ref.pinned for ref in self._datasets}
         mounts = [
-            Mount(str(parse_uri("inputs", uri).folder), input_path(name), True)
+            Mount(pinned.get(name) or str(parse_uri("inputs", uri).folder), input_path(name), True)
             for name, uri in (self.inputs or {}).items()
         ]
         if self.source and self.source.mount:
@@ -202,7 +230,7 @@ class WorkloadOperator(PaiJobOperator[JobHookT]):
             image=self.image,
             image_digest=found.digest,
             image_note=found.note,
-            inputs=self.datasets(),
+            inputs=self._datasets,
             **facts,
         )
 

@@ -162,18 +162,6 @@ def test_lists_page_by_page_in_key_order(hook, at, bucket):
     assert [info.uri.key for info in hook.list_objects(at, start_after="folder/1097")] == keys[1098:]
 
 
-def test_the_digest_of_a_dataset_tells_every_change(hook, at):
-    hook.put(at + "a", "1")
-    hook.put(at + "sub/b", "22")
-    first = hook.dataset("d", at)
-    assert (first.files, first.size, first.uri) == (2, 3, at)
-    assert hook.dataset("d", at.rstrip("/")) == first
-    hook.put(at + "a", "2")
-    assert hook.dataset("d", at).digest != first.digest
-    with pytest.raises(PaiNotFoundError, match="at least one object"):
-        hook.dataset("d", at + "nothing")
-
-
 def test_buckets(hook, bucket, monkeypatch):
     other = f"{bucket.bucket_name}-other"
     hook.create_bucket(other)
