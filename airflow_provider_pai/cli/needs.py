@@ -23,7 +23,7 @@ from airflow_provider_pai.hooks.base import PaiHook
 from airflow_provider_pai.hooks.checks import Check, Health, Remark, arn_row
 from airflow_provider_pai.inputs import seconds
 from airflow_provider_pai.operators.workload.base import WorkloadOperator
-from airflow_provider_pai.operators.workload.limits import FALLBACK, time_limit
+from airflow_provider_pai.operators.workload.limits import FALLBACK, TimeLimit
 from airflow_provider_pai.uri import OssUri
 
 # A registry with its port, a path, a tag and a digest; only the name must be there.
@@ -222,7 +222,7 @@ def _limits(dag: Any, hook: PaiHook) -> Iterator[Remark]:
             continue
         given, of_connection = _given(task).get("max_running_time"), hook.connection.max_running_time
         own = None if given is None else seconds("max_running_time", given)
-        limit = time_limit(own, task.execution_timeout, of_connection)
+        limit = TimeLimit.of(own, task.execution_timeout, of_connection)
         result, todo = (Health.WARNING, "set execution_timeout") if limit is FALLBACK else (Health.OK, "")
         yield Remark(f"time limit of {task.task_id}", result, f"the service itself ends it after {limit}", todo)
 

@@ -14,7 +14,7 @@ from airflow_provider_pai.lazy import cached_property
 from airflow_provider_pai.operators.environment import check_environment
 from airflow_provider_pai.operators.jobs import JobHookT, PaiJobOperator
 from airflow_provider_pai.operators.workload.code import GitCode, OssCode, Source, check_code, find_code
-from airflow_provider_pai.operators.workload.limits import TimeLimit, time_limit
+from airflow_provider_pai.operators.workload.limits import TimeLimit
 from airflow_provider_pai.remote import CODE_COMMIT
 from airflow_provider_pai.sensitive import secrets_in
 from airflow_provider_pai.uri import OssUri
@@ -140,7 +140,7 @@ class WorkloadOperator(PaiJobOperator[JobHookT]):
 
     def time_limit(self) -> TimeLimit:
         """Return after what time the service itself ends the work, and say so."""
-        limit = time_limit(self.max_running_time, self.execution_timeout, self.hook.connection.max_running_time)
+        limit = TimeLimit.of(self.max_running_time, self.execution_timeout, self.hook.connection.max_running_time)
         self.log.info("The service itself ends it after %s", limit)
         return limit
 

@@ -20,6 +20,21 @@ class TimeLimit(NamedTuple):
     seconds: float
     source: str
 
+    @staticmethod
+    def of(given: float | None, execution_timeout: timedelta | None, of_connection: float | None) -> TimeLimit:
+        """Return the limit that counts: the operator's, else what Airflow's time-out asks for, else the connection's.
+
+        :param given: `max_running_time` of the operator, in seconds.
+        :param of_connection: `max_running_time` of the connection, in seconds.
+        """
+        if given is not None:
+            return TimeLimit(given, "max_running_time")
+        if execution_timeout is not None:
+            return TimeLimit((execution_timeout + MARGIN).total_seconds(), "execution_timeout and 10 minutes")
+        if of_connection is not None:
+            return TimeLimit(of_connection, "max_running_time of the connection")
+        return FALLBACK
+
     def __str__(self) -> str:
         """Return it in words."""
         return f"{in_words(self.seconds)} ({self.source})"
@@ -27,18 +42,3 @@ class TimeLimit(NamedTuple):
 
 FALLBACK = TimeLimit(timedelta(days=7).total_seconds(), "neither max_running_time nor execution_timeout is set")
 """Limit where nobody has named one."""
-
-
-def time_limit(given: float | None, execution_timeout: timedelta | None, of_connection: float | None) -> TimeLimit:
-    """Return the limit that counts: the operator's, else one that Airflow's time-out asks for, else the connection's.
-
-    :param given: `max_running_time` of the operator, in seconds.
-    :param of_connection: `max_running_time` of the connection, in seconds.
-    """
-    if given is not None:
-        return TimeLimit(given, "max_running_time")
-    if execution_timeout is not None:
-        return TimeLimit((execution_timeout + MARGIN).total_seconds(), "execution_timeout and 10 minutes")
-    if of_connection is not None:
-        return TimeLimit(of_connection, "max_running_time of the connection")
-    return FALLBACK

@@ -6,7 +6,7 @@ from datetime import timedelta
 
 import pytest
 
-from airflow_provider_pai.operators.workload.limits import FALLBACK, time_limit
+from airflow_provider_pai.operators.workload.limits import FALLBACK, TimeLimit
 
 
 @pytest.mark.parametrize(
@@ -19,7 +19,7 @@ from airflow_provider_pai.operators.workload.limits import FALLBACK, time_limit
     ],
 )
 def test_whoever_stands_nearest_counts(given, execution_timeout, of_connection, seconds, source):
-    assert time_limit(given, execution_timeout, of_connection) == (seconds, source)
+    assert TimeLimit.of(given, execution_timeout, of_connection) == (seconds, source)
 
 
 def test_a_limit_in_words():
