@@ -186,6 +186,10 @@ class ModelArtifact:
     status_seconds: Mapping[str, int] = field(default_factory=dict)
     """How long the job was in each status, by the service's own times."""
     inputs: tuple[DatasetRef, ...] = ()
+    fingerprint: Mapping[str, str] = field(default_factory=dict)
+    """Short hashes of what decided the training, by name: another training with the same comes to the same."""
+    reused_from: str | None = None
+    """In an XCom: the version that was taken in place of a training; no manifest has it."""
     data_interval: DataInterval | None = None
     produced_by: Producer | None = None
     created_at: str = ""
@@ -210,6 +214,7 @@ class ModelArtifact:
             "params": {},
             "metrics": {},
             "inputs": [],
+            "fingerprint": {},
             "code": value["code"] and {**value["code"], "entry": None},
         }
         while without and len(json.dumps(value).encode()) > MAX_XCOM_BYTES:
@@ -245,7 +250,7 @@ class ModelArtifact:
         return artifact
 
 
-_FITS: Mapping[str, Callable[[object], bool]] = {"metrics": is_metric, "params": is_json}
+_FITS: Mapping[str, Callable[[object], bool]] = {"metrics": is_metric, "params": is_json, "fingerprint": is_json}
 
 
 def _kept(values: Mapping[str, Any] | None, fits: Callable[[object], bool]) -> Json:

@@ -132,9 +132,9 @@ class Withdraw:
 
 @dataclass(frozen=True, kw_only=True)
 class Finish:
-    """The rollout is over: `deployed`, `promoted`, `rolled_back`, `timed_out`, `skipped` or `stopped`.
+    """The rollout is over: `deployed`, `promoted`, `rolled_back`, `timed_out`, `unchanged`, `skipped` or `stopped`.
 
-    `stopped` leaves everything as it is, for a person.
+    `unchanged`: the model serves already. `stopped` leaves everything as it is, for a person.
     """
 
     outcome: str

@@ -103,11 +103,15 @@ def promote(situation: Situation) -> Action:
 
 
 def over(situation: Situation) -> Action:
-    """Answer for an ended rollout: the same cycle hears its end again, a later one may start anew."""
+    """Answer for an ended rollout: the same cycle hears its end again, a later one may start anew.
+
+    A cleared task hears of a model that serves how it came in: the row of that may be missing.
+    """
     candidate, progress, goal = situation.candidate, situation.progress, situation.goal
     mine = (progress.task, progress.cycle) == (goal.task, goal.cycle)
     tried_before = progress.outcome == "timed_out" and progress.try_number < goal.try_number
-    if (mine and not tried_before) or (progress.phase is Phase.PROMOTED and candidate.grouping):
+    serves = progress.phase is Phase.PROMOTED and candidate.grouping and progress.task == goal.task
+    if (mine and not tried_before) or serves:
         return _end_of(progress)
     refusal = refused(goal, situation.group)
     if refusal is not None:

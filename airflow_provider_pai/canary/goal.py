@@ -8,8 +8,9 @@ from datetime import datetime
 from typing import Any
 
 from airflow_provider_pai.canary.actions import Finish
-from airflow_provider_pai.canary.group import UNDER_WAY, Group, Member, rejection
-from airflow_provider_pai.canary.weights import carriers
+from airflow_provider_pai.canary.group import Group, Member, rejection
+from airflow_provider_pai.canary.weights import incumbents
+from airflow_provider_pai.labels import ServedModel
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,8 +47,11 @@ class Goal:
 def refused(goal: Goal, group: Group) -> Finish | None:
     """Return the end of a rollout that must not begin, or None where it may."""
     # Rollouts whose tasks are gone are brought to their end first; what they leave is looked at again.
-    serving = [member for member in carriers(group) if not (member.progress and member.progress.phase in UNDER_WAY)]
-    reason = guard(goal, serving) or rejected_before(goal, group)
+    serving = incumbents(group)
+    reason = guard(goal, serving)
+    if not reason and [ServedModel.of(member.labels).digest for member in serving] == [goal.digest]:
+        return Finish(outcome="unchanged", why=f"{serving[0].name} serves it already")
+    reason = reason or rejected_before(goal, group)
     if reason:
         return Finish(outcome="skipped", why=reason)
     if len(serving) > 1:

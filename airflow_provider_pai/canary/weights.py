@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from airflow_provider_pai.canary.group import Group, Member
+from airflow_provider_pai.canary.group import UNDER_WAY, Group, Member
 
 
 class Weights(NamedTuple):
@@ -33,6 +33,11 @@ def shares(group: Group) -> dict[str, float]:
 def carriers(group: Group) -> list[Member]:
     """Return the members that answer group requests now."""
     return [member for member in group.members if _count(group, member) and member.running]
+
+
+def incumbents(group: Group) -> list[Member]:
+    """Return those that answer group requests and that no rollout is bringing in or taking out."""
+    return [member for member in carriers(group) if not (member.progress and member.progress.phase in UNDER_WAY)]
 
 
 def _count(group: Group, member: Member) -> int:

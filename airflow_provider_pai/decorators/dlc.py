@@ -65,6 +65,10 @@ class _DlcDecoratedOperator(DecoratedOperator, DlcSubmitJobOperator):
         self.staging_uri = staging_uri
         self._folder: OssUri | None = None
 
+    def checked_reuse(self) -> str:
+        """Refuse it: the XCom is what the function returns, and no artifact keeps that."""
+        raise PaiConfigError("reuse", self.reuse, "none with a function: what it has returned before is not kept")
+
     def build(self, context: Any, identity: TaskIdentity, generation: int) -> Json:
         """Return the CreateJob body, and put the call's files where it mounts them."""
         self._folder = self._staging().join(identity.version(generation)).folder

@@ -35,6 +35,8 @@ class EventKind(StrEnum):
     INPUTS_CHANGED = "inputs_changed"
     """An artifact may have been trained on something else than its digests say."""
     ARTIFACT_VERIFIED = "artifact_verified"
+    REUSED = "reused"
+    """Nothing had changed: an earlier artifact was taken, and no job was made."""
     GATE_PASSED = "gate_passed"
     GATE_FAILED = "gate_failed"
     DEPLOYMENT_STEP = "deployment_step"

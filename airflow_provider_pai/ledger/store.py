@@ -6,6 +6,7 @@ unique: a retried task writes no second row.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 from itertools import islice
@@ -87,6 +88,17 @@ class Ledger:
         where = "version_sha256 = ? AND kind = ? AND seq > ?"
         found = list(islice(self._pages(where, [lookup(version), str(EventKind.ARTIFACT_PRODUCED)], 0, "ASC"), 2))
         return found[0] if len(found) == 1 else None
+
+    def refusals(self, version: str, digest: str) -> Iterator[Row]:
+        """Yield the rows by which a gate, a rollout or a person has refused a model, or taken it out of service."""
+        rows = self._pages("version_sha256 = ? AND seq > ?", [lookup(version)], 0, "ASC")
+        mine = [row for row in rows if row.digest == digest]
+        yield from (row for row in mine if row.kind in (EventKind.GATE_FAILED, EventKind.ROLLED_BACK))
+        # Such a row is about what serves again.
+        for subject in sorted({row.subject for row in mine}):
+            for row in self.of_subject(subject, (EventKind.RESTORED,)):
+                if json.loads(row.payload).get("previous_digest") == digest:
+                    yield row
 
     def verify(self, anchors: Iterable[Anchor] = ()) -> list[str]:
         """Return what is wrong with the rows, a text for each; empty when nothing is.

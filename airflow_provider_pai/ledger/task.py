@@ -105,6 +105,13 @@ class TaskLedger:
         found = self._ask(lambda ledger: list(filter(None, [ledger.produced(version)])), beside).rows
         return str(json.loads(found[0].payload)["uri"]) if found else None
 
+    def refusals(self, version: str, digest: str, beside: str | OssUri | None = None) -> Told:
+        """Return the rows of those who have refused a model or taken it out of service.
+
+        :param beside: as of `record`.
+        """
+        return self._ask(lambda ledger: list(ledger.refusals(version, digest)), beside)
+
     def _ask(self, question: Callable[[Ledger], list[Row]], beside: str | OssUri | None) -> Told:
         try:
             self._empty(self._outbox(beside))

@@ -20,6 +20,12 @@ if TYPE_CHECKING:
     from airflow_provider_pai.uri import OssUri
 
 
+def is_backfill(context: Any) -> bool:
+    """Tell whether a person has started the run for an interval of the past."""
+    run_type = getattr(context["dag_run"], "run_type", "")
+    return str(getattr(run_type, "value", run_type)) == "backfill"
+
+
 class PaiOperator(Connected[HookT]):
     """Base of the operators.
 

@@ -6,7 +6,7 @@ from abc import abstractmethod
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from airflow.providers.common.compat.sdk import AirflowException, conf
 
@@ -29,6 +29,12 @@ _SOON = 60.0
 
 REAPER = "`airflow pai jobs orphans --stop` ends it"
 """What ends jobs that no task ends any more."""
+
+
+class Settled(NamedTuple):
+    """Result of a task that has nothing to begin and nothing to wait for."""
+
+    result: Any
 
 
 class DeferringOperator(PaiOperator[HookT]):
@@ -60,7 +66,7 @@ class DeferringOperator(PaiOperator[HookT]):
 
     @abstractmethod
     def begin(self, context: Any) -> Any:
-        """Check the input, then begin the work or go on with an earlier try's; return what is waited for."""
+        """Check the input, then begin the work or go on with an earlier try's; return it, or what is `Settled`."""
 
     def look(self, work: Any) -> Any:
         """Return the outcome of work that needs no trigger, None where there is something to wait for."""
@@ -107,7 +113,10 @@ class DeferringOperator(PaiOperator[HookT]):
     def carry_out(self, context: Any) -> Any:
         """Begin, wait here or in the triggerer, finish."""
         with self.leaving(context):
-            outcome = self.wait(context, self.begin(context))
+            work = self.begin(context)
+            if isinstance(work, Settled):
+                return work.result
+            outcome = self.wait(context, work)
         return self.finish(context, outcome)
 
     def wait(self, context: Any, work: Any) -> Any:

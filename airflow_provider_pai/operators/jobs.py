@@ -21,7 +21,7 @@ from airflow_provider_pai.exceptions import (
 from airflow_provider_pai.identity import Decision, TaggedJob, TaskIdentity, decide
 from airflow_provider_pai.inputs import Span, flag, one_of, seconds
 from airflow_provider_pai.links import PaiLink
-from airflow_provider_pai.operators.deferring import REAPER, DeferringOperator
+from airflow_provider_pai.operators.deferring import REAPER, DeferringOperator, Settled
 from airflow_provider_pai.remote import DEFAULT_LOG_INTERVAL, DEFAULT_POLL_INTERVAL, Json, RemoteJob
 from airflow_provider_pai.states import Verdict
 from airflow_provider_pai.triggers.job import PaiJobTrigger
@@ -82,9 +82,23 @@ class PaiJobOperator(DeferringOperator[JobHookT]):
     def result(self, context: Any, identity: TaskIdentity, generation: int, job: RemoteJob) -> Any:
         """Return the XCom of a job that has succeeded, and write its ledger rows."""
 
-    def begin(self, context: Any) -> str:
-        """Find this task's job or submit it; return its id."""
-        job_id = self._find_or_submit(context, self.identity(context))
+    def already(self, context: Any, identity: TaskIdentity) -> Any:
+        """Return the XCom of a task that has no job and needs none; by default every task needs one."""
+        return None
+
+    def begin(self, context: Any) -> str | Settled:
+        """Find this task's job or submit it; return its id. Where no job is needed, return the result."""
+        identity = self.identity(context)
+        decision = self._find(context, identity)
+        self._stop_all(decision.stop)
+        job_id = decision.job_id
+        if job_id is not None:
+            self.log.info("Going on with %s %s of an earlier try", self.hook.states.kind, job_id)
+            Stats.incr("pai.job.reattached", tags={"service": self.hook.service})
+        elif (result := self.already(context, identity)) is not None:
+            return Settled(result)
+        else:
+            job_id = self._make(context, identity, decision)
         self._remember(context, job_id)
         return job_id
 
@@ -205,18 +219,18 @@ class PaiJobOperator(DeferringOperator[JobHookT]):
             self.clock.sleep(0.3)
         return []
 
-    def _find_or_submit(self, context: Any, identity: TaskIdentity) -> str:
-        hook = self.hook
+    def _find(self, context: Any, identity: TaskIdentity) -> Decision:
+        """Look for this task's jobs, as long as lists may hide one."""
         stored = self._stored(context)
         first = identity.try_number <= 1 and not stored
-        decision = decide(self._jobs(identity, stored.get("job_id")), identity.cycle, hook.states, first=first)
+        decision = decide(self._jobs(identity, stored.get("job_id")), identity.cycle, self.hook.states, first=first)
         if decision.job_id is None and not first:
             decision = self._look_for(identity, decision, self._settling(context, identity))
-        self._stop_all(decision.stop)
-        if decision.job_id is not None:
-            self.log.info("Going on with %s %s of an earlier try", hook.states.kind, decision.job_id)
-            Stats.incr("pai.job.reattached", tags={"service": hook.service})
-            return decision.job_id
+        return decision
+
+    def _make(self, context: Any, identity: TaskIdentity, decision: Decision) -> str:
+        """Submit the job of the planned generation; return the one that goes on."""
+        hook = self.hook
         body = self.build(context, identity, decision.generation)
         self._job_id = job_id = self._submit(context, body, identity, decision)
         Stats.incr("pai.job.submitted", tags={"service": hook.service})

@@ -382,10 +382,13 @@ class RolloutDriver:
             told = self._lookout.told(progress.stable, progress.since, self._clock.now())
             self._log.info("production without the candidate: %s", told)
         serving = max(carriers(group), key=lambda member: member.weight, default=None) if group else None
-        previous = (progress.stable or None) if progress else serving and serving.name
+        heaviest = serving.name if serving else None
+        service, previous = (goal.service, progress.stable or None) if progress else (None, heaviest)
+        if finish.outcome == "unchanged":
+            service, previous = heaviest, None
         end: Json = {
             "group": goal.group,
-            "service": goal.service if progress else None,
+            "service": service,
             "outcome": finish.outcome,
             "reason": finish.why,
             "version": goal.version,

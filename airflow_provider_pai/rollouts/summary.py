@@ -15,6 +15,7 @@ LONGEST = 119
 _HEADS = {
     "deployed": "{version} serves 100 %: {reason}",
     "promoted": "{version} serves 100 %: {reason}",
+    "unchanged": "{version} serves already, nothing was rolled out: {reason}",
     "rolled_back": "Rolled back{at}{reason}",
     "timed_out": "Not up in time: {reason}",
     "skipped": "Skipped: {reason}",
@@ -44,7 +45,7 @@ def summary(end: Mapping[str, Any]) -> str:
         reason = _counted(end, reason) if at else f": {reason}"
     head = _HEADS[outcome].format(version=end["version"], at=at, reason=reason).rstrip(".")
     tails = [""]
-    if outcome not in ("deployed", "promoted") and serving:
+    if outcome not in ("deployed", "promoted", "unchanged") and serving:
         tails = [_tail(outcome, serving), _tail(outcome, f"{serving.partition('-')[0]}-…")]
     tail = next((each for each in tails if len(head) + len(each) < LONGEST), tails[-1])
     return f"{one_line(head, LONGEST - len(tail) - 1)}.{tail}"

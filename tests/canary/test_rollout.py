@@ -250,6 +250,19 @@ def test_one_that_serves_already_is_done(eas):
     assert eas.created == [goal(FIRST).service]
 
 
+def test_another_task_with_the_same_model_finds_that_it_serves(eas):
+    """Whoever brought it in: a rollout, or a deployment that knows no rollouts."""
+    for same in (goal(FIRST, task="another"), goal(THIRD, digest=goal(FIRST).digest)):
+        finish = eas.run(same)
+        assert (finish.outcome, finish.why) == ("unchanged", f"{goal(FIRST).service} serves it already")
+    assert eas.created == [goal(FIRST).service]
+    eas.members["other"] = Member(name="other", status="Running", running=1, total=1, weight=5, grouping=True)
+    assert eas.run(goal(FIRST, task="another")).outcome == "stopped"
+    del eas.members["other"]
+    assert eas.run(goal(SECOND)).outcome == "promoted"
+    assert eas.run(goal(FIRST, task="another", allow_older=True)).outcome == "promoted"
+
+
 def test_a_cleared_task_whose_model_was_replaced_does_not_go_back(eas):
     eas.run(goal(SECOND))
     assert eas.run(goal(FIRST)).outcome == "deployed"

@@ -32,13 +32,8 @@ from airflow_provider_pai.operators.dlc.frameworks import (
 )
 from airflow_provider_pai.operators.dlc.nodes import check_size, check_spot, spec_with_gpus, spot_spec, user_vpc
 from airflow_provider_pai.operators.dlc.provenance import job_facts, telling_its_environment, unfinished
-from airflow_provider_pai.operators.workload.base import (
-    ARTIFACT_VARIABLE,
-    CODE_PATH,
-    MOUNT_ROOT,
-    Mount,
-    WorkloadOperator,
-)
+from airflow_provider_pai.operators.dlc.reuse import ReusingOperator
+from airflow_provider_pai.operators.workload.base import ARTIFACT_VARIABLE, CODE_PATH, MOUNT_ROOT, Mount
 from airflow_provider_pai.remote import Json, RemoteJob
 from airflow_provider_pai.uri import OssUri
 
@@ -53,10 +48,11 @@ TIME_LIMIT = "JobMaxRunningTimeMinutes"
 _NOT_IN_NAMES = r"[^A-Za-z0-9_.-]"
 
 
+_REUSED = "Nothing has changed since {created_at}, no job was made: {name} {version}, metrics {metrics}"
 _ARTIFACT = "Artifact {name} {version}: {files} files, {size} bytes, metrics {metrics}"
 
 
-class DlcSubmitJobOperator(WorkloadOperator["DlcHook"]):
+class DlcSubmitJobOperator(ReusingOperator):
     """Train on DLC; exactly one job, whatever happens to the worker.
 
     The command writes its model, `metrics.json` (name to number) and, if it likes, `params.json` into `PAI_OUTPUT_DIR`.
@@ -209,6 +205,17 @@ class DlcSubmitJobOperator(WorkloadOperator["DlcHook"]):
         if self.priority is not None:
             self.priority = whole_number("priority", self.priority, least=1, most=9)
 
+    def decisive(self) -> Json:
+        """Return what decides what a training comes to, but for its inputs; neither when, where nor how dear it is."""
+        return {
+            **super().decisive(),
+            "framework": self.framework,
+            "nodes": replicas(self.framework, self.workers, self.roles),
+            "size": [self.ecs_spec, self.resource_config, self.gpu_type, self.gpus],
+            "model_name": self.model_name,
+            "job": self.job,
+        }
+
     def script(self) -> str:
         """Return the command, made of `entry_script` where that is given."""
         if not self.entry_script:
@@ -219,6 +226,7 @@ class DlcSubmitJobOperator(WorkloadOperator["DlcHook"]):
     def build(self, context: Any, identity: TaskIdentity, generation: int) -> Json:
         """Return the CreateJob body."""
         self.check()
+        self.add_previous()
         version = identity.version(generation)
         output = self.version_folder(identity, generation)
         script = telling_its_environment(self.script()) if self.entry_script and output else self.script()
@@ -317,7 +325,8 @@ class DlcSubmitJobOperator(WorkloadOperator["DlcHook"]):
     def told(self, result: Any) -> str:
         """Return in one line what came of it: an artifact, or the job alone."""
         made = isinstance(result, Mapping) and "uri" in result
-        return self.in_words(_ARTIFACT, result) if made else super().told(result)
+        line = _REUSED if made and result.get("reused_from") else _ARTIFACT
+        return self.in_words(line, result) if made else super().told(result)
 
     def _tags(self, identity: TaskIdentity, generation: int) -> dict[str, str]:
         """Return the job's own tags and those that `settings` and `job` give it."""

@@ -21,7 +21,8 @@ class EasCanaryDeployOperator(RolloutOperator):
     :param steps: percent of the group's traffic, strictly rising, the last one 100. (templated)
     :returns: `{"group", "service", "outcome", "reason", "version", "digest", "previous", "serving_version", "steps":
         [{"percent", "requests", "errors", "p95_ms", "verdict", "reason"}, …], "verdicts"}`; outcome is deployed,
-        promoted, rolled_back, timed_out or skipped, `verdicts` the address of every look's numbers. The same dict, and
+        promoted, unchanged (this very model serves already), rolled_back, timed_out or skipped, `verdicts` the address
+        of every look's numbers. The same dict, and
         in one line the XCom `summary`, which is the error's first line, too, are pushed before the task fails
         (rolled_back: `RolloutRolledBackError`, never retried automatically; timed_out, as the candidate was not ready
         or not reached in time: `PaiTimeoutError`, which `retries` try again) or skips (a backfill run, or data older

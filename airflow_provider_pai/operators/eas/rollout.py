@@ -19,6 +19,7 @@ from airflow_provider_pai.exceptions import (
 from airflow_provider_pai.inputs import flag
 from airflow_provider_pai.labels import ServedModel
 from airflow_provider_pai.links import EasRolloutLink, EasServiceLink
+from airflow_provider_pai.operators.base import is_backfill
 from airflow_provider_pai.operators.eas.base import triggered_by
 from airflow_provider_pai.operators.eas.driving import DrivingOperator
 from airflow_provider_pai.remote import Json
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 _ERRORS: Mapping[str, type[Exception] | None] = {
     "deployed": None,
     "promoted": None,
+    "unchanged": None,
     "skipped": AirflowSkipException,
     "rolled_back": RolloutRolledBackError,
     "timed_out": PaiTimeoutError,
@@ -163,8 +165,7 @@ class RolloutOperator(DrivingOperator):
         from airflow_provider_pai.rollouts.request import RolloutRequest
 
         self.check()
-        backfill = _run_type(context) == "backfill"
-        return RolloutRequest.of(self).spec(self, self.identity(context), backfill=backfill)
+        return RolloutRequest.of(self).spec(self, self.identity(context), backfill=is_backfill(context))
 
     def finish(self, context: Any, end: Json) -> Json:
         """Turn a rollout's end into the task's: the one end of every path.
@@ -178,7 +179,7 @@ class RolloutOperator(DrivingOperator):
 
         log_tail = end.get("log_tail", "")
         end = {name: value for name, value in end.items() if name != "log_tail"}
-        if end["outcome"] != "timed_out":
+        if end["outcome"] not in ("timed_out", "unchanged"):
             self._record(context, end)
         Stats.incr("pai.canary.ended", tags={"outcome": end["outcome"]})
         if page := end["service"] or end["previous"]:
@@ -197,8 +198,3 @@ class RolloutOperator(DrivingOperator):
         for number, step in enumerate(end["steps"]):
             record("deployment_step", payload={**person, **step, "service": end["service"]}, number=number)
         record(end["outcome"], payload={**person, **end})
-
-
-def _run_type(context: Any) -> str:
-    run_type = getattr(context["dag_run"], "run_type", "")
-    return str(getattr(run_type, "value", run_type))
