@@ -10,6 +10,7 @@ from airflow.providers.common.compat.sdk import DecoratedOperator, TaskDecorator
 
 from airflow_provider_pai.decorators.call import files
 from airflow_provider_pai.exceptions import (
+    PaiConfigError,
     PaiError,
     PaiFunctionError,
     PaiJobFailedError,
