@@ -26,7 +26,7 @@ from airflow_provider_pai.inputs import (
 )
 from airflow_provider_pai.labels import ServedModel, checked_labels
 from airflow_provider_pai.links import DswInstanceLink
-from airflow_provider_pai.operators.deferring import REAPER
+from airflow_provider_pai.operators.deferring import REAPER, Settled
 from airflow_provider_pai.operators.run_script import run_script
 from airflow_provider_pai.operators.workload.base import CODE_PATH, MOUNT_ROOT, Mount, WorkloadOperator
 from airflow_provider_pai.remote import (
@@ -184,11 +184,12 @@ class DswRunCommandOperator(WorkloadOperator["DswRunHook"]):
         self.pin_inputs(run, identity.version(generation), output)
         return {**body, "Labels": labels}
 
-    def begin(self, context: Any) -> str:
+    def begin(self, context: Any) -> str | Settled:
         """Find or start the run, and let the service itself stop its instance in time; return its id."""
-        instance_id = super().begin(context)
-        self._set_timer(instance_id, self.time_limit())
-        return instance_id
+        begun = super().begin(context)
+        if isinstance(begun, str):
+            self._set_timer(begun, self.time_limit())
+        return begun
 
     def finish(self, context: Any, job: RemoteJob) -> Any:
         """End the instance, whatever the command came to, and return the run."""
