@@ -131,6 +131,7 @@ def test_a_folder_beside_is_none_inside():
 
 
 def test_a_training_that_is_evicted_twice_ends_with_the_same_model(pai, bucket):
+    pytest.importorskip("sklearn")
     name = bucket.bucket_name
     upload_for_examples(OssHook(), name, *load_samples(), EXAMPLES)
     example = {
