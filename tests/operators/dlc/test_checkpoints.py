@@ -148,8 +148,9 @@ def test_a_training_that_is_evicted_twice_ends_with_the_same_model(pai, bucket):
         for _ in range(2):
             trying = pool.submit(struck.run)
             evict_after_a_checkpoint(pai, struck)
-            with pytest.raises(PaiJobFailedError, match="evicted"):
+            with pytest.raises(PaiJobFailedError) as lost:
                 trying.result()
+            assert lost.value.cause == "preempted"
         models = [ModelArtifact.from_dict(one) for one in (undisturbed.result(), struck.run())]
     for file in ("model.npz", "params.json"):
         assert OssHook().get(f"{models[0].uri}{file}") == OssHook().get(f"{models[1].uri}{file}")
