@@ -24,7 +24,7 @@ unexport PYTHONPATH PYTHONHOME VIRTUAL_ENV
 help:  ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | column -t -s '|'
 
-demo: $(READY)  ## four nights on a real Airflow and the embedded PAI (2 to 3 minutes)
+demo: $(READY)  ## five nights on a real Airflow and the embedded PAI (2 to 3 minutes)
 	@$(BIN)/python -m demo
 
 ui: $(READY)  ## the same with the Airflow UI; stays up until Ctrl-C

@@ -1,4 +1,4 @@
-"""`make demo` and `make ui`: four nights on a real Airflow and the embedded PAI."""
+"""`make demo` and `make ui`: five nights on a real Airflow and the embedded PAI."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""`python -m demo`: play the four stories; `python -m demo --ui`: play them and leave Airflow running."""
+"""`python -m demo`: play the five stories; `python -m demo --ui`: play them and leave Airflow running."""
 
 from __future__ import annotations
 

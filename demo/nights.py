@@ -12,7 +12,7 @@ ZONE = ZoneInfo("Asia/Shanghai")
 HOUR = 2
 
 # Samples that had arrived by the end of each night's data interval.
-ARRIVED = (700, 800, 900, 1000, 1200, 1397)
+ARRIVED = (700, 800, 900, 1000, 1200, 1200, 1397)
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,7 @@ def nights(
     now: datetime,
     arrived: Sequence[int] = ARRIVED,
     *,
-    played: int = 3,
+    played: int = 4,
     length: timedelta = timedelta(minutes=15),
 ) -> tuple[list[Night], list[Night]]:
     """Return the nights of a backfill and those that are played after them, which end with the latest.

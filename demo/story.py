@@ -1,4 +1,4 @@
-"""The four stories: a first model, a better one, a bad one, and a backfill. All of it is read back, none is assumed."""
+"""The five stories: a first model, a better one, no new data, a bad model, a backfill. All is read back, none assumed."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ class Story:
         self._runs: dict[str, str] = {}
 
     def play(self, backfilled: list[Night], nights: list[Night], held_out: list[Sample]) -> None:
-        """Play all four.
+        """Play all five.
 
         :raises StoryError: one did not end as told.
         """
@@ -64,7 +64,8 @@ class Story:
         traffic = self._start_traffic(held_out)
         try:
             self._better(nights[1], traffic)
-            self._bad(nights[2], traffic)
+            self._unchanged(nights[2])
+            self._bad(nights[3], traffic)
             self._backfill(backfilled)
         finally:
             traffic.stop()
@@ -95,6 +96,12 @@ class Story:
         expect(percents == [10, 50, 100], "canary at 10, 50 and 100 %", deployment)
         served = set(traffic.by_version)
         expect(served == {model["version"] for model in self._models()}, "both models answered", served)
+
+    def _unchanged(self, night: Night) -> None:
+        self._progress.head(f"{night.name}: no sample has arrived since the last night, so no job is made")
+        self._finish(night, state="success", outcome="unchanged")
+        reused = self._api.xcom(DAG_ID, self._runs[night.name], "train")["reused_from"]
+        expect(self._serving() == [reused], f"{reused} is taken as it is, and goes on serving", self._serving())
 
     def _bad(self, night: Night, traffic: Traffic) -> None:
         self._progress.head(f"{night.name}: a model that fails half of its requests")
@@ -187,7 +194,8 @@ class Story:
 
     def _count(self, traffic: Traffic) -> None:
         """Count failures; outside a canary are all but those that a candidate answered while it was one."""
-        phases = {night["model"]["version"]: self._canary_phase(night) for night in self._report.nights[1:]}
+        canaries = [night for night in self._report.nights[1:] if night["deployment"]["outcome"] != "unchanged"]
+        phases = {night["model"]["version"]: self._canary_phase(night) for night in canaries}
         outside = [
             failure
             for failure in traffic.failures
@@ -206,17 +214,17 @@ class Story:
 
     def _no_other_runs(self) -> None:
         kinds = sorted(run["run_type"] for run in self._api.runs(DAG_ID))
-        expect(kinds == ["backfill"] * 3 + ["manual"] * 3, "three nights and three backfilled ones", kinds)
+        expect(kinds == ["backfill"] * 3 + ["manual"] * 4, "four nights and three backfilled ones", kinds)
 
     def _nothing_runs_on(self) -> None:
-        """One job and one instance for each run, all of them over, and one service that serves."""
+        """One instance for each run, one job for each but one, all of them over, and one service that serves."""
         from airflow_provider_pai.hooks.dlc import DlcHook
         from airflow_provider_pai.hooks.dsw import DswHook
 
         jobs = [job["Status"] for job in DlcHook().list_jobs()]
-        expect(jobs == ["Succeeded"] * 6, "one training job for each run", jobs)
+        expect(jobs == ["Succeeded"] * 6, "one training job for each run with new data", jobs)
         instances = [instance["Status"] for instance in DswHook().list_instances()]
-        expect(instances == ["Stopped"] * 6, "one instance for each run, stopped", instances)
+        expect(instances == ["Stopped"] * 7, "one instance for each run, stopped", instances)
         running = [service["ServiceName"] for service in self._eas.list_services() if service["RunningInstance"]]
         expect(len(running) == 1, "one service runs", running)
 

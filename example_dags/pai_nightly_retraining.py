@@ -5,6 +5,9 @@ Every night at 02:00 in Shanghai: prepare what has arrived until then (DSW), tra
 they left on OSS, compare it with what serves, and hand it live traffic step by step (EAS). A model that is worse, older
 or unhealthy does not get through; the group goes on serving what it served.
 
+A night in which no new data has arrived makes no training job: what serves was trained on the same dataset by the same
+code. The job reads a copy of the dataset that stays as it was, and a retry makes a second job only where that may help.
+
 A backfill of earlier nights trains and keeps their models and deploys none of them.
 
 The scripts are in the Git repository named by `repo`; here they lie beside this file, in `nightly_retraining/`.
@@ -152,8 +155,12 @@ def pai_nightly_retraining() -> None:
         workers=2,
         command="python $PAI_CODE_DIR/train.py",
         inputs={"dataset": dataset},
+        pin=True,
         output=f"oss://{BUCKET}/models/digits",
         parameters={"rounds": 30, "max_depth": 4},
+        reuse="serving",
+        group="{{ params.group }}",
+        retry_on="auto",
         max_running_time=timedelta(hours=1),
         execution_timeout=timedelta(hours=2),
         **on_pai,

@@ -29,7 +29,7 @@ class Pictures(Demo):
 
     def after(self) -> None:
         """Make the pictures; of nights that did not go as told there are none."""
-        nights = self._report.nights
+        nights = [night for night in self._report.nights if night["deployment"]["outcome"] != "unchanged"]
         if self._report.served["version"] is None:
             return
         stack = self._stack

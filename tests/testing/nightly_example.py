@@ -25,7 +25,7 @@ def test_a_night_and_the_next(pai, run_dag, tmp_path, monkeypatch):
     for name, value in settings.items():
         monkeypatch.setenv(f"RETRAINING_{name}", value)
     earlier, later = nights.nights(datetime.now(nights.ZONE))
-    first, second, _ = later
+    first, second, *_ = later
     training, held_out = material.load_samples()
     material.upload(OssHook(), training, held_out, [*earlier, *later])
     run_dag(EXAMPLES / "pai_nightly_retraining.py", date=first.end)

@@ -117,7 +117,7 @@ class ReusingOperator(WorkloadOperator["DlcHook"]):
         """Return what decides what a training comes to, but for its inputs."""
         source = self.source
         return {
-            "image": self.image,
+            "image": self.found_image.digest or self.image,
             "command": self.script(),
             "code": source and [source.commit, source.path],
             "parameters": self.parameters,

@@ -21,6 +21,7 @@ from airflow_provider_pai.uri import OssUri
 
 if TYPE_CHECKING:
     from airflow_provider_pai.artifact import DatasetRef, ModelArtifact
+    from airflow_provider_pai.hooks.registry import ImageDigest
 
 MOUNT_ROOT = "/mnt/pai"
 OUTPUT_PATH = f"{MOUNT_ROOT}/output"
@@ -152,6 +153,13 @@ class WorkloadOperator(PaiJobOperator[JobHookT]):
         """
         return find_code(self.code, self.oss) if self.code else None
 
+    @cached_property
+    def found_image(self) -> ImageDigest:
+        """Return what the image's registry tells of it, asked once."""
+        from airflow_provider_pai.hooks.registry import image_digest
+
+        return image_digest(self.image, self.hook.connection)
+
     def datasets(self, folder: OssUri | None = None) -> tuple[DatasetRef, ...]:
         """Return what each input holds at this moment, and where it will be pinned if it is to be.
 
@@ -215,10 +223,9 @@ class WorkloadOperator(PaiJobOperator[JobHookT]):
         self, context: Any, identity: TaskIdentity, output: OssUri, *, name: str, version: str, **facts: Any
     ) -> ModelArtifact:
         """Return the artifact as far as it is known at the submit."""
-        from airflow_provider_pai.hooks.registry import image_digest
         from airflow_provider_pai.manifests import unfinished_artifact
 
-        found = image_digest(self.image, self.hook.connection)
+        found = self.found_image
         return unfinished_artifact(
             context,
             identity,
