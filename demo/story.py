@@ -1,4 +1,4 @@
-"""The five stories: a first model, a better one, no new data, a bad model, a backfill. All is read back, none assumed."""
+"""The five stories: a first model, a better one, no new data, a bad one, a backfill. All is read back, none assumed."""
 
 from __future__ import annotations
 

@@ -71,7 +71,12 @@ class ModelGateOperator(ArtifactOperator):
         floors = [number("minimum", self.minimum)] if self.minimum is not None else []
         artifact = Meant.of(self.artifact).stored(self.oss)
         candidate = self._metric_of(artifact)
-        serving = max(map(self._metric_of, self._serving()), default=None)
+        served = self._serving()
+        serving = max(map(self._metric_of, served), default=None)
+        if [each.digest for each in served] == [artifact.digest]:
+            self.log.info(
+                "%s is what group %s serves already: it is compared with itself", artifact.version, self.group
+            )
         if serving is not None:
             floors.append(serving - tolerance)
         needed = max(floors, default=None)

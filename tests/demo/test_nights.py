@@ -22,7 +22,7 @@ def test_the_last_night_is_the_one_that_the_scheduler_would_run(now, last):
     backfilled, played = nights(datetime.fromisoformat(now).replace(tzinfo=UTC))
     assert played[-1].end == datetime.fromisoformat(last).replace(tzinfo=UTC)
     every = backfilled + played
-    assert [night.name for night in every][::3] == ["backfill 1", "night 1"]
+    assert [night.name for night in every][::3] == ["backfill 1", "night 1", "night 4"]
     assert all(earlier.end == later.start for earlier, later in pairwise(every))
     assert {night.end - night.start for night in every} == {timedelta(days=1)}
 

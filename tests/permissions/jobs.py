@@ -17,6 +17,7 @@ from airflow_provider_pai.sensors.dlc import DlcJobSensor
 from airflow_provider_pai.services import SERVICES, path_of
 from tests.conftest import commit_file, git
 from tests.permissions.scene import SENSOR, Act, Scene, failing, run, story
+from tests.permissions.services import member
 from tests.task import Task
 
 JOB = {"ecs_spec": "ecs.g6.large", "image": "train:1", "poll_interval": 0.01}
@@ -53,6 +54,27 @@ def trains_on_a_copy(at: Scene) -> Act:
     at.oss.put(f"{at.uri}in/x", "1")
     given = {"inputs": {"data": f"{at.uri}in"}, "output": f"{at.uri}out", "pin": True}
     return run(dlc.DlcSubmitJobOperator, framework="xgboost", command=TRAIN, **given, **JOB).run
+
+
+@story(dlc.DlcSubmitJobOperator)
+def looks_at_what_serves(at: Scene) -> Act:
+    member(at)
+    # As many as the task instance has: fewer would be a cleared task's, which looks at no model.
+    served = {
+        "retries": 1,
+        "reuse": "serving",
+        "warm_start": "serving",
+        "group": at.group.name,
+        "output": f"{at.uri}out",
+    }
+    return run(dlc.DlcSubmitJobOperator, framework="xgboost", command=TRAIN, **served, **JOB).run
+
+
+@story(dlc.DlcSubmitJobOperator)
+def looks_at_the_newest(at: Scene) -> Act:
+    given = {"retries": 1, "reuse": "latest", "output": f"{at.uri}out", "framework": "xgboost", "command": TRAIN, **JOB}
+    run(dlc.DlcSubmitJobOperator, **given).run()
+    return run(dlc.DlcSubmitJobOperator, **given).run
 
 
 @story(dlc.DlcSubmitJobOperator)
