@@ -74,9 +74,7 @@ class ModelGateOperator(ArtifactOperator):
         served = self._serving()
         serving = max(map(self._metric_of, served), default=None)
         if [each.digest for each in served] == [artifact.digest]:
-            self.log.info(
-                "%s is what group %s serves already: it is compared with itself", artifact.version, self.group
-            )
+            self.log.info("Group %s serves %s already: it is compared with itself", self.group, artifact.version)
         if serving is not None:
             floors.append(serving - tolerance)
         needed = max(floors, default=None)

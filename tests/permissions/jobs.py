@@ -60,14 +60,8 @@ def trains_on_a_copy(at: Scene) -> Act:
 def looks_at_what_serves(at: Scene) -> Act:
     member(at)
     # As many as the task instance has: fewer would be a cleared task's, which looks at no model.
-    served = {
-        "retries": 1,
-        "reuse": "serving",
-        "warm_start": "serving",
-        "group": at.group.name,
-        "output": f"{at.uri}out",
-    }
-    return run(dlc.DlcSubmitJobOperator, framework="xgboost", command=TRAIN, **served, **JOB).run
+    given = {"retries": 1, "output": f"{at.uri}out", "framework": "xgboost", "command": TRAIN, **JOB}
+    return run(dlc.DlcSubmitJobOperator, reuse="serving", warm_start="serving", group=at.group.name, **given).run
 
 
 @story(dlc.DlcSubmitJobOperator)
