@@ -20,7 +20,10 @@ if TYPE_CHECKING or AIRFLOW_V_3_0_PLUS:
 else:
     from airflow.utils.log.secrets_masker import mask_secret
 
-__all__ = ["hidden", "mask_secret", "secrets_in"]
+__all__ = ["HIDDEN", "hidden", "mask_secret", "secrets_in"]
+
+HIDDEN = "***"
+"""What is shown in the place of a secret."""
 
 # Compiled where they are first used: DAG files are parsed all day. MAX_TOKENS and TOKENIZERS_PARALLELISM name none.
 # EAS's dockerAuth, DLC's ImageConfig.Auth and DSW's ImageAuth hold a user and a password.
@@ -56,13 +59,13 @@ def secrets_in(value: Any, name: str = "") -> Iterator[tuple[str, str]]:
 
 
 def hidden(shown: str, value: Any, name: str = "") -> str:
-    """Return the text that shows a value, with `***` in the place of each secret in it.
+    """Return the text that shows a value, with `HIDDEN` in the place of each secret in it.
 
     :param name: what the value stands under.
     """
     forms = {form for _, secret in secrets_in(value, name) for form in _forms(secret)}
     for form in sorted(forms, key=len, reverse=True):
-        shown = shown.replace(form, "***")
+        shown = shown.replace(form, HIDDEN)
     return shown
 
 

@@ -124,6 +124,26 @@ def get_pai_commands() -> list[GroupCommand]:
             Arg(("--delete",), help="delete them", action="store_true"),  # type: ignore[no-untyped-call]
         ),
     )
+    reproduce = ActionCommand(
+        name="reproduce",
+        help="Train a model again, of its manifest alone, and compare",
+        description=(
+            "Makes the job of a model again: the commit, the image, the parameters and the inputs that its manifest "
+            "names, as they were. Says IDENTICAL, EQUAL METRICS or DIFFERENT, and what differs. Where something is not "
+            "to be had any more it says what, and makes no job. Exits with 1 where the model is another, or was not "
+            "trained."
+        ),
+        func=_command("models.reproduce"),
+        args=(
+            Arg(("version",), help="of the model, as its artifact and the ledger have it"),  # type: ignore[no-untyped-call]
+            *ledger_args,
+            Arg(("--uri",), help="where the version lies, oss://…; by default as the ledger has it"),  # type: ignore[no-untyped-call]
+            Arg(("--output",), help="where the job writes; by default in _reproduced beside the versions"),  # type: ignore[no-untyped-call]
+            Arg(("--anyway",), help="also of what is another now: of data that was replaced, say", action="store_true"),  # type: ignore[no-untyped-call]
+            Arg(("--yes",), help="do not ask before it costs", action="store_true"),  # type: ignore[no-untyped-call]
+            Arg(("--json",), help="print JSON", action="store_true"),  # type: ignore[no-untyped-call]
+        ),
+    )
     return [
         GroupCommand(
             name="pai",
@@ -132,6 +152,7 @@ def get_pai_commands() -> list[GroupCommand]:
                 check,
                 GroupCommand(name="datasets", help="Inputs of jobs", subcommands=(prune,)),
                 GroupCommand(name="jobs", help="Jobs on PAI", subcommands=(orphans,)),
+                GroupCommand(name="models", help="Models that tasks have trained", subcommands=(reproduce,)),
                 GroupCommand(name="ledger", help="The audit ledger", subcommands=(migrate, verify, flush)),
             ),
         )

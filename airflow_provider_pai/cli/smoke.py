@@ -6,14 +6,13 @@ import argparse
 import contextlib
 import logging
 import signal
-import sys
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from airflow_provider_pai import __version__
-from airflow_provider_pai.exceptions import PaiConfigError
+from airflow_provider_pai.cli.person import agreed, say
 from airflow_provider_pai.hooks.pai import PaiConnectionHook
 from airflow_provider_pai.inputs import parse_uri, required
 from airflow_provider_pai.smoke.probes import PROBES
@@ -28,7 +27,7 @@ def smoke(arguments: argparse.Namespace) -> int:
     hook = PaiConnectionHook(arguments.conn_id)
     one = Round(hook, _choice(arguments, hook.connection.state_uri), say)
     say(_plan(one))
-    if not _agreed(yes=arguments.yes):
+    if not agreed("the round", yes=arguments.yes):
         say("Nothing was made.")
         return 2
     interrupted = False
@@ -56,11 +55,6 @@ def _summed_up(one: Round, path: str, *, interrupted: bool) -> int:
     return 130 if interrupted else int(bool(one.failed or one.left))
 
 
-def say(text: str) -> None:
-    """Print a line of progress, beside what the command prints."""
-    print(text, file=sys.stderr, flush=True)  # noqa: T201
-
-
 def _choice(arguments: argparse.Namespace, state_uri: str | None) -> Choice:
     bucket = required(
         "--bucket", arguments.bucket or state_uri, "oss://bucket or a prefix in it, for the round's objects"
@@ -78,18 +72,6 @@ def _plan(one: Round) -> str:
     return "\n".join(
         [*lines, "All of it costs money, and all of it is taken away at the end: a quarter of an hour or so."]
     )
-
-
-def _agreed(*, yes: bool) -> bool:
-    """Ask a person; a script has to say so itself.
-
-    :raises PaiConfigError: there is nobody to ask.
-    """
-    if yes:
-        return True
-    if not sys.stdin.isatty():
-        raise PaiConfigError("--yes", None, "given where nobody can be asked: the round costs money")
-    return input("Go on? [y/N] ").strip().lower() in ("y", "yes")
 
 
 @contextlib.contextmanager

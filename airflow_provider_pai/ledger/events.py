@@ -46,6 +46,8 @@ class EventKind(StrEnum):
     """What a rollout or a deployment has tried was taken out by itself."""
     RESTORED = "restored"
     """A person went back to what served before: the row is about what serves again."""
+    REPRODUCED = "reproduced"
+    """A person has trained a model again; the model that is there is what it was."""
     SHADOWED = "shadowed"
     SKIPPED = "skipped"
     STOPPED = "stopped"

@@ -58,13 +58,26 @@ def full_commit(repo: str, name: str, login: GitLogin | None = None) -> str | No
 
 
 def archive(repo: str, commit: str, login: GitLogin | None, path: Path) -> None:
-    """Write a commit's files into a `.tar.gz`.
+    """Write a commit's files into a `.tar.gz`; also of one that no branch leads to, as long as its server has it.
 
+    :param commit: the full hash.
     :raises GitError: with git's own words.
     """
     with tempfile.TemporaryDirectory(prefix="pai-git-") as folder:
-        _git(_access(repo, login), "clone", "--quiet", "--bare", "--", repo, folder, seconds=_CLONE_SECONDS)
+        _git(_PUBLIC, "init", "--quiet", "--bare", folder)
+        _fetch(_access(repo, login), folder, repo, commit)
         _git(_PUBLIC, "-C", folder, "archive", "--format=tar.gz", f"--output={path}", commit, seconds=_CLONE_SECONDS)
+
+
+def _fetch(access: _Access, folder: str, repo: str, commit: str) -> None:
+    """Bring a commit into a repository: alone, or with all branches from a server that hands out none by its hash."""
+    for options in (("--depth=1", "--", repo, commit), ("--", repo, "refs/*:refs/*")):
+        try:
+            _git(access, "-C", folder, "fetch", "--quiet", *options, seconds=_CLONE_SECONDS)
+            return
+        except GitError as error:
+            refused = error
+    raise refused
 
 
 class _Access(NamedTuple):
