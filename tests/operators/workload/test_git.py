@@ -10,6 +10,8 @@ import pytest
 from airflow_provider_pai.hooks.aiworkspace import GitLogin
 from airflow_provider_pai.operators.workload import git
 from airflow_provider_pai.operators.workload.git import GitError, archive, full_commit
+from tests.conftest import commit_file
+from tests.conftest import git as git_in
 from tests.private_git import private_git
 
 
@@ -88,3 +90,18 @@ def test_another_host_gets_no_token(private):
         git._git(git._access(url, LOGIN), "ls-remote", "--", elsewhere)
     assert server.asked
     assert not any(server.asked)
+
+
+def test_a_commit_that_no_branch_leads_to_any_more_is_packed_as_long_as_it_is_there(tmp_path):
+    folder = tmp_path / "repository"
+    folder.mkdir()
+    git_in(folder, "init", "--quiet", "--initial-branch", "main")
+    commit_file(folder / "n.txt", "one")
+    git_in(folder, "checkout", "--quiet", "-b", "gone")
+    commit = commit_file(folder / "n.txt", "two")
+    git_in(folder, "checkout", "--quiet", "main")
+    git_in(folder, "branch", "-D", "gone")
+    assert full_commit(f"file://{folder}", commit) is None
+    archive(f"file://{folder}", commit, None, tmp_path / "code.tar.gz")
+    with tarfile.open(tmp_path / "code.tar.gz") as packed:
+        assert packed.extractfile("n.txt").read() == b"two"
