@@ -26,7 +26,7 @@ from airflow_provider_pai.hooks.oss.datasets import current_objects, difference,
 from airflow_provider_pai.hooks.oss.home import pins_folder
 from airflow_provider_pai.hooks.oss.pins import Pin
 from airflow_provider_pai.hooks.registry import image_digest, without_tag
-from airflow_provider_pai.labels import Key
+from airflow_provider_pai.labels import is_ours
 from airflow_provider_pai.lazy import cached_property
 from airflow_provider_pai.manifests import files_of, metrics_of
 from airflow_provider_pai.operators.workload.base import ARTIFACT_VARIABLE, CODE_PATH, OUTPUT_PATH, input_path
@@ -115,6 +115,10 @@ class Reproduction:
         artifact, request = self.manifest.artifact, self.manifest.request
         if not request:
             raise PaiConfigError("VERSION", artifact.version, "a model of a DLC job, whose manifest keeps its request")
+        for name, change in artifact.changed_inputs.items():
+            self.notes.append(
+                f"input {name} was changed while the model was trained, {change}: it may have read either"
+            )
         mounts = self._mounts(request.get("DataSources") or [])
         body = {
             **request,
@@ -243,7 +247,7 @@ class Reproduction:
     def _check_uploaded(self, code: Code) -> None:
         try:
             find_code({"uri": code.repo, "digest": code.commit}, self.oss)
-        except PaiConfigError as error:
+        except PaiError as error:
             self.unlike.append(f"code: {error}")
 
     def _copied(self, code: Code) -> OssUri | None:
@@ -284,6 +288,5 @@ def above(folder: OssUri) -> OssUri:
 
 def _without_our_tags(settings: Json) -> Json:
     """Return the Settings without the tags by which a task finds its own jobs: this one is no task's."""
-    ours = {str(key) for key in Key}
-    tags = {name: value for name, value in (settings.get("Tags") or {}).items() if name not in ours}
+    tags = {name: value for name, value in (settings.get("Tags") or {}).items() if not is_ours(name)}
     return {**settings, "Tags": tags}

@@ -140,6 +140,14 @@ def test_a_commit_that_is_gone_and_a_secret_are_named(model, capsys):
     assert "env API_TOKEN is a secret" in refused.err
 
 
+def test_code_on_oss_that_is_another_now_is_named(model, capsys):
+    OssHook().put(f"{model.at}/code/train.py", TRAIN)
+    made = model.train(code={"uri": f"{model.at}/code/"})
+    assert again(capsys, made).out.startswith("IDENTICAL")
+    OssHook().put(f"{model.at}/code/train.py", f"{TRAIN}#")
+    assert "code: code['digest']: " in again(capsys, made).err
+
+
 def test_an_image_whose_tag_has_moved_is_run_by_its_digest(model, capsys, pai):
     from tests.hooks.test_registry import push
 

@@ -18,7 +18,7 @@ def test_a_person_is_asked_and_silence_is_no(monkeypatch, answer, goes_on):
 def test_where_nobody_can_be_asked_the_option_has_to_be_given(monkeypatch):
     monkeypatch.setattr("sys.stdin.isatty", lambda: False, raising=False)
     assert agreed("the job", yes=True)
-    with pytest.raises(PaiConfigError, match="--yes: None is not allowed; given where .*: the job costs money"):
+    with pytest.raises(PaiConfigError, match=r"--yes: None is not allowed; given where .*: the job costs money"):
         agreed("the job", yes=False)
 
 
