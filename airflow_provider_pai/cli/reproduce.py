@@ -116,9 +116,7 @@ class Reproduction:
         if not request:
             raise PaiConfigError("VERSION", artifact.version, "a model of a DLC job, whose manifest keeps its request")
         for name, change in artifact.changed_inputs.items():
-            self.notes.append(
-                f"input {name} was changed while the model was trained, {change}: it may have read either"
-            )
+            self.notes.append(f"input {name} was changed while the model was trained, {change}: who knows what it read")
         mounts = self._mounts(request.get("DataSources") or [])
         body = {
             **request,

@@ -12,7 +12,7 @@ from airflow_provider_pai.cli.__main__ import main
     [
         ("jobs orphans --conn-id none", "pai_conn_id: 'none' is not there; an Airflow connection that exists"),
         ("jobs orphans --since soon", "--since: 'soon' is not allowed; a time"),
-        ("models reproduce v --conn-id none", "airflow get_connection: pai_conn_id: 'none' is not allowed"),
+        ("models reproduce v --conn-id none", "airflow get_connection: pai_conn_id: 'none' is not there"),
         ("models reproduce v", "VERSION: 'v' is not allowed; one that the ledger knows"),
         ("models reproduce v --uri s3://x", "--uri: 's3://x' is not allowed; write oss://"),
         ("ledger verify --conn-id none", "NOT VERIFIED: airflow get_connection: pai_conn_id: 'none'"),
