@@ -231,11 +231,13 @@ def _endpoints(field: str, value: object) -> dict[str, str]:
 
     :raises PaiConfigError: there is no such service, or no such address.
     """
-    pairs = [part.partition("=") for part in _text(field, value).replace(",", " ").split()]
+    allowed = f"service=address a line, of {', '.join(ENDPOINT_SERVICES)}; OSS has oss_endpoint"
+    if "@" in (written := _text(field, value)):  # behind a blank in its password a login would be torn apart
+        raise PaiConfigError(field, "***", f"{allowed}; no login in an address")
+    pairs = [part.partition("=") for part in written.replace(",", " ").split()]
     for service, _, address in pairs:
         if service not in ENDPOINT_SERVICES or not address:
-            allowed = f"service=address a line, of {', '.join(ENDPOINT_SERVICES)}; OSS has oss_endpoint"
-            raise PaiConfigError(field, "***" if "@" in service else service, allowed)
+            raise PaiConfigError(field, service, allowed)
     return {service: _endpoint(f"{field}, {service}", address) for service, _, address in pairs}
 
 

@@ -197,7 +197,9 @@ def test_an_endpoint_that_is_read_is_read_again_as_itself(written):
         ({"endpoints": "dcl=host"}, r"connection c, endpoints: 'dcl' is not allowed; service=address a line, of dlc"),
         ({"endpoints": "oss=host"}, r"connection c, endpoints: 'oss' .*; OSS has oss_endpoint"),
         ({"endpoints": "https://me:geheim@host"}, r"connection c, endpoints: '\*\*\*' "),
-        ({"endpoints": "dlc=https://me:geheim@host"}, r"connection c, endpoints, dlc: '\*\*\*@host'"),
+        ({"endpoints": "dlc=https://me:geheim@host"}, r"connection c, endpoints: '\*\*\*' .* no login in an address"),
+        ({"endpoints": "dlc=https://me:geheim 1@host"}, r"connection c, endpoints: '\*\*\*' "),
+        ({"endpoints": "eas=host, dlc=https://me:geheim,1@host"}, r"connection c, endpoints: '\*\*\*' "),
         ({"endpoints": "dlc"}, "connection c, endpoints: 'dlc' is not allowed; service=address a line"),
         ({"endpoints": {"dlc": "host"}}, "connection c, endpoints"),
         (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import secrets
 from pathlib import Path
 
@@ -27,6 +28,7 @@ ENDS = {
     "plan": "skipped",
     "login_in_url": "failed",
     "torn": "failed",
+    "login_in_endpoint": "failed",
 }
 DONE = ("success", "failed", "skipped", "upstream_failed")
 
@@ -34,11 +36,15 @@ DONE = ("success", "failed", "skipped", "upstream_failed")
 @pytest.fixture
 def planted(api):
     """Secrets by where they stand, each in an Airflow Variable or connection."""
-    values = {name: f"planted-{name}-{secrets.token_hex(8)}" for name in (*VARIABLES, "git")}
+    values = {name: f"planted-{name}-{secrets.token_hex(8)}" for name in (*VARIABLES, "git", "endpoint")}
     for name in VARIABLES:
         api.request("POST", "/variables", json={"key": f"planted_{name}", "value": values[name]})
     git = {"connection_id": "git_mine", "conn_type": "generic", "login": "me", "password": values["git"]}
-    api.request("POST", "/connections", json=git)
+    # A part of a secret is one, too: this one's blank parts it from the address.
+    extra = {"region": "cn-hangzhou", "endpoints": f"dlc=http://me:{values['endpoint']} 1@127.0.0.1"}
+    elsewhere = {"connection_id": "pai_elsewhere", "conn_type": "pai", "extra": json.dumps(extra)}
+    for connection in (git, elsewhere):
+        api.request("POST", "/connections", json=connection)
     return values
 
 
@@ -68,7 +74,8 @@ def test_secrets_reach_no_place_that_they_are_not_for(run, stack, planted, param
     for task_id, end in ENDS.items():
         one.until(f"{task_id} ends", lambda task_id=task_id: one.task(task_id)["state"] in DONE, timeout=150)
         assert one.task(task_id)["state"] == end, task_id
-    assert "git_conn_id" in "".join(one.api.log(one.dag_id, one.run_id, "login_in_url", 1))
+    for task_id, told in (("login_in_url", "git_conn_id"), ("login_in_endpoint", "no login in an address")):
+        assert told in "".join(one.api.log(one.dag_id, one.run_id, task_id, 1))
 
     gateway = EasHook().endpoint("planted").token
     everything = {**planted, "secret": stack.pai["access_key_secret"], "gateway": gateway}

@@ -47,7 +47,7 @@ with DAG(
         task_id="deploy", service_name="planted", service=SERVICE, env=ENV, deferrable=True, poll_interval=1, **MODEL
     )
     EasCanaryDeployOperator(task_id="plan", group="planted_group", service=SERVICE, env=ENV, plan_only=True, **MODEL)
-    # Refused: the login in the URL, and what is no JSON.
+    # Refused: a login in the repository's URL and in the address of a service, and what is no JSON.
     refused = {"retries": 0, "output": "{{ params.output }}/none"}
     DlcSubmitJobOperator(
         task_id="login_in_url",
@@ -57,3 +57,4 @@ with DAG(
     DlcSubmitJobOperator(
         task_id="torn", job='{"JobSpecs": [{"Auth": "{{ var.value.planted_torn }}"}', **{**train, **refused}
     )
+    DlcSubmitJobOperator(task_id="login_in_endpoint", pai_conn_id="pai_elsewhere", **{**train, **refused})
