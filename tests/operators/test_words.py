@@ -36,7 +36,7 @@ def test_a_line_shows_values_in_short_and_without_secrets():
     assert odd.in_words(odd.about) == "Delete oss://a/?"
     command = "curl https://me:geheim@example.com/x"
     job = DlcSubmitJobOperator(task_id="t", framework="pytorch", workers=2, image="i", command=command)
-    assert job.in_words(job.about) == "Run a DLC job, pytorch, 2 workers: curl https://me:***@example.com/x"
+    assert job.in_words(job.about) == "Run a DLC job, pytorch: curl https://me:***@example.com/x"
 
 
 def test_a_model_is_shown_by_its_version_and_what_is_not_there_leaves_no_trace():

@@ -89,7 +89,7 @@ class DlcSubmitJobOperator(ReusingOperator):
     :returns: a `ModelArtifact` as a dict where `output` is given, else `{"job_id", "status", "url"}`.
     """
 
-    about = "Run a DLC job, {framework}, {workers} workers: {entry_script}{command}"
+    about = "Run a DLC job, {framework}: {entry_script}{command}"
     came = "DLC job {job_id}: {status}"
 
     link = DlcJobLink
