@@ -22,6 +22,7 @@ ON_CHANGED_INPUTS = ("refuse", "warn")
 class ArtifactOperator(EasOperator):
     """Base of the operators that take a model.
 
+    :param artifact: a ModelArtifact as another task returned it, or the `oss://` address of its version. (templated)
     :param inputs_changed: what becomes of a model whose inputs were replaced or removed while its job ran, so that
         nobody knows what it was trained on: `refuse` skips this task, and what stands behind it; `warn` says so and
         goes on. (templated)
