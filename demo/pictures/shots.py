@@ -150,4 +150,5 @@ class Shots:
                 page.get_by_placeholder(hint).locator("visible=true").fill(text)
             page.keyboard.press("Enter")
             page.get_by_text("Date Range").click()
+            page.get_by_placeholder("YYYY/MM/DD").locator("visible=true").wait_for(state="hidden")
         return page
