@@ -100,7 +100,8 @@ class Browser:
         shot = (of or self.page).screenshot(animations="disabled")
         image = Image.open(io.BytesIO(shot)).convert("RGB")
         if box is not None:
-            image = image.crop(tuple(round(edge * _SHARPNESS) for edge in box))
+            left, top, *ends = (round(edge * _SHARPNESS) for edge in box)
+            image = image.crop((left, top, *map(min, ends, image.size)))
         path = PICTURES / f"{name}.png"
         few = image.quantize(_COLOURS, dither=Image.Dither.NONE)
         few.save(path, optimize=True)

@@ -37,6 +37,9 @@ class Shots:
 
     def take(self) -> None:
         """Take all, those that change what the others show last."""
+        # The scheduler looks twice a minute whether a backfill is over; until then every page has a banner.
+        while any(each["completed_at"] is None for each in self._backfills()):
+            self._browser.page.wait_for_timeout(1000)
         for shot in (
             self._graph,
             self._grid,
@@ -52,6 +55,10 @@ class Shots:
         ):
             self._say(f"picture: {shot.__name__.strip('_')}")
             shot()
+
+    def _backfills(self) -> list[Any]:
+        backfills: list[Any] = self._api.request("GET", "/backfills", params={"dag_id": DAG_ID})["backfills"]
+        return backfills
 
     def _graph(self) -> None:
         page = self._browser.open(_DAG)
