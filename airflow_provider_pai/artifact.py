@@ -13,6 +13,7 @@ from dataclasses import asdict, dataclass, field, fields, replace
 from datetime import UTC, datetime
 from typing import Any
 
+from airflow_provider_pai.costs import Usage
 from airflow_provider_pai.exceptions import PaiVersionError
 from airflow_provider_pai.schemas import ARTIFACT
 from airflow_provider_pai.versions import version_time
@@ -186,6 +187,8 @@ class ModelArtifact:
     status_seconds: Mapping[str, int] = field(default_factory=dict)
     """How long the job was in each status, by the service's own times."""
     inputs: tuple[DatasetRef, ...] = ()
+    usage: tuple[Usage, ...] = ()
+    """What the version has taken: its own job, and those of the task before it that came to nothing."""
     fingerprint: Mapping[str, str] = field(default_factory=dict)
     """Short hashes of what decided the training, by name: another training with the same comes to the same."""
     reused_from: str | None = None
@@ -214,6 +217,7 @@ class ModelArtifact:
             "params": {},
             "metrics": {},
             "inputs": [],
+            "usage": [],
             "fingerprint": {},
             "code": value["code"] and {**value["code"], "entry": None},
         }
@@ -244,7 +248,8 @@ class ModelArtifact:
             nested = {name: _from_dict(part, value[name]) for name, part in parts.items() if value.get(name)}
             inputs = tuple(DatasetRef.from_dict(item) for item in value.get("inputs") or ())
             kept = {name: _kept(value.get(name), fits) for name, fits in _FITS.items()}
-            artifact: ModelArtifact = _from_dict(cls, {**value, **nested, **kept, "inputs": inputs})
+            usage = tuple(Usage.read(item) for item in value.get("usage") or ())
+            artifact: ModelArtifact = _from_dict(cls, {**value, **nested, **kept, "inputs": inputs, "usage": usage})
         except (AttributeError, TypeError) as error:
             raise ValueError(f"artifact: {error}; allowed is what a ModelArtifact's to_dict() returns") from None
         return artifact

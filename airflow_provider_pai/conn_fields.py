@@ -131,6 +131,14 @@ CONN_FIELDS: Mapping[str, Field] = MappingProxyType(
             _STATE,
             "pai_ledger",
         ),
+        "prices": Field(
+            "Prices",
+            "What instance types cost an hour, a line each, e.g. ecs.g6.xlarge=1.01; also currency=CNY, and spot=0.3: "
+            "the share of it that spot instances cost. dsw/ecs.g6.xlarge=1.05: of one service alone.",
+            _STATE,
+            "currency=CNY",
+            is_long=True,
+        ),
         "deployment": Field(
             "Deployment",
             "Name that keeps two Airflows on one workspace apart, e.g. airflow-prod. Empty: Airflow's base URL.",

@@ -34,6 +34,7 @@ class RemoteJob(NamedTuple):
 
     :param tags: the tags of `identity`.
     :param facts: what the service adds and `finish` needs; small.
+    :param usage: what is billed of it, as far as its service tells: fields of `costs.Usage`.
     """
 
     job_id: str
@@ -43,6 +44,7 @@ class RemoteJob(NamedTuple):
     created: str = ""
     tags: Mapping[str, str] = _NOTHING
     facts: Mapping[str, Any] = _NOTHING
+    usage: Mapping[str, Any] = _NOTHING
 
     @classmethod
     def read(cls, value: Mapping[str, Any]) -> "RemoteJob":
@@ -51,7 +53,7 @@ class RemoteJob(NamedTuple):
 
     def to_dict(self) -> Json:
         """Return plain JSON."""
-        return {**self._asdict(), "tags": dict(self.tags), "facts": dict(self.facts)}
+        return {**self._asdict(), "tags": dict(self.tags), "facts": dict(self.facts), "usage": dict(self.usage)}
 
     @property
     def tagged(self) -> TaggedJob | None:

@@ -22,6 +22,7 @@ class Service(NamedTuple):
     :param modules: `operators`, `sensors`, `triggers`: modules that Airflow lists under the service's name.
     :param links: classes of `links`.
     :param orphans: classes of hooks that find their deployment's jobs by tags (`airflow pai jobs orphans`).
+    :param billed: those of them whose jobs tell what they have used (`airflow pai cost`).
     """
 
     name: str
@@ -35,6 +36,7 @@ class Service(NamedTuple):
     modules: Mapping[str, tuple[str, ...]] = _NONE
     links: tuple[str, ...] = ()
     orphans: tuple[str, ...] = ()
+    billed: tuple[str, ...] = ()
 
     def ram_action(self, call: str) -> str:
         """Return the RAM action that an API call has to be allowed; pages: "RAM authorization" of each service."""
@@ -85,6 +87,7 @@ SERVICES: Mapping[str, Service] = {
             modules={"operators": ("operators.dlc",), "sensors": ("sensors.dlc",)},
             links=("DlcJobLink", "TensorBoardLink"),
             orphans=("hooks.dlc.DlcHook",),
+            billed=("hooks.dlc.DlcHook",),
         ),
         Service(
             name="dsw",
@@ -101,6 +104,7 @@ SERVICES: Mapping[str, Service] = {
             modules={"operators": ("operators.dsw",)},
             links=("DswInstanceLink",),
             orphans=("hooks.dsw.DswRunHook",),
+            billed=("hooks.dsw.DswRunHook",),
         ),
         Service(
             name="eas",

@@ -20,6 +20,7 @@ from airflow_provider_pai.canary.rollout import Rollout
 from airflow_provider_pai.canary.samples import Sample
 from airflow_provider_pai.canary.weights import carriers, shares
 from airflow_provider_pai.clock import Clock
+from airflow_provider_pai.costs import Usage
 from airflow_provider_pai.exceptions import PaiConflictError, PaiMetricsError, PaiNotFoundError
 from airflow_provider_pai.hooks.eas.diagnosis import Down
 from airflow_provider_pai.hooks.eas.traffic import Endpoint, Mirror
@@ -316,6 +317,10 @@ class FakeEas:
 
     def describe(self, name: str) -> dict[str, Any]:
         return {"ServiceName": name, "ServiceGroup": "digits", "Status": self.members[name].status}
+
+    def usage(self, job: RemoteJob, cause: str = "") -> Usage:
+        """Tell nothing of what it has used."""
+        return Usage(service="eas", id=job.job_id, status=job.status, cause=cause)
 
     def get(self, name: str) -> RemoteJob:
         member = self.members.get(name)

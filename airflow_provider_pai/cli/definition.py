@@ -70,6 +70,23 @@ def get_pai_commands() -> list[GroupCommand]:
             Arg(("--facts",), help="with --smoke: file for what was learned", default="facts.json"),  # type: ignore[no-untyped-call]
         ),
     )
+    cost = ActionCommand(
+        name="cost",
+        help="Tell what versions, nights and failures have cost",
+        description=(
+            "Sums what DLC jobs, DSW instances and rollouts have used, by version, model, night and cause of what came "
+            "to nothing. What has ended and is not in the ledger yet is written there first: jobs of killed tasks, say."
+        ),
+        func=_command("cost.cost"),
+        args=(
+            Arg(("--conn-id",), help="connection of type pai", default="pai_default"),  # type: ignore[no-untyped-call]
+            Arg(("--ledger-conn-id",), help="the ledger's connection; by default what --conn-id names"),  # type: ignore[no-untyped-call]
+            Arg(("--dag",), help="of one DAG", metavar="DAG_ID"),  # type: ignore[no-untyped-call]
+            Arg(("--model",), help="of one model, by its name"),  # type: ignore[no-untyped-call]
+            Arg(("--since",), help="begun since a time (ISO 8601), or so long ago (36h, 30d)"),  # type: ignore[no-untyped-call]
+            Arg(("--json",), help="print JSON", action="store_true"),  # type: ignore[no-untyped-call]
+        ),
+    )
     ledger_args = (
         Arg(("--conn-id",), help="connection of type pai", default="pai_default"),  # type: ignore[no-untyped-call]
         Arg(("--ledger-conn-id",), help="the ledger's connection; by default what --conn-id names"),  # type: ignore[no-untyped-call]
@@ -150,6 +167,7 @@ def get_pai_commands() -> list[GroupCommand]:
             help="Alibaba Cloud PAI",
             subcommands=(
                 check,
+                cost,
                 GroupCommand(name="datasets", help="Inputs of jobs", subcommands=(prune,)),
                 GroupCommand(name="jobs", help="Jobs on PAI", subcommands=(orphans,)),
                 GroupCommand(name="models", help="Models that tasks have trained", subcommands=(reproduce,)),

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from airflow_provider_pai.emulator.faults import Faults
+from airflow_provider_pai.emulator.meter import Meter
 from airflow_provider_pai.emulator.nonces import Nonces
 from airflow_provider_pai.emulator.ram import Denial, Policy
 from airflow_provider_pai.emulator.store import Store
@@ -85,6 +86,7 @@ class Account:
         self.now = now
         self._opened = now().timestamp()
         self.store = Store(data / "state.sqlite")
+        self.meter = Meter(self.store)
         self.faults = Faults()
         self.nonces = Nonces(lifetime=2 * MAX_SKEW)
         self.endpoints: dict[str, str] = {}

@@ -32,6 +32,7 @@ def routes(account: Account, jobs: DlcBackend) -> list[BaseRoute]:
         Route("/_emulator/quotas", _guarded(control.quotas), methods=["GET", "POST", "DELETE"]),
         Route("/_emulator/users", _guarded(control.users), methods=["GET", "POST", "DELETE"]),
         Route("/_emulator/preempt", _guarded(control.preempt), methods=["POST"]),
+        Route("/_emulator/meter", _guarded(control.meter), methods=["GET"]),
         Route("/_emulator/health", control.health, methods=["GET"]),
     ]
 
@@ -87,6 +88,9 @@ class _Control:
     async def preempt(self, request: Request) -> Any:
         body = await _object(request)
         return {"evicted": self.jobs.evict(str(body.get("job_id")), body.get("pod_id"))}
+
+    async def meter(self, _: Request) -> Any:
+        return self.account.meter.read(self.account.now().timestamp())
 
     async def health(self, _: Request) -> Response:
         return JSONResponse({"endpoints": self.account.endpoints, "region": self.account.settings.region})

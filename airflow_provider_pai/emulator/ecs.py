@@ -22,6 +22,11 @@ class EcsSpec:
     gpu_memory: int = 0
 
     @property
+    def price(self) -> float:
+        """Return CNY for an hour; made up."""
+        return round(0.25 * self.cpu + 8.0 * self.gpu, 2)
+
+    @property
     def accelerator(self) -> str:
         """Return CPU or GPU."""
         return "GPU" if self.gpu else "CPU"
@@ -107,6 +112,15 @@ def requested(job_specs: Iterable[Json]) -> Json:
     """Return the sums that a job asks for, as GetJob shows them."""
     sums = demand(job_specs)
     return {"RequestCPU": int(sums["cpu"]), "RequestGPU": sums["gpu"], "RequestMemory": sums["memory"]}
+
+
+def nodes(request: Json) -> list[Json]:
+    """Return the nodes that a CreateJob request asks for, as they are billed; those of a quota are in its price."""
+    quota = request.get("ResourceId")
+    return [
+        {"Type": f"quota/{quota}" if quota else spec["EcsSpec"], "Count": spec["PodCount"], "Spot": is_spot([spec])}
+        for spec in request["JobSpecs"]
+    ]
 
 
 def is_spot(job_specs: Iterable[Json]) -> bool:

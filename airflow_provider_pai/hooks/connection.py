@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from airflow.providers.common.compat.sdk import AirflowNotFoundException, BaseHook, conf
 
 from airflow_provider_pai.conn_fields import AUTH_KINDS, CONN_FIELDS, ENDPOINT_SERVICES, NETWORKS, REGIONS
+from airflow_provider_pai.costs import Prices
 from airflow_provider_pai.exceptions import PaiConfigError, PaiNotFoundError
 from airflow_provider_pai.hooks.credentials import CredentialClient, client_of
 from airflow_provider_pai.inputs import one_of, parse_uri, seconds, text
@@ -68,6 +69,7 @@ class PaiConnection:
     state_uri: str | None = None
     """Prefix on OSS that is home to leases, looks and whatever else must be remembered outside the services."""
     ledger_conn_id: str | None = None
+    prices: Prices = field(default_factory=Prices)
     deployment: str = ""
     """Keeps two Airflows that share a workspace apart."""
     max_running_time: float | None = None
@@ -241,6 +243,11 @@ def _endpoints(field: str, value: object) -> dict[str, str]:
     return {service: _endpoint(f"{field}, {service}", address) for service, _, address in pairs}
 
 
+def _prices(field: str, value: object) -> Prices | None:
+    written = _text(field, value)
+    return Prices.parse(field, written) if written else None
+
+
 def _console(field: str, value: object) -> str:
     """Read the address of a console.
 
@@ -271,5 +278,6 @@ _READERS: Mapping[str, Callable[[str, object], Any]] = {
     **dict.fromkeys(("endpoint_url", "oss_endpoint"), _endpoint),
     "endpoints": _endpoints,
     "max_running_time": _span,
+    "prices": _prices,
     "console_url": _console,
 }

@@ -9,6 +9,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_pai.causes import Evidence
+from airflow_provider_pai.costs import QUOTA, Prices
 from airflow_provider_pai.exceptions import PaiApiError, PaiNotFoundError, PaiPermissionError, PaiTransientError
 from airflow_provider_pai.hooks.answers import Needed, Page, Shape
 from airflow_provider_pai.hooks.jobs import JobHook
@@ -46,9 +47,14 @@ _INSTANCE = {
     "ReasonCode": str,
     "ReasonMessage": str,
     "GmtCreateTime": str,
+    "GmtModifiedTime": str,
+    "AccumulatedRunningTimeInMs": int,
+    "EcsSpec": str,
+    "ResourceId": str,
     "EnvironmentVariables": {str: str},
     "Labels": [{"Key": Needed(str), "Value": str}],
 }
+_SPEC = {"InstanceType": Needed(str), "Price": object, "Currency": str}
 
 
 class DswHook(JobHook):
@@ -107,6 +113,22 @@ class DswHook(JobHook):
     def tagged(self, tags: Mapping[str, str]) -> list[RemoteJob]:
         """Return every instance that bears these labels."""
         return [_remote(instance) for instance in self.list_instances(labels=dict(tags))]
+
+    def prices(self) -> Prices:
+        """Return what instance types of the public pool cost an hour. API: ListEcsSpecs.
+
+        That a price is an hour's no page tells; the billing pages divide the unit price by 60 for a minute's.
+        """
+        from alibabacloud_pai_dsw20220101.models import ListEcsSpecsRequest
+
+        def page(number: int) -> Json:
+            request = ListEcsSpecsRequest(page_number=number, page_size=50)
+            return self.ask("ListEcsSpecs", lambda: self.client.list_ecs_specs(request), Page("EcsSpecs", _SPEC))
+
+        specs = [spec for spec in all_items("EcsSpecs", page) if spec.get("Price") and spec.get("Currency")]
+        currency = next((spec["Currency"] for spec in specs), "")
+        hourly = {spec["InstanceType"]: float(spec["Price"]) for spec in specs if spec["Currency"] == currency}
+        return Prices(currency, hourly)
 
     def start(self, instance_id: str) -> None:
         """Start a stopped instance; one that is up, or on its way, is no error: an answer may have been lost."""
@@ -298,4 +320,20 @@ def _remote(instance: Json) -> RemoteJob:
         reason=instance.get("ReasonMessage"),
         created=instance.get("GmtCreateTime") or "",
         tags={label["Key"]: label.get("Value") or "" for label in instance.get("Labels") or []},
+        usage=_billed(instance),
     )
+
+
+def _billed(instance: Json) -> Json:
+    """Return what is billed of an instance, as `costs.Usage` has it.
+
+    Page "Data Science Workshop (DSW) billing": from Running until it is stopped, each time; in a quota by subscription.
+    """
+    milliseconds, quota = instance.get("AccumulatedRunningTimeInMs") or 0, instance.get("ResourceId")
+    rests = instance.get("Status") in DSW_INSTANCE.resting
+    return {
+        "nodes": [{"type": f"{QUOTA}{quota}" if quota else instance.get("EcsSpec") or "unknown", "count": 1}],
+        "began": (instance.get("GmtCreateTime") or "") if milliseconds else "",
+        "ended": (instance.get("GmtModifiedTime") or "") if rests else "",
+        "seconds": milliseconds / 1000,
+    }

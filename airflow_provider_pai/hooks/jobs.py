@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import ClassVar
 
 from airflow_provider_pai.causes import UNKNOWN, Diagnosis, Evidence, diagnose, reason_in_words
+from airflow_provider_pai.costs import RUNNING, Usage
 from airflow_provider_pai.exceptions import (
     PaiAnswerError,
     PaiError,
@@ -19,10 +20,10 @@ from airflow_provider_pai.hooks.base import PaiHook
 from airflow_provider_pai.hooks.lines import TAIL_LINES
 from airflow_provider_pai.hooks.waiting import Cursor, LogCopy, Watch
 from airflow_provider_pai.identity import TaggedJob, TaskIdentity
-from airflow_provider_pai.inputs import seconds
+from airflow_provider_pai.inputs import moment, seconds
 from airflow_provider_pai.labels import Key
 from airflow_provider_pai.remote import DEFAULT_POLL_INTERVAL, Json, RemoteJob
-from airflow_provider_pai.states import States
+from airflow_provider_pai.states import States, Verdict
 
 
 class WatchedHook(PaiHook):
@@ -90,6 +91,30 @@ class WatchedHook(PaiHook):
         """Return the error that tells why a job has failed, with the last lines of its logs."""
         facts = (self.states.kind, job.job_id, job.status, job.reason_code, reason_in_words(job.reason or ""))
         return PaiJobFailedError(*facts, self.last_words(job), self.diagnosis(job))
+
+    def usage(self, job: RemoteJob, cause: str = "") -> Usage:
+        """Return what a job has used up to now, as far as its service tells.
+
+        :param cause: why it has failed, where that is known.
+        """
+        tagged = job.tagged
+        own = {"cycle": tagged.cycle, "generation": tagged.generation} if tagged else {}
+        named = {"service": self.service, "id": job.job_id, "status": job.status, "cause": self._waste(job, cause)}
+        return Usage.read({"seconds": self._billed_seconds(job.usage), **job.usage, **named, **own})
+
+    def _waste(self, job: RemoteJob, cause: str) -> str:
+        verdict = self.states.judge(job.status)
+        if verdict is Verdict.SUCCEEDED:
+            return ""
+        if verdict is not Verdict.FAILED:
+            return RUNNING
+        return cause or self.diagnosis(job).cause.value
+
+    def _billed_seconds(self, told: Mapping[str, str]) -> float:
+        if not (began := told.get("began")):
+            return 0.0
+        until = moment("ended", ended) if (ended := told.get("ended")) else self.service_clock.utc()
+        return max(0.0, (until - moment("began", began)).total_seconds())
 
     def wait(
         self,

@@ -6,6 +6,7 @@ import hashlib
 import json
 import math
 from collections.abc import Mapping
+from dataclasses import asdict
 from datetime import datetime
 from enum import StrEnum
 from types import MappingProxyType
@@ -17,6 +18,7 @@ from airflow_provider_pai.versions import utc_text
 
 if TYPE_CHECKING:
     from airflow_provider_pai.artifact import ModelArtifact
+    from airflow_provider_pai.costs import Usage
     from airflow_provider_pai.identity import TaskIdentity
     from airflow_provider_pai.labels import ServedModel
 
@@ -51,6 +53,8 @@ class EventKind(StrEnum):
     SHADOWED = "shadowed"
     SKIPPED = "skipped"
     STOPPED = "stopped"
+    USAGE = "usage"
+    """What a job, an instance or a service has used; the subject is the DAG."""
 
 
 class LedgerError(PaiError):
@@ -61,7 +65,7 @@ class Event(NamedTuple):
     """One thing that happened.
 
     :param key: makes it unique, e.g. `promoted/digits/<task>/<cycle>`; of any length.
-    :param subject: the EAS group, or the model's name.
+    :param subject: the EAS group, the model's name, or of a usage the DAG.
     :param payload: JSON, but for numbers that JSON has not: NaN and the infinities are kept as texts.
     """
 
@@ -120,6 +124,22 @@ class Event(NamedTuple):
             version=artifact.version,
             digest=artifact.digest,
             payload={"uri": artifact.uri, "inputs": artifact.changed_inputs},
+        )
+
+    @classmethod
+    def used(cls, usage: Usage, origin: Mapping[str, Any], *, task: str, version: str = "", model: str = "") -> Event:
+        """Return what a job has used, once it has ended; whoever finds it again adds no row.
+
+        :param origin: the task instance, as of `TaskName`.
+        :param task: its hash.
+        :param version: of the artifact that the job was to make.
+        """
+        return cls(
+            key=usage.key,
+            kind=EventKind.USAGE,
+            subject=str(origin["dag_id"]),
+            version=version,
+            payload={**origin, "task": task, "model": model, **asdict(usage)},
         )
 
 

@@ -27,6 +27,7 @@ from airflow_provider_pai.states import Verdict
 from airflow_provider_pai.triggers.job import PaiJobTrigger
 
 if TYPE_CHECKING:
+    from airflow_provider_pai.costs import Usage
     from airflow_provider_pai.hooks.jobs import JobHook
 
 # Key of the task's state store (Airflow 3.3+): the time of a submit before it is made, then the job's id.
@@ -68,8 +69,19 @@ class PaiJobOperator(DeferringOperator[JobHookT]):
         self.cancel_on_kill = flag("cancel_on_kill", cancel_on_kill)
         self.log_interval = seconds("log_interval", log_interval, least=0)
         self.retry_on = one_of("retry_on", retry_on, list(RetryOn))
+        self.used: tuple[Usage, ...] = ()
         self._job_id: str | None = None
         self._submitting: TaskIdentity | None = None
+
+    @property
+    def model_named(self) -> str | None:
+        """Return the name of the model that the job trains."""
+        return None
+
+    @property
+    def rows_beside(self) -> str | None:
+        """Return the address in whose bucket the job's ledger rows may wait."""
+        return None
 
     @abstractmethod
     def build(self, context: Any, identity: TaskIdentity, generation: int) -> Json:
@@ -165,9 +177,19 @@ class PaiJobOperator(DeferringOperator[JobHookT]):
         if self.hook.states.judge(job.status) is not Verdict.SUCCEEDED:
             failure = self.failure(job)
             Stats.incr("pai.job.failed", tags={"service": self.hook.service, "cause": failure.cause.value})
+            self.account(context, job, failure)
             raise self._as_retried(context, job, failure)
         generation = job.tagged.generation if job.tagged else 1
+        self.account(context, job)
         return self.result(context, self.identity(context), generation, job)
+
+    def account(self, context: Any, job: RemoteJob, failure: BaseException | None = None) -> None:
+        """Record what the job and those before it have used; what came to a version stands on its artifact."""
+        from airflow_provider_pai.operators.accounting import account
+
+        identity, cause, model = self.identity(context), str(getattr(failure, "cause", "")), self.model_named or ""
+        facts = self.hook, self.ledger, identity, job
+        self.used = account(*facts, cause=cause, model=model, beside=self.rows_beside)
 
     def failure(self, job: RemoteJob) -> PaiJobFailedError:
         """Return the error that tells why a job has failed."""

@@ -45,6 +45,7 @@ from airflow_provider_pai.rollouts.history import version_of
 from airflow_provider_pai.rollouts.holders import has_ended
 from airflow_provider_pai.rollouts.home import home_labels, home_of, kept_home
 from airflow_provider_pai.rollouts.lease import DEFAULT_TTL, Holder, Lease, LeaseLostError
+from airflow_provider_pai.rollouts.overlap import overlap
 from airflow_provider_pai.rollouts.record import Record
 from airflow_provider_pai.rollouts.spec import RolloutSpec
 from airflow_provider_pai.states import EAS_GONE
@@ -55,8 +56,7 @@ if TYPE_CHECKING:
 
 Gate = Callable[[], str]
 
-_LEASE_POLL = 5.0
-_LOOK_AGAIN = 1.0
+_LEASE_POLL, _LOOK_AGAIN = 5.0, 1.0
 
 
 class _State(NamedTuple):
@@ -398,5 +398,6 @@ class RolloutDriver:
             "steps": self._state.record.steps(progress) if progress else [],
             "verdicts": str(self._state.record.uri) if progress and progress.steps else None,
             "log_tail": self._log_tail,
+            "usage": overlap(self._eas, goal.service, "rollout") if progress and progress.stable else None,
         }
         return Tick(end=end)

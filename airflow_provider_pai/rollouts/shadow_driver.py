@@ -29,6 +29,7 @@ from airflow_provider_pai.lazy import cached_property
 from airflow_provider_pai.metrics.lookout import Lookout
 from airflow_provider_pai.remote import Json, RemoteJob
 from airflow_provider_pai.rollouts.driver import Tick
+from airflow_provider_pai.rollouts.overlap import overlap
 from airflow_provider_pai.rollouts.shadows import take_down
 from airflow_provider_pai.states import EAS_GONE, Verdict
 
@@ -278,6 +279,7 @@ class ShadowDriver:
             **_numbers(candidate),
             "production": _numbers(production),
             "log_tail": self._log_tail,
+            "usage": overlap(self._eas, self._spec.shadow, "shadow"),
         }
         return Tick(end=end)
 

@@ -262,7 +262,7 @@ def end_of_a_rollout() -> Json:
     eas = FakeEas()
     eas.run(goal("20261121T1800Z-aaaaaaaa"))
     eas.run(goal("20261122T1800Z-bbbbbbbb"))
-    end = {name: value for name, value in eas.end.items() if name != "log_tail"}
+    end = {name: value for name, value in eas.end.items() if name not in ("log_tail", "usage")}
     return plain({SCHEMA_VERSION: DEPLOYMENT.number, **end})
 
 

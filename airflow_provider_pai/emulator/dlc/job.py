@@ -8,7 +8,7 @@ from typing import Any
 
 from airflow_provider_pai.emulator.account import Account
 from airflow_provider_pai.emulator.dlc.pods import plan
-from airflow_provider_pai.emulator.ecs import is_lingjun, requested
+from airflow_provider_pai.emulator.ecs import is_lingjun, nodes, requested
 from airflow_provider_pai.emulator.past import Past
 from airflow_provider_pai.emulator.times import timestamp
 from airflow_provider_pai.emulator.types import Json
@@ -146,7 +146,15 @@ class Job:
         if status in FINAL:
             times["GmtFinishTime"] = moment
             self.document["EndedAt"] = now.timestamp()
+        self._count(int(now.timestamp()))
         self.event(f"Job is {status}. {message}".strip())
+
+    def _count(self, now: int) -> None:
+        """Count on the meter, by the second, as the job's times are told."""
+        if self.final:
+            self._account.meter.end("dlc", self.id, now)
+        elif self.has_run:
+            self._account.meter.begin("dlc", self.id, nodes(self.request), now)
 
     def event(self, text: str, pod_id: str | None = None, kind: str = "Normal") -> None:
         """Record an event of the job or of one of its pods."""

@@ -241,11 +241,13 @@ def _describe_spec(spec: EcsSpec) -> Json:
     return {
         "AcceleratorType": spec.accelerator,
         "CPU": spec.cpu,
+        "Currency": "CNY",
         "GPU": spec.gpu,
         "GPUMemorySize": spec.gpu_memory,
         "GPUType": spec.gpu_type,
         "InstanceType": spec.instance_type,
         "IsAvailable": True,
         "Memory": spec.memory,
+        "Price": spec.price,
         "SystemDiskCapacity": 100,
     }

@@ -114,6 +114,7 @@ class Instance:
             ReasonMessage=message,
             RunningSince=moment if status == "Running" else None,
         )
+        self._count(moment)
         self.document["Events"].append({"Time": now.isoformat(), "Text": f"Instance is {status}. {message}".strip()})
         self.save()
 
@@ -134,6 +135,15 @@ class Instance:
         """Forget the timer."""
         del self.document["ShutdownTimer"]
         self.save()
+
+    def _count(self, now: float) -> None:
+        """Count on the meter."""
+        if self.status != "Running":
+            self._account.meter.end("dsw", self.id, now)
+            return
+        quota = self.request.get("ResourceId")
+        kind = f"quota/{quota}" if quota else self.request.get("EcsSpec")
+        self._account.meter.begin("dsw", self.id, [{"Type": kind, "Count": 1, "Spot": False}], now)
 
     def take_snapshot(self) -> None:
         """Record a saved image; the root folder stays as it is anyway."""

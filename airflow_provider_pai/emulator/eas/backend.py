@@ -46,6 +46,7 @@ class EasBackend:
         self.services: dict[str, Service] = {}
         self._gone: list[tuple[float, Service]] = []
         self.groups = Groups(account, self.services)
+        account.meter.close("eas", account.now().timestamp())
         for document in account.store.all("eas_service"):
             self._restore(ServiceRecord.from_document(document))
 

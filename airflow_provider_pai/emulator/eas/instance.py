@@ -91,7 +91,7 @@ class Instance:
 
     def start(self) -> None:
         """Begin the life in the background."""
-        self._task = self.account.spawn(self._live(), f"eas-{self.name}")
+        self._task = self.account.spawn(self._metered(), f"eas-{self.name}")
 
     @contextlib.contextmanager
     def serving(self) -> Iterator[None]:
@@ -115,6 +115,16 @@ class Instance:
         if self._task is not None:
             self._task.cancel()
             await asyncio.wait({self._task})
+
+    async def _metered(self) -> None:
+        """Live, and count on the meter meanwhile."""
+        meter, now = self.account.meter, self.account.now
+        nodes = [{"Type": self.spec.instance_type, "Count": 1, "Spot": False}]
+        meter.begin("eas", self.name, nodes, now().timestamp())
+        try:
+            await self._live()
+        finally:
+            meter.end("eas", self.name, now().timestamp())
 
     async def _live(self) -> None:
         if self.spec.image.partition("/")[0].endswith(NOWHERE):

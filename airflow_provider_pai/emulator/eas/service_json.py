@@ -134,6 +134,8 @@ class ServiceSpec:
     health: HealthCheck | None
     token: str | None
     image: str
+    instance_type: str
+    """Or the resource group that it runs in."""
     memory: int
     """Bytes that an instance may hold before it is killed; 0: any."""
     grace: float | None
@@ -149,7 +151,7 @@ def parse(config: Json) -> ServiceSpec:
     metadata = _object(config, "metadata")
     _refuse_unknown(metadata, METADATA_KEYS, "metadata.")
     container = _container(config)
-    _check_computing(config, metadata)
+    instance_type = _instance_type(config, metadata)
     port = _port(container)
     health = _check(container, "health_check", port, _WHILE_SERVING)
     return ServiceSpec(
@@ -165,6 +167,7 @@ def parse(config: Json) -> ServiceSpec:
         health=health,
         token=_text(config, "token") or None,
         image=_text(container, "image", "containers[0]."),
+        instance_type=instance_type,
         memory=_memory(metadata) << 20,
         grace=_grace(config),
     )
@@ -301,14 +304,16 @@ def _text(parameters: Json, key: str, prefix: str = "") -> str:
     return value
 
 
-def _check_computing(config: Json, metadata: Json) -> None:
-    """Check what the service runs on: of the public resource group, machines by their type only."""
+def _instance_type(config: Json, metadata: Json) -> str:
+    """Read what the service runs on: of the public resource group, machines by their type only."""
     computing = _object(_object(config, "cloud"), "computing")
     _refuse_unknown(computing, COMPUTING_KEYS, "cloud.computing.")
-    types = _items(computing, "instances", ("type",)) or computing.get("instance_type")
-    public = not (metadata.get("resource") or metadata.get("quota_id"))
-    if metadata.get("gpu") and public and not types:
+    types = [str(each["type"]) for each in _items(computing, "instances", ("type",))]
+    kind = next(iter(types), str(computing.get("instance_type") or ""))
+    group = metadata.get("resource") or metadata.get("quota_id")
+    if metadata.get("gpu") and not group and not kind:
         raise InvalidParameterError("metadata.gpu: the public resource group takes cloud.computing.instances instead.")
+    return f"quota/{group}" if group else kind or "unknown"
 
 
 def _check(container: Json, kind: str, port: int, default: HealthCheck) -> HealthCheck | None:

@@ -19,6 +19,7 @@ from airflow_provider_pai.exceptions import (
     PaiNotFoundError,
 )
 from airflow_provider_pai.hooks.answers import JsonText, Needed, Page, fits
+from airflow_provider_pai.hooks.dlc.billed import BILLED, job_usage
 from airflow_provider_pai.hooks.dlc.spans import newest_first
 from airflow_provider_pai.hooks.jobs import JobHook
 from airflow_provider_pai.hooks.lines import EVIDENCE_LINES, TAIL_CHARACTERS, TAIL_LINES, tail
@@ -54,6 +55,7 @@ _JOB = {
     "JobMaxRunningTimeMinutes": JsonText(int),
     "Settings": {"Tags": {str: str}},
     "Pods": [{"PodId": Needed(str), "Status": str, "SubStatus": str}],
+    **BILLED,
 }
 _STOPPED_BY_USER = "JobStoppedByUser"
 # A job is ended at the first look after its limit, but its running time is cut to whole seconds.
@@ -289,6 +291,7 @@ def _remote(job: Json) -> RemoteJob:
         reason=job.get("ReasonMessage"),
         created=job.get("GmtCreateTime") or "",
         tags=(job.get("Settings") or {}).get("Tags") or {},
+        usage=job_usage(job),
     )
 
 

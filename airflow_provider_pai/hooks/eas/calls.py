@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 from airflow_provider_pai.exceptions import PaiError, PaiJobFailedError, PaiNotFoundError
 from airflow_provider_pai.hooks.answers import JsonText, Needed, Page, Shape
 from airflow_provider_pai.hooks.eas.diagnosis import Down, diagnosis
-from airflow_provider_pai.hooks.eas.service_config import without
+from airflow_provider_pai.hooks.eas.service_config import service_usage, without
 from airflow_provider_pai.hooks.jobs import WatchedHook
 from airflow_provider_pai.hooks.lines import TAIL_LINES, tail
 from airflow_provider_pai.hooks.paging import all_items
@@ -88,6 +88,7 @@ class EasCalls(WatchedHook):
             created=service.get("CreateTime") or "",
             tags=labels_of(service),
             facts={name: service.get(field) or 0 for name, field in _FACTS.items()},
+            usage=service_usage(service),
         )
 
     def log_tail(self, job: RemoteJob, lines: int = TAIL_LINES) -> str:

@@ -11,6 +11,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+from airflow_provider_pai.costs import QUOTA
 from airflow_provider_pai.remote import Json
 
 # What EAS, or a call of its own, changes without anything being deployed.
@@ -59,6 +60,21 @@ def without(config: Mapping[str, Any], *keys: str) -> Json:
 def runs_on(config: Mapping[str, Any]) -> bool:
     """Tell whether a service JSON says which machines the service runs on."""
     return any(value_at(config, key) for key in _MACHINES)
+
+
+def service_usage(service: Json) -> Json:
+    """Return what is billed of a service, as `costs.Usage` has it: its instances since it was created.
+
+    Page "Elastic Algorithm Service (EAS) billing": from when instances are provisioned until the service is stopped.
+
+    :param service: DescribeService's answer.
+    """
+    config = json.loads(service.get("ServiceConfig") or "{}")
+    types = [each.get("type") for each in value_at(config, "cloud.computing.instances") or () if each.get("type")]
+    group = value_at(config, "metadata.resource") or value_at(config, "metadata.quota_id")
+    kind = f"{QUOTA}{group}" if group else next(iter(types), value_at(config, "cloud.computing.instance_type"))
+    count = service.get("TotalInstance") or value_at(config, "metadata.instance") or 1
+    return {"nodes": [{"type": kind or "unknown", "count": count}], "began": service.get("CreateTime") or ""}
 
 
 def fingerprint(service_config: str | None) -> int:

@@ -216,6 +216,14 @@ class DlcSubmitJobOperator(ReusingOperator):
             "job": self.job,
         }
 
+    @property
+    def model_named(self) -> str | None:
+        """Return the artifact's name, None where there is none."""
+        if not self.output_uri:
+            return None
+        parent = parse_uri("output", self.output_uri)
+        return self.model_name or parent.key.rstrip("/").split("/")[-1] or parent.bucket
+
     def script(self) -> str:
         """Return the command, made of `entry_script` where that is given."""
         if not self.entry_script:
@@ -247,7 +255,7 @@ class DlcSubmitJobOperator(ReusingOperator):
                 context,
                 identity,
                 output,
-                name=self.model_name or output.key.rstrip("/").split("/")[-2],
+                name=self.model_named or "",
                 version=version,
                 framework=self.framework,
             )
@@ -308,7 +316,7 @@ class DlcSubmitJobOperator(ReusingOperator):
         begun = read_unfinished(self.oss, at)
         inputs = inputs_after(self.oss, begun.artifact, OssUri.parse(at).parent)
         reference = JobRef(service="dlc", id=job.job_id, url=url)
-        made = replace(begun.artifact, job=reference, inputs=inputs, **job_facts(described))
+        made = replace(begun.artifact, job=reference, inputs=inputs, usage=self.used, **job_facts(described))
         artifact = write_artifact(self.oss, made, begun.request)
         self.record_artifact(artifact)
         if not artifact.metrics:

@@ -133,6 +133,11 @@ class DswRunCommandOperator(WorkloadOperator["DswRunHook"]):
 
         return DswRunHook
 
+    @property
+    def rows_beside(self) -> str | None:
+        """Return where runs leave their results, else the output."""
+        return self.run_uri or self.output_uri
+
     def check(self) -> None:
         """Read the fields; refuse bad input."""
         super().check()
@@ -195,10 +200,10 @@ class DswRunCommandOperator(WorkloadOperator["DswRunHook"]):
         """End the instance, whatever the command came to, and return the run."""
         try:
             result = super().finish(context, job)
-        except BaseException:
-            self._end(job)
+        except BaseException as error:
+            self._end(context, job, error)
             raise
-        return {**result, "instance": self._end(job)}
+        return {**result, "instance": self._end(context, job)}
 
     def result(self, context: Any, identity: TaskIdentity, generation: int, job: RemoteJob) -> Json:
         """Return the run's facts."""
@@ -260,8 +265,11 @@ class DswRunCommandOperator(WorkloadOperator["DswRunHook"]):
             "Configs": [{"Key": "0", "Type": "Role", "Roles": [role]}],
         }
 
-    def _end(self, job: RemoteJob) -> str:
-        """End the instance; return what has become of it: the run's result is good even if it can't be ended."""
+    def _end(self, context: Any, job: RemoteJob, error: BaseException | None = None) -> str:
+        """End the instance; return what has become of it: the run's result is good even if it can't be ended.
+
+        What it has used is told when it rests, and by nobody when it is deleted.
+        """
         if self.after == "keep":
             return "kept"
         if not self._killed:
@@ -269,11 +277,12 @@ class DswRunCommandOperator(WorkloadOperator["DswRunHook"]):
         try:
             self.hook.request_stop(job.job_id)
             if self.after == "delete":
-                wait_for_rest(self.hook, job.job_id, self.poll_interval)
+                rest = wait_for_rest(self.hook, job.job_id, self.poll_interval)
+                self.account(context, job._replace(usage=rest.usage), error)
                 self.hook.delete(job.job_id)
                 return "deleted"
-        except PaiError as error:
-            self.log.error("INSTANCE %s RUNS ON and costs; %s: %s", job.job_id, REAPER, error)  # noqa: TRY400
+        except PaiError as refusal:
+            self.log.error("INSTANCE %s RUNS ON and costs; %s: %s", job.job_id, REAPER, refusal)  # noqa: TRY400
             Stats.incr("pai.job.left", tags={"service": self.hook.service})
             return "left running"
         return "stopped"

@@ -62,6 +62,17 @@ class DrivingOperator(DeferringOperator["EasHook"], ServiceOperator):
         self.log.warning("%s", line)
         raise error("\n".join(filter(None, (line, details)))) from None
 
+    def record_overlap(self, context: Any, usage: Json | None, version: str) -> None:
+        """Write the ledger row of what has run beside production."""
+        if usage is None:
+            return
+        from airflow_provider_pai.costs import Usage
+        from airflow_provider_pai.ledger import Event
+
+        identity = self.identity(context)
+        event = Event.used(Usage.read(usage), identity.origin, task=identity.task, version=version)
+        self.ledger.record(event, self.artifact_uri)
+
     def told(self, result: Any) -> str:
         """Return the line that the end has in common with the XCom `summary`."""
         return self._line

@@ -177,8 +177,9 @@ class RolloutOperator(DrivingOperator):
         """
         from airflow_provider_pai.rollouts.summary import below, summary
 
-        log_tail = end.get("log_tail", "")
-        end = {name: value for name, value in end.items() if name != "log_tail"}
+        log_tail, usage = end.get("log_tail", ""), end.get("usage")
+        end = {name: value for name, value in end.items() if name not in ("log_tail", "usage")}
+        self.record_overlap(context, usage, end["version"] or "")
         if end["outcome"] not in ("timed_out", "unchanged"):
             self._record(context, end)
         Stats.incr("pai.canary.ended", tags={"outcome": end["outcome"]})

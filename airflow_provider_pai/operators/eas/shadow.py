@@ -141,8 +141,9 @@ class EasShadowOperator(DrivingOperator):
         """
         from airflow_provider_pai.rollouts.summary import one_line
 
-        log_tail = end.get("log_tail", "")
-        end = {name: value for name, value in end.items() if name != "log_tail"}
+        log_tail, usage = end.get("log_tail", ""), end.get("usage")
+        end = {name: value for name, value in end.items() if name not in ("log_tail", "usage")}
+        self.record_overlap(context, usage, end["version"] or "")
         identity = self.identity(context)
         model = ServedModel(version=end["version"] or "", digest=end["digest"] or "")
         key = f"shadowed/{end['source']}/{identity.owner}"

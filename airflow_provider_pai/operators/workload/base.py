@@ -135,6 +135,11 @@ class WorkloadOperator(PaiJobOperator[JobHookT]):
                 ", ".join(secrets),
             )
 
+    @property
+    def rows_beside(self) -> str | None:
+        """Return the output."""
+        return self.output_uri
+
     def script(self) -> str:
         """Return the command as a shell gets it."""
         return self.command

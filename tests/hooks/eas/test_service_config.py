@@ -12,6 +12,7 @@ from airflow_provider_pai.hooks.eas.service_config import (
     deployed_version,
     fingerprint,
     numbered,
+    service_usage,
     value_at,
     with_value,
     without,
@@ -74,3 +75,13 @@ def test_versions_that_only_scale_come_behind_the_one_that_was_deployed():
     versions = {number: version(each, 0, instances=number) for number, each in cores.items()}
     assert {number: deployed_version(versions, number) for number in versions} == {3: 3, 4: 4, 5: 4, 6: 4, 7: 7}
     assert deployed_version({}, 2) == deployed_version({1: {}, 2: {}}, 2) == 2
+
+
+def test_a_services_instances_are_billed_since_it_was_created():
+    config = {"metadata": {"instance": 2}, "cloud": {"computing": {"instances": [{"type": "ecs.g6.large"}]}}}
+    service = {"ServiceConfig": json.dumps(config), "CreateTime": "2026-11-21T18:00:00Z", "TotalInstance": 0}
+    since = {"began": "2026-11-21T18:00:00Z"}
+    assert service_usage(service) == {"nodes": [{"type": "ecs.g6.large", "count": 2}], **since}
+    grouped = {**service, "ServiceConfig": '{"metadata": {"resource": "eas-r-1"}}', "TotalInstance": 3}
+    assert service_usage(grouped) == {"nodes": [{"type": "quota/eas-r-1", "count": 3}], **since}
+    assert service_usage({}) == {"nodes": [{"type": "unknown", "count": 1}], "began": ""}
