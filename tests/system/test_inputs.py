@@ -8,7 +8,7 @@ from airflow_provider_pai.hooks.oss import OssHook
 DATA = "oss://inputs/data/rows.csv"
 
 
-@pytest.mark.timeout(120)
+@pytest.mark.timeout(180)
 def test_a_model_of_data_that_was_replaced_goes_no_further_and_one_of_pinned_data_does(run, dlc, api):
     oss = dlc.sibling(OssHook)
     oss.create_bucket("inputs")
