@@ -114,8 +114,9 @@ def read_blocks(oss: OssCalls, source: OssUri) -> Iterator[bytes]:
                 return
             # What cuts an answer on the way may tell the length of what it has left.
             size = _size(oss, source)
-            if done >= size:
+            if done >= size or oss.clock.monotonic() > give_up:
                 break
+            oss.clock.sleep(_jitter())
         answer, whole = oss.call_for("GetObject", source, partial(_open, oss, source, etag, done))
         if not etag:
             etag, expected, size = answer.etag, answer.server_crc, whole
@@ -128,9 +129,13 @@ def read_blocks(oss: OssCalls, source: OssUri) -> Iterator[bytes]:
             if oss.clock.monotonic() > give_up:
                 raise
             oss.log.info("%s; going on behind %d bytes", error, done)
-            oss.clock.sleep(random.uniform(0.05, 0.5))  # noqa: S311 - jitter
-    if expected is not None:
-        raise PaiTransferError(f"{source}: what came has CRC64 {crc}, OSS says {expected}")
+            oss.clock.sleep(_jitter())
+    if expected is not None or done < size:
+        raise PaiTransferError(f"{source}: what came has CRC64 {crc} ({done} bytes), OSS says {expected} ({size})")
+
+
+def _jitter() -> float:
+    return random.uniform(0.05, 0.5)  # noqa: S311 - jitter
 
 
 def _size(oss: OssCalls, source: OssUri) -> int:
