@@ -15,6 +15,7 @@
     │   ├── PaiFunctionError      a function that ran as a job raised: its error's type, message and traceback
     │   └── PaiLastFailureError   the same, where another try would end alike: never retried automatically
     │       └── PaiLastFunctionError    of a function
+    ├── PaiBudgetError            a DAG has spent what its budget allows; never retried automatically
     ├── PaiVersionError           a later version of this provider wrote it: also a ValueError and a TypeError
     ├── PaiTimeoutError           a deadline passed while waiting
     ├── PaiTransferError          bytes that arrived are not those that were sent, or changed on the way
@@ -313,6 +314,12 @@ class PaiLastFunctionError(PaiFunctionError, PaiLastFailureError):
     """A function that ran as a job has raised, and another try would end alike."""
 
     todo = "mend the function, then clear the task: no retry is made"
+
+
+class PaiBudgetError(PaiError, AirflowFailException):
+    """A DAG has spent what its budget allows: nothing was made, and a retry would not be cheaper."""
+
+    todo = "raise the budget, or clear the task when the next day has begun; `airflow pai cost` tells what has spent it"
 
 
 class PaiVersionError(PaiError, ValueError, TypeError):

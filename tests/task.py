@@ -67,7 +67,8 @@ class Task:
             triggering_user_name="somebody",
         )
         store = SimpleNamespace(get=self.store.get, set=lambda key, value: self.store.update({key: value}))
-        return {"ti": ti, "dag_run": run, "task_state_store": store, "run_id": self.run_id}
+        dag = SimpleNamespace(dag_id="dag", timezone=UTC)
+        return {"ti": ti, "dag": dag, "dag_run": run, "task_state_store": store, "run_id": self.run_id}
 
     def _push(self, key: str, value: Any) -> None:
         self.xcoms[key] = json.loads(json.dumps(value))

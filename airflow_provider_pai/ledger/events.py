@@ -55,6 +55,8 @@ class EventKind(StrEnum):
     STOPPED = "stopped"
     USAGE = "usage"
     """What a job, an instance or a service has used; the subject is the DAG."""
+    OVER_BUDGET = "over_budget"
+    """Nothing was made, since a DAG had spent what it may; the subject is the DAG."""
 
 
 class LedgerError(PaiError):

@@ -112,18 +112,44 @@ class TaskLedger:
         """
         return self._ask(lambda ledger: list(ledger.refusals(version, digest)), beside)
 
+    def used(self, dag_id: str, beside: str | OssUri | None = None) -> list[Row]:
+        """Return the rows of what a DAG has used, once what waits for the ledger is in.
+
+        :param beside: as of `record`.
+        :raises LedgerError: it can't be read, or others have one of their own: what they have spent nobody knows.
+        """
+        try:
+            rows = self._read(lambda ledger: list(ledger.of_subject(dag_id, (EventKind.USAGE,))), beside)
+            why = one_of_many(self._database)
+        except Exception as error:
+            raise LedgerError(f"What the DAG has spent can't be read of the ledger ({_in_words(error)})") from error
+        if why:
+            raise LedgerError(f"What the DAG has spent is not in one ledger: {why}")
+        return rows
+
     def _ask(self, question: Callable[[Ledger], list[Row]], beside: str | OssUri | None) -> Told:
+        try:
+            return Told(self._read(question, beside), one_of_many(self._database))
+        except Exception as error:  # noqa: BLE001 - each driver of a database has errors of its own
+            doubt = f"the ledger can't be read ({_in_words(error)})"
+            self._log.warning("What served before is told by the services that stand alone: %s", doubt)
+            return Told(doubt=doubt)
+
+    def _read(self, question: Callable[[Ledger], list[Row]], beside: str | OssUri | None) -> list[Row]:
+        """Return the rows that answer a question, once what waits is in.
+
+        :raises Exception: there is no answer.
+        """
         try:
             self._empty(self._outbox(beside))
             rows = _within(DATABASE_SECONDS, partial(question, self._ledger))
             for row in rows:
                 row.check()
-            return Told(rows, one_of_many(self._database))
-        except Exception as error:  # noqa: BLE001 - each driver of a database has errors of its own
+        except Exception as error:
             self._failure = error
-            doubt = f"the ledger can't be read ({_in_words(error)})"
-            self._log.warning("What served before is told by the services that stand alone: %s", doubt)
-            return Told(doubt=doubt)
+            raise
+        else:
+            return rows
         finally:
             self._anchor()
 

@@ -160,6 +160,7 @@ class DswRunCommandOperator(WorkloadOperator["DswRunHook"]):
     def build(self, context: Any, identity: TaskIdentity, generation: int) -> Json:
         """Return the CreateInstance body."""
         self.check()
+        self.heed_budget(context, identity)
         output = self.version_folder(identity, generation)
         run = self._run_folder(identity, generation)
         if self.inputs:

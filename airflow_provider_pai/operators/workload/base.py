@@ -7,7 +7,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
-from airflow_provider_pai.exceptions import PaiConfigError, PaiNotFoundError
+from airflow_provider_pai.exceptions import PaiBudgetError, PaiConfigError, PaiNotFoundError
 from airflow_provider_pai.identity import TaskIdentity
 from airflow_provider_pai.inputs import Span, flag, mapping, optional, parse_uri, required, seconds, text
 from airflow_provider_pai.lazy import cached_property
@@ -58,6 +58,8 @@ class WorkloadOperator(PaiJobOperator[JobHookT]):
     :param max_running_time: after this the service itself ends the job or the instance: `12h`, a timedelta or seconds,
         of which DLC counts whole minutes. By default `execution_timeout` and 10 minutes, else the connection's
         `max_running_time`, else 7 days.
+    :param budget: what the DAG may spend before nothing more is made: `{"per_run": "12h", "per_day": "400 CNY"}`, in
+        instance hours or in money; `"over": "skip"` skips the task then, else it fails. (templated)
     """
 
     template_fields: Sequence[str] = (
@@ -70,8 +72,9 @@ class WorkloadOperator(PaiJobOperator[JobHookT]):
         "parameters",
         "env",
         "role_arn",
+        "budget",
     )
-    template_fields_renderers = {"inputs": "json", "code": "json", "parameters": "json", "env": "json"}
+    template_fields_renderers = dict.fromkeys(("inputs", "code", "parameters", "env", "budget"), "json")
 
     # Environment variables that the service itself sets.
     reserved_environment: ClassVar[frozenset[str]] = frozenset()
@@ -89,6 +92,7 @@ class WorkloadOperator(PaiJobOperator[JobHookT]):
         env: Mapping[str, str] | None = None,
         role_arn: str | None = None,
         max_running_time: Span | None = None,
+        budget: Mapping[str, str] | str | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -104,6 +108,7 @@ class WorkloadOperator(PaiJobOperator[JobHookT]):
         # A minute is what DLC counts in.
         limit = max_running_time
         self.max_running_time = None if limit is None else seconds("max_running_time", limit, least=60)
+        self.budget = budget
         self._datasets: tuple[DatasetRef, ...] = ()
 
     def check(self) -> None:
@@ -149,6 +154,32 @@ class WorkloadOperator(PaiJobOperator[JobHookT]):
         limit = TimeLimit.of(self.max_running_time, self.execution_timeout, self.hook.connection.max_running_time)
         self.log.info("The service itself ends it after %s", limit)
         return limit
+
+    def heed_budget(self, context: Any, identity: TaskIdentity) -> None:
+        """Make nothing once the DAG has spent what it may; what is submitted at the same moment may pass together.
+
+        :raises PaiBudgetError: it has.
+        :raises LedgerError: what it has spent can't be read.
+        """
+        if self.budget is None:
+            return
+        from airflow_provider_pai.operators.workload.budget import SKIP, Budget, Day, ask, used
+
+        now, prices = self.hook.service_clock.utc(), self.hook.connection.prices
+        budget, day = Budget.read(self.budget, prices), Day.at(now, context["dag"].timezone)
+        found = used(self.ledger.used(identity.dag_id, self.rows_beside), self.hook, identity)
+        for asked in ask(budget, found, identity.run_id, day, now, prices):
+            if asked.unpriced:
+                text = "Budget: no price is known of %s: what it costs is not counted"
+                self.log.warning(text, ", ".join(asked.unpriced))
+            if not asked.is_over:
+                self.log.info("Budget: %s", asked)
+                continue
+            facts = {"spent": asked.spent, "limit": str(asked.limit), "over": budget.over}
+            self.record("over_budget", identity.dag_id, identity, None, facts, beside=self.rows_beside)
+            if budget.over == SKIP:
+                self.skip(f"the budget is used up: {asked}")
+            raise PaiBudgetError(f"nothing was made, the budget is used up: {asked}")
 
     @cached_property
     def source(self) -> Source | None:
