@@ -128,7 +128,7 @@ class AirflowApi:
             "max_active_runs": parallel,
             "reprocess_behavior": behavior,
         }
-        for pause in (0.2, 0.5, 1, 1, 2, 2, 3, 5, 0):
+        for pause in (0.2, 0.5, *[2] * 20, 0):
             try:
                 return int(self.request("POST", "/backfills", json=body)["id"])
             except AirflowApiError as error:
