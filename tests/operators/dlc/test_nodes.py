@@ -271,9 +271,8 @@ def test_network_and_settings_reach_the_job_and_its_tags_stay():
 
 def test_what_looks_like_a_secret_is_warned_about(monkeypatch):
     warnings = []
-    monkeypatch.setattr(
-        DlcSubmitJobOperator, "log", SimpleNamespace(warning=lambda text, *values: warnings.append(text % values))
-    )
+    log = SimpleNamespace(info=lambda *_: None, warning=lambda text, *values: warnings.append(text % values))
+    monkeypatch.setattr(DlcSubmitJobOperator, "log", log)
     env = {"DB_PASSWORD": "hunter2hunter2", "KEY": "LTAI5tExampleKey00", "PLAIN": "seen-by-all"}
     env |= {"TOKENIZERS_PARALLELISM": "parallel", "MAX_TOKENS": "4096", "PAD_TOKEN": "false"}
     assert build(env=env)["Envs"]["PLAIN"] == "seen-by-all"
