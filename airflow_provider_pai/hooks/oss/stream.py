@@ -109,14 +109,6 @@ def read_blocks(oss: OssCalls, source: OssUri) -> Iterator[bytes]:
     etag, done, crc, expected, size = "", 0, 0, None, -1
     give_up = oss.clock.monotonic() + oss.retry_seconds
     while True:
-        if done == size:
-            if crc == expected:
-                return
-            # What cuts an answer on the way may tell the length of what it has left.
-            size = _size(oss, source)
-            if done >= size or oss.clock.monotonic() > give_up:
-                break
-            oss.clock.sleep(_jitter())
         answer, whole = oss.call_for("GetObject", source, partial(_open, oss, source, etag, done))
         if not etag:
             etag, expected, size = answer.etag, answer.server_crc, whole
@@ -129,13 +121,16 @@ def read_blocks(oss: OssCalls, source: OssUri) -> Iterator[bytes]:
             if oss.clock.monotonic() > give_up:
                 raise
             oss.log.info("%s; going on behind %d bytes", error, done)
-            oss.clock.sleep(_jitter())
+        if done == size:
+            if crc == expected:
+                return
+            # What cuts an answer on the way may tell the length of what it has left.
+            size = _size(oss, source)
+        if done >= size or oss.clock.monotonic() > give_up:
+            break
+        oss.clock.sleep(random.uniform(0.05, 0.5))  # noqa: S311 - jitter
     if expected is not None or done < size:
         raise PaiTransferError(f"{source}: what came has CRC64 {crc} ({done} bytes), OSS says {expected} ({size})")
-
-
-def _jitter() -> float:
-    return random.uniform(0.05, 0.5)  # noqa: S311 - jitter
 
 
 def _size(oss: OssCalls, source: OssUri) -> int:
