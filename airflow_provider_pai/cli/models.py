@@ -24,8 +24,8 @@ from airflow_provider_pai.uri import OssUri
 def reproduce(args: argparse.Namespace) -> None:
     """Train a model again and say what came of it; exit with 1 where it is another, with 2 where nothing was made."""
     hook = DlcHook(args.conn_id)
-    oss, ledger = hook.sibling(OssHook), TaskLedger(hook, args.ledger_conn_id, logging.getLogger(__name__))
     with nothing_else_printed():
+        oss, ledger = hook.sibling(OssHook), TaskLedger(hook, args.ledger_conn_id, logging.getLogger(__name__))
         source = _source(args, ledger)
         one = Reproduction(hook, read_manifest(oss, str(source)), source, _home(args.output, source, hook))
         body = one.body()
@@ -40,9 +40,9 @@ def reproduce(args: argparse.Namespace) -> None:
     if not agreed("the job", yes=args.yes):
         say("Nothing was made.")
         sys.exit(2)
-    job_id = hook.submit(body)
-    say(f"DLC job {job_id}: {hook.console_url(job_id)}")
     with nothing_else_printed():
+        job_id = hook.submit(body)
+        say(f"DLC job {job_id}: {hook.console_url(job_id)}")
         outcome = one.outcome(one.end_of(job_id))
         ledger.record(_event(one.manifest.artifact, outcome), source)
     print(json.dumps(outcome.facts, indent=2) if args.json else outcome.text)  # noqa: T201 - that is what a command does
