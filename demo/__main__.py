@@ -8,6 +8,7 @@ import os
 import sys
 import time
 from datetime import UTC, datetime
+from typing import Any
 
 from airflow_provider_pai.testing.airflow_api import AirflowApiError
 from airflow_provider_pai.testing.processes import ComponentError, end_on_signals
@@ -98,7 +99,7 @@ class Demo:
 
             ledger = Ledger.open()
             progress.head("all versions, from the audit ledger")
-            print(versions(list(ledger.rows())))
+            print(versions(list(ledger.rows()), _hours(ledger)))
             for problem in ledger.verify():
                 progress.say(f"ledger: {problem}")
         served, traffic = report.served, report.traffic
@@ -130,6 +131,15 @@ class Demo:
         while True:
             self._stack.check()
             time.sleep(1)
+
+
+def _hours(ledger: Any) -> dict[str, float]:
+    """Return what each version has cost in instance hours, as `airflow pai cost` sums it up."""
+    from airflow_provider_pai.cli.cost import assigned, cost_lines, entries
+    from airflow_provider_pai.costs import Prices
+
+    lines = cost_lines(assigned(entries(ledger, None)), "version", Prices())
+    return {line.name: line.spent.all_hours for line in lines}
 
 
 def _setup_seconds() -> float:

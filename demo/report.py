@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -43,10 +44,11 @@ class Report:
         path.write_text(json.dumps(asdict(self), indent=1) + "\n")
 
 
-def versions(rows: list[Any]) -> str:
+def versions(rows: list[Any], costs: Mapping[str, float]) -> str:
     """Return the table of all versions.
 
     :param rows: rows of the audit ledger, in their order.
+    :param costs: instance hours by version.
     """
     models: dict[str, Json] = {}
     endings: dict[str, str] = {}
@@ -55,11 +57,12 @@ def versions(rows: list[Any]) -> str:
             models[row.version] = json.loads(row.payload)
         elif row.kind in _ENDINGS:
             endings[row.version] = row.kind
-    heads = ("version", "data interval (UTC)", "commit", "job", "accuracy", "digest", "outcome")
-    return table(heads, [_line(models[version], endings.get(version, "kept")) for version in sorted(models)])
+    heads = ("version", "data interval (UTC)", "commit", "job", "accuracy", "digest", "cost", "outcome")
+    lines = [(models[version], costs.get(version, 0.0), endings.get(version, "kept")) for version in sorted(models)]
+    return table(heads, [_line(*line) for line in lines])
 
 
-def _line(model: Json, outcome: str) -> tuple[object, ...]:
+def _line(model: Json, hours: float, outcome: str) -> tuple[object, ...]:
     interval = model["data_interval"]
     return (
         model["version"],
@@ -68,5 +71,6 @@ def _line(model: Json, outcome: str) -> tuple[object, ...]:
         model["job"]["id"],
         f"{model['metrics']['accuracy']:.4f}",
         model["digest"][:19],
+        f"{3600 * hours:.0f} instance s",
         outcome.replace("_", " "),
     )

@@ -27,9 +27,10 @@ def test_the_table_sorts_versions_and_says_what_became_of_each():
         row("artifact_produced", older["version"], older),
         row("deployment_step", older["version"]),
     ]
-    lines = versions(rows).splitlines()
+    lines = versions(rows, {older["version"]: 0.01}).splitlines()
     assert lines[2].split()[0] == older["version"]
     assert lines[2].endswith("kept")
+    assert ["36 instance s" in line for line in lines[2:]] == [True, False]
     assert lines[3].endswith("promoted")
     assert "2026-11-20 18:00 - 2026-11-21 18:00" in lines[3]
 
