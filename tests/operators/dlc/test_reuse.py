@@ -286,7 +286,8 @@ def test_what_a_group_serves_is_taken_trained_on_from_and_not_rolled_out_again(p
     assert ended["service"] == ended["reason"].partition(" ")[0] == deployed["service"]
     assert (ended["outcome"], ended["steps"], ended["previous"]) == ("unchanged", [], None)
     assert again.xcoms["summary"].startswith(f"{first['version']} serves already, nothing was rolled out")
-    assert [row.kind for row in Ledger.open().rows()] == ["artifact_produced", "deployed", "reused", "gate_passed"]
+    kinds = ["usage", "artifact_produced", "deployed", "reused", "gate_passed"]  # what a job has used: of one alone
+    assert [row.kind for row in Ledger.open().rows()] == kinds
     OssHook().put(f"{place}/in/b.csv", "4")
     third = tonight("three").run()
     assert third["reused_from"] is None
