@@ -112,13 +112,21 @@ class Life:
         return int(work())
 
     def _kill(self) -> None:
+        while not (self.operators and self.operators[-1]._job_id):
+            time.sleep(0.05)
+        time.sleep(self.dice.uniform(0, 1))
         self.operators[-1].on_kill()
         os._exit(1)
 
     def _evict(self, task: Task) -> None:
-        for job in DlcHook().list_jobs():
-            if job["Settings"]["Tags"]["airflow_run_id"] == task.run_id and job["Status"] == "Running":
-                control("preempt", "POST", {"job_id": job["JobId"]})
+        """Evict the task's job once it runs; it may have ended before."""
+        until = time.monotonic() + 10
+        while time.monotonic() < until:
+            for job in DlcHook().list_jobs(tags={"airflow_run_id": task.run_id}):
+                if job["Status"] == "Running":
+                    control("preempt", "POST", {"job_id": job["JobId"]})
+                    return
+            time.sleep(0.1)
 
 
 def control(what: str, method: str, body: Any = None) -> Any:
@@ -175,7 +183,7 @@ def main() -> None:
         try:
             pai = json.loads(emulator.stdout.readline())  # type: ignore[union-attr]
             os.environ["AIRFLOW_CONN_PAI_DEFAULT"] = json.dumps(connection_to(pai, ledger_conn_id="audit"))
-            os.environ["AIRFLOW_CONN_AUDIT"] = f"sqlite:///{folder}/audit.sqlite"
+            os.environ["AIRFLOW_CONN_AUDIT"] = f"sqlite://{folder}/audit.sqlite"
             print(json.dumps(play(arguments, Path(folder))))
         finally:
             emulator.terminate()
