@@ -5,7 +5,7 @@ from airflow.providers.common.compat.sdk import Connection
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from airflow_provider_pai.exceptions import PaiConfigError
+from airflow_provider_pai.exceptions import PaiConfigError, PaiNotFoundError
 from airflow_provider_pai.hooks.connection import PaiConnection
 from airflow_provider_pai.hooks.oss import OssHook
 
@@ -102,7 +102,7 @@ def test_an_extra_that_is_no_object_is_refused_and_not_shown(extra):
 
 
 def test_a_connection_that_airflow_does_not_have_is_named():
-    with pytest.raises(PaiConfigError, match=r"^pai_conn_id: 'pai_eu' .* or set AIRFLOW_CONN_PAI_EU$"):
+    with pytest.raises(PaiNotFoundError, match=r" pai_conn_id: 'pai_eu' is not there; .* or set AIRFLOW_CONN_PAI_EU$"):
         OssHook("pai_eu").connection  # noqa: B018 - read here
 
 

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from airflow_provider_pai.exceptions import PaiConfigError, PaiJobFailedError, PaiPermissionError
+from airflow_provider_pai.exceptions import PaiConfigError, PaiJobFailedError, PaiNotFoundError, PaiPermissionError
 from airflow_provider_pai.hooks.oss import OssHook
 from airflow_provider_pai.hooks.pai import PaiConnectionHook
 from airflow_provider_pai.operators.dsw import DswRunNotebookOperator
@@ -35,7 +35,7 @@ def test_a_person_pastes_the_wrong_secret_and_reads_so_in_task_and_form(pai, buc
 
 
 def test_a_person_names_a_connection_that_is_not_there():
-    with pytest.raises(PaiConfigError, match=r"^pai_conn_id: 'pai_prod' .* or set AIRFLOW_CONN_PAI_PROD$"):
+    with pytest.raises(PaiNotFoundError, match=r" pai_conn_id: 'pai_prod' is .* or set AIRFLOW_CONN_PAI_PROD$"):
         run(OssListOperator, uri="oss://some-bucket/", pai_conn_id="pai_prod")
 
 

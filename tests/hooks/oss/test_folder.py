@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from airflow_provider_pai.exceptions import PaiAnswerError, PaiApiError, PaiConfigError
+from airflow_provider_pai.exceptions import PaiAnswerError, PaiApiError, PaiConfigError, PaiNotFoundError
 from airflow_provider_pai.hooks.oss import OssHook
 from airflow_provider_pai.hooks.oss.folder import FolderReport, local_path, paired
 from airflow_provider_pai.hooks.oss.patterns import Patterns, fixed_prefix
@@ -231,7 +231,7 @@ def test_markers_of_folders_are_no_files(hook, at, bucket, tmp_path):
 
 
 def test_what_is_no_folder(hook, at, tmp_path):
-    with pytest.raises(PaiConfigError, match="folder"):
+    with pytest.raises(PaiNotFoundError, match="folder"):
         hook.upload_folder(tmp_path / "none", at)
     (tmp_path / "odd").mkdir()
     (tmp_path / "odd" / os.fsdecode(b"\xff")).write_bytes(b"")

@@ -104,7 +104,7 @@ def test_a_file_that_stands_there_stays_until_the_new_one_is_whole(hook, at, sou
 
 @pytest.mark.parametrize("path", ["", "none"])
 def test_what_is_no_file_is_not_uploaded(hook, at, tmp_path, path):
-    with pytest.raises(PaiConfigError, match="path"):
+    with pytest.raises(PaiNotFoundError if path else PaiConfigError, match="path"):
         hook.upload(tmp_path / path, at)
     with pytest.raises(PaiConfigError, match="part_size"):
         hook.upload(written(tmp_path / "source", 3 * PART), at, part_size=PART - 1)

@@ -11,6 +11,7 @@ from airflow_provider_pai.exceptions import (
     PaiArtifactError,
     PaiConfigError,
     PaiConflictError,
+    PaiNotFoundError,
     PaiTransientError,
 )
 from airflow_provider_pai.hooks.oss import OssHook
@@ -221,12 +222,12 @@ def test_from_and_to_any_object_storage(at, folder, tmp_path, bucket):
 
 
 def test_transfers_that_fail_leave_nothing(at, folder, tmp_path, pai):
-    with pytest.raises(PaiConfigError, match="source"):
+    with pytest.raises(PaiNotFoundError, match="source"):
         run(ObjectStorageToOssOperator, source=f"file://{folder}/none", uri=at)
     OssHook().put(at + "x", "1")
     with pytest.raises(PaiConfigError, match="target"):
         run(OssToObjectStorageOperator, uri=at + "x", target="nonsense://a/b")
-    with pytest.raises(PaiConfigError, match="uri"):
+    with pytest.raises(PaiNotFoundError, match="uri"):
         run(OssToObjectStorageOperator, uri=at + "none", target=f"file://{tmp_path}/none")
     pai.account.faults.add(match="oss GET", status=403, code="AccessDenied")
     with pytest.raises(PaiApiError, match="AccessDenied"):
