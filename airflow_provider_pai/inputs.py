@@ -374,7 +374,8 @@ def unusable(field: str, value: object, needed: str, error: OSError) -> PaiError
 
     :param needed: what it must be.
     """
-    needed = f"{needed}: {error.strerror or error}"
+    at = f" ({error.filename})" if error.filename not in (None, value) else ""
+    needed = f"{needed}: {error.strerror or error}{at}"
     if error.errno == errno.ENOENT:
         return PaiNotFoundError.of("worker", "open", field, value, needed)
     if error.errno in _PASSING:

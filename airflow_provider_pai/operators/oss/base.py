@@ -22,8 +22,7 @@ def on_the_worker(field: str, value: object) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        at = f" ({error.filename})" if error.filename not in (None, value) else ""
-        raise unusable(field, value, f"a path that this worker can use{at}", error) from None
+        raise unusable(field, value, "a path that this worker can use", error) from None
 
 
 _FOLDER = "{uri}: {moved} files moved ({size} bytes), {unchanged} unchanged, {deleted} deleted"

@@ -250,7 +250,7 @@ def test_transfers_that_fail_leave_nothing(at, folder, tmp_path, pai):
     ],
 )
 def test_bad_input_names_the_field(operator, arguments, field):
-    with pytest.raises(PaiConfigError, match=field):
+    with pytest.raises((PaiConfigError, PaiNotFoundError), match=field):
         run(operator, **arguments)
 
 
