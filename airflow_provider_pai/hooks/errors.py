@@ -49,7 +49,7 @@ SKEW_REFUSED = 900
 NETWORK_TODO = "check the connection's region, network and endpoints, the proxy and the firewall"
 
 
-class Cause(NamedTuple):
+class Refusal(NamedTuple):
     """What an error code means, and what to do: codes of the PAI APIs and of OSS, as they begin."""
 
     codes: tuple[str, ...]
@@ -58,27 +58,27 @@ class Cause(NamedTuple):
 
 
 CAUSES = (
-    Cause(
+    Refusal(
         ("SignatureDoesNotMatch", "IncompleteSignature"),
         "the AccessKey Secret is wrong",
         "set the connection's password to the secret that belongs to its login",
     ),
-    Cause(
+    Refusal(
         ("InvalidAccessKeyId",),
         "the AccessKey ID does not exist, or is disabled",
         "set the connection's login, or enable the key in the RAM console",
     ),
-    Cause(
+    Refusal(
         ("InvalidSecurityToken.Expired", "SecurityTokenExpired"),
         "the STS token has expired",
         "set login, password and security_token anew, or an auth that renews them: ram_role_arn, ecs_ram_role",
     ),
-    Cause(
+    Refusal(
         ("InvalidSecurityToken", "MissingSecurityToken"),
         "the STS token does not belong to the AccessKey ID",
         "set login, password and security_token from one answer of AssumeRole",
     ),
-    Cause(
+    Refusal(
         ("InvalidTimeStamp", "RequestTimeTooSkewed"),
         f"this machine's clock is more than {SKEW_REFUSED // 60} minutes wrong",
         "synchronize it (NTP) here and on every worker",
