@@ -29,12 +29,13 @@ def page_of(path: str) -> str:
 
 
 def text_of(page: str) -> str:
-    """Return the Markdown of a page that shows a file beside docs/."""
+    """Return the Markdown of a page that shows a file beside docs/; the search finds no source code."""
     path = path_of(page)
     text = (ROOT / path).read_text()
     if path.endswith(".md"):
         return text
-    return f"# {path}\n\n````{_LANGUAGES.get(Path(path).suffix, 'text')}\n{text}````\n"
+    language = _LANGUAGES.get(Path(path).suffix, "text")
+    return f"---\nsearch: {{exclude: true}}\n---\n# `{path}`\n\n````{language}\n{text}````\n"
 
 
 def outside(pages: Iterable[str]) -> set[str]:
