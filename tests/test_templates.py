@@ -299,8 +299,8 @@ def test_whatever_a_dag_or_a_template_gives(name, here, value):
 @pytest.mark.parametrize("name", CLASSES)
 def test_what_is_true_or_false_is_neither_by_being_there(name, here):
     """The text `False` is true to Python: it would delete what was to stay."""
-    switches = [field for field, each in parameters(CLASSES[name]).items() if isinstance(each.default, bool)]
-    for field in switches:
+    switches = {field for field, each in parameters(CLASSES[name]).items() if isinstance(each.default, bool)}
+    for field in switches - {"reuse"}:  # which model: a text, or none
         for value in ("no", "", "{{ params.delete }}", None, 1, [True]):
             end = outcome(name, here, {field: value})
             assert isinstance(end, PaiConfigError), f"{field}={value!r}"

@@ -95,7 +95,8 @@ def test_what_is_no_policy_is_refused_with_the_place(document, says):
 
 
 def test_each_route_has_an_action_and_each_action_a_route(pai):
-    served = {route.name for route in pai.services.routes["api"] if not route.path.startswith("/_emulator/")}
+    # A registry of images asks no RAM.
+    served = {each.name for each in pai.services.routes["api"] if not each.path.startswith(("/_emulator/", "/v2/"))}
     assert {call for _, call in ACTIONS} == served
     assert oss.SERVICE.keys() == OSS_SERVICE.keys()
     assert oss.BUCKET.keys() - OSS_BUCKET.keys() == {("POST", "delete")}
