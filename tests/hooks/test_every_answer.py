@@ -116,7 +116,7 @@ def asking(hook: DlcHook, at: Place) -> Callable[[], Any]:
     return lambda: hook.client.get_job(at.job, GetJobRequest())
 
 
-MOMENT = datetime(2026, 11, 21, tzinfo=UTC)
+MOMENT, LATER = datetime(2026, 11, 21, tzinfo=UTC), datetime(2099, 1, 1, tzinfo=UTC)
 TASK = TaskIdentity("d", "d", "r", "t", -1, 0, 1, MOMENT, MOMENT)
 ENDED = RemoteJob("", "Failed")
 Call = Callable[[Any, Place], Any]
@@ -133,10 +133,12 @@ CALLS: dict[str, tuple[type[PaiHook], Call]] = {
     ),
     "PaiHook.ask": (DlcHook, lambda hook, at: hook.ask("GetJob", asking(hook, at))),
     "WatchedHook.going": (DlcHook, lambda hook, at: hook.going(at.job, ())),
+    "WatchedHook.diagnosis": (DlcHook, lambda hook, at: hook.diagnosis(ENDED._replace(job_id=at.job))),
     "WatchedHook.failure": (EasHook, lambda hook, at: hook.failure(ENDED._replace(job_id=at.service))),
     "WatchedHook.last_words": (DlcHook, lambda hook, at: hook.last_words(ENDED._replace(job_id=at.job))),
     "WatchedHook.log_tail": (TensorBoardHook, lambda hook, at: hook.log_tail(ENDED._replace(job_id=at.board))),
     "WatchedHook.new_log_lines": (EasHook, lambda hook, at: hook.new_log_lines(at.service, {})),
+    "WatchedHook.usage": (DlcHook, lambda hook, at: hook.usage(ENDED._replace(job_id=at.job))),
     "WatchedHook.wait": (
         DlcHook,
         lambda hook, at: hook.wait(at.job, poll_interval=1, deadline=hook.clock.utc(), log_interval=1),
@@ -147,6 +149,7 @@ CALLS: dict[str, tuple[type[PaiHook], Call]] = {
     "DlcHook.describe": (DlcHook, lambda hook, at: hook.describe(at.job)),
     "DlcHook.ecs_specs": (DlcHook, lambda hook, at: list(hook.ecs_specs())),
     "DlcHook.events": (DlcHook, lambda hook, at: hook.events(at.job)),
+    "DlcHook.evidence": (DlcHook, lambda hook, at: hook.evidence(ENDED._replace(job_id=at.job))),
     "DlcHook.failure": (DlcHook, lambda hook, at: hook.failure(ENDED._replace(job_id=at.job))),
     "DlcHook.get": (DlcHook, lambda hook, at: hook.get(at.job)),
     "DlcHook.get_many": (DlcHook, lambda hook, at: hook.get_many([at.job, NO_SUCH])),
@@ -172,11 +175,14 @@ CALLS: dict[str, tuple[type[PaiHook], Call]] = {
     "DswHook.get": (DswHook, lambda hook, at: hook.get(at.instance)),
     "DswHook.list_instances": (DswHook, lambda hook, at: list(hook.list_instances())),
     "DswHook.ping": (DswHook, lambda hook, at: hook.ping()),
+    "DswHook.prices": (DswHook, lambda hook, at: hook.prices()),
     "DswHook.request_stop": (DswHook, lambda hook, at: hook.request_stop(NO_SUCH)),
     "DswHook.start": (DswHook, lambda hook, at: hook.start(at.instance)),
     "DswHook.stop": (DswHook, lambda hook, at: hook.stop(NO_SUCH)),
+    "DswHook.stop_at": (DswHook, lambda hook, at: hook.stop_at(at.instance, LATER)),
     "DswHook.submit": (DswHook, lambda hook, at: hook.submit(instance())),
     "DswHook.tagged": (DswHook, lambda hook, at: hook.tagged({"a": "b"})),
+    "DswRunHook.evidence": (DswRunHook, lambda hook, at: hook.evidence(ENDED._replace(facts={"run_uri": at.uri}))),
     "DswRunHook.find": (DswRunHook, lambda hook, at: hook.find(TASK)),
     "DswRunHook.get": (DswRunHook, lambda hook, at: hook.get(at.instance)),
     "DswRunHook.log_tail": (DswRunHook, lambda hook, at: hook.log_tail(ENDED._replace(facts={"run_uri": at.uri}))),
@@ -281,7 +287,7 @@ CALLS: dict[str, tuple[type[PaiHook], Call]] = {
 }
 QUIET = {
     *("PaiHook.client_config", "PaiHook.get_conn", "PaiHook.sibling"),
-    *("WatchedHook.console_url", "DlcHook.check_body"),
+    *("WatchedHook.console_url", "WatchedHook.evidence", "DlcHook.check_body"),
     *("OssCalls.bucket", "OssHook.console_url", "OssHook.mount_uri"),
     # What leaves write for others.
     *("PaiHook.ping", "WatchedHook.get", "JobHook.request_stop", "JobHook.submit", "JobHook.tagged"),

@@ -50,10 +50,10 @@ def test_a_training_that_succeeded_ends_well_and_its_row_is_written_before_the_n
         assert train.run() == artifact
     assert artifact["metrics"] == {"accuracy": 0.9}
     assert kinds() == []
-    assert len(waiting(name)) == 1
+    assert len(waiting(name)) == 2
     gate = Task(lambda: ModelGateOperator(task_id="task", artifact=artifact, group="no_such_group"), run_id="gate")
     assert gate.run()["passed"]
-    assert kinds() == ["artifact_produced", "gate_passed"]
+    assert kinds() == ["usage", "artifact_produced", "gate_passed"]
     assert waiting(name) == []
 
 

@@ -9,7 +9,13 @@ import time
 import pytest
 from airflow.providers.common.compat.sdk import AirflowSkipException
 
-from airflow_provider_pai.exceptions import PaiConfigError, PaiError, PaiTimeoutError, RolloutStoppedError
+from airflow_provider_pai.exceptions import (
+    PaiConfigError,
+    PaiError,
+    PaiNotFoundError,
+    PaiTimeoutError,
+    RolloutStoppedError,
+)
 from airflow_provider_pai.identity import TaskName
 from airflow_provider_pai.inputs import parse_uri
 from airflow_provider_pai.ledger import Event, EventKind, Ledger
@@ -120,7 +126,7 @@ def test_a_cleared_deployment_of_what_serves_again_ends_with_a_rollout_s_reason(
     if stands:
         assert (end["outcome"], end["reason"]) == (first["outcome"], first["reason"])
     else:
-        assert (end["outcome"], end["reason"]) == ("promoted", "made again by a rollback")
+        assert (end["outcome"], end["reason"]) == ("unchanged", f"{first['service']} serves it already")
 
 
 def artifact_of(group, end):
@@ -297,7 +303,6 @@ def test_traffic_that_someone_else_moved_is_left_alone(group, nights):
     ("changes", "message"),
     [
         ({"group": "Digits"}, "group: 'Digits'"),
-        ({"group": "no_such_group_here"}, "group: 'no_such_group_here' is not allowed; a group with"),
         ({"to": " "}, "to: ' ' is not allowed; it must be previous, promoted or a version"),
         ({"drain": "-1"}, "drain: '-1' is not allowed; a span of at least 0 s: seconds, a text as 90s"),
         ({"wait_timeout": 0}, "wait_timeout: 0"),
@@ -309,6 +314,11 @@ def test_traffic_that_someone_else_moved_is_left_alone(group, nights):
 def test_bad_input_is_refused(group, changes, message):
     with pytest.raises(PaiConfigError, match=message):
         back(group, **changes).run()
+
+
+def test_a_group_that_is_not_there_yet_may_be_later(group):
+    with pytest.raises(PaiNotFoundError, match="group: 'no_such_group_here' is not there; a group with"):
+        back(group, group="no_such_group_here").run()
 
 
 def test_nothing_served_before(group):
