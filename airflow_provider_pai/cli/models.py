@@ -7,10 +7,9 @@ import json
 import logging
 import sys
 
-from airflow_provider_pai.artifact import ModelArtifact
 from airflow_provider_pai.cli.check import nothing_else_printed
 from airflow_provider_pai.cli.person import agreed, say
-from airflow_provider_pai.cli.reproduce import Outcome, Reproduction, above
+from airflow_provider_pai.cli.reproduce import Reproduction, above
 from airflow_provider_pai.exceptions import PaiConfigError
 from airflow_provider_pai.hooks.dlc import DlcHook
 from airflow_provider_pai.hooks.oss import OssHook
@@ -44,7 +43,8 @@ def reproduce(args: argparse.Namespace) -> None:
         job_id = hook.submit(body)
         say(f"DLC job {job_id}: {hook.console_url(job_id)}")
         outcome = one.outcome(one.end_of(job_id))
-        ledger.record(_event(one.manifest.artifact, outcome), source)
+        made = one.manifest.artifact
+        ledger.record(Event.about(made, EventKind.REPRODUCED, f"reproduced/{outcome.job_id}", outcome.facts), source)
     print(json.dumps(outcome.facts, indent=2) if args.json else outcome.text)  # noqa: T201 - that is what a command does
     sys.exit(1 if outcome.verdict == "DIFFERENT" else 0)
 
@@ -69,15 +69,3 @@ def _home(output: str | None, source: OssUri, hook: DlcHook) -> OssUri:
     began = hook.service_clock.utc().strftime("%Y%m%dT%H%M%SZ")
     version = source.key.rstrip("/").rpartition("/")[2]
     return above(source).join("_reproduced", version, began).folder
-
-
-def _event(artifact: ModelArtifact, outcome: Outcome) -> Event:
-    """Return the ledger's event; a job that is named in it made one model."""
-    return Event(
-        key=f"reproduced/{outcome.job_id}",
-        kind=EventKind.REPRODUCED,
-        subject=artifact.name,
-        version=artifact.version,
-        digest=artifact.digest,
-        payload=outcome.facts,
-    )

@@ -105,28 +105,20 @@ class Event(NamedTuple):
         )
 
     @classmethod
+    def about(cls, artifact: ModelArtifact, kind: EventKind, key: str, payload: Mapping[str, Any]) -> Event:
+        """Return what happened to an artifact."""
+        return cls(key, kind, artifact.name, artifact.version, artifact.digest, payload)
+
+    @classmethod
     def produced(cls, artifact: ModelArtifact) -> Event:
         """Return that an artifact is there; whoever finds it again adds no row."""
-        return cls(
-            key=f"artifact/{artifact.uri}",
-            kind=EventKind.ARTIFACT_PRODUCED,
-            subject=artifact.name,
-            version=artifact.version,
-            digest=artifact.digest,
-            payload=artifact.to_dict(),
-        )
+        return cls.about(artifact, EventKind.ARTIFACT_PRODUCED, f"artifact/{artifact.uri}", artifact.to_dict())
 
     @classmethod
     def inputs_changed(cls, artifact: ModelArtifact) -> Event:
         """Return which inputs of an artifact were replaced or removed while its job ran."""
-        return cls(
-            key=f"inputs/{artifact.uri}",
-            kind=EventKind.INPUTS_CHANGED,
-            subject=artifact.name,
-            version=artifact.version,
-            digest=artifact.digest,
-            payload={"uri": artifact.uri, "inputs": artifact.changed_inputs},
-        )
+        facts = {"uri": artifact.uri, "inputs": artifact.changed_inputs}
+        return cls.about(artifact, EventKind.INPUTS_CHANGED, f"inputs/{artifact.uri}", facts)
 
     @classmethod
     def used(cls, usage: Usage, origin: Mapping[str, Any], *, task: str, version: str = "", model: str = "") -> Event:

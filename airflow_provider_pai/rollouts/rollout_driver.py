@@ -206,8 +206,7 @@ class RolloutDriver:
             if lease.number:
                 lease.check()
             else:
-                holder = lease.take()
-                if holder is not None:
+                if (holder := lease.take()) is not None:
                     return self._wait_for(holder, begun=group.member(self._spec.goal.service) is not None)
                 group = self._group()
                 if self._state_of(group).lease is not lease:
@@ -382,10 +381,8 @@ class RolloutDriver:
             told = self._lookout.told(progress.stable, progress.since, self._clock.now())
             self._log.info("production without the candidate: %s", told)
         serving = max(carriers(group), key=lambda member: member.weight, default=None) if group else None
-        heaviest = serving.name if serving else None
-        service, previous = (goal.service, progress.stable or None) if progress else (None, heaviest)
-        if finish.outcome == "unchanged":
-            service, previous = heaviest, None
+        ours = (goal.service, progress.stable or None) if progress else (None, serving and serving.name)
+        service, previous = (serving and serving.name, None) if finish.outcome == "unchanged" else ours
         end: Json = {
             "group": goal.group,
             "service": service,
