@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_provider_pai.exceptions import PaiConfigError
 from airflow_provider_pai.inputs import number, required
-from airflow_provider_pai.operators.eas.artifacts import ArtifactOperator, Meant
+from airflow_provider_pai.operators.eas.artifacts import ArtifactOperator
+from airflow_provider_pai.operators.meant import Meant
 from airflow_provider_pai.remote import Json
 
 if TYPE_CHECKING:

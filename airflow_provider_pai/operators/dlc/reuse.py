@@ -18,6 +18,7 @@ from airflow_provider_pai.exceptions import PaiArtifactError, PaiConfigError
 from airflow_provider_pai.identity import TaskIdentity
 from airflow_provider_pai.inputs import artifact, one_of, optional, parse_uri, seconds
 from airflow_provider_pai.operators.base import is_backfill
+from airflow_provider_pai.operators.meant import Meant
 from airflow_provider_pai.operators.workload.base import WorkloadOperator
 from airflow_provider_pai.remote import Json
 
@@ -105,7 +106,8 @@ class ReusingOperator(WorkloadOperator["DlcHook"]):
         """Put the model that is trained on from among the inputs, once."""
         if not self.warm_start or self._previous:
             return
-        model = self._serving() if self.warm_start == SERVING else _stored(self.oss, self.warm_start)
+        given = self.warm_start
+        model = self._serving() if given == SERVING else Meant.of(given, "warm_start").stored(self.oss)
         if model is None:
             self.log.info("The training begins anew: group %s serves no model", self.group)
             return
@@ -271,21 +273,6 @@ def _complete(oss: OssHook, folder: OssUri) -> ModelArtifact | None:
     except PaiArtifactError as error:
         oss.log.info("Not complete: %s", error)
         return None
-
-
-def _stored(oss: OssHook, given: Mapping[str, Any] | str) -> ModelArtifact:
-    """Return the model that another task returned, or that lies at an address, as its manifest has it.
-
-    :raises PaiArtifactError: there is none, or another one.
-    """
-    from airflow_provider_pai.manifests import read_artifact
-
-    uri, digest = (given, "") if isinstance(given, str) else (given.get("uri"), given.get("digest") or "")
-    folder = str(parse_uri("warm_start", uri).folder)
-    model = replace(read_artifact(oss, folder), uri=folder)
-    if digest not in ("", model.digest):
-        raise PaiArtifactError(f"{folder} has digest {model.digest}, not {digest}: it was changed")
-    return model
 
 
 def _is_given(value: object) -> bool:

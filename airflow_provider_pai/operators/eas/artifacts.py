@@ -1,20 +1,17 @@
-"""Base of the operators that take a model: the artifact that is meant, and whether its inputs let it pass."""
+"""Base of the operators that take a model: whether its inputs let it pass."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
-from airflow_provider_pai.exceptions import PaiArtifactError, PaiConfigError
-from airflow_provider_pai.inputs import one_of, parse_uri, required_artifact
+from airflow_provider_pai.inputs import one_of
 from airflow_provider_pai.operators.eas.base import EasOperator
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import XComArg
 
     from airflow_provider_pai.artifact import ModelArtifact
-    from airflow_provider_pai.hooks.oss import OssHook
 
 ON_CHANGED_INPUTS = ("refuse", "warn")
 
@@ -58,41 +55,3 @@ class ArtifactOperator(EasOperator):
             return f"{text} (inputs_changed='warn' lets it pass)"
         self.log.warning("%s", text)
         return ""
-
-
-class Meant(NamedTuple):
-    """The artifact that a DAG means: its address, the argument that has it, and the digest if that is known."""
-
-    field: str
-    uri: str
-    digest: str = ""
-
-    @classmethod
-    def of(cls, value: object) -> Meant:
-        """Read what another task returned, or an address; whether an artifact lies there is not looked up.
-
-        :raises PaiConfigError: it is none, or the task that makes it has left nothing.
-        """
-        from airflow_provider_pai.artifact import ModelArtifact
-
-        described = required_artifact("artifact", value)
-        if isinstance(described, str):
-            return cls("artifact", described)
-        try:
-            declared = ModelArtifact.from_dict(described)
-        except ValueError as error:
-            raise PaiConfigError("artifact", value, str(error)) from None
-        return cls("artifact['uri']", declared.uri, declared.digest)
-
-    def stored(self, oss: OssHook) -> ModelArtifact:
-        """Return the artifact as its manifest has it.
-
-        :raises PaiArtifactError: it has no valid manifest, or is not the one that was meant.
-        """
-        from airflow_provider_pai.manifests import read_artifact
-
-        folder = str(parse_uri(self.field, self.uri).folder)
-        stored = replace(read_artifact(oss, folder), uri=folder)
-        if self.digest and self.digest != stored.digest:
-            raise PaiArtifactError(f"{self.uri} has digest {stored.digest}, not {self.digest}: it was changed")
-        return stored

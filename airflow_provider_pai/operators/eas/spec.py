@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_provider_pai.exceptions import PaiConfigError, PaiPermissionError
 from airflow_provider_pai.inputs import artifact, parse_uri, required_artifact
-from airflow_provider_pai.operators.eas.artifacts import ArtifactOperator, Meant
+from airflow_provider_pai.operators.eas.artifacts import ArtifactOperator
 from airflow_provider_pai.operators.eas.service_json import ServiceSpec, laid_over, service_json
+from airflow_provider_pai.operators.meant import Meant
 from airflow_provider_pai.remote import Json
 from airflow_provider_pai.uri import OssUri
 
