@@ -26,7 +26,7 @@ def test_a_model_of_data_that_was_replaced_goes_no_further_and_one_of_pinned_dat
     assert (read.changed_inputs, pinned.changed_inputs) == ({"data": "1 objects: replaced rows.csv"}, {})
     # The bundle's name is Airflow's own for AIRFLOW__CORE__DAGS_FOLDER, which has no versions.
     assert (pinned.produced_by.bundle, pinned.produced_by.bundle_version) == ("dags-folder", None)
-    assert pinned.status_seconds["Running"] > 0
+    assert "Running" in pinned.status_seconds
     oss.put("oss://inputs/again/go", "")
     said = one.cli("pai", "models", "reproduce", pinned.version, "--yes", "--output", "oss://inputs/again")
     assert f"IDENTICAL: {pinned.version}, trained again by dlc" in said
