@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 from airflow.providers.common.compat.module_loading import import_string
 
+from airflow_provider_pai.cli.check import nothing_else_printed
 from airflow_provider_pai.cli.jobs import since_when
 from airflow_provider_pai.costs import NOT_WASTED, Prices, Spent, Usage, attempts, spent, usage_key
 from airflow_provider_pai.hooks.connection import PaiConnection
@@ -47,6 +48,12 @@ class CostLine(NamedTuple):
 
 def cost(args: argparse.Namespace) -> None:
     """Complete the ledger from what PAI shows, and print the sums."""
+    with nothing_else_printed():
+        text = _told(args)
+    print(text)  # noqa: T201 - that is what a command does
+
+
+def _told(args: argparse.Namespace) -> str:
     hooks: list[JobHook] = [
         import_string(path_of(path))(args.conn_id) for row in SERVICES.values() for path in row.billed
     ]
@@ -57,7 +64,7 @@ def cost(args: argparse.Namespace) -> None:
     since = since_when(args.since) if args.since else None
     told = [each for each in assigned([*recorded, *found]) if _is_wanted(each, args.model, since)]
     prices = priced(connection, (each.usage for each in told), hooks[0].sibling(DswHook))
-    print(costs_as_json(told, prices) if args.json else costs_as_tables(told, prices))  # noqa: T201 - that is what a command does
+    return costs_as_json(told, prices) if args.json else costs_as_tables(told, prices)
 
 
 def entries(ledger: Ledger, dag_id: str | None) -> Iterator[UsageOf]:
