@@ -81,6 +81,13 @@ class WatchedHook(PaiHook):
 
     def diagnosis(self, job: RemoteJob) -> Diagnosis:
         """Return why a job has failed; unknown where what would tell can't be read."""
+        return self._diagnosed(self._explained(job))
+
+    def _explained(self, job: RemoteJob) -> RemoteJob:
+        """Return a failed job whose reason tells what its service knows, and does not say there."""
+        return job
+
+    def _diagnosed(self, job: RemoteJob) -> Diagnosis:
         try:
             return diagnose(self.evidence(job))
         except PaiError as error:
@@ -89,13 +96,14 @@ class WatchedHook(PaiHook):
 
     def failure(self, job: RemoteJob) -> PaiJobFailedError:
         """Return the error that tells why a job has failed, with the last lines of its logs."""
+        job = self._explained(job)
         facts = (self.states.kind, job.job_id, job.status, job.reason_code, reason_in_words(job.reason or ""))
-        return PaiJobFailedError(*facts, self.last_words(job), self.diagnosis(job))
+        return PaiJobFailedError(*facts, self.last_words(job), self._diagnosed(job))
 
     def usage(self, job: RemoteJob, cause: str = "") -> Usage:
         """Return what a job has used up to now, as far as its service tells.
 
-        :param cause: why it has failed, where that is known.
+        :param cause: why it has failed, where that is known; otherwise its logs are read for it.
         """
         tagged = job.tagged
         own = {"cycle": tagged.cycle, "generation": tagged.generation} if tagged else {}

@@ -209,7 +209,7 @@ class PaiJobOperator(DeferringOperator[JobHookT]):
             mine = [each for each in found if each.cycle == identity.cycle and each.job_id != job.job_id]
             for each in sorted(mine, key=lambda one: one.generation, reverse=True):
                 if self.hook.states.judge(each.status) is Verdict.FAILED:
-                    yield each.job_id, self.failure(self.hook.get(each.job_id)).diagnosis
+                    yield each.job_id, self.hook.diagnosis(self.hook.get(each.job_id))
         except PaiError as error:
             self.log.warning("How an earlier job of this task failed is not known, so it is retried: %s", error)
 

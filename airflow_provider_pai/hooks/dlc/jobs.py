@@ -15,7 +15,6 @@ from airflow_provider_pai.exceptions import (
     PaiAnswerError,
     PaiConfigError,
     PaiError,
-    PaiJobFailedError,
     PaiNotFoundError,
 )
 from airflow_provider_pai.hooks.answers import JsonText, Needed, Page, fits
@@ -255,15 +254,15 @@ class DlcHook(JobHook):
             return seen
         return seen._replace(events="\n".join(self.events(job.job_id)))
 
-    def failure(self, job: RemoteJob) -> PaiJobFailedError:
-        """Return the error that tells why a job has failed; of one that met its time limit, that it did.
+    def _explained(self, job: RemoteJob) -> RemoteJob:
+        """Return a failed job, of one that met its time limit with that as its reason.
 
         Whether such a job is Stopped or Failed, and with which reason, is not documented.
         """
         if job.status in self.states.failed and job.reason_code != _STOPPED_BY_USER and (limit := self._limit_met(job)):
             told = f"its time limit of {limit} minutes has passed"
-            job = job._replace(reason=f"{told}: {job.reason}" if job.reason else told)
-        return super().failure(job)
+            return job._replace(reason=f"{told}: {job.reason}" if job.reason else told)
+        return job
 
     def _limit_met(self, job: RemoteJob) -> int:
         """Return the minutes that a job might run, where it has: GetJob tells how long it ran, ListJobs the limit."""

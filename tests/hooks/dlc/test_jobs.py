@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from airflow_provider_pai.causes import Cause
 from airflow_provider_pai.clock import Clock
 from airflow_provider_pai.emulator import Emulator
 from airflow_provider_pai.exceptions import PaiAnswerError, PaiApiError, PaiNotFoundError
@@ -82,6 +83,8 @@ def test_a_job_that_met_its_time_limit_says_so_whatever_its_status(account, stat
     failure = hook.failure(job)
     assert (failure.status, failure.reason.partition(":")[0]) == (status, "its time limit of 1 minutes has passed")
     assert "last" in failure.log_tail
+    assert failure.cause is hook.diagnosis(job).cause is Cause.TIMEOUT
+    assert hook.usage(job).cause == Cause.TIMEOUT
 
 
 @pytest.mark.parametrize("account", [{"minute": 0.5, "list_lag": 3}], indirect=True)
