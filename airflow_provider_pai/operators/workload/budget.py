@@ -13,6 +13,7 @@ from dataclasses import replace
 from datetime import UTC, date, datetime, time, timedelta, tzinfo
 from typing import TYPE_CHECKING, NamedTuple, Self
 
+from airflow_provider_pai.causes import Cause
 from airflow_provider_pai.clock import in_words
 from airflow_provider_pai.costs import Prices, Usage, spent
 from airflow_provider_pai.exceptions import PaiConfigError
@@ -166,7 +167,8 @@ def used(rows: Iterable[Row], hook: JobHook, identity: TaskIdentity) -> list[Use
     :param rows: of the DAG's usages.
     """
     tags = {Key.DEPLOYMENT: legal_name(identity.deployment), Key.DAG_ID: legal_name(identity.dag_id)}
-    listed = (Used(job.tags.get(Key.RUN_ID, ""), hook.usage(job)) for job in hook.tagged(tags))
+    # Why one has failed does not matter here: to ask would be to read the logs of every failure of the DAG.
+    listed = (Used(job.tags.get(Key.RUN_ID, ""), hook.usage(job, Cause.UNKNOWN)) for job in hook.tagged(tags))
     found: dict[str, Used] = {}
     for each in (*_recorded(rows), *listed):
         # A list may be behind, and an instance that was kept has gone on since its row was written.
