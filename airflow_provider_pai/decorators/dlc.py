@@ -123,9 +123,7 @@ class _DlcDecoratedOperator(DecoratedOperator, DlcSubmitJobOperator):
         if self.staging_uri is None and self.output_uri is not None:
             return parse_uri("output", self.output_uri).join("_calls")
         staging = parse_uri("staging_uri", self.staging_uri)
-        if not self.oss.bucket_exists(staging.bucket):
-            needed = "a prefix in a bucket that exists"
-            raise PaiNotFoundError.of("oss", "GetBucketInfo", "staging_uri", self.staging_uri, needed)
+        self.oss.need_bucket("staging_uri", staging)
         return staging
 
     def _call_of(self, job: RemoteJob) -> OssUri:

@@ -80,6 +80,16 @@ class OssBuckets(OssCalls):
             return False
         return True
 
+    def need_bucket(self, field: str, uri: OssUri) -> None:
+        """Make sure that the bucket of an address exists.
+
+        :param field: the argument that has it.
+        :raises PaiNotFoundError: it does not.
+        :raises PaiPermissionError: it is somebody else's.
+        """
+        if not self.bucket_exists(uri.bucket):
+            raise PaiNotFoundError.of("oss", "GetBucketInfo", field, str(uri), "a prefix in a bucket that exists")
+
     def bucket_region(self, name: str) -> str:
         """Return the region that a bucket lies in, e.g. `cn-hangzhou`.
 

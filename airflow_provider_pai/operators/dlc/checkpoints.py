@@ -46,13 +46,12 @@ def check_checkpoints(checkpoints: str | None, output: str | None, inputs: Mappi
 def share_checkpoints(oss: OssHook, checkpoints: str | None, identity: TaskIdentity, generation: int) -> Checkpoints:
     """Return mount and variables of the folder that all generations of a cycle share; a cleared task has another.
 
-    :raises PaiConfigError: the bucket does not exist.
+    :raises PaiNotFoundError: the bucket does not exist.
     """
     if not checkpoints:
         return Checkpoints()
     folder = _task_folder(checkpoints, identity).join(str(identity.cycle)).folder
-    if not oss.bucket_exists(folder.bucket):
-        raise PaiConfigError("checkpoints", checkpoints, "a prefix in a bucket that exists")
+    oss.need_bucket("checkpoints", folder)
     log.info("Attempt %s, checkpoints at %s", generation, folder)
     variables = {"PAI_CHECKPOINT_DIR": CHECKPOINTS_PATH, "PAI_ATTEMPT": str(generation)}
     return Checkpoints((Mount(str(folder), CHECKPOINTS_PATH, False),), variables)

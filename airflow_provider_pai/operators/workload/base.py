@@ -7,7 +7,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
-from airflow_provider_pai.exceptions import PaiBudgetError, PaiConfigError, PaiNotFoundError
+from airflow_provider_pai.exceptions import PaiBudgetError, PaiConfigError
 from airflow_provider_pai.identity import TaskIdentity
 from airflow_provider_pai.inputs import Span, flag, mapping, optional, parse_uri, required, seconds, text
 from airflow_provider_pai.lazy import cached_property
@@ -229,9 +229,7 @@ class WorkloadOperator(PaiJobOperator[JobHookT]):
         if self.output_uri is None:
             return None
         parent = parse_uri("output", self.output_uri)
-        if not self.oss.bucket_exists(parent.bucket):
-            needed = "a prefix in a bucket that exists"
-            raise PaiNotFoundError.of("oss", "GetBucketInfo", "output", self.output_uri, needed)
+        self.oss.need_bucket("output", parent)
         return parent.join(identity.version(generation)).folder
 
     def mounts(self, output: OssUri | None) -> list[Mount]:
