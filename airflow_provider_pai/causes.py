@@ -156,6 +156,7 @@ _NODE = (
 
 _SIGNS: tuple[tuple[str, str, Cause], ...] = (
     ("reason_code", r"StoppedByUser", Cause.STOPPED),
+    # A code of the emulator alone; of PAI none is known, and the hook puts into the reason that the time was over.
     ("reason_code", r"MaxRunningTime", Cause.TIMEOUT),
     ("reason", r"time limit of \d+ minutes", Cause.TIMEOUT),
     ("pods", r"Evicted", Cause.PREEMPTED),
