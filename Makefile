@@ -53,7 +53,7 @@ fuzz: $(READY)  ## twenty thousand random examples of each property marked `fuzz
 test-system: $(READY)  ## the tests on a real Airflow 3
 	$(BIN)/python -m pytest -m system
 
-# By hand: half an hour, and servers that not every machine has.
+# By hand: ten minutes, and servers that not every machine has.
 test-distributed: $(DISTRIBUTED)/ready  ## PostgreSQL, Redis, Celery, two of each part, one of each killed (ARGS="--jobs 40 --nights 5")
 	$(DISTRIBUTED)/bin/python -m pytest -q tests/ledger/test_servers.py
 	$(DISTRIBUTED)/bin/python -m tests.distributed $(ARGS)
