@@ -1,4 +1,4 @@
-"""Git on the worker: a look at a repository before a job is made that clones it, and the files of a private one."""
+"""Git on the worker: a look at a repository before a job, the files of a private one, a commit of what a job made."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ import os
 import re
 import subprocess
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, NamedTuple
@@ -25,14 +26,30 @@ _HELPER = '!f() { echo "username=$PAI_GIT_USER"; echo "password=$PAI_GIT_TOKEN";
 
 _HASH = r"(?i)[0-9a-f]{4,40}"
 
+# What finds the commit of a run again; `git log` shows it to people, too.
+_RUN = "PAI-Run: "
+# How often a branch may move under a push.
+_PUSHES = 8
+# Whose commit it is where the worker's environment says nothing.
+_AUTHOR = {
+    f"GIT_{role}_{fact}": told
+    for role in ("AUTHOR", "COMMITTER")
+    for fact, told in (("NAME", "Apache Airflow"), ("EMAIL", "airflow@localhost"))
+}
 
 # What git says where a server has answered that there is no such repository, or none for this login; a server that
 # shows private ones to nobody asks for a login for both.
 _REFUSED = r"repository '\S+' not found|could not read (?:Username|Password) for|Authentication failed for"
+# The same of a push, which needs more than a look.
+_NO_PUSH = r"error: 40[13]|[Dd]enied|not allowed|declined|[Pp]rotected|insufficient permission"
 
 
 class GitError(Exception):
     """The worker could not look: no git, no way to the repository, or no permission."""
+
+
+class NoPushError(GitError):
+    """The repository's server has answered: nobody can push there with this login."""
 
 
 class NoRepositoryError(GitError):
@@ -69,6 +86,80 @@ def archive(repo: str, commit: str, login: GitLogin | None, path: Path) -> None:
         _git(_PUBLIC, "-C", folder, "archive", "--format=tar.gz", f"--output={path}", commit, seconds=_CLONE_SECONDS)
 
 
+def need_push(repo: str, branch: str, login: GitLogin | None = None) -> bool:
+    """Ask whether a login may push, without pushing anything; return whether the branch is there.
+
+    A server tells what it holds against a commit (a protected branch, say) when it gets one.
+
+    :raises GitError: with git's own words.
+    :raises NoPushError: the same, and it may not.
+    """
+    access = _access(repo, login)
+    is_there = bool(_git(access, "ls-remote", "--heads", "--", repo, f"refs/heads/{branch}"))
+    with tempfile.TemporaryDirectory(prefix="pai-git-") as folder:
+        _git(_PUBLIC, "init", "--quiet", "--bare", folder)
+        tree = _git(_PUBLIC, "-C", folder, "hash-object", "-t", "tree", "-w", os.devnull).strip()
+        commit = _git(_PUBLIC, "-C", folder, "commit-tree", "-m", "Nothing", tree).strip()
+        try:
+            _git(access, "-C", folder, "push", "--dry-run", "--quiet", "--", repo, f"{commit}:refs/heads/pai-{commit}")
+        except GitError as error:
+            raise (NoPushError if re.search(_NO_PUSH, str(error)) else GitError)(str(error)) from None
+    return is_there
+
+
+class Push(NamedTuple):
+    """A run's results on their way to a branch.
+
+    :param run: what tells the run from all others: it is committed once.
+    :param message: of the commit, without the run.
+    """
+
+    repo: str
+    branch: str
+    run: str
+    message: str
+    login: GitLogin | None = None
+
+    def once(self, files: Mapping[str, Path]) -> str:
+        """Push files, by their paths there, as one commit, unless the run's commit is there; return its hash.
+
+        Where the branch has moved meanwhile, or no answer came, it is looked at again.
+
+        :raises GitError: with git's own words.
+        """
+        # Trees come when they are needed, contents of files never.
+        access = _access(self.repo, self.login)
+        access = access._replace(environment={**access.environment, "GIT_NO_LAZY_FETCH": "0"})
+        with tempfile.TemporaryDirectory(prefix="pai-git-") as folder:
+            _clone_history(access, self.repo, folder, "--no-tags", "--single-branch", f"--branch={self.branch}")
+            in_clone = partial(_git, access, "-C", folder, seconds=_CLONE_SECONDS)
+            for _ in range(_PUSHES):
+                if commit := self._committed(in_clone):
+                    return commit
+                commit = self._commit(in_clone, files)
+                try:
+                    in_clone("push", "--quiet", "--", self.repo, f"{commit}:refs/heads/{self.branch}")
+                    return commit
+                except GitError as error:
+                    refused = error
+                in_clone("fetch", "--quiet", "--", "origin", f"+refs/heads/{self.branch}:refs/heads/{self.branch}")
+        raise refused
+
+    def _committed(self, in_clone: Callable[..., str]) -> str:
+        sought = ("--fixed-strings", f"--grep={_RUN}{self.run}")
+        return in_clone("log", "-1", "--format=%H", *sought, f"refs/heads/{self.branch}").strip()
+
+    def _commit(self, in_clone: Callable[..., str], files: Mapping[str, Path]) -> str:
+        tip = f"refs/heads/{self.branch}"
+        in_clone("read-tree", tip)
+        for path, file in files.items():
+            content = in_clone("hash-object", "-w", "--no-filters", "--", str(file)).strip()
+            in_clone("update-index", "--add", "--cacheinfo", f"100644,{content},{path}")
+        tree = in_clone("write-tree", "--missing-ok").strip()
+        message = f"{self.message}\n\n{_RUN}{self.run}"
+        return in_clone("commit-tree", "-p", tip, "-m", message, tree).strip()
+
+
 def _fetch(access: _Access, folder: str, repo: str, commit: str) -> None:
     """Bring a commit into a repository: alone, or with all branches from a server that hands out none by its hash."""
     for options in (("--depth=1", "--", repo, commit), ("--", repo, "refs/*:refs/*")):
@@ -101,13 +192,19 @@ def _access(repo: str, login: GitLogin | None) -> _Access:
 
 
 def _in_history(repo: str, name: str, access: _Access) -> str | None:
-    """Look a hash up among all commits of all branches; their files are not transferred."""
+    """Look a hash up among all commits of all branches."""
     with tempfile.TemporaryDirectory(prefix="pai-git-") as folder:
-        _git(access, "clone", "--quiet", "--bare", "--filter=tree:0", "--", repo, folder)
+        _clone_history(access, repo, folder)
         try:
             return _git(_PUBLIC, "-C", folder, "rev-parse", "--verify", "--quiet", f"{name}^{{commit}}").strip()
         except GitError:
             return None
+
+
+def _clone_history(access: _Access, repo: str, folder: str, *options: str) -> None:
+    """Clone commits without their files, from a server that can leave these out."""
+    options = ("--quiet", "--bare", "--filter=tree:0", *options)
+    _git(access, "clone", *options, "--", repo, folder, seconds=_CLONE_SECONDS)
 
 
 def _git(access: _Access, *arguments: str, seconds: float = _SECONDS) -> str:
@@ -116,7 +213,7 @@ def _git(access: _Access, *arguments: str, seconds: float = _SECONDS) -> str:
     try:
         done = subprocess.run(  # noqa: S603 - a list, and `--` before what a user has written
             ["git", *access.options, *arguments],  # noqa: S607 - the worker's own
-            env={**os.environ, **for_git(), **_ENVIRONMENT, **access.environment, "LC_ALL": "C"},
+            env={**_AUTHOR, **os.environ, **for_git(), **_ENVIRONMENT, **access.environment, "LC_ALL": "C"},
             capture_output=True,
             encoding="utf-8",
             errors="backslashreplace",  # names of branches are bytes

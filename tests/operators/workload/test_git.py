@@ -9,7 +9,7 @@ import pytest
 
 from airflow_provider_pai.hooks.aiworkspace import GitLogin
 from airflow_provider_pai.operators.workload import git
-from airflow_provider_pai.operators.workload.git import GitError, archive, full_commit
+from airflow_provider_pai.operators.workload.git import GitError, NoPushError, Push, archive, full_commit, need_push
 from tests.conftest import commit_file
 from tests.conftest import git as git_in
 from tests.private_git import private_git
@@ -105,3 +105,74 @@ def test_a_commit_that_no_branch_leads_to_any_more_is_packed_as_long_as_it_is_th
     archive(f"file://{folder}", commit, None, tmp_path / "code.tar.gz")
     with tarfile.open(tmp_path / "code.tar.gz") as packed:
         assert packed.extractfile("n.txt").read() == b"two"
+
+
+@pytest.fixture
+def to_push_to(repository, tmp_path):
+    with private_git(repository[0], tmp_path, takes_pushes=True) as (url, server):
+        server.let_in(LOGIN.user, LOGIN.token)
+        git_in(tmp_path / "train.git", "config", "uploadpack.allowFilter", "true")
+        yield url, tmp_path / "train.git"
+
+
+@pytest.fixture
+def results(tmp_path):
+    (tmp_path / "executed.ipynb").write_text("{}")
+    return {"nights/数字 1/executed.ipynb": tmp_path / "executed.ipynb"}
+
+
+def test_results_are_one_commit_on_a_branch_beside_what_is_there(to_push_to, results):
+    url, bare = to_push_to
+    assert need_push(url, "main", LOGIN)
+    commit = Push(url, "main", "20261128-1", "digits.train, 数字.ipynb", LOGIN).once(results)
+    assert git_in(bare, "rev-parse", "main") == commit
+    assert git_in(bare, "-c", "core.quotePath=false", "ls-tree", "-r", "--name-only", "main").split("\n") == [
+        "nights/数字 1/executed.ipynb",
+        "sub/n.txt",
+    ]
+    assert git_in(bare, "log", "-1", "--format=%an: %B", "main") == (
+        "Apache Airflow: digits.train, 数字.ipynb\n\nPAI-Run: 20261128-1"
+    )
+
+
+def test_a_run_is_committed_once_and_another_run_beside_it(to_push_to, results):
+    url, bare = to_push_to
+    first = Push(url, "main", "night-1", "first", LOGIN)
+    commit = first.once(results)
+    other = first._replace(run="night-2").once(results)
+    assert first.once(results) == commit
+    assert git_in(bare, "log", "-2", "--format=%H", "main").split() == [other, commit]
+
+
+def test_a_branch_that_moves_meanwhile_is_followed_and_a_lost_answer_makes_no_second_commit(
+    to_push_to, results, tmp_path, monkeypatch
+):
+    url, bare = to_push_to
+    pushed, real = [], git._git
+
+    def meeting_others(access, *arguments, **options):
+        if "push" not in arguments:
+            return real(access, *arguments, **options)
+        pushed.append(arguments)
+        if len(pushed) == 1:
+            Push(f"file://{bare}", "main", "another run", "in between").once(results)
+        said = real(access, *arguments, **options)
+        if len(pushed) == 3:
+            raise GitError("the remote end hung up")
+        return said
+
+    monkeypatch.setattr(git, "_git", meeting_others)
+    commit = Push(url, "main", "mine", "mine", LOGIN).once(results)
+    assert git_in(bare, "log", "--format=%s", "main").split("\n") == ["mine", "in between", "two", "one"]
+    assert git_in(bare, "rev-parse", "main") == commit
+    assert len(pushed) == 3
+
+
+def test_who_may_not_push_hears_it_before_and_a_branch_that_is_not_there_is_told(to_push_to):
+    url, bare = to_push_to
+    assert not need_push(url, "nights", LOGIN)
+    git_in(bare, "config", "http.receivepack", "false")
+    with pytest.raises(NoPushError, match="403"):
+        need_push(url, "main", LOGIN)
+    with pytest.raises(GitError):
+        need_push(url, "main", GitLogin("me", "another"))
