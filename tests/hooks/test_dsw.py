@@ -95,7 +95,7 @@ def run_log(bucket):
 
 def test_of_a_log_of_any_size_each_line_is_copied_once_and_what_is_left_out_is_told(run_log, monkeypatch):
     hook, run, log_is = run_log
-    monkeypatch.setattr("airflow_provider_pai.hooks.dsw._LOG_BYTES", 1000)
+    monkeypatch.setattr("airflow_provider_pai.hooks.dsw.runs._LOG_BYTES", 1000)
     cursor = {"run_uri": run}
     look = lambda: hook.new_log_lines("dsw", cursor)  # noqa: E731
     assert look() == []

@@ -1,0 +1,24 @@
+"""Hooks of DSW (Data Science Workshop) 2022-01-01: notebook instances, and commands that run on them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from airflow_provider_pai.lazy import late_names
+
+if TYPE_CHECKING:
+    from airflow_provider_pai.hooks.dsw.instances import DswHook
+    from airflow_provider_pai.hooks.dsw.runs import DswRunHook
+
+__all__ = [
+    "DswHook",
+    "DswRunHook",
+]
+
+__getattr__ = late_names(
+    __name__,
+    {
+        "DswHook": "instances",
+        "DswRunHook": "runs",
+    },
+)

@@ -1,0 +1,151 @@
+"""Hook for the commands that instances of DSW run at their start, seen as jobs."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from airflow_provider_pai.causes import Evidence
+from airflow_provider_pai.exceptions import PaiNotFoundError
+from airflow_provider_pai.hooks.answers import Needed
+from airflow_provider_pai.hooks.dsw.instances import INSTANCE, DswHook, remote
+from airflow_provider_pai.hooks.lines import EVIDENCE_LINES, TAIL_LINES, readable, tail
+from airflow_provider_pai.hooks.waiting import Cursor, newest
+from airflow_provider_pai.identity import TaggedJob, TaskIdentity
+from airflow_provider_pai.labels import Key
+from airflow_provider_pai.lazy import cached_property
+from airflow_provider_pai.remote import (
+    LOG_NAME,
+    OUTPUT_URI,
+    RESULT_NAME,
+    RUN_DIR,
+    RUN_URI,
+    SCRIPT_NAME,
+    Json,
+    RemoteJob,
+)
+from airflow_provider_pai.states import DSW_RUN
+from airflow_provider_pai.uri import OssUri
+
+if TYPE_CHECKING:
+    from airflow_provider_pai.hooks.oss import OssHook
+
+_LOG_BYTES = 1 << 20
+"""Of a run's log that one look reads at most: a task's log has no place for more."""
+
+
+class DswRunHook(DswHook):
+    """A command that an instance runs at its start, seen as a job.
+
+    DSW has no API that runs a command or tells how its on-start command ended. So that starts a script of the run's
+    folder on OSS, which writes `_result.json` there as its last act; a run's status is the instance's status until
+    that file is there: then `RunSucceeded` or `RunFailed`.
+    """
+
+    states = DSW_RUN
+
+    def submit(self, body: Json) -> str:
+        """Put the on-start command of a CreateInstance body into the run's folder; create an instance that starts it.
+
+        It is started in the background, by a few characters: whether DSW waits for an on-start command and how long it
+        may be is nowhere said, and DataWorks, whose CreateServerIdeInstance has one, takes 1024 characters.
+        """
+        variables = body["EnvironmentVariables"]
+        for name in (RUN_URI, OUTPUT_URI):
+            if uri := variables.get(name):  # a prefix that no object has may not be mountable
+                self.oss.put(OssUri.parse(uri, name).folder, b"")
+        script = body["UserCommand"]["OnStart"]["Content"]
+        self.oss.put(OssUri.parse(variables[RUN_URI], RUN_URI).join(SCRIPT_NAME), script)
+        start = f"nohup bash {variables[RUN_DIR]}/{SCRIPT_NAME} < /dev/null > /dev/null 2>&1 &"
+        return super().submit({**body, "UserCommand": {"OnStart": {"Content": start}}})
+
+    @cached_property
+    def oss(self) -> OssHook:
+        """Return the hook that reads results."""
+        from airflow_provider_pai.hooks.oss import OssHook
+
+        return self.sibling(OssHook)
+
+    def get(self, job_id: str) -> RemoteJob:
+        """Describe one run."""
+        return self._run(self.describe(job_id))
+
+    def variables(self, job_id: str, *needed: str) -> Json:
+        """Return the environment variables of a run's instance, the run's folder and these among them.
+
+        API: GetInstance.
+
+        :raises PaiTransientError: the answer lacks one: the run's facts stand nowhere else.
+        """
+        shape = {**INSTANCE, "EnvironmentVariables": Needed(dict.fromkeys((RUN_URI, *needed), Needed(str)))}
+        return dict(self.describe(job_id, shape)["EnvironmentVariables"])
+
+    def find(self, identity: TaskIdentity) -> list[TaggedJob]:
+        """Return every run that a task has made, as it ended; `tagged` tells what became of the instances."""
+        runs = [self._run(instance) for instance in self.list_instances(labels={Key.TASK: identity.task})]
+        return [run.tagged for run in runs if run.tagged is not None]
+
+    def _run(self, instance: Json) -> RemoteJob:
+        variables = instance.get("EnvironmentVariables") or {}
+        job = remote(instance)
+        if not (uri := variables.get(RUN_URI)):
+            return job
+        facts = {"run_uri": uri}
+        result = self._result(OssUri.parse(uri, RUN_URI))
+        if result is None:
+            return job._replace(facts=facts)
+        code = result.get("exit_code")
+        done: Json = {
+            "status": "RunSucceeded" if code == 0 else "RunFailed",
+            "reason_code": None if code == 0 else "CommandFailed",
+            "reason": None if code == 0 else f"the command exited with {code}",
+            "facts": {**facts, **result},
+        }
+        return job._replace(**done)
+
+    def _result(self, run: OssUri) -> Json | None:
+        try:
+            result = json.loads(self.oss.get(run.join(RESULT_NAME)))
+        except (PaiNotFoundError, ValueError, RecursionError):  # not there yet, or still being written by the mount
+            return None
+        return result if isinstance(result, dict) else None
+
+    def new_log_lines(self, job_id: str, cursor: Cursor) -> list[str]:
+        """Return the whole lines that the run's log has got since the last call."""
+        if "run_uri" not in cursor:
+            cursor["run_uri"] = (self.describe(job_id).get("EnvironmentVariables") or {}).get(RUN_URI)
+        read = cursor.get("read", 0)
+        begin, data = self._log_from(cursor["run_uri"], read)
+        *whole, rest = data.split(b"\n")
+        if not whole:
+            return []
+        cursor["read"] = begin + len(data) - len(rest)
+        missed = [f"… {begin - read} bytes are left out here"] if begin > read else []
+        return [*missed, *newest([readable(line) for line in _texts(whole)])]
+
+    def log_tail(self, job: RemoteJob, lines: int = TAIL_LINES) -> str:
+        """Return the last lines of the run's log."""
+        _, data = self._log_from(job.facts.get("run_uri"), 0)
+        return "\n".join(tail(_texts(data.removesuffix(b"\n").split(b"\n")), lines))
+
+    def evidence(self, job: RemoteJob) -> Evidence:
+        """Return what tells why a run has failed: besides the instance's own reason its exit code and its log."""
+        log = self.log_tail(job, EVIDENCE_LINES)
+        return super().evidence(job)._replace(exit_code=job.facts.get("exit_code"), logs=(log,))
+
+    def _log_from(self, uri: str | None, start: int) -> tuple[int, bytes]:
+        """Return where in the run's log the bytes begin that are read of what lies behind a byte, and these."""
+        info = self.oss.head(OssUri.parse(uri).join(LOG_NAME)) if uri else None
+        if info is None or info.size <= start:
+            return start, b""
+        begin = max(start, info.size - _LOG_BYTES)
+        try:
+            return begin, self.oss.get(info.uri, start=begin, size=info.size - begin)
+        except PaiNotFoundError:
+            return start, b""
+
+
+def _texts(lines: Sequence[bytes]) -> list[str]:
+    """Return lines for people: what a run writes need be no text."""
+    return [line.removesuffix(b"\r").decode(errors="replace") for line in lines]
