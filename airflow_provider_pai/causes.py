@@ -158,7 +158,7 @@ _SIGNS: tuple[tuple[str, str, Cause], ...] = (
     ("reason_code", r"StoppedByUser", Cause.STOPPED),
     # A code of the emulator alone; of PAI none is known, and the hook puts into the reason that the time was over.
     ("reason_code", r"MaxRunningTime", Cause.TIMEOUT),
-    ("reason", r"time limit of \d+ minutes", Cause.TIMEOUT),
+    ("reason", r"time limit of .+ has passed", Cause.TIMEOUT),
     ("pods", r"Evicted", Cause.PREEMPTED),
     ("reason", r"(?i)\b(preempt|evict)", Cause.PREEMPTED),
     ("reason_code", _QUOTA, Cause.QUOTA),

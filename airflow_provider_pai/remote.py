@@ -15,12 +15,13 @@ DEFAULT_POLL_INTERVAL = 10.0
 DEFAULT_LOG_INTERVAL = 30.0
 """Seconds between two looks at a job's own log."""
 
-# Where a DSW run's script, log and result lie, its output, and the commit it runs: environment variables of the
-# instance, so that whoever looks at it finds them.
+# Where a DSW run's script, log and result lie, its output, the commit it runs, and after how many seconds its timer
+# stops it: environment variables of the instance, so that whoever looks at it finds them.
 RUN_URI = "PAI_RUN_URI"
 RUN_DIR = "PAI_RUN_DIR"
 OUTPUT_URI = "PAI_OUTPUT_URI"
 CODE_COMMIT = "PAI_CODE_COMMIT"
+TIME_LIMIT = "PAI_MAX_RUNNING_SECONDS"
 SCRIPT_NAME = "_start.sh"
 CODE_NAME = "_code.tar.gz"
 RESULT_NAME = "_result.json"

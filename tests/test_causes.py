@@ -36,7 +36,7 @@ def logged(text, code=1, **more):
 TABLE = [
     (Evidence(status="Stopped", reason_code="JobStoppedByUser", reason="Job is stopped by user."), "stopped", None),
     (Evidence(status="Stopped"), "stopped", None),
-    (Evidence(status="Failed", reason="its time limit of 60 minutes has passed: x"), "timeout", None),
+    (Evidence(status="Failed", reason="its time limit of 1 hour has passed: x"), "timeout", None),
     (Evidence(status="Stopped", reason_code="JobMaxRunningTimeExceeded"), "timeout", None),
     (failed(143, pods="Normal Evicted"), "preempted", 143),
     (

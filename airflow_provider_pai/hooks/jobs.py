@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import ClassVar
 
 from airflow_provider_pai.causes import UNKNOWN, Diagnosis, Evidence, diagnose, reason_in_words
+from airflow_provider_pai.clock import in_words
 from airflow_provider_pai.costs import RUNNING, Usage
 from airflow_provider_pai.exceptions import (
     PaiAnswerError,
@@ -84,8 +85,15 @@ class WatchedHook(PaiHook):
         return self._diagnosed(self._explained(job))
 
     def _explained(self, job: RemoteJob) -> RemoteJob:
-        """Return a failed job whose reason tells what its service knows, and does not say there."""
-        return job
+        """Return a failed job, of one that met its time limit with that as its reason: services may not say so."""
+        if not (limit := self.limit_met(job)):
+            return job
+        told = f"its time limit of {in_words(limit)} has passed"
+        return job._replace(reason=f"{told}: {job.reason}" if job.reason else told)
+
+    def limit_met(self, job: RemoteJob) -> float:
+        """Return the seconds that a job might run, where it has run so long; 0: its end has another reason."""
+        return 0
 
     def _diagnosed(self, job: RemoteJob) -> Diagnosis:
         try:

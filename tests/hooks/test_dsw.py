@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import re
 import uuid
+from datetime import timedelta
 
 import pytest
 
+from airflow_provider_pai.causes import Cause
 from airflow_provider_pai.exceptions import PaiApiError, PaiNotFoundError
 from airflow_provider_pai.hooks.dsw import DswHook, DswRunHook
 from airflow_provider_pai.hooks.oss import OssHook
-from airflow_provider_pai.remote import LOG_NAME, RemoteJob
+from airflow_provider_pai.remote import LOG_NAME, RUN_DIR, RUN_URI, TIME_LIMIT, RemoteJob
 from airflow_provider_pai.states import DSW_INSTANCE, Verdict
 
 pytestmark = pytest.mark.usefixtures("connection")
@@ -124,3 +126,19 @@ def test_of_a_long_log_its_end_alone_is_read(run_log, monkeypatch):
     assert sizes == [1 << 20]
     assert len(hook.log_tail(job)) < 1000
     assert hook.log_tail(job._replace(facts={"run_uri": f"{run}/none"})) == ""
+
+
+@pytest.mark.parametrize(("limit", "cause"), [(1, Cause.TIMEOUT), (3600, Cause.STOPPED)])
+def test_a_run_that_its_timer_ended_says_so_and_one_that_somebody_stopped_does_not(bucket, limit, cause):
+    hook, run = DswRunHook(), f"oss://{bucket.bucket_name}/{limit}/"
+    variables = {RUN_URI: run, RUN_DIR: "/mnt/pai/run", TIME_LIMIT: str(limit)}
+    command = {"OnStart": {"Content": "sleep 60"}}
+    body = {"InstanceName": f"t_{limit}", "EcsSpec": "ecs.g6.large", "ImageId": "cpu", "UserCommand": command}
+    mount = {"Uri": hook.oss.mount_uri(run), "MountPath": "/mnt/pai/run", "MountAccess": "RW"}
+    instance_id = hook.submit({**body, "EnvironmentVariables": variables, "Datasets": [mount]})
+    hook.stop_at(instance_id, hook.service_clock.utc() + timedelta(seconds=1))
+    failed = hook.wait(instance_id, poll_interval=0.05)
+    told = "its time limit of 1 second has passed"
+    assert (hook.failure(failed).reason.partition(":")[0] == told) is (cause is Cause.TIMEOUT)
+    assert hook.diagnosis(failed).cause is cause
+    assert hook.usage(failed).cause == cause

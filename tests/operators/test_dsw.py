@@ -20,6 +20,7 @@ from airflow_provider_pai.operators.dsw import (
     DswStopInstanceOperator,
     runs,
 )
+from airflow_provider_pai.remote import TIME_LIMIT
 from airflow_provider_pai.states import DSW_INSTANCE, Verdict
 from tests.conftest import airflow_connection, oss_bucket
 from tests.emulator.pai_sdk import until, wait_for
@@ -130,6 +131,7 @@ def test_the_service_itself_stops_the_instance_in_time(bucket, pai, monkeypatch)
             run.run()
     result = run.run()
     assert due_of(pai, result["instance_id"]) == 4200
+    assert DswRunHook().variables(result["instance_id"])[TIME_LIMIT] == "4200"
     said = [line for _, line in run.lines if "time" in line.lower()]
     assert "The service itself ends it after 1 hour 10 minutes (execution_timeout and 10 minutes)" in said
     assert not any("NO TIME LIMIT" in line for line in said)

@@ -254,25 +254,20 @@ class DlcHook(JobHook):
             return seen
         return seen._replace(events="\n".join(self.events(job.job_id)))
 
-    def _explained(self, job: RemoteJob) -> RemoteJob:
-        """Return a failed job, of one that met its time limit with that as its reason.
+    def limit_met(self, job: RemoteJob) -> float:
+        """Return the seconds that a job might run, where it has: GetJob tells how long it ran, ListJobs the limit.
 
         Whether such a job is Stopped or Failed, and with which reason, is not documented.
         """
-        if job.status in self.states.failed and job.reason_code != _STOPPED_BY_USER and (limit := self._limit_met(job)):
-            told = f"its time limit of {limit} minutes has passed"
-            return job._replace(reason=f"{told}: {job.reason}" if job.reason else told)
-        return job
-
-    def _limit_met(self, job: RemoteJob) -> int:
-        """Return the minutes that a job might run, where it has: GetJob tells how long it ran, ListJobs the limit."""
+        if job.status not in self.states.failed or job.reason_code == _STOPPED_BY_USER:
+            return 0
         try:
             ran = int(self.describe(job.job_id).get("Duration") or 0) + _TIME_LIMIT_SLACK
-            limit = self._limit(job.job_id) if ran >= 60 else 0
+            limit = 60 * self._limit(job.job_id) if ran >= 60 else 0
         except PaiError as error:
             self.log.warning("Whether %s met its time limit is not known: %s", job.job_id, error)
             return 0
-        return limit if ran >= limit * 60 else 0
+        return limit if ran >= limit else 0
 
     def _limit(self, job_id: str) -> int:
         """Return the minutes that a job may run, 0: any number; a list may be behind."""

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from airflow_provider_pai.causes import Evidence
-from airflow_provider_pai.exceptions import PaiNotFoundError
+from airflow_provider_pai.exceptions import PaiError, PaiNotFoundError
 from airflow_provider_pai.hooks.answers import Needed
 from airflow_provider_pai.hooks.dsw.instances import INSTANCE, DswHook, remote
 from airflow_provider_pai.hooks.lines import EVIDENCE_LINES, TAIL_LINES, readable, tail
 from airflow_provider_pai.hooks.waiting import Cursor, newest
 from airflow_provider_pai.identity import TaggedJob, TaskIdentity
+from airflow_provider_pai.inputs import moment
 from airflow_provider_pai.labels import Key
 from airflow_provider_pai.lazy import cached_property
 from airflow_provider_pai.remote import (
@@ -22,10 +24,11 @@ from airflow_provider_pai.remote import (
     RUN_DIR,
     RUN_URI,
     SCRIPT_NAME,
+    TIME_LIMIT,
     Json,
     RemoteJob,
 )
-from airflow_provider_pai.states import DSW_RUN
+from airflow_provider_pai.states import DSW_INSTANCE, DSW_RUN
 from airflow_provider_pai.uri import OssUri
 
 if TYPE_CHECKING:
@@ -128,6 +131,18 @@ class DswRunHook(DswHook):
         """Return the last lines of the run's log."""
         _, data = self._log_from(job.facts.get("run_uri"), 0)
         return "\n".join(tail(_texts(data.removesuffix(b"\n").split(b"\n")), lines))
+
+    def limit_met(self, job: RemoteJob) -> float:
+        """Return the seconds until its timer, of a run whose instance was stopped then: DSW tells nothing of it."""
+        if job.status not in DSW_INSTANCE.resting or not (ended := job.usage.get("ended")):
+            return 0
+        try:
+            limit = float(self.variables(job.job_id).get(TIME_LIMIT) or math.inf)
+        except PaiError as error:
+            self.log.warning("Whether %s met its time limit is not known: %s", job.job_id, error)
+            return 0
+        lived = moment("GmtModifiedTime", ended) - moment("GmtCreateTime", job.created)
+        return limit if lived.total_seconds() >= limit else 0
 
     def evidence(self, job: RemoteJob) -> Evidence:
         """Return what tells why a run has failed: besides the instance's own reason its exit code and its log."""

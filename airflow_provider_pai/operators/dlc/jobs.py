@@ -276,7 +276,7 @@ class DlcSubmitJobOperator(ReusingOperator):
             "ResourceId": self.resource_id,
             "Priority": self.priority,
             # Whole minutes; a limit that `job` gives is not ours to tell.
-            TIME_LIMIT: None if TIME_LIMIT in (self.job or {}) else int(self.time_limit().seconds // 60),
+            TIME_LIMIT: None if TIME_LIMIT in (self.job or {}) else int(self.time_limit.seconds // 60),
         }
         body = merged({name: value for name, value in body.items() if value}, self.job or {})
         self.hook.check_body(body)

@@ -37,6 +37,7 @@ from airflow_provider_pai.remote import (
     OUTPUT_URI,
     RUN_DIR,
     RUN_URI,
+    TIME_LIMIT,
     Json,
     RemoteJob,
 )
@@ -167,7 +168,8 @@ class DswRunCommandOperator(WorkloadOperator["DswRunHook"]):
             self.datasets(run if self.pin else None)
         if self.source and self.source.login:
             self._bring_code(self.source, run)
-        environment = {**self.environment(output), RUN_URI: str(run), RUN_DIR: RUN_PATH}
+        limit = {TIME_LIMIT: f"{self.time_limit.seconds:.0f}"}
+        environment = {**self.environment(output), **limit, RUN_URI: str(run), RUN_DIR: RUN_PATH}
         if output:
             environment[OUTPUT_URI] = str(output)
         body: Json = {
@@ -194,7 +196,7 @@ class DswRunCommandOperator(WorkloadOperator["DswRunHook"]):
         """Find or start the run, and let the service itself stop its instance in time; return its id."""
         begun = super().begin(context)
         if isinstance(begun, str):
-            self._set_timer(begun, self.time_limit())
+            self._set_timer(begun, self.time_limit)
         return begun
 
     def finish(self, context: Any, job: RemoteJob) -> Any:

@@ -149,8 +149,9 @@ class WorkloadOperator(PaiJobOperator[JobHookT]):
         """Return the command as a shell gets it."""
         return self.command
 
+    @cached_property
     def time_limit(self) -> TimeLimit:
-        """Return after what time the service itself ends the work, and say so."""
+        """Return after what time the service itself ends the work, and say so once."""
         limit = TimeLimit.of(self.max_running_time, self.execution_timeout, self.hook.connection.max_running_time)
         self.log.info("The service itself ends it after %s", limit)
         return limit

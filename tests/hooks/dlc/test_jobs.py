@@ -81,7 +81,7 @@ def test_a_job_that_met_its_time_limit_says_so_whatever_its_status(account, stat
     hook = DlcHook()
     job = hook.wait(hook.submit(body("echo last; sleep 60", JobMaxRunningTimeMinutes=1)), poll_interval=0.05)
     failure = hook.failure(job)
-    assert (failure.status, failure.reason.partition(":")[0]) == (status, "its time limit of 1 minutes has passed")
+    assert (failure.status, failure.reason.partition(":")[0]) == (status, "its time limit of 1 minute has passed")
     assert "last" in failure.log_tail
     untold = job._replace(reason_code=None, reason=None)  # the emulator's code is its own
     assert hook.failure(untold).cause is hook.diagnosis(untold).cause is Cause.TIMEOUT
@@ -93,7 +93,7 @@ def test_a_time_limit_is_told_though_lists_do_not_show_the_job_yet(account):
     hook = DlcHook()
     job = hook.wait(hook.submit(body("sleep 60", JobMaxRunningTimeMinutes=1)), poll_interval=0.05)
     assert list(hook.list_jobs()) == []
-    assert "its time limit of 1 minutes has passed" in hook.failure(job).reason
+    assert "its time limit of 1 minute has passed" in hook.failure(job).reason
 
 
 def test_a_job_that_failed_or_was_stopped_before_its_limit_does_not(account):
