@@ -86,12 +86,12 @@ class WatchedHook(PaiHook):
 
     def _explained(self, job: RemoteJob) -> RemoteJob:
         """Return a failed job, of one that met its time limit with that as its reason: services may not say so."""
-        if not (limit := self.limit_met(job)):
+        if not (limit := self._limit_met(job)):
             return job
         told = f"its time limit of {in_words(limit)} has passed"
         return job._replace(reason=f"{told}: {job.reason}" if job.reason else told)
 
-    def limit_met(self, job: RemoteJob) -> float:
+    def _limit_met(self, job: RemoteJob) -> float:
         """Return the seconds that a job might run, where it has run so long; 0: its end has another reason."""
         return 0
 

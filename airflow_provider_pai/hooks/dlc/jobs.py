@@ -254,7 +254,7 @@ class DlcHook(JobHook):
             return seen
         return seen._replace(events="\n".join(self.events(job.job_id)))
 
-    def limit_met(self, job: RemoteJob) -> float:
+    def _limit_met(self, job: RemoteJob) -> float:
         """Return the seconds that a job might run, where it has: GetJob tells how long it ran, ListJobs the limit.
 
         Whether such a job is Stopped or Failed, and with which reason, is not documented.

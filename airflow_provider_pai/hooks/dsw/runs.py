@@ -132,7 +132,7 @@ class DswRunHook(DswHook):
         _, data = self._log_from(job.facts.get("run_uri"), 0)
         return "\n".join(tail(_texts(data.removesuffix(b"\n").split(b"\n")), lines))
 
-    def limit_met(self, job: RemoteJob) -> float:
+    def _limit_met(self, job: RemoteJob) -> float:
         """Return the seconds until its timer, of a run whose instance was stopped then: DSW tells nothing of it."""
         if job.status not in DSW_INSTANCE.resting or not (ended := job.usage.get("ended")):
             return 0
