@@ -16,18 +16,21 @@ if TYPE_CHECKING:
 # of it are put on the mount, under another name until they are complete: a renamed file has been uploaded. Where a
 # mount renames nothing over a file that is there, the file is written anew. The last line gets an end, since only
 # whole lines are copied into the task's log. The result comes last and only once: an instance that is started again
-# by hand does not run the command again.
-_SCRIPT = Template("""[ -e $run/$result ] && exit 0
+# by hand does not run the command again. Who ends the script (SIGTERM) ends all that the command has started in its
+# process group; then its log comes home, and there is no result: the command did not come to its end.
+_SCRIPT = Template("""run=$run
+[ -e "$$run/$result" ] && exit 0
 export HOME=~
 work=~/.pai-run
-rm -rf "$$work"
+rm -rf "$$work" ~/pai-work
 mkdir -p "$$work" || work=$$(mktemp -d)
-cd
+mkdir -p ~/pai-work
+cd ~/pai-work
 
 publish() {
-  cp "$$work/$$1" "$run/$$1.part" && mv -f "$run/$$1.part" "$run/$$1" && return
-  cp "$$work/$$1" "$run/$$1"
-  rm -f "$run/$$1.part"
+  cp "$$work/$$1" "$$run/$$1.part" && mv -f "$$run/$$1.part" "$$run/$$1" && return
+  cp "$$work/$$1" "$$run/$$1"
+  rm -f "$$run/$$1.part"
 }
 
 (
@@ -41,17 +44,25 @@ done
 ) &
 copier=$$!
 
+set -m
 (
 set -e
 $code
 $command
-) > "$$work/$log" 2>&1
+) < /dev/null > "$$work/$log" 2>&1 &
+command=$$!
+set +m
+trap 'ended=1; kill -- -$$command' TERM
+wait $$command
 code=$$?
+while kill -0 $$command; do wait $$command; code=$$?; done
+trap '' TERM
 
 kill $$copier
 wait $$copier
 [ -z "$$(tail -c 1 "$$work/$log")" ] || echo >> "$$work/$log"
 publish $log
+[ -z "$$ended" ] || exit 143
 printf '{"exit_code": %d, "finished_at": "%s"}' "$$code" "$$(date -u +%Y-%m-%dT%H:%M:%SZ)" > "$$work/$result"
 publish $result
 """)
@@ -62,7 +73,7 @@ git -C "$$HOME/pai-code" checkout --quiet --detach $commit
 """)
 _UNPACK = Template("""rm -rf "$$HOME/pai-code"
 mkdir "$$HOME/pai-code"
-tar -xzf $run/$archive -C "$$HOME/pai-code"
+tar -xzf "$$run/$archive" -C "$$HOME/pai-code"
 """)
 _ENTER = Template("""export PAI_CODE_DIR=$folder/$path
 cd "$$PAI_CODE_DIR"
@@ -81,18 +92,18 @@ def run_script(*, folder: str, command: str, source: Source | None, code_path: s
         result=RESULT_NAME,
         log=LOG_NAME,
         every=f"{every:g}",
-        code=_enter(source, folder, code_path) if source else "",
+        code=_enter(source, code_path) if source else "",
         command=command,
     )
 
 
-def _enter(source: Source, run: str, code_path: str) -> str:
+def _enter(source: Source, code_path: str) -> str:
     """Return the lines that fetch the code and go into its folder."""
     path = shlex.quote(source.path)
     if source.mount:
         return _ENTER.substitute(folder=code_path, path=path)
     fetch = (
-        _UNPACK.substitute(run=run, archive=CODE_NAME)
+        _UNPACK.substitute(archive=CODE_NAME)
         if source.login
         else _CHECKOUT.substitute(
             repo=shlex.quote(source.repo),

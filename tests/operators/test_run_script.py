@@ -11,6 +11,7 @@ import pytest
 from airflow_provider_pai.operators.run_script import run_script
 from airflow_provider_pai.operators.workload.code import Source
 from airflow_provider_pai.uri import OssUri
+from tests.emulator.pai_sdk import until
 
 
 @pytest.fixture
@@ -73,10 +74,12 @@ def test_the_log_is_never_open_on_the_mount(places):
     assert log_of(places) == "0\n"
 
 
-def test_a_command_starts_at_home_and_in_the_folder_of_its_code(places):
+def test_a_command_starts_in_a_clean_folder_and_in_the_folder_of_its_code(places):
     home, _ = places
-    run(places, "pwd")
-    assert log_of(places) == f"{home}\n"
+    (home / "pai-work").mkdir()
+    (home / "pai-work/left.txt").touch()
+    run(places, "pwd; ls -A")
+    assert log_of(places) == f"{home}/pai-work\n"
     (home / "code/a b").mkdir(parents=True)
     (places[1] / "_result.json").unlink()
     run(places, 'pwd; echo "$PAI_CODE_DIR"', Source("oss://b/c", "sha256:1", path="a b", mount=OssUri("b", "c/")))
@@ -94,6 +97,18 @@ def test_a_run_that_has_a_result_is_not_run_again(places):
     first = run(places, "echo 1")
     assert run(places, "echo 2; exit 1") == first
     assert log_of(places) == "1\n"
+
+
+def test_a_script_that_is_ended_ends_its_command_and_brings_the_log_home_without_a_result(places):
+    home, folder = places
+    command = "trap 'echo saved; exit 0' TERM; echo begun; touch ~/begun; sleep 60 & wait"
+    script = run_script(folder=str(folder), command=command, source=None, code_path="", every=30)
+    process = subprocess.Popen(["bash", "-c", script], env={"PATH": os.environ["PATH"], "HOME": str(home)})
+    until((home / "begun").exists, bool)
+    process.terminate()
+    assert process.wait(30) == 143
+    assert log_of(places) == "begun\nsaved\n"
+    assert not (folder / "_result.json").exists()
 
 
 def test_a_run_that_was_cut_off_begins_anew(places):
