@@ -1,4 +1,4 @@
-"""Model artifact that travels through XCom, and its manifest on OSS.
+"""Artifacts that travel through XCom, a model's or a dataset's, and the manifest of a model on OSS.
 
 Everything here is a frozen dataclass that turns into plain JSON and back.
 """
@@ -11,7 +11,7 @@ import sys
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, ClassVar, Self
 
 from airflow_provider_pai.costs import Usage
 from airflow_provider_pai.exceptions import PaiVersionError
@@ -21,9 +21,13 @@ from airflow_provider_pai.versions import version_time
 MANIFEST_NAME = "_manifest.json"
 INPUTS_FOLDER = "_inputs"
 """Beside the manifest: `<name>.jsonl`, the list of the objects of each input."""
+RECORDS_FOLDER = "_runs"
+"""Below an output: records of the runs whose version folders lie beside it. They are nobody's data."""
 MAX_XCOM_BYTES = 16 * 1024
 IN_MANIFEST = "in_manifest"
-"""Of an artifact's dict: names of the fields that only the manifest has whole."""
+"""Of a model's dict: names of the fields that only the manifest has whole."""
+IN_RECORD = "in_record"
+"""Of a dataset's dict: names of the fields that only the record of its run has whole."""
 
 Json = dict[str, Any]
 
@@ -32,6 +36,11 @@ def _from_dict(cls: type[Any], value: Mapping[str, Any]) -> Any:
     """Build a dataclass from JSON; fields that are not known here are left out."""
     known = {item.name for item in fields(cls)}
     return cls(**{name: item for name, item in value.items() if name in known})
+
+
+def is_record(key: str) -> bool:
+    """Tell whether an object below a prefix is a record of a run, and so no data."""
+    return RECORDS_FOLDER in key.split("/")[:-1]
 
 
 def is_metric(value: object) -> bool:
@@ -97,6 +106,8 @@ class DatasetRef:
     size: int
     """Bytes."""
     files: int
+    version: str = ""
+    """Of the dataset or the model that another task made; empty: an address was given."""
     pinned: str = ""
     """Prefix of the copy that the job read instead; empty: it read `uri` itself."""
     versioned: bool = False
@@ -153,10 +164,10 @@ class Producer:
 
 
 @dataclass(frozen=True, kw_only=True)
-class ModelArtifact:
-    """A trained model: where it lies and everything that tells how it came about.
+class Artifact:
+    """What a job made: where it lies and everything that tells how it came about.
 
-    Plain JSON in XCom (`to_dict`), at most 16 KiB; the whole of it also stands in the manifest.
+    Plain JSON in XCom (`to_dict`), at most 16 KiB.
     """
 
     name: str
@@ -165,14 +176,10 @@ class ModelArtifact:
     uri: str
     """The version's own prefix, `oss://bucket/models/digits/<version>/`."""
     digest: str = ""
-    """`sha256:` of the manifest's bytes."""
-    content_digest: str = ""
-    """`sha256:` over keys, sizes and checksums of the files alone: the same for the same model, whoever trained it."""
+    """`sha256:`, of a model's manifest, or of a dataset's keys, sizes and ETags."""
     size: int = 0
     """Bytes of all files."""
     files: int = 0
-    framework: str | None = None
-    metrics: Mapping[str, float] = field(default_factory=dict)
     params: Mapping[str, Any] = field(default_factory=dict)
     code: Code | None = None
     image: str | None = None
@@ -180,7 +187,9 @@ class ModelArtifact:
     """`sha256:` of the image as it was at the submit; None: `image_note` says why nobody knows."""
     image_note: str | None = None
     environment: str | None = None
-    """The file that tells packages and CUDA of the job, beside the model; None: it wrote none."""
+    """The file that tells packages and CUDA of the job, beside the model or in `record`; None: it wrote none."""
+    record: str | None = None
+    """The folder of the run that has its records: executed notebook, log, environment; None: none were kept."""
     job: JobRef | None = None
     instances: Mapping[str, int] = field(default_factory=dict)
     """Nodes of the job by instance type; of a quota's by the resources of one."""
@@ -189,14 +198,14 @@ class ModelArtifact:
     inputs: tuple[DatasetRef, ...] = ()
     usage: tuple[Usage, ...] = ()
     """What the version has taken: its own job, and those of the task before it that came to nothing."""
-    fingerprint: Mapping[str, str] = field(default_factory=dict)
-    """Short hashes of what decided the training, by name: another training with the same comes to the same."""
-    reused_from: str | None = None
-    """In an XCom: the version that was taken in place of a training; no manifest has it."""
     data_interval: DataInterval | None = None
     produced_by: Producer | None = None
     created_at: str = ""
     schema_version: int = ARTIFACT.number
+
+    long_fields: ClassVar[Mapping[str, Any]] = {"params": {}, "inputs": [], "usage": []}
+    """What an XCom may have to do without, and what stands there instead."""
+    kept_whole: ClassVar[str] = IN_MANIFEST
 
     @property
     def changed_inputs(self) -> dict[str, str]:
@@ -211,50 +220,75 @@ class ModelArtifact:
         return version_time(self.version)
 
     def to_dict(self) -> Json:
-        """Return plain JSON; over 16 KiB, the longest is in the manifest alone, and `in_manifest` names it."""
+        """Return plain JSON; over 16 KiB, the longest is kept elsewhere alone, and `kept_whole` names it."""
         value: Json = json.loads(json.dumps(asdict(self)))
-        without: Json = {
-            "params": {},
-            "metrics": {},
-            "inputs": [],
-            "usage": [],
-            "fingerprint": {},
-            "code": value["code"] and {**value["code"], "entry": None},
-        }
+        without: Json = {**self.long_fields, "code": value["code"] and {**value["code"], "entry": None}}
         while without and len(json.dumps(value).encode()) > MAX_XCOM_BYTES:
             longest = max(without, key=lambda name: len(json.dumps(value[name])))
             value[longest] = without.pop(longest)
-            value[IN_MANIFEST] = sorted([*value.get(IN_MANIFEST, ()), longest])
+            value[self.kept_whole] = sorted([*value.get(self.kept_whole, ()), longest])
         return value
 
     @classmethod
-    def from_dict(cls, value: Mapping[str, Any]) -> ModelArtifact:
+    def from_dict(cls, value: Mapping[str, Any]) -> Self:
         """Read what `to_dict` wrote; what others wrote as a metric or parameter, and is none, is left out.
 
         :raises ValueError: when it is no artifact.
         :raises PaiVersionError: a later version wrote it.
         """
         ARTIFACT.check(value.get("schema_version"))
+        allowed = f"allowed is what a {cls.__name__}'s to_dict() returns"
         missing = [name for name in ("name", "version", "uri") if not isinstance(value.get(name) or None, str)]
         if missing:
-            raise ValueError(f"artifact: {missing} missing; allowed is what a ModelArtifact's to_dict() returns")
-        parts: dict[str, type[Any]] = {
-            "code": Code,
-            "job": JobRef,
-            "data_interval": DataInterval,
-            "produced_by": Producer,
-        }
+            raise ValueError(f"artifact: {missing} missing; {allowed}")
         try:
-            nested = {name: _from_dict(part, value[name]) for name, part in parts.items() if value.get(name)}
-            inputs = tuple(DatasetRef.from_dict(item) for item in value.get("inputs") or ())
-            kept = {name: _kept(value.get(name), fits) for name, fits in _FITS.items()}
-            usage = tuple(Usage.read(item) for item in value.get("usage") or ())
-            artifact: ModelArtifact = _from_dict(cls, {**value, **nested, **kept, "inputs": inputs, "usage": usage})
+            artifact: Self = _from_dict(cls, {**value, **cls._parts(value)})
         except (AttributeError, TypeError) as error:
-            raise ValueError(f"artifact: {error}; allowed is what a ModelArtifact's to_dict() returns") from None
+            raise ValueError(f"artifact: {error}; {allowed}") from None
         return artifact
 
+    @classmethod
+    def _parts(cls, value: Mapping[str, Any]) -> Json:
+        """Return the fields that are more than what JSON has."""
+        nested = {name: _from_dict(part, value[name]) for name, part in _PARTS.items() if value.get(name)}
+        kept = {name: _kept(value.get(name), fits) for name, fits in _FITS.items()}
+        inputs = tuple(DatasetRef.from_dict(item) for item in value.get("inputs") or ())
+        usage = tuple(Usage.read(item) for item in value.get("usage") or ())
+        return {**nested, **kept, "inputs": inputs, "usage": usage}
 
+
+@dataclass(frozen=True, kw_only=True)
+class ModelArtifact(Artifact):
+    """A trained model; the whole of it also stands in the manifest."""
+
+    content_digest: str = ""
+    """`sha256:` over keys, sizes and checksums of the files alone: the same for the same model, whoever trained it."""
+    framework: str | None = None
+    metrics: Mapping[str, float] = field(default_factory=dict)
+    fingerprint: Mapping[str, str] = field(default_factory=dict)
+    """Short hashes of what decided the training, by name: another training with the same comes to the same."""
+    reused_from: str | None = None
+    """In an XCom: the version that was taken in place of a training; no manifest has it."""
+
+    long_fields: ClassVar[Mapping[str, Any]] = {**Artifact.long_fields, "metrics": {}, "fingerprint": {}}
+
+    @classmethod
+    def from_dict(cls, value: Mapping[str, Any]) -> Self:
+        """Read what `to_dict` wrote, as `Artifact.from_dict`; a dataset is no model.
+
+        :raises ValueError: when it is no model's.
+        """
+        if "tables" in value:
+            raise ValueError(f"{value.get('uri')} is a dataset, not a model: what made it has left no metrics.json")
+        return super().from_dict(value)
+
+
+_PARTS: Mapping[str, type[Any]] = {
+    "code": Code,
+    "job": JobRef,
+    "data_interval": DataInterval,
+    "produced_by": Producer,
+}
 _FITS: Mapping[str, Callable[[object], bool]] = {"metrics": is_metric, "params": is_json, "fingerprint": is_json}
 
 

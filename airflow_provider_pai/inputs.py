@@ -18,6 +18,7 @@ import pendulum
 from airflow_provider_pai.exceptions import PaiConfigError, PaiError, PaiNotFoundError, PaiTransferError
 from airflow_provider_pai.uri import URI_FORM, OssUri
 from airflow_provider_pai.values import (
+    as_dict,
     broken_json,
     did_you_mean,
     finite,
@@ -194,7 +195,7 @@ def mapping(field: str, value: object, allowed: str = "names to values, as {'nam
     """
     if value is None:
         return {}
-    read = parsed(value, dict)
+    read = parsed(as_dict(value), dict)
     if not isinstance(read, Mapping):
         raise PaiConfigError(field, value, f"{allowed}{broken_json(value)}")
     plain: dict[str, Any] = json_value(field, read)
@@ -220,9 +221,13 @@ def text_mapping(field: str, value: object) -> dict[str, str]:
     return {name: text(f"{field}[{name!r}]", item) for name, item in mapping(field, value).items()}
 
 
-def artifact(field: str, value: object) -> dict[str, Any] | str | None:
-    """Read a ModelArtifact as a task's XCom gives it, or the `oss://` address of one; None or an empty text is none.
+_MODEL = "a ModelArtifact's dict, its JSON, or its oss:// address"
 
+
+def artifact(field: str, value: object, allowed: str = _MODEL) -> dict[str, Any] | str | None:
+    """Read an artifact as a task's XCom gives it, or the `oss://` address of one; None or an empty text is none.
+
+    :param allowed: what it is.
     :raises PaiConfigError: it is neither.
     """
     if value is None or (isinstance(value, str) and not value):
@@ -230,17 +235,16 @@ def artifact(field: str, value: object) -> dict[str, Any] | str | None:
     if isinstance(value, str) and value.startswith("oss:"):
         parse_uri(field, value)
         return value
-    return mapping(field, value, "a ModelArtifact's dict, its JSON, or its oss:// address")
+    return mapping(field, value, allowed)
 
 
-def required_artifact(field: str, value: object) -> dict[str, Any] | str:
-    """Read a ModelArtifact that must be there, as `artifact` does.
+def required_artifact(field: str, value: object, allowed: str = _MODEL) -> dict[str, Any] | str:
+    """Read an artifact that must be there, as `artifact` does.
 
     :raises PaiConfigError: it is none, or what should have made it has left nothing.
     """
-    read = None if value == "None" else artifact(field, value)
+    read = None if value == "None" else artifact(field, value, allowed)
     if read is None:
-        allowed = "a ModelArtifact's dict, its JSON, or its oss:// address"
         raise PaiConfigError(field, value, f"{allowed}; the task that makes it left none: was it skipped?")
     return read
 
@@ -351,7 +355,7 @@ def _moment(value: object) -> datetime:
 
 
 def _json(field: str, value: object) -> Any:
-    plain = scalar(value)
+    plain = as_dict(scalar(value))
     if plain is None or isinstance(plain, bool) or (isinstance(plain, str) and is_utf8(plain)):
         return plain
     if is_number(plain):

@@ -21,6 +21,7 @@ from airflow_provider_pai.artifact import (
     content_digest,
     is_json,
     is_metric,
+    is_record,
 )
 from airflow_provider_pai.exceptions import PaiArtifactError, PaiNotFoundError, PaiVersionError
 from airflow_provider_pai.hooks.oss import OssHook
@@ -227,7 +228,8 @@ def _crc64(hook: OssHook, info: ObjectInfo) -> str:
 
 def _is_file(info: ObjectInfo, prefix: OssUri) -> bool:
     key = info.uri.key.removeprefix(prefix.key)
-    return not info.is_marker and key != MANIFEST_NAME and not key.startswith(f"{INPUTS_FOLDER}/")
+    ours = key == MANIFEST_NAME or key.startswith(f"{INPUTS_FOLDER}/") or is_record(key)
+    return not info.is_marker and not ours
 
 
 def not_a_metric(hook: OssHook, artifact: ModelArtifact, name: str) -> str:

@@ -6,6 +6,7 @@ import ast
 import json
 import math
 from collections.abc import Iterable, Mapping
+from dataclasses import asdict, is_dataclass
 from decimal import Decimal
 from numbers import Real
 from typing import Any, TypeGuard
@@ -14,6 +15,11 @@ from typing import Any, TypeGuard
 def scalar(value: Any) -> Any:
     """Return a scalar of numpy as Python's own value; anything else as it is."""
     return value.item() if getattr(value, "shape", None) == () else value
+
+
+def as_dict(value: Any) -> Any:
+    """Return an artifact, or another dataclass, as a dict; anything else as it is."""
+    return asdict(value) if is_dataclass(value) and not isinstance(value, type) else value
 
 
 def is_number(value: object) -> bool:

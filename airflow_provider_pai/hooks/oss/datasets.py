@@ -8,7 +8,7 @@ from contextlib import nullcontext
 from dataclasses import replace
 from typing import NamedTuple
 
-from airflow_provider_pai.artifact import DatasetChange, DatasetRef
+from airflow_provider_pai.artifact import RECORDS_FOLDER, DatasetChange, DatasetRef, is_record
 from airflow_provider_pai.exceptions import (
     PaiArtifactError,
     PaiConfigError,
@@ -48,9 +48,12 @@ def describe_dataset(oss: OssHook, name: str, uri: str | OssUri, keep: OssUri | 
     :param keep: address for the list of the objects.
     :raises PaiNotFoundError: there is not one yet.
     """
-    prefix, total, versioned = prefix_uri(uri).folder, Fingerprint(), True
+    prefix, total, versioned, records = prefix_uri(uri).folder, Fingerprint(), True, 0
     with oss.writer(keep) if keep else nullcontext() as file:
-        for item in current_objects(oss, prefix, versions=True):
+        for item in _all_objects(oss, prefix, versions=True):
+            if is_record(item.key):
+                records += 1
+                continue
             total.add(item.key, item.size, item.etag)
             versioned = versioned and item.version not in _NOT_KEPT
             if file is not None:
@@ -58,16 +61,23 @@ def describe_dataset(oss: OssHook, name: str, uri: str | OssUri, keep: OssUri | 
         if not total.files:
             field, needed = f"inputs[{name!r}]", "a prefix with at least one object"
             raise PaiNotFoundError.of("oss", "ListObjects", field, str(uri), needed)
+    if records:
+        text = "Input %s: %d objects below %s are records of runs (%s): a mount shows them, but they are not counted"
+        oss.log.warning(text, name, records, prefix, RECORDS_FOLDER)
     return DatasetRef(
         name=name, uri=str(prefix), digest=total.digest, size=total.size, files=total.files, versioned=versioned
     )
 
 
 def current_objects(oss: OssHook, prefix: OssUri, *, versions: bool = False) -> Iterator[Listed]:
-    """Yield the objects below a prefix in the order of their keys, but for those that stand for folders.
+    """Yield the objects below a prefix in the order of their keys, but for records of runs and what stands for folders.
 
     :param versions: with their versions, in a bucket that keeps them and lets us list them.
     """
+    return (item for item in _all_objects(oss, prefix, versions=versions) if not is_record(item.key))
+
+
+def _all_objects(oss: OssHook, prefix: OssUri, *, versions: bool) -> Iterator[Listed]:
     for info in _with_versions(oss, prefix) if versions else oss.list_objects(prefix):
         key, size = info.uri.key[len(prefix.key) :], info.size or 0
         if key and (size or not key.endswith("/")):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from types import MappingProxyType
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -15,6 +15,7 @@ from airflow_provider_pai.uri import OssUri
 
 if TYPE_CHECKING:
     from airflow_provider_pai.hooks.oss import OssHook
+    from airflow_provider_pai.operators.meant import MeantData
 
 log = logging.getLogger(__name__)
 
@@ -28,7 +29,7 @@ class Checkpoints(NamedTuple):
     variables: Mapping[str, str] = MappingProxyType({})
 
 
-def check_checkpoints(checkpoints: str | None, output: str | None, inputs: Mapping[str, str]) -> None:
+def check_checkpoints(checkpoints: str | None, output: str | None, inputs: Iterable[MeantData]) -> None:
     """Refuse a folder that shares objects with what else the job reads or writes.
 
     :raises PaiConfigError: one lies in the other.
@@ -36,9 +37,9 @@ def check_checkpoints(checkpoints: str | None, output: str | None, inputs: Mappi
     if not checkpoints:
         return
     folder = parse_uri("checkpoints", checkpoints).folder
-    others = {f"inputs[{name!r}]": uri for name, uri in inputs.items()} | ({"output": output} if output else {})
+    others = {each.field: each.uri for each in inputs} | ({"output": parse_uri("output", output)} if output else {})
     for field, uri in others.items():
-        other = parse_uri(field, uri).folder
+        other = uri.folder
         if folder.bucket == other.bucket and _nested(folder.key, other.key):
             raise PaiConfigError("checkpoints", checkpoints, f"a folder beside {field}, {other}: neither in the other")
 

@@ -184,7 +184,7 @@ class DlcSubmitJobOperator(ReusingOperator):
         check_size(self.ecs_spec, self.resource_config, self.gpu_type, self.gpus, self.resource_id)
         job_type = framework_named(self.framework).job_type
         check_spot(self.spot, job_type, self.ecs_spec, self.resource_id, self.retries)
-        check_checkpoints(self.checkpoints, self.output_uri, self.inputs or {})
+        check_checkpoints(self.checkpoints, self.output_uri, self.data().values())
         user_vpc(self.vpc)
         if self.job_name and (len(self.job_name) > 256 or re.search(_NOT_IN_NAMES, self.job_name)):
             raise PaiConfigError("job_name", self.job_name, "1 to 256 letters, digits, '_', '.' and '-'")

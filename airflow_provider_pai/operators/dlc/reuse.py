@@ -66,7 +66,7 @@ class ReusingOperator(WorkloadOperator["DlcHook"]):
         self.reuse_for = reuse_for
         self.warm_start = warm_start
         self.group = group
-        self._previous: str | None = None
+        self._previous: Json | None = None
 
     def check(self) -> None:
         """Refuse bad input, and what would never tell that something has changed."""
@@ -112,8 +112,9 @@ class ReusingOperator(WorkloadOperator["DlcHook"]):
             self.log.info("The training begins anew: group %s serves no model", self.group)
             return
         self.log.info("The training goes on from %s", model.version)
-        self._previous = model.uri
-        self.inputs = {**(self.inputs or {}), PREVIOUS: model.uri}
+        # Its digest is that of its manifest, which has been looked at.
+        self._previous = {"uri": model.uri, "version": model.version}
+        self.inputs = {**(self.inputs or {}), PREVIOUS: self._previous}
 
     def decisive(self) -> Json:
         """Return what decides what a training comes to, but for its inputs."""

@@ -7,13 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_provider_pai.inputs import one_of
 from airflow_provider_pai.operators.eas.base import EasOperator
+from airflow_provider_pai.operators.meant import ON_CHANGED_INPUTS
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import XComArg
 
     from airflow_provider_pai.artifact import ModelArtifact
-
-ON_CHANGED_INPUTS = ("refuse", "warn")
 
 
 class ArtifactOperator(EasOperator):

@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 from airflow_provider_pai.exceptions import PaiBudgetError, PaiConfigError
 from airflow_provider_pai.identity import TaskIdentity
-from airflow_provider_pai.inputs import Span, flag, mapping, optional, parse_uri, required, seconds, text
+from airflow_provider_pai.inputs import Span, flag, mapping, one_of, optional, parse_uri, required, seconds, text
 from airflow_provider_pai.lazy import cached_property
 from airflow_provider_pai.operators.environment import check_environment
 from airflow_provider_pai.operators.jobs import JobHookT, PaiJobOperator
+from airflow_provider_pai.operators.meant import ON_CHANGED_INPUTS, MeantData
 from airflow_provider_pai.operators.workload.code import GitCode, OssCode, Source, check_code, find_code
 from airflow_provider_pai.operators.workload.limits import TimeLimit
 from airflow_provider_pai.remote import CODE_COMMIT
@@ -47,7 +48,10 @@ class WorkloadOperator(PaiJobOperator[JobHookT]):
 
     :param image: image that the command runs in. (templated)
     :param command: shell command. (templated)
-    :param inputs: name to `oss://bucket/prefix`; mounted read-only; each must hold an object. (templated)
+    :param inputs: name to `oss://bucket/prefix`, or to the dataset or model that another task returned; mounted
+        read-only; each must hold an object. (templated)
+    :param inputs_changed: what becomes of an input that is not what the task before returned any more: `refuse` makes
+        nothing, `warn` says so and goes on. (templated)
     :param pin: copy the inputs within OSS to a folder that bears their digest, once for all who train on the same, and
         mount that. (templated)
     :param output: `oss://bucket/prefix`; each generation writes into a version folder of its own below it. (templated)
@@ -66,6 +70,7 @@ class WorkloadOperator(PaiJobOperator[JobHookT]):
         "image",
         "command",
         "inputs",
+        "inputs_changed",
         "pin",
         "output_uri",
         "code",
@@ -84,7 +89,8 @@ class WorkloadOperator(PaiJobOperator[JobHookT]):
         *,
         image: str,
         command: str = "",
-        inputs: Mapping[str, str] | None = None,
+        inputs: Mapping[str, Any] | None = None,
+        inputs_changed: str = "refuse",
         pin: bool | str = False,
         output: str | None = None,
         code: GitCode | OssCode | None = None,
@@ -99,6 +105,7 @@ class WorkloadOperator(PaiJobOperator[JobHookT]):
         self.image = image
         self.command = command
         self.inputs = inputs
+        self.inputs_changed = inputs_changed
         self.pin = pin
         self.output_uri = output
         self.code = code
@@ -122,13 +129,13 @@ class WorkloadOperator(PaiJobOperator[JobHookT]):
         self.role_arn = optional("role_arn", self.role_arn, "the ARN of a RAM role")
         self.parameters = mapping("parameters", self.parameters)
         self.inputs = mapping("inputs", self.inputs, "names to addresses, as {'data': 'oss://bucket/prefix/'}")
+        self.inputs_changed = one_of("inputs_changed", self.inputs_changed, ON_CHANGED_INPUTS)
         self.pin = flag("pin", self.pin)
         if self.pin and not (self.output_uri or self.hook.connection.state_uri):
             raise PaiConfigError("pin", True, "with output, or a state_uri of the connection: the copies lie there")
-        for name, uri in self.inputs.items():
+        for name in self.data():
             if not re.fullmatch(r"[A-Za-z][A-Za-z0-9_]*", name):
                 raise PaiConfigError("inputs", name, "names are a letter, then letters, digits and _")
-            parse_uri(f"inputs[{name!r}]", uri)
         if self.output_uri is not None:
             parse_uri("output", self.output_uri)
         if self.code is not None:
@@ -139,6 +146,13 @@ class WorkloadOperator(PaiJobOperator[JobHookT]):
                 "env: %s look like secrets; everybody who may read the job reads them. Use role_arn for credentials",
                 ", ".join(secrets),
             )
+
+    def data(self) -> dict[str, MeantData]:
+        """Return what each input means.
+
+        :raises PaiConfigError: one is no data.
+        """
+        return {name: MeantData.of(given, f"inputs[{name!r}]") for name, given in (self.inputs or {}).items()}
 
     @property
     def rows_beside(self) -> str | None:
@@ -202,10 +216,12 @@ class WorkloadOperator(PaiJobOperator[JobHookT]):
 
         :param folder: where the lists of their objects are kept; None: nowhere.
         :raises PaiNotFoundError: an input without objects.
+        :raises PaiArtifactError: one is not what the task before returned any more, and that is refused.
         """
         from airflow_provider_pai.operators.workload.inputs import described_inputs, to_be_pinned
 
-        self._datasets = described_inputs(self.oss, self.inputs or {}, folder)
+        refuses = self.inputs_changed == "refuse"
+        self._datasets = described_inputs(self.oss, self.data(), folder, refuses=refuses)
         if self.pin:
             output = parse_uri("output", self.output_uri) if self.output_uri else None
             self._datasets = to_be_pinned(self.oss, self._datasets, output)
@@ -237,8 +253,7 @@ class WorkloadOperator(PaiJobOperator[JobHookT]):
         """Return inputs and output with their mount paths."""
         pinned = {ref.name: ref.pinned for ref in self._datasets}
         mounts = [
-            Mount(pinned.get(name) or str(parse_uri("inputs", uri).folder), input_path(name), True)
-            for name, uri in (self.inputs or {}).items()
+            Mount(pinned.get(name) or str(data.uri), input_path(name), True) for name, data in self.data().items()
         ]
         if self.source and self.source.mount:
             mounts.append(Mount(str(self.source.mount), CODE_PATH, True))

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from airflow_provider_pai.artifact import INPUTS_FOLDER, DatasetRef, ModelArtifact
-from airflow_provider_pai.exceptions import PaiError
+from airflow_provider_pai.exceptions import PaiArtifactError, PaiError
 from airflow_provider_pai.hooks.oss.datasets import describe_dataset, read_again
 from airflow_provider_pai.hooks.oss.home import pins_folder
 from airflow_provider_pai.hooks.oss.pins import Pin
@@ -15,15 +15,31 @@ from airflow_provider_pai.uri import OssUri
 
 if TYPE_CHECKING:
     from airflow_provider_pai.hooks.oss import OssHook
+    from airflow_provider_pai.operators.meant import MeantData
 
 
-def described_inputs(oss: OssHook, given: Mapping[str, Any], folder: OssUri | None) -> tuple[DatasetRef, ...]:
+def described_inputs(
+    oss: OssHook, meant: Mapping[str, MeantData], folder: OssUri | None, *, refuses: bool
+) -> tuple[DatasetRef, ...]:
     """Return what each input holds at this moment.
 
     :param folder: where the lists of their objects are kept for the job's end; None: nowhere.
+    :param refuses: refuse what is not what the task before returned any more; else the log says so.
     :raises PaiNotFoundError: an input without objects.
+    :raises PaiArtifactError: one was changed.
     """
-    return tuple(describe_dataset(oss, name, uri, folder and _list(folder, name)) for name, uri in given.items())
+    return tuple(_described(oss, name, data, folder and _list(folder, name), refuses) for name, data in meant.items())
+
+
+def _described(oss: OssHook, name: str, data: MeantData, keep: OssUri | None, refuses: bool) -> DatasetRef:
+    ref = replace(describe_dataset(oss, name, data.uri, keep), version=data.version)
+    try:
+        data.check(oss, ref)
+    except PaiArtifactError as error:
+        if refuses:
+            raise
+        oss.log.warning("%s", error)
+    return ref
 
 
 def to_be_pinned(oss: OssHook, refs: tuple[DatasetRef, ...], output: OssUri | None) -> tuple[DatasetRef, ...]:
