@@ -130,7 +130,12 @@ SERVICES: Mapping[str, Service] = {
             sdk="alibabacloud_aiworkspace20210204",
             hook="hooks.aiworkspace.AIWorkspaceHook",
             permission="paicodesource:ListCodeSources",
-            actions={"GetWorkspace": "paiworkspace:GetWorkspace"},
+            actions={
+                "AddImage": "paiimage:AddImage",
+                "AddImageLabels": "paiimage:AddImageLabels",
+                "GetWorkspace": "paiworkspace:GetWorkspace",
+                "ListImages": "paiimage:ListImages",
+            },
         ),
         Service(
             name="cms",

@@ -13,6 +13,7 @@ from airflow.providers.common.compat.module_loading import import_string
 
 from airflow_provider_pai.cli.check import nothing_else_printed
 from airflow_provider_pai.cli.jobs import since_when
+from airflow_provider_pai.cli.table import table
 from airflow_provider_pai.costs import NOT_WASTED, Prices, Spent, Usage, attempts, spent, usage_key
 from airflow_provider_pai.hooks.connection import PaiConnection
 from airflow_provider_pai.hooks.dsw import DswHook
@@ -179,8 +180,7 @@ def _table(title: str, found: Sequence[CostLine], prices: Prices) -> list[str]:
         for line in found
     ]
     rows.insert(0, (title, "cost", "came to nothing"))
-    wide = [max(len(row[column]) for row in rows) for column in (0, 1)]
-    return [f"{name:{wide[0]}}  {amount:{wide[1]}}  {waste}".rstrip() for name, amount, waste in rows]
+    return table(rows)
 
 
 def _amount(each: Spent, prices: Prices) -> str:

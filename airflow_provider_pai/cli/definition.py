@@ -161,6 +161,37 @@ def get_pai_commands() -> list[GroupCommand]:
             Arg(("--json",), help="print JSON", action="store_true"),  # type: ignore[no-untyped-call]
         ),
     )
+    specs = ActionCommand(
+        name="specs",
+        help="List instance types that can be started now",
+        description=(
+            "Lists the instance types of the public pool that DSW and DLC can start now, the smallest first, with the "
+            "price of an hour where DSW's API or the connection's `prices` tell one."
+        ),
+        func=_command("specs.specs"),
+        args=(
+            Arg(("--conn-id",), help="connection of type pai", default="pai_default"),  # type: ignore[no-untyped-call]
+            Arg(("--gpu",), help="only with this GPU, T4 say"),  # type: ignore[no-untyped-call]
+            Arg(("--cpu",), help="only with so many vCPUs or more"),  # type: ignore[no-untyped-call]
+            Arg(("--memory",), help="only with so many GiB of memory or more"),  # type: ignore[no-untyped-call]
+            Arg(("--max-price",), help="only those that are known to cost no more in an hour"),  # type: ignore[no-untyped-call]
+            Arg(("--json",), help="print JSON", action="store_true"),  # type: ignore[no-untyped-call]
+        ),
+    )
+    images = ActionCommand(
+        name="images",
+        help="List PAI's official images",
+        description=(
+            "Lists the official images of the connection's region, the newest first, as lines to paste into an "
+            "operator: the address, whether it is made for CPU or GPU, and which services take it."
+        ),
+        func=_command("images.images"),
+        args=(
+            Arg(("--conn-id",), help="connection of type pai", default="pai_default"),  # type: ignore[no-untyped-call]
+            Arg(("--framework",), help="only of a framework, or with this in their name"),  # type: ignore[no-untyped-call]
+            Arg(("--json",), help="print JSON", action="store_true"),  # type: ignore[no-untyped-call]
+        ),
+    )
     return [
         GroupCommand(
             name="pai",
@@ -168,6 +199,8 @@ def get_pai_commands() -> list[GroupCommand]:
             subcommands=(
                 check,
                 cost,
+                specs,
+                images,
                 GroupCommand(name="datasets", help="Inputs of jobs", subcommands=(prune,)),
                 GroupCommand(name="jobs", help="Jobs on PAI", subcommands=(orphans,)),
                 GroupCommand(name="models", help="Models that tasks have trained", subcommands=(reproduce,)),

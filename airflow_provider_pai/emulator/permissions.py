@@ -41,6 +41,7 @@ ACTIONS: Mapping[tuple[str, str], str] = {
             "paicodesource",
             "CreateCodeSource ListCodeSources GetCodeSource UpdateCodeSource DeleteCodeSource",
         ),
+        ("2021-02-04", "paiimage", "AddImage ListImages GetImage RemoveImage AddImageLabels"),
         ("2021-02-04", "paiworkspace", "ListWorkspaces GetWorkspace"),
     )
     for call in calls.split()

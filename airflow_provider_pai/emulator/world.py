@@ -59,6 +59,11 @@ class World:
     dsw_timer: str = _switch(
         "early", "running", says="From when on an instance takes a shutdown timer: from its making, or once it runs."
     )
+    image_names: str = _switch(
+        "once",
+        "again",
+        says="Whether a workspace has a name of AddImage once, or again: its English and its Chinese page differ.",
+    )
     eas_group_key: str = _switch(
         "metadata.group",
         "metadata.service_group",

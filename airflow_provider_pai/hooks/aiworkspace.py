@@ -1,19 +1,39 @@
-"""Hook of AIWorkspace 2021-02-04: workspaces, and code sources, which DLC jobs clone before they start."""
+"""Hook of AIWorkspace 2021-02-04: workspaces, code sources, which DLC jobs clone before they start, and images."""
 
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
-from airflow_provider_pai.exceptions import PaiConfigError, PaiNotFoundError, PaiTransientError
+from airflow_provider_pai.exceptions import (
+    PaiApiError,
+    PaiConfigError,
+    PaiNotFoundError,
+    PaiPermissionError,
+    PaiTransientError,
+)
 from airflow_provider_pai.hooks.answers import Needed, Page
 from airflow_provider_pai.hooks.base import PaiHook
+from airflow_provider_pai.hooks.paging import all_items
 from airflow_provider_pai.remote import Json
 
 # What is read of answers.
 _WORKSPACE = {"Status": Needed(str), "WorkspaceName": Needed(str)}
 _CREATED = {"CodeSourceId": Needed(str)}
+_IMAGE = {
+    "ImageId": Needed(str),
+    "ImageUri": Needed(str),
+    "Name": Needed(str),
+    "GmtCreateTime": str,
+    "Labels": [{"Key": Needed(str), "Value": str}],
+}
+_ADDED = {"ImageId": Needed(str)}
 _CODE_SOURCES = Page("CodeSources", {"CodeSourceId": Needed(str), "DisplayName": str, "CodeRepo": str})
+
+OFFICIAL = "system.official"
+"""Label of PAI's own images, whose value is `true`."""
 
 
 @dataclass(frozen=True)
@@ -39,7 +59,7 @@ class GitLogin:
 
 
 class AIWorkspaceHook(PaiHook):
-    """Workspaces and code sources.
+    """Workspaces, code sources and images.
 
     API: alibabacloud_aiworkspace20210204.client.Client, whose ListCodeSourcesRequest and CreateCodeSourceRequest need a
     workspace.
@@ -55,9 +75,7 @@ class AIWorkspaceHook(PaiHook):
         """
         workspace_id = self.connection.workspace_id
         if not workspace_id:
-            raise PaiConfigError(
-                "workspace_id", workspace_id, "code sources belong to a workspace: give the connection its id"
-            )
+            raise PaiConfigError("workspace_id", workspace_id, "they belong to a workspace: give the connection its id")
         return workspace_id
 
     def ping(self) -> None:
@@ -129,3 +147,88 @@ class AIWorkspaceHook(PaiHook):
         sources = answer.get("CodeSources") or ()
         fitting = (each for each in sources if (each.get("DisplayName"), each.get("CodeRepo")) == same)
         return next((str(each["CodeSourceId"]) for each in fitting), None)
+
+    def list_images(self, labels: Mapping[str, str] | None = None, **filters: Any) -> Iterator[Json]:
+        """Yield images with their labels in the API's field names, the newest first, page by page. API: ListImages.
+
+        :param labels: all of which an image has.
+        :param filters: other fields of ListImagesRequest in Python's spelling.
+        """
+        from alibabacloud_aiworkspace20210204.models import ListImagesRequest
+
+        wanted = ",".join(f"{key}={value}" for key, value in (labels or {}).items()) or None
+
+        def page(number: int) -> Json:
+            request = ListImagesRequest(
+                labels=wanted,
+                verbose=True,  # without it there are no labels
+                sort_by="GmtCreateTime",
+                order="DESC",
+                page_number=number,
+                page_size=50,
+                **filters,
+            )
+            return self.ask("ListImages", lambda: self.client.list_images(request), Page("Images", _IMAGE))
+
+        return all_items("Images", page)
+
+    def register_image(
+        self, name: str, uri: str, labels: Mapping[str, str], *, accessibility: str, description: str | None = None
+    ) -> str:
+        """Return the id of the workspace's image of a name, added once and found again; labels that it lacks are set.
+
+        AddImage's English page says that a workspace has a name once, its Chinese one that it may have it again. So a
+        name is one address's here, and the id, which AddImage lets its caller choose, is made of both.
+
+        API: ListImages, AddImage, AddImageLabels.
+
+        :raises PaiConfigError: the name is another address's.
+        """
+        from alibabacloud_aiworkspace20210204.models import AddImageRequest
+
+        key = hashlib.sha256(f"{self._workspace}\0{name}\0{uri}".encode()).hexdigest()[:18]
+        added: Json = {
+            "Name": name,
+            "ImageUri": uri,
+            "ImageId": f"image-{key}",
+            "Labels": _labels(labels),
+            "Accessibility": accessibility,
+            "Description": description,
+            "WorkspaceId": self._workspace,
+        }
+        request = AddImageRequest().from_map(added)
+        found = self._image(name, uri)
+        if found is None:
+            try:
+                answer = self.ask("AddImage", lambda: self.client.add_image(request), _ADDED, repeatable=False)
+                return str(answer["ImageId"])
+            except PaiPermissionError:
+                raise
+            except PaiApiError:
+                # The answer may be lost, or another task has added it meanwhile.
+                found = self._image(name, uri)
+                if found is None:
+                    raise
+        self._label(found, labels)
+        return str(found["ImageId"])
+
+    def _image(self, name: str, uri: str) -> Json | None:
+        """Return the workspace's image of a name."""
+        listed = self.list_images(name=name, workspace_id=self._workspace)
+        same = [image for image in listed if image["Name"] == name]
+        if same and all(image["ImageUri"] != uri for image in same):
+            taken = f"one of its own: {same[0]['ImageId']} has it for {same[0]['ImageUri']}"
+            raise PaiConfigError("name", name, taken)
+        return next((image for image in same if image["ImageUri"] == uri), None)
+
+    def _label(self, image: Json, labels: Mapping[str, str]) -> None:
+        from alibabacloud_aiworkspace20210204.models import AddImageLabelsRequest
+
+        has = {label["Key"]: label.get("Value") for label in image.get("Labels") or []}
+        if lacking := {key: value for key, value in labels.items() if has.get(key) != value}:
+            request = AddImageLabelsRequest().from_map({"Labels": _labels(lacking)})
+            self.ask("AddImageLabels", lambda: self.client.add_image_labels(image["ImageId"], request))
+
+
+def _labels(labels: Mapping[str, str]) -> list[Json]:
+    return [{"Key": key, "Value": value} for key, value in labels.items()]

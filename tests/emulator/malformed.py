@@ -52,6 +52,7 @@ BODIES: dict[str, Any] = {
     "CreateJob": JOB,
     "CreateInstance": {"InstanceName": "instance", "ImageUrl": "registry/image:1", "EcsSpec": "ecs.g6.large"},
     "CreateTensorboard": {"DisplayName": "board", "Uri": "oss://no-such-bucket/logs/"},
+    "AddImage": {"Name": "image", "ImageUri": "registry/image:1", "Labels": [{"Key": "system.source", "Value": "a"}]},
     "CreateCodeSource": {
         "WorkspaceId": "10001",
         "DisplayName": "source",

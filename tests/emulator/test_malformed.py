@@ -28,6 +28,7 @@ MADE_BY = {
     "instances": ("CreateInstance", "InstanceId"),
     "tensorboards": ("CreateTensorboard", "TensorboardId"),
     "codesources": ("CreateCodeSource", "CodeSourceId"),
+    "images": ("AddImage", "ImageId"),
 }
 QUERIES = ("Filter", "StartTime", "EndTime", "Labels", "Label", "Tags", "PageSize", "PageNumber", "NextToken", "Length")
 

@@ -171,6 +171,7 @@ CALLS: dict[str, tuple[type[PaiHook], Call]] = {
     "TensorBoardHook.stop": (TensorBoardHook, lambda hook, at: hook.stop(NO_SUCH)),
     "DswHook.delete": (DswHook, lambda hook, at: hook.delete(NO_SUCH)),
     "DswHook.describe": (DswHook, lambda hook, at: hook.describe(at.instance)),
+    "DswHook.ecs_specs": (DswHook, lambda hook, at: list(hook.ecs_specs())),
     "DswHook.get": (DswHook, lambda hook, at: hook.get(at.instance)),
     "DswHook.list_instances": (DswHook, lambda hook, at: list(hook.list_instances())),
     "DswHook.ping": (DswHook, lambda hook, at: hook.ping()),
@@ -223,6 +224,11 @@ CALLS: dict[str, tuple[type[PaiHook], Call]] = {
     "AIWorkspaceHook.code_source": (
         AIWorkspaceHook,
         lambda hook, at: hook.code_source(f"https://x/{uuid.uuid4().hex}", "main", "/m"),
+    ),
+    "AIWorkspaceHook.list_images": (AIWorkspaceHook, lambda hook, at: list(hook.list_images())),
+    "AIWorkspaceHook.register_image": (
+        AIWorkspaceHook,
+        lambda hook, at: hook.register_image(f"a{uuid.uuid4().hex}", "x/y:1", {}, accessibility="PUBLIC"),
     ),
     "AIWorkspaceHook.ping": (AIWorkspaceHook, lambda hook, at: hook.ping()),
     "AIWorkspaceHook.workspace": (AIWorkspaceHook, lambda hook, at: hook.workspace(hook.connection.workspace_id)),

@@ -1,1 +1,1 @@
-"""AIWorkspace 2021-02-04: workspaces and code sources."""
+"""AIWorkspace 2021-02-04: workspaces, code sources and images."""

@@ -1,4 +1,4 @@
-"""Workspaces and code sources: state and rules."""
+"""Workspaces, code sources and images: state and rules."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import secrets
 from typing import Any
 
 from airflow_provider_pai.emulator.account import Account
+from airflow_provider_pai.emulator.aiworkspace.images import Images
 from airflow_provider_pai.emulator.errors import InvalidParameterError, NotFoundError
 from airflow_provider_pai.emulator.queries import fuzzy, page
 from airflow_provider_pai.emulator.runtime.code import Checkout
@@ -18,10 +19,11 @@ SORT_FIELDS = ("GmtCreateTime", "GmtModifyTime", "DisplayName", "CodeSourceId")
 
 
 class AIWorkspaceBackend:
-    """One workspace and its code sources."""
+    """One workspace, its code sources and its images."""
 
     def __init__(self, account: Account) -> None:
         self.account = account
+        self.images = Images(account)
 
     def check_workspace(self, workspace_id: str | None) -> str:
         """Return the workspace's id, the default one when none is given.
@@ -32,6 +34,10 @@ class AIWorkspaceBackend:
         if workspace_id not in (None, "", known):
             raise InvalidParameterError(f"WorkspaceId {workspace_id!r} does not exist; the emulator has {known!r}.")
         return known
+
+    def add_image(self, request: Json) -> Json:
+        """Add an image to a workspace, the default one when none is given."""
+        return self.images.add({**request, "WorkspaceId": self.check_workspace(request.get("WorkspaceId"))})
 
     def create_code_source(self, request: Json) -> Json:
         """Register a repository."""

@@ -1,4 +1,4 @@
-"""Routes of AIWorkspace 2021-02-04: code sources and workspaces."""
+"""Routes of AIWorkspace 2021-02-04: code sources, images and workspaces."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ VERSION = "2021-02-04"
 MODELS = "alibabacloud_aiworkspace20210204.models"
 PAGE_SIZE = 20
 
-_SOURCES, _WORKSPACES = "/api/v1/codesources", "/api/v1/workspaces"
+_SOURCES, _IMAGES, _WORKSPACES = "/api/v1/codesources", "/api/v1/images", "/api/v1/workspaces"
 
 
 def routes(account: Account, backend: AIWorkspaceBackend) -> list[BaseRoute]:
@@ -25,6 +25,11 @@ def routes(account: Account, backend: AIWorkspaceBackend) -> list[BaseRoute]:
         Action("GET", f"{_SOURCES}/{{id}}", "GetCodeSource", calls.get_code_source),
         Action("PUT", f"{_SOURCES}/{{id}}", "UpdateCodeSource", calls.update_code_source, strict=True),
         Action("DELETE", f"{_SOURCES}/{{id}}", "DeleteCodeSource", calls.delete_code_source),
+        Action("POST", _IMAGES, "AddImage", calls.add_image, strict=True),
+        Action("GET", _IMAGES, "ListImages", calls.list_images),
+        Action("GET", f"{_IMAGES}/{{id}}", "GetImage", calls.get_image),
+        Action("DELETE", f"{_IMAGES}/{{id}}", "RemoveImage", calls.remove_image),
+        Action("POST", f"{_IMAGES}/{{id}}/labels", "AddImageLabels", calls.add_image_labels, strict=True),
         Action("GET", _WORKSPACES, "ListWorkspaces", calls.list_workspaces),
         Action("GET", f"{_WORKSPACES}/{{id}}", "GetWorkspace", calls.get_workspace),
     ]
@@ -51,6 +56,21 @@ class _Calls:
 
     def delete_code_source(self, call: Call) -> Json:
         return self.backend.delete_code_source(call.path["id"])
+
+    def add_image(self, call: Call) -> Json:
+        return self.backend.add_image(call.body)
+
+    def list_images(self, call: Call) -> Json:
+        return self.backend.images.list(call.query, call.boolean("Verbose"), *call.paging(PAGE_SIZE))
+
+    def get_image(self, call: Call) -> Json:
+        return self.backend.images.get(call.path["id"], call.boolean("Verbose"))
+
+    def remove_image(self, call: Call) -> Json:
+        return self.backend.images.remove(call.path["id"])
+
+    def add_image_labels(self, call: Call) -> Json:
+        return self.backend.images.label(call.path["id"], call.body)
 
     def list_workspaces(self, call: Call) -> Json:
         return self.backend.list_workspaces(call.query, *call.paging(PAGE_SIZE))

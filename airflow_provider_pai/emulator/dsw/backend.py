@@ -193,7 +193,9 @@ class DswBackend:
         return {"InstanceId": instance_id, "Events": self._instance(instance_id).events(*span, limit)}
 
     def ecs_specs(self, query: dict[str, str], number: int, size: int) -> Json:
-        """List instance types, one page."""
+        """List instance types of one kind of accelerator, one page; its page says that it has to be named."""
+        if not query.get("AcceleratorType"):
+            raise InvalidParameterError("AcceleratorType is required.")
         specs = filter_specs(query)
         return {"EcsSpecs": [_describe_spec(spec) for spec in page(specs, number, size)], "TotalCount": len(specs)}
 

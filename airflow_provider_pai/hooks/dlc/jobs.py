@@ -56,6 +56,7 @@ _JOB = {
     "Pods": [{"PodId": Needed(str), "Status": str, "SubStatus": str}],
     **BILLED,
 }
+_ECS_SPEC = {"InstanceType": Needed(str), "GpuType": str, "IsAvailable": bool}
 _STOPPED_BY_USER = "JobStoppedByUser"
 # A job is ended at the first look after its limit, but its running time is cut to whole seconds.
 _TIME_LIMIT_SLACK = 5
@@ -175,7 +176,7 @@ class DlcHook(JobHook):
 
         def page(number: int) -> Json:
             request = ListEcsSpecsRequest(page_number=number, page_size=PAGE_SIZE, **filters)
-            return self.ask("ListEcsSpecs", lambda: self.client.list_ecs_specs(request), Page("EcsSpecs", {}))
+            return self.ask("ListEcsSpecs", lambda: self.client.list_ecs_specs(request), Page("EcsSpecs", _ECS_SPEC))
 
         return all_items("EcsSpecs", page)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from datetime import datetime
 from functools import partial
 from typing import Any
@@ -31,7 +31,7 @@ INSTANCE = {
     "EnvironmentVariables": {str: str},
     "Labels": [{"Key": Needed(str), "Value": str}],
 }
-_SPEC = {"InstanceType": Needed(str), "Price": object, "Currency": str}
+_SPEC = {"InstanceType": Needed(str), "GPUType": str, "Price": object, "Currency": str, "IsAvailable": bool}
 
 
 class DswHook(JobHook):
@@ -88,21 +88,23 @@ class DswHook(JobHook):
         """Return every instance that bears these labels."""
         return [remote(instance) for instance in self.list_instances(labels=dict(tags))]
 
-    def prices(self) -> Prices:
-        """Return what instance types of the public pool cost an hour. API: ListEcsSpecs.
+    def ecs_specs(self) -> Iterator[Json]:
+        """Yield the public pool's instance types in the API's field names, those without GPUs first.
 
-        That a price is an hour's no page tells; the billing pages divide the unit price by 60 for a minute's.
+        API: ListEcsSpecs, whose page says that the kind of accelerator has to be named.
         """
         from alibabacloud_pai_dsw20220101.models import ListEcsSpecsRequest
 
-        def page(number: int) -> Json:
-            request = ListEcsSpecsRequest(page_number=number, page_size=50)
+        def page(kind: str, number: int) -> Json:
+            request = ListEcsSpecsRequest(accelerator_type=kind, page_number=number, page_size=50)
             return self.ask("ListEcsSpecs", lambda: self.client.list_ecs_specs(request), Page("EcsSpecs", _SPEC))
 
-        specs = [spec for spec in all_items("EcsSpecs", page) if spec.get("Price") and spec.get("Currency")]
-        currency = next((spec["Currency"] for spec in specs), "")
-        hourly = {spec["InstanceType"]: float(spec["Price"]) for spec in specs if spec["Currency"] == currency}
-        return Prices(currency, hourly)
+        for kind in ("CPU", "GPU"):
+            yield from all_items("EcsSpecs", partial(page, kind))
+
+    def prices(self) -> Prices:
+        """Return what instance types of the public pool cost an hour. API: ListEcsSpecs."""
+        return told_prices(self.ecs_specs())
 
     def start(self, instance_id: str) -> None:
         """Start a stopped instance; one that is up, or on its way, is no error: an answer may have been lost."""
@@ -168,6 +170,17 @@ class DswHook(JobHook):
     def _going(self, instance_id: str, over: Collection[str]) -> str:
         """Return what goes on by the instance's own status, whatever became of its run."""
         return self.sibling(DswHook).going(instance_id, over)
+
+
+def told_prices(specs: Iterable[Json]) -> Prices:
+    """Return the prices that ListEcsSpecs' items tell.
+
+    That a price is an hour's no page tells; the billing pages divide the unit price by 60 for a minute's.
+    """
+    priced = [spec for spec in specs if spec.get("Price") and spec.get("Currency")]
+    currency = next((spec["Currency"] for spec in priced), "")
+    hourly = {spec["InstanceType"]: float(spec["Price"]) for spec in priced if spec["Currency"] == currency}
+    return Prices(currency, hourly)
 
 
 def remote(instance: Json) -> RemoteJob:

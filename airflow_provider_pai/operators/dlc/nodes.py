@@ -61,7 +61,7 @@ def spec_with_gpus(specs: Iterable[Json], gpu_type: str, gpus: int) -> str:
     :raises PaiConfigError: none has; naming GPU types and counts that can be had.
     """
     with_gpus = [spec for spec in specs if spec.get("Gpu") and spec.get("IsAvailable") is not False]
-    fitting = [spec for spec in with_gpus if _plain(spec["GpuType"]) == _plain(gpu_type) and spec["Gpu"] == gpus]
+    fitting = [spec for spec in with_gpus if plain_gpu(spec["GpuType"]) == plain_gpu(gpu_type) and spec["Gpu"] == gpus]
     if not fitting:
         allowed = sorted({(spec["GpuType"], spec["Gpu"]) for spec in with_gpus})
         listed = ", ".join(f"{count} x {kind}" for kind, count in allowed) or "none"
@@ -136,7 +136,7 @@ def user_vpc(vpc: Mapping[str, Any] | None) -> Json | None:
     return {_VPC_NAMES[name]: read[name] for name in _VPC_NAMES if read.get(name)}
 
 
-def _plain(gpu_type: str) -> str:
+def plain_gpu(gpu_type: str) -> str:
     """Return a GPU type as people and lists both spell it: `NVIDIA v100` and `V100` are one."""
     return re.sub(r"[\s_-]", "", gpu_type.casefold().removeprefix("nvidia"))
 
