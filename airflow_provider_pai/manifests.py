@@ -13,6 +13,7 @@ from airflow_provider_pai.artifact import (
     IN_MANIFEST,
     INPUTS_FOLDER,
     MANIFEST_NAME,
+    Artifact,
     DataInterval,
     Manifest,
     ManifestFile,
@@ -23,10 +24,13 @@ from airflow_provider_pai.artifact import (
     is_metric,
     is_record,
 )
+from airflow_provider_pai.dataset import DatasetArtifact
 from airflow_provider_pai.exceptions import PaiArtifactError, PaiNotFoundError, PaiVersionError
 from airflow_provider_pai.hooks.oss import OssHook
+from airflow_provider_pai.hooks.oss.datasets import describe_dataset
 from airflow_provider_pai.hooks.oss.objects import ObjectInfo
 from airflow_provider_pai.hooks.oss.parallel import in_parallel
+from airflow_provider_pai.hooks.oss.tables import tables_of
 from airflow_provider_pai.identity import TaskIdentity
 from airflow_provider_pai.inputs import moment
 from airflow_provider_pai.uri import OssUri
@@ -117,6 +121,21 @@ def _write(hook: OssHook, artifact: ModelArtifact, request: Mapping[str, Any]) -
     manifest = Manifest(artifact=described, files=files, request=request)
     hook.put(prefix.join(MANIFEST_NAME), manifest.to_bytes())
     return replace(described, digest=manifest.digest)
+
+
+def made_dataset(hook: OssHook, made: Artifact, **facts: Any) -> DatasetArtifact:
+    """Return what lies below an artifact's prefix as a dataset, which has no manifest.
+
+    :param facts: further fields of it.
+    :raises PaiArtifactError: no files.
+    """
+    prefix = OssUri.parse(made.uri).folder
+    try:
+        found = describe_dataset(hook, made.name, prefix)
+    except PaiNotFoundError:
+        raise PaiArtifactError(f"{made.uri}: the job left no file there") from None
+    tables = tables_of(hook, prefix)
+    return DatasetArtifact.of(made, digest=found.digest, size=found.size, files=found.files, tables=tables, **facts)
 
 
 def metrics_of(hook: OssHook, prefix: OssUri, files: Iterable[ManifestFile]) -> Mapping[str, float]:

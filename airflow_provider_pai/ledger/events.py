@@ -17,7 +17,7 @@ from airflow_provider_pai.schemas import LEDGER_ROW
 from airflow_provider_pai.versions import utc_text
 
 if TYPE_CHECKING:
-    from airflow_provider_pai.artifact import ModelArtifact
+    from airflow_provider_pai.artifact import Artifact, ModelArtifact
     from airflow_provider_pai.costs import Usage
     from airflow_provider_pai.identity import TaskIdentity
     from airflow_provider_pai.labels import ServedModel
@@ -34,6 +34,7 @@ class EventKind(StrEnum):
 
     RUN_FINISHED = "run_finished"
     ARTIFACT_PRODUCED = "artifact_produced"
+    DATASET_PRODUCED = "dataset_produced"
     INPUTS_CHANGED = "inputs_changed"
     """An artifact may have been trained on something else than its digests say."""
     ARTIFACT_VERIFIED = "artifact_verified"
@@ -105,17 +106,21 @@ class Event(NamedTuple):
         )
 
     @classmethod
-    def about(cls, artifact: ModelArtifact, kind: EventKind, key: str, payload: Mapping[str, Any]) -> Event:
+    def about(cls, artifact: Artifact, kind: EventKind, key: str, payload: Mapping[str, Any]) -> Event:
         """Return what happened to an artifact."""
         return cls(key, kind, artifact.name, artifact.version, artifact.digest, payload)
 
     @classmethod
-    def produced(cls, artifact: ModelArtifact) -> Event:
+    def produced(cls, artifact: Artifact) -> Event:
         """Return that an artifact is there; whoever finds it again adds no row."""
-        return cls.about(artifact, EventKind.ARTIFACT_PRODUCED, f"artifact/{artifact.uri}", artifact.to_dict())
+        from airflow_provider_pai.dataset import DatasetArtifact
+
+        is_dataset = isinstance(artifact, DatasetArtifact)
+        kind = EventKind.DATASET_PRODUCED if is_dataset else EventKind.ARTIFACT_PRODUCED
+        return cls.about(artifact, kind, f"artifact/{artifact.uri}", artifact.to_dict())
 
     @classmethod
-    def inputs_changed(cls, artifact: ModelArtifact) -> Event:
+    def inputs_changed(cls, artifact: Artifact) -> Event:
         """Return which inputs of an artifact were replaced or removed while its job ran."""
         facts = {"uri": artifact.uri, "inputs": artifact.changed_inputs}
         return cls.about(artifact, EventKind.INPUTS_CHANGED, f"inputs/{artifact.uri}", facts)

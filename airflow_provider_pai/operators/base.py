@@ -13,7 +13,7 @@ from airflow_provider_pai.identity import TaskIdentity
 from airflow_provider_pai.lazy import cached_property
 
 if TYPE_CHECKING:
-    from airflow_provider_pai.artifact import ModelArtifact
+    from airflow_provider_pai.artifact import Artifact, ModelArtifact
     from airflow_provider_pai.hooks.oss import OssHook
     from airflow_provider_pai.labels import ServedModel
     from airflow_provider_pai.ledger.task import TaskLedger
@@ -90,7 +90,7 @@ class PaiOperator(Connected[HookT]):
         event = Event.of(kind, subject, identity, model, payload, key=key, number=number)
         self.ledger.record(event, beside)
 
-    def record_artifact(self, artifact: ModelArtifact) -> None:
+    def record_artifact(self, artifact: Artifact) -> None:
         """Write the ledger rows of an artifact that is there; whoever finds it again adds none."""
         from airflow_provider_pai.ledger import Event
 

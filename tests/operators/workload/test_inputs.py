@@ -3,22 +3,25 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
+from io import StringIO
 
 import pytest
 from airflow.providers.common.compat.sdk import AirflowSkipException
 
 from airflow_provider_pai.artifact import DatasetChange, DatasetRef, ModelArtifact
-from airflow_provider_pai.exceptions import PaiConfigError
+from airflow_provider_pai.exceptions import PaiArtifactError, PaiConfigError
 from airflow_provider_pai.hooks.dlc import DlcHook
 from airflow_provider_pai.hooks.oss import OssHook
-from airflow_provider_pai.hooks.oss.datasets import kept_list
+from airflow_provider_pai.hooks.oss.datasets import describe_dataset, kept_list
 from airflow_provider_pai.ledger import Ledger
-from airflow_provider_pai.manifests import read_artifact, write_artifact
+from airflow_provider_pai.manifests import made_dataset, read_artifact, write_artifact
 from airflow_provider_pai.operators.dlc import DlcSubmitJobOperator
 from airflow_provider_pai.operators.dsw import DswRunCommandOperator
 from airflow_provider_pai.operators.model import ModelGateOperator
 from airflow_provider_pai.uri import OssUri
 from tests.conftest import airflow_connection
+from tests.said import said
 from tests.task import Task
 
 pytestmark = pytest.mark.usefixtures("connection")
@@ -197,3 +200,72 @@ def test_an_artifact_of_before_tells_nothing_and_passes(bucket, oss):
     ref = DatasetRef(name="train", uri="oss://d/n/", digest="sha256:1", size=3, files=1)
     artifact = write_artifact(oss, ModelArtifact(name="m", version="20260101T0000Z-a", uri=uri, inputs=(ref,)))
     assert gate(artifact).run()["passed"]
+
+
+@pytest.fixture
+def prepared(bucket, oss):
+    """Return what a task before has made, as its XCom has it."""
+    facts = {"name": "features", "version": "20261121T1800Z-3f2a9c1b", "uri": f"oss://{bucket.bucket_name}/in/"}
+    return made_dataset(oss, ModelArtifact(**facts))
+
+
+@pytest.mark.parametrize("form", [lambda made: made, lambda made: made.to_dict(), lambda made: str(made.to_dict())])
+def test_what_a_task_before_returned_is_an_input_whose_version_the_model_names(bucket, prepared, form):
+    made = ModelArtifact.from_dict(training(bucket, inputs={"train": form(prepared)}).run())
+    (ref,) = made.inputs
+    assert replace(ref, change=None) == prepared.ref("train")
+    assert made.digest == read_artifact(OssHook(), made.uri).digest
+
+
+def test_a_dataset_that_was_changed_after_its_task_is_refused_before_anything_is_made_or_told_of(bucket, oss, prepared):
+    oss.put(f"oss://{bucket.bucket_name}/in/a.csv", "9")
+    before = len(list(DlcHook().list_jobs()))
+    told = rf"inputs\['train'\]: oss://{bucket.bucket_name}/in/ has digest .*, not {prepared.digest}: it was changed"
+    with pytest.raises(PaiArtifactError, match=told):
+        training(bucket, inputs={"train": prepared.to_dict()}).run()
+    assert len(list(DlcHook().list_jobs())) == before
+    warned = training(bucket, run_id="warned", inputs={"train": prepared.to_dict()}, inputs_changed="warn")
+    with said(log := StringIO()):
+        (ref,) = ModelArtifact.from_dict(warned.run()).inputs
+    assert (ref.digest != prepared.digest, ref.version) == (True, prepared.version)
+    assert "it was changed after the task that made it" in log.getvalue()
+    with pytest.raises(PaiConfigError, match="inputs_changed: 'ignore' is not allowed; one of refuse, warn"):
+        training(bucket, inputs_changed="ignore").run()
+
+
+def test_a_model_is_an_input_too_believed_by_its_manifest(bucket, oss):
+    model = training(bucket).run()
+    reads = {"command": 'cat "$PAI_INPUT_MODEL_DIR"/model > $PAI_OUTPUT_DIR/copy', "inputs": {"model": model}}
+    (ref,) = ModelArtifact.from_dict(training(bucket, run_id="evaluates", **reads).run()).inputs
+    assert (ref.uri, ref.version) == (model["uri"], model["version"])
+    oss.put(f"{model['uri']}model", "other")
+    with pytest.raises(PaiArtifactError, match="model"):
+        training(bucket, run_id="again", **reads).run()
+
+
+def test_equal_data_made_twice_is_the_same_data_and_trains_nothing_anew(bucket, oss):
+    """Records of the runs lie beside the versions: neither digest, manifest nor a pinned copy has them."""
+    root, made = f"oss://{bucket.bucket_name}/features/", []
+    for version in ("20261121T1800Z-3f2a9c1b", "20261122T1800Z-aaaaaaaa"):
+        oss.put(f"{root}{version}/a.csv", "x,y\n1,2\n")
+        oss.put(f"{root}_runs/{version}/run.json", version)
+        made.append(made_dataset(oss, ModelArtifact(name="features", version=version, uri=f"{root}{version}/")))
+    assert made[0].digest == made[1].digest
+    assert [column.type for column in made[0].tables[0].columns] == ["integer", "integer"]
+    reuses = {"reuse": "latest", "retries": 1}
+    first, second = (training(bucket, run_id=each.version, inputs={"train": each.to_dict()}, **reuses) for each in made)
+    trained = first.run()
+    assert (trained["reused_from"], second.run()["reused_from"]) == (None, trained["version"])
+
+
+@pytest.mark.parametrize("pin", [False, True])
+def test_of_a_whole_output_as_an_input_the_records_of_runs_are_told_and_not_counted(bucket, oss, pin):
+    root = f"oss://{bucket.bucket_name}/in/"
+    before = describe_dataset(oss, "train", root)
+    oss.put(f"{root}_runs/v/run.json", "{}")
+    task = training(bucket, pin=pin, command='ls -a "$PAI_INPUT_TRAIN_DIR" > $PAI_OUTPUT_DIR/seen')
+    with said(log := StringIO()):
+        made = ModelArtifact.from_dict(task.run())
+    assert (made.inputs[0].digest, made.inputs[0].change) == (before.digest, DatasetChange())
+    assert ("_runs" in oss.get(made.uri + "seen").decode().split()) is not pin
+    assert f"1 objects below {root} are records of runs (_runs)" in log.getvalue()
