@@ -197,6 +197,7 @@ def arguments(name, here):
         "DlcStopTensorBoardOperator": {"tensorboard_id": "t1"},
         "DlcSubmitJobOperator": {**workload, "framework": "pytorch", "ecs_spec": "ecs.g6.large"},
         "DswDeleteInstanceOperator": {"instance_id": "dsw-1"},
+        "DswRegisterImageOperator": {"image_name": f"i-{uuid.uuid4().hex[:8]}", "image": "registry/image:1"},
         "DswRunCommandOperator": {**workload, "ecs_spec": "ecs.g6.large"},
         "DswRunNotebookOperator": {**workload, "ecs_spec": "ecs.g6.large", "notebook": "a.ipynb"},
         "DswStartInstanceOperator": {"instance_id": "dsw-1"},

@@ -218,7 +218,7 @@ class AIWorkspaceHook(PaiHook):
         same = [image for image in listed if image["Name"] == name]
         if same and all(image["ImageUri"] != uri for image in same):
             taken = f"one of its own: {same[0]['ImageId']} has it for {same[0]['ImageUri']}"
-            raise PaiConfigError("name", name, taken)
+            raise PaiConfigError("image_name", name, taken)
         return next((image for image in same if image["ImageUri"] == uri), None)
 
     def _label(self, image: Json, labels: Mapping[str, str]) -> None:

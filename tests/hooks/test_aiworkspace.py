@@ -49,7 +49,7 @@ def test_two_who_register_at_once_and_one_whose_answer_is_lost_make_one(name, pa
 
 def test_a_name_stays_that_of_its_address(name):
     first = register(name)
-    with pytest.raises(PaiConfigError, match=f"name: '{name}' .* {first} has it for {URI}"):
+    with pytest.raises(PaiConfigError, match=f"image_name: '{name}' .* {first} has it for {URI}"):
         register(name, "registry.example.com/team/kernel:2")
     with pytest.raises(PaiApiError, match="'mine' is not one of"):
         register(f"{name}-2", labels={"mine": "1"})

@@ -11,7 +11,7 @@ from airflow_provider_pai.cli.__main__ import main
 from airflow_provider_pai.cli.cost import complete, entries
 from airflow_provider_pai.exceptions import PaiError
 from airflow_provider_pai.hooks.dlc import DlcHook
-from airflow_provider_pai.hooks.dsw import DswRunHook
+from airflow_provider_pai.hooks.dsw import DswHook, DswRunHook
 from airflow_provider_pai.ledger import Ledger
 from airflow_provider_pai.ledger.task import TaskLedger
 from airflow_provider_pai.operators.dlc import DlcSubmitJobOperator
@@ -120,3 +120,27 @@ def test_an_instance_that_is_deleted_is_recorded_before(pai, bucket, ledger):
     row, counted = recorded(ledger)[name], metered(pai)[name]
     assert row.usage.seconds == pytest.approx(counted["Seconds"], abs=0.01)
     assert (row.usage.cause, row.usage.nodes[0].type) == ("", "ecs.g6.large")
+
+
+def test_an_instance_has_the_price_that_dsw_tells_where_the_connection_has_none(pai, bucket, ledger, capsys):
+    task = Task(
+        lambda: DswRunCommandOperator(
+            task_id="task",
+            ecs_spec="ecs.gn6i-c4g1.xlarge",
+            image="prepare",
+            command="sleep 0.2",
+            run_uri=f"oss://{bucket.bucket_name}/runs",
+            poll_interval=0.02,
+            after="delete",
+            ledger_conn_id="audit",
+        )
+    )
+    name = f"dsw/{task.run()['instance_id']}"
+    (spec,) = (each for each in DswHook().ecs_specs() if each["InstanceType"] == "ecs.gn6i-c4g1.xlarge")
+    assert spec["Price"] > 0
+    capsys.readouterr()
+    main(["cost", "--dag", "dag", "--ledger-conn-id", "audit", "--json"])
+    told = json.loads(capsys.readouterr().out)
+    hours = metered(pai)[name]["Seconds"] / 3600
+    assert (told["currency"], told["total"]["unpriced_hours"]) == ("CNY", {})
+    assert told["total"]["money"] == pytest.approx(hours * spec["Price"], rel=0.1)

@@ -234,6 +234,13 @@ def stops_an_instance(at: Scene) -> Act:
     return run(dsw.DswStopInstanceOperator, instance_id=instance(), poll_interval=0.01).run
 
 
+@story(dsw.DswRegisterImageOperator)
+def registers_an_image(at: Scene) -> Act:
+    given = {"image_name": f"i-{uuid.uuid4().hex[:8]}", "image": "registry/image:1"}
+    first, again = (run(dsw.DswRegisterImageOperator, **given, labels={"system.chipType": chip}) for chip in "CG")
+    return lambda: (first.run(), again.run())
+
+
 @story(dsw.DswDeleteInstanceOperator)
 def deletes_an_instance(at: Scene) -> Act:
     one = run(dsw.DswDeleteInstanceOperator, instance_id=instance(stopped=True))

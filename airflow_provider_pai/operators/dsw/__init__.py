@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from airflow_provider_pai.lazy import late_names
 
 if TYPE_CHECKING:
+    from airflow_provider_pai.operators.dsw.images import DswRegisterImageOperator
     from airflow_provider_pai.operators.dsw.instances import (
         DswDeleteInstanceOperator,
         DswStartInstanceOperator,
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "DswDeleteInstanceOperator",
+    "DswRegisterImageOperator",
     "DswRunCommandOperator",
     "DswRunNotebookOperator",
     "DswStartInstanceOperator",
@@ -26,6 +28,7 @@ __getattr__ = late_names(
     __name__,
     {
         "DswDeleteInstanceOperator": "instances",
+        "DswRegisterImageOperator": "images",
         "DswRunCommandOperator": "runs",
         "DswRunNotebookOperator": "runs",
         "DswStartInstanceOperator": "instances",
