@@ -60,8 +60,21 @@ def rows(group):
     return [(row.kind, row.version) for row in Ledger.open().rows() if row.subject == group.name]
 
 
+def overlaps(group, pai):
+    """Return what the ledger tells of candidates beside production, and what the account has counted of each."""
+    metered = pai.account.meter.read(pai.account.now().timestamp())
+    used = [(row.version, json.loads(row.payload)) for row in Ledger.open().rows() if row.kind == "usage"]
+    services = {usage["id"].partition(" ")[0].replace("_", "-"): (version, usage) for version, usage in used}
+    return [
+        (version, usage["cause"], usage["seconds"], entry["Seconds"])
+        for service, (version, usage) in services.items()
+        for entry in metered
+        if service.startswith(f"{group.name}-") and entry["Id"].startswith(service)
+    ]
+
+
 @pytest.mark.parametrize(("deferrable", "percents"), [(True, [20, 60, 100]), (False, [20, 100])])
-def test_three_nights_and_a_backfill_under_traffic(group, deferrable, percents, caplog, capsys):
+def test_three_nights_and_a_backfill_under_traffic(group, pai, deferrable, percents, caplog, capsys):
     caplog.set_level("INFO")
     models = [group.model(20), group.model(21), group.model(22, fail=0.6)]
     backfilled = group.model(10)
@@ -135,6 +148,10 @@ def test_three_nights_and_a_backfill_under_traffic(group, deferrable, percents, 
         ("rolled_back", models[2]["version"]),
         ("skipped", backfilled["version"]),
     ]
+    promoted, bad = overlaps(group, pai)
+    assert (promoted[:2], bad[:2]) == ((models[1]["version"], "rollout"), (models[2]["version"], "rollout"))
+    assert 0 < promoted[2] <= promoted[3] + 1, "it has served since"
+    assert 0 < bad[3] <= bad[2] + 1, "whole seconds"
     assert Ledger.open().verify() == []
     token = group.eas.group_endpoint(group.name).token
     log = caplog.text + capsys.readouterr().out

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import threading
 import time
 from datetime import UTC, datetime, timedelta
@@ -98,7 +99,8 @@ def test_a_good_model_passes_and_nobody_hears_its_answers(group, production, pai
     assert {version for version, _ in people.counts} == {group.serving()}
     nothing_left(group, production)
     assert task.xcoms["pai_eas_service_url"].endswith(f"{end['shadow']}/detail")
-    assert [row.kind for row in Ledger.open().rows()][-1] == "shadowed"
+    *_, used, told = Ledger.open().rows()
+    assert (told.kind, used.kind, json.loads(used.payload)["cause"]) == ("shadowed", "usage", "shadow")
     assert "→ pass" in capsys.readouterr().out
 
 
