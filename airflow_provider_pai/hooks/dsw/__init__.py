@@ -7,10 +7,12 @@ from typing import TYPE_CHECKING
 from airflow_provider_pai.lazy import late_names
 
 if TYPE_CHECKING:
+    from airflow_provider_pai.hooks.dsw.commands import DswCommandHook
     from airflow_provider_pai.hooks.dsw.instances import DswHook
     from airflow_provider_pai.hooks.dsw.runs import DswRunHook
 
 __all__ = [
+    "DswCommandHook",
     "DswHook",
     "DswRunHook",
 ]
@@ -18,6 +20,7 @@ __all__ = [
 __getattr__ = late_names(
     __name__,
     {
+        "DswCommandHook": "commands",
         "DswHook": "instances",
         "DswRunHook": "runs",
     },

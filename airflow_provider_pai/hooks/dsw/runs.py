@@ -98,14 +98,7 @@ class DswRunHook(DswHook):
         result = self._result(OssUri.parse(uri, RUN_URI))
         if result is None:
             return job._replace(facts=facts)
-        code = result.get("exit_code")
-        done: Json = {
-            "status": "RunSucceeded" if code == 0 else "RunFailed",
-            "reason_code": None if code == 0 else "CommandFailed",
-            "reason": None if code == 0 else f"the command exited with {code}",
-            "facts": {**facts, **result},
-        }
-        return job._replace(**done)
+        return ended(job._replace(facts=facts), result)
 
     def _result(self, run: OssUri) -> Json | None:
         try:
@@ -117,7 +110,7 @@ class DswRunHook(DswHook):
     def new_log_lines(self, job_id: str, cursor: Cursor) -> list[str]:
         """Return the whole lines that the run's log has got since the last call."""
         if "run_uri" not in cursor:
-            cursor["run_uri"] = (self.describe(job_id).get("EnvironmentVariables") or {}).get(RUN_URI)
+            cursor["run_uri"] = self.variables(job_id)[RUN_URI]
         read = cursor.get("read", 0)
         begin, data = self._log_from(cursor["run_uri"], read)
         *whole, rest = data.split(b"\n")
@@ -159,6 +152,18 @@ class DswRunHook(DswHook):
             return begin, self.oss.get(info.uri, start=begin, size=info.size - begin)
         except PaiNotFoundError:
             return start, b""
+
+
+def ended(job: RemoteJob, result: Json) -> RemoteJob:
+    """Return a run that has left its result."""
+    code = result.get("exit_code")
+    done: Json = {
+        "status": "RunSucceeded" if code == 0 else "RunFailed",
+        "reason_code": None if code == 0 else "CommandFailed",
+        "reason": None if code == 0 else f"the command exited with {code}",
+        "facts": {**job.facts, **result},
+    }
+    return job._replace(**done)
 
 
 def _texts(lines: Sequence[bytes]) -> list[str]:
