@@ -44,17 +44,18 @@ class GitLogin:
     token: str = field(repr=False)
 
     @classmethod
-    def of(cls, conn_id: str) -> GitLogin:
+    def of(cls, field: str, conn_id: str) -> GitLogin:
         """Read an Airflow connection, e.g. one of type `git`: its login and its password.
 
+        :param field: that names it.
         :raises PaiNotFoundError: there is none.
         :raises PaiConfigError: it has no password.
         """
         from airflow_provider_pai.hooks.connection import stored
 
-        connection = stored("code['git_conn_id']", conn_id)
+        connection = stored(field, conn_id)
         if not connection.password:
-            raise PaiConfigError("code['git_conn_id']", conn_id, "a connection whose password is an access token")
+            raise PaiConfigError(field, conn_id, "a connection whose password is an access token")
         return cls(connection.login or "git", connection.password)
 
 

@@ -88,18 +88,22 @@ def check_code(declared: Mapping[str, Any] | str) -> Any:
         parse_uri("code['uri']", code["uri"])
     else:
         required("code['commit']", code.get("commit"), "a commit, branch or tag")
-        _check_repository(code)
+        check_repository("code", code)
     return code
 
 
-def _check_repository(code: Mapping[str, str]) -> None:
-    """Refuse a URL with a login in it: job, artifact, ledger and log would show it to everybody."""
-    repo = code["repo"]
+def check_repository(field: str, given: Mapping[str, str]) -> None:
+    """Refuse a URL with a login in it: job, artifact, ledger and log would show it to everybody.
+
+    :param field: the argument that has `repo` and, it may be, `git_conn_id`.
+    :raises PaiConfigError: naming it.
+    """
+    repo, conn_id = given["repo"], given.get("git_conn_id")
     if list(secrets_in(repo)):
-        allowed = "a URL without user and token: name an Airflow connection that has them in code['git_conn_id']"
-        raise PaiConfigError("code['repo']", repo, f"{allowed}, and PAI gets them as its code source's access token")
-    if code.get("git_conn_id") and not re.match("https?://", repo):
-        raise PaiConfigError("code['git_conn_id']", code["git_conn_id"], f"a repository at https://, not {repo}")
+        allowed = f"a URL without user and token: name an Airflow connection that has them in {field}['git_conn_id']"
+        raise PaiConfigError(f"{field}['repo']", repo, allowed)
+    if conn_id and not re.match("https?://", repo):
+        raise PaiConfigError(f"{field}['git_conn_id']", conn_id, f"a repository at https://, not {repo}")
 
 
 def find_code(code: Mapping[str, Any], oss: OssHook) -> Source:
@@ -116,7 +120,7 @@ def _in_git(code: Mapping[str, Any]) -> Source:
     from airflow_provider_pai.operators.workload.git import GitError, NoRepositoryError, full_commit
 
     repo, commit = code["repo"], code["commit"]
-    login = GitLogin.of(code["git_conn_id"]) if code.get("git_conn_id") else None
+    login = GitLogin.of("code['git_conn_id']", code["git_conn_id"]) if code.get("git_conn_id") else None
     try:
         found = full_commit(repo, commit, login)
     except NoRepositoryError as error:

@@ -86,6 +86,27 @@ def archive(repo: str, commit: str, login: GitLogin | None, path: Path) -> None:
         _git(_PUBLIC, "-C", folder, "archive", "--format=tar.gz", f"--output={path}", commit, seconds=_CLONE_SECONDS)
 
 
+class Tracked(NamedTuple):
+    """A file on the worker, and the commit that it lies in."""
+
+    commit: str
+    """Of the working tree around it."""
+    change: str
+    """How the file differs from that commit; empty: not at all."""
+
+    @classmethod
+    def of(cls, path: Path) -> Tracked:
+        """Compare a file with the commit that its folder is checked out at.
+
+        :raises GitError: it lies in no working tree, or git does not trust it.
+        """
+        at = ("--no-optional-locks", "--literal-pathspecs", "-C", str(path.parent))
+        commit = _git(_PUBLIC, *at, "rev-parse", "--verify", "HEAD").strip()
+        state = _git(_PUBLIC, *at, "status", "--porcelain", "--ignored", "--", path.name)[:2]
+        known = "" if not state else "is in no commit" if state in ("??", "!!") else f"differs from commit {commit}"
+        return cls(commit, known)
+
+
 def need_push(repo: str, branch: str, login: GitLogin | None = None) -> bool:
     """Ask whether a login may push, without pushing anything; return whether the branch is there.
 

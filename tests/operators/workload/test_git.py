@@ -9,7 +9,15 @@ import pytest
 
 from airflow_provider_pai.hooks.aiworkspace import GitLogin
 from airflow_provider_pai.operators.workload import git
-from airflow_provider_pai.operators.workload.git import GitError, NoPushError, Push, archive, full_commit, need_push
+from airflow_provider_pai.operators.workload.git import (
+    GitError,
+    NoPushError,
+    Push,
+    Tracked,
+    archive,
+    full_commit,
+    need_push,
+)
 from tests.conftest import commit_file
 from tests.conftest import git as git_in
 from tests.private_git import private_git
@@ -176,3 +184,17 @@ def test_who_may_not_push_hears_it_before_and_a_branch_that_is_not_there_is_told
         need_push(url, "main", LOGIN)
     with pytest.raises(GitError):
         need_push(url, "main", GitLogin("me", "another"))
+
+
+def test_a_file_is_compared_with_the_commit_around_it(repository, tmp_path):
+    url, (_, commit) = repository
+    clone = tmp_path / "clone"
+    subprocess.run(["git", "clone", "--quiet", url, str(clone)], check=True)
+    assert Tracked.of(clone / "sub" / "n.txt") == (commit, "")
+    for name in (".gitignore", "sub/*.txt"):
+        (clone / name).write_text("*.txt")
+    assert Tracked.of(clone / "sub" / "*.txt") == (commit, "is in no commit")
+    (clone / "sub" / "n.txt").write_text("three")
+    assert Tracked.of(clone / "sub" / "n.txt") == (commit, f"differs from commit {commit}")
+    with pytest.raises(GitError, match="not a git repository"):
+        Tracked.of(tmp_path / "results.ipynb")

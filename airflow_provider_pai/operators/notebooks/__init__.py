@@ -1,0 +1,1 @@
+"""Runs of notebooks, on whichever service."""
