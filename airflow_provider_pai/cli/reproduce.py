@@ -210,6 +210,9 @@ class Reproduction:
         """Return the nodes, with the image as it was: by its digest where its tag stands for another one now."""
         artifact = self.manifest.artifact
         image = artifact.image or ""
+        if any("ImageConfig" in spec for spec in specs):
+            self.unlike.append(f"image {image}: the login of its registry is a secret, which no manifest keeps")
+            specs = [{name: value for name, value in spec.items() if name != "ImageConfig"} for spec in specs]
         found = image_digest(image, self.hook.connection)
         if artifact.image_digest is None or found.digest is None:
             why = artifact.image_note or found.note

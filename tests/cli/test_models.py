@@ -103,6 +103,16 @@ def test_what_was_only_added_is_left_out(model, capsys):
     assert again(capsys, made).out.startswith("IDENTICAL")
 
 
+def test_the_login_of_a_private_registry_is_none_that_a_model_keeps(model, capsys, monkeypatch):
+    stored = {"conn_type": "docker", "login": "team", "password": "hunter2-hunter2"}
+    monkeypatch.setenv("AIRFLOW_CONN_TEAM_REGISTRY", json.dumps(stored))
+    made = model.train(image_conn_id="team_registry")
+    refused = again(capsys, made)
+    assert "the login of its registry is a secret, which no manifest keeps" in refused.err
+    assert str(refused.code).startswith("NOT TRAINED")
+    assert again(capsys, made, "--anyway").out.startswith("IDENTICAL")
+
+
 def test_a_row_that_is_another_now_is_named_before_it_costs_and_with_its_model_where_one_wants_to_know(model, capsys):
     made = model.train()
     OssHook().put(f"{model.at}/data/a.csv", "7")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Route
@@ -13,15 +15,15 @@ from airflow_provider_pai.emulator.wire import body_of
 
 _MANIFEST = "/v2/{name:path}/manifests/{reference}"
 _TOKEN = "/v2/token"  # noqa: S105 - a path
-_ANYBODY = "for-anybody"
+_HANDED = "handed-out"
 
 
 def routes(account: Account, backend: RegistryBackend) -> list[BaseRoute]:
-    """Return the route of each call; a token is handed to anybody where the world asks for a login at all."""
+    """Return the route of each call; a token is handed to anybody, or to whoever logs in with the account's key."""
 
     def denied(request: Request) -> Response | None:
         world = account.world.registry
-        if world == "open" or (world == "token" and request.headers.get("Authorization") == f"Bearer {_ANYBODY}"):
+        if world == "open" or request.headers.get("Authorization") == f"Bearer {_HANDED}":
             return None
         realm = f"http://{account.endpoints['api']}{_TOKEN}"
         challenge = f'Bearer realm="{realm}",service="emulator",scope="repository:{request.path_params["name"]}:pull"'
@@ -29,7 +31,10 @@ def routes(account: Account, backend: RegistryBackend) -> list[BaseRoute]:
         return JSONResponse(error, 401, {"WWW-Authenticate": challenge})
 
     async def token(request: Request) -> Response:
-        return JSONResponse({"token": _ANYBODY}) if account.world.registry == "token" else Response(status_code=401)
+        key = account.credential
+        login = base64.b64encode(f"{key.access_key_id}:{key.access_key_secret}".encode()).decode()
+        is_known = account.world.registry == "token" or request.headers.get("Authorization") == f"Basic {login}"
+        return JSONResponse({"token": _HANDED}) if is_known else Response(status_code=401)
 
     async def manifest(request: Request) -> Response:
         name, reference = request.path_params["name"], request.path_params["reference"]

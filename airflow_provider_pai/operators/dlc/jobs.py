@@ -345,7 +345,8 @@ class DlcSubmitJobOperator(ReusingOperator):
 
     def _job_specs(self, script: str, last_try: bool) -> list[Json]:
         counts = replicas(self.framework, self.workers, self.roles)
-        common = {"Image": self.image, **self._size(), **spot_spec(self.spot, last_try)}
+        login = {"ImageConfig": self.image_login.dlc_config} if self.image_login else {}
+        common = {"Image": self.image, **login, **self._size(), **spot_spec(self.spot, last_try)}
         return job_specs(self.framework, counts, script, common)
 
     def _size(self) -> Json:

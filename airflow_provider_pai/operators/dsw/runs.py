@@ -179,6 +179,7 @@ class DswRunCommandOperator(WorkloadOperator["DswRunHook"]):
             "ResourceId": self.resource_id,
             "RequestedResource": dict(self.resource_config or {}),
             "ImageUrl" if "/" in self.image else "ImageId": self.image,
+            "ImageAuth": self.image_login.dsw_auth if self.image_login else None,
             "Datasets": [
                 _dataset(self.oss.mount_uri(m.uri), m) for m in (*self.mounts(output), Mount(str(run), RUN_PATH, False))
             ],

@@ -22,7 +22,7 @@ from airflow_provider_pai.uri import OssUri
 
 if TYPE_CHECKING:
     from airflow_provider_pai.artifact import DatasetRef, ModelArtifact
-    from airflow_provider_pai.hooks.registry import ImageDigest
+    from airflow_provider_pai.hooks.registry import ImageDigest, RegistryLogin
 
 MOUNT_ROOT = "/mnt/pai"
 OUTPUT_PATH = f"{MOUNT_ROOT}/output"
@@ -47,6 +47,8 @@ class WorkloadOperator(PaiJobOperator[JobHookT]):
     `PAI_OUTPUT_DIR`, `PAI_CODE_DIR`, `PAI_CODE_COMMIT` and `PAI_PARAMS` (JSON).
 
     :param image: image that the command runs in. (templated)
+    :param image_conn_id: Airflow connection, one of type `docker` say, with login and password of the image's private
+        registry; they reach the service alone. (templated)
     :param command: shell command. (templated)
     :param inputs: name to `oss://bucket/prefix`, or to the dataset or model that another task returned; mounted
         read-only; each must hold an object. (templated)
@@ -68,6 +70,7 @@ class WorkloadOperator(PaiJobOperator[JobHookT]):
 
     template_fields: Sequence[str] = (
         "image",
+        "image_conn_id",
         "command",
         "inputs",
         "inputs_changed",
@@ -88,6 +91,7 @@ class WorkloadOperator(PaiJobOperator[JobHookT]):
         self,
         *,
         image: str,
+        image_conn_id: str | None = None,
         command: str = "",
         inputs: Mapping[str, Any] | None = None,
         inputs_changed: str = "refuse",
@@ -103,6 +107,7 @@ class WorkloadOperator(PaiJobOperator[JobHookT]):
     ) -> None:
         super().__init__(**kwargs)
         self.image = image
+        self.image_conn_id = image_conn_id
         self.command = command
         self.inputs = inputs
         self.inputs_changed = inputs_changed
@@ -124,6 +129,7 @@ class WorkloadOperator(PaiJobOperator[JobHookT]):
         :raises PaiConfigError: naming field, value and what is allowed.
         """
         self.image = required("image", self.image, "a container image")
+        self.image_conn_id = optional("image_conn_id", self.image_conn_id, "the id of an Airflow connection")
         self.command = text("command", "" if self.command is None else self.command, "a shell command")
         required("command", self.script(), "a shell command")
         self.role_arn = optional("role_arn", self.role_arn, "the ARN of a RAM role")
@@ -209,7 +215,17 @@ class WorkloadOperator(PaiJobOperator[JobHookT]):
         """Return what the image's registry tells of it, asked once."""
         from airflow_provider_pai.hooks.registry import image_digest
 
-        return image_digest(self.image, self.hook.connection)
+        return image_digest(self.image, self.hook.connection, self.image_login)
+
+    @cached_property
+    def image_login(self) -> RegistryLogin | None:
+        """Return the login of the image's private registry, which stands in no field of the task.
+
+        :raises PaiConfigError: the connection has none for this registry.
+        """
+        from airflow_provider_pai.hooks.registry import RegistryLogin
+
+        return RegistryLogin.of(self.image_conn_id, self.image) if self.image_conn_id else None
 
     def datasets(self, folder: OssUri | None = None) -> tuple[DatasetRef, ...]:
         """Return what each input holds at this moment, and where it will be pinned if it is to be.
