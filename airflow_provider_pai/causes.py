@@ -115,11 +115,17 @@ class Diagnosis(NamedTuple):
     """Why a job has failed.
 
     :param exception: the last line of its last traceback.
+    :param cell: which cell of a notebook it was, as `cell 7`.
     """
 
     cause: Cause = Cause.UNKNOWN
     exit_code: int | None = None
     exception: str = ""
+    cell: str = ""
+
+    def __str__(self) -> str:
+        """Return it for people: the cause, and of a notebook what failed where."""
+        return ": ".join(filter(None, [self.cause, self.cell, self.exception if self.cell else ""]))
 
     @property
     def again(self) -> Again:
@@ -193,6 +199,8 @@ _HEADER = "Traceback (most recent call last):"
 # As torchrun marks the lines of its processes.
 _MARK = re.compile(r"^\[[^\]]{1,60}\]:? ?")
 _NAMED = re.compile(r"^[A-Za-z_][\w.]*(?:Error|Exception)(?::|$)")
+# The runner of notebooks tells where one has failed.
+_CELL = re.compile(r"^The notebook failed in (cell \d+): (.+)")
 _HEADLESS = re.compile(r"^(?:SyntaxError|IndentationError|TabError): ")
 _LONGEST = 300
 
@@ -209,7 +217,8 @@ def diagnose(seen: Evidence) -> Diagnosis:
         "last_lines": "\n".join(line for log in seen.logs for line in log.splitlines()[-_LAST_LINES:]),
     }
     cause = next((cause for field, pattern, cause in _SIGNS if re.search(pattern, told[field])), Cause.UNKNOWN)
-    return Diagnosis(cause, code, exception)
+    cells = (found[1] for log in seen.logs for found in map(_CELL.match, _unmarked(log)) if found)
+    return Diagnosis(cause, code, exception, next(cells, ""))
 
 
 def why_last(now: Diagnosis, retry_on: str, earlier: Iterable[tuple[str, Diagnosis]]) -> str:
@@ -271,12 +280,17 @@ def last_exception(log: str) -> str:
     return found[-1][:_LONGEST] if found else ""
 
 
+def _unmarked(log: str) -> Iterator[str]:
+    return (_MARK.sub("", line) for line in log.splitlines())
+
+
 def _exceptions(log: str) -> Iterator[str]:
     """Yield the lines that may end a traceback."""
     is_traceback = has_begun = False
-    for marked in log.splitlines():
-        line = _MARK.sub("", marked)
-        if line.startswith(_HEADER):
+    for line in _unmarked(log):
+        if cell := _CELL.match(line):
+            yield cell[2]
+        elif line.startswith(_HEADER):
             is_traceback = has_begun = True
         elif is_traceback and line and not line[0].isspace():
             is_traceback = False

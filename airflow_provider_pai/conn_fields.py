@@ -152,6 +152,13 @@ CONN_FIELDS: Mapping[str, Field] = MappingProxyType(
             _COST,
             "12h",
         ),
+        "pip_index": Field(
+            "pip index",
+            "Where notebooks install papermill from if their image lacks it, and `%pip install` what it is given, e.g. "
+            "https://mirrors.example.com/pypi/simple/. Empty: nothing is installed.",
+            _ADVANCED,
+            "https://mirrors.example.com/pypi/simple/",
+        ),
         "endpoint_url": Field(
             "Endpoint URL",
             "One address for every service but OSS: the emulator's, e.g. http://127.0.0.1:40001.",

@@ -235,7 +235,7 @@ class PaiJobFailedError(PaiError):
         last: str = "",
     ) -> None:
         text = f"{kind} {job_id} ended as {status}: {reason_code or 'no reason code'}: {reason or 'no reason given'}"
-        known = "" if diagnosis.cause is Cause.UNKNOWN else f"{diagnosis.cause}: "
+        known = "" if diagnosis.cause is Cause.UNKNOWN else f"{diagnosis}: "
         text = f"{known}{text}{f'; {last}' if last else ''}"
         todo = CAUSES[diagnosis.cause].todo or self.todo
         # Here, since the log may hold an arrow.

@@ -76,6 +76,13 @@ TABLE = [
 ]
 
 
+def test_of_a_notebook_it_tells_the_cell():
+    log = "[0] The notebook failed in cell 7: ConnectionError: no answer\nexecuted notebook: oss://b/run/executed.ipynb"
+    found = diagnose(Evidence(exit_code=1, logs=[log]))
+    assert found == Diagnosis(Cause.CODE, 1, "ConnectionError: no answer", "cell 7")
+    assert (str(found), found.again) == ("code: cell 7: ConnectionError: no answer", Again.ALWAYS)
+
+
 @pytest.mark.parametrize(("seen", "cause", "code"), TABLE)
 def test_the_first_sign_that_is_found_tells_the_cause(seen, cause, code):
     found = diagnose(seen)

@@ -74,6 +74,8 @@ class PaiConnection:
     """Keeps two Airflows that share a workspace apart."""
     max_running_time: float | None = None
     """Seconds after which a service itself ends jobs and instances whose task names no limit."""
+    pip_index: str = ""
+    """Where the image of a notebook that lacks papermill gets it from; empty: from nowhere."""
     eas_group_key: str = "metadata.group"
     """Key of EAS's service JSON that puts a service into a group; no document names it."""
     console_url: str = "https://{service}.console.aliyun.com"
@@ -259,6 +261,19 @@ def _console(field: str, value: object) -> str:
     return written
 
 
+def _pip_index(field: str, value: object) -> str:
+    """Read the address of a package index.
+
+    :raises PaiConfigError: it is no web address, or has a login, which everybody who may read the job would read.
+    """
+    written = _text(field, value)
+    if "@" in written:
+        raise PaiConfigError(field, "***", "an index that asks for no login: who may read a job reads its address")
+    if written and not re.match(r"https?://\S+$", written):
+        raise PaiConfigError(field, value, "https://… or http://…")
+    return written
+
+
 def _is_host(host: str) -> bool:
     """Tell whether a host is an IP address, of IPv6 in brackets, or a name that DNS may know."""
     is_v6 = host.startswith("[")
@@ -280,4 +295,5 @@ _READERS: Mapping[str, Callable[[str, object], Any]] = {
     "max_running_time": _span,
     "prices": _prices,
     "console_url": _console,
+    "pip_index": _pip_index,
 }

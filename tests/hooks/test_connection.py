@@ -58,6 +58,8 @@ def test_one_address_for_all_services_but_oss():
         ({"network": "lan"}, "connection c, network: 'lan' is not allowed; one of public, vpc"),
         ({"max_running_time": "soon"}, "connection c, max_running_time: 'soon' .* a span of at least 60 s"),
         ({"eas_group_key": "metadata group"}, "connection c, eas_group_key: 'metadata group' .* as metadata.group"),
+        ({"pip_index": "mirrors.example.com/pypi"}, "connection c, pip_index: .* https://… or http://…"),
+        ({"pip_index": "https://me:secret@h/simple"}, r"connection c, pip_index: '\*\*\*' .* no login"),
         ({"console_url": "javascript:alert(1)"}, "connection c, console_url: .*; https://… or http://…"),
         ({"auth": "magic"}, "connection c, auth: 'magic' is not allowed; one of access_key"),
         ({"auth": "sts"}, "connection c, security_token: None"),
