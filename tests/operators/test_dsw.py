@@ -332,22 +332,24 @@ def test_a_lost_answer_makes_one_instance_though_lists_are_behind(monkeypatch):
 
 
 def test_a_notebook_is_executed_and_kept(bucket):
-    pytest.importorskip("nbconvert")
-    source = ["import os, json\n", "open(os.environ['PAI_OUTPUT_DIR'] + '/n', 'w').write(os.environ['PAI_PARAMS'])"]
-    cell = {"cell_type": "code", "execution_count": None, "metadata": {}, "outputs": [], "source": source}
-    notebook = {"cells": [cell], "metadata": {}, "nbformat": 4, "nbformat_minor": 4}
-    OssHook().put(f"oss://{bucket.bucket_name}/nb/a.ipynb", json.dumps(notebook))
+    pytest.importorskip("papermill")
+    sources = {"parameters": "k = 1", "work": "import os\nopen(os.environ['PAI_OUTPUT_DIR'] + '/n', 'w').write(str(k))"}
+    made = {"cell_type": "code", "execution_count": None, "outputs": []}
+    cells = [{**made, "metadata": {"tags": [tag]}, "source": source} for tag, source in sources.items()]
+    notebook = {"cells": cells, "metadata": {}, "nbformat": 4, "nbformat_minor": 4}
+    OssHook().put(f"oss://{bucket.bucket_name}/nb/夜 a.ipynb", json.dumps(notebook))
     result = task(
         bucket,
         "notebook",
         kind=DswRunNotebookOperator,
-        notebook="/mnt/pai/input/nb/a.ipynb",
+        notebook="/mnt/pai/input/nb/夜 a.ipynb",
         parameters={"k": 2},
         inputs={"nb": f"oss://{bucket.bucket_name}/nb"},
     ).run()
-    assert OssHook().get(result["output"] + "n") == b'{"k": 2}'
+    assert OssHook().get(result["output"] + "n") == b"2"
     executed = json.loads(OssHook().get(result["notebook_uri"]))
-    assert executed["cells"][0]["execution_count"] == 1
+    assert executed["cells"][2]["execution_count"] == 3
+    assert b"<html" in OssHook().get(result["html_uri"])
 
 
 @pytest.mark.parametrize(

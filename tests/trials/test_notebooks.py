@@ -16,7 +16,7 @@ pytestmark = pytest.mark.usefixtures("connection")
 
 
 def test_a_person_runs_a_notebook_of_another_kernel_that_fails_and_reads_what_it_had_printed(bucket):
-    pytest.importorskip("nbclient")
+    pytest.importorskip("papermill")
     home = f"oss://{bucket.bucket_name}"
     sources = ["print(6 * 7)", "raise ValueError('no rows')"]
     made = {"cell_type": "code", "metadata": {}, "outputs": [], "execution_count": None}
@@ -36,7 +36,7 @@ def test_a_person_runs_a_notebook_of_another_kernel_that_fails_and_reads_what_it
             output=f"{home}/out",
         )
     )
-    with pytest.raises(PaiJobFailedError, match="no rows") as failed:
+    with pytest.raises(PaiJobFailedError, match=r"^code: cell 2: ValueError: no rows: DSW run") as failed:
         run.run()
     (executed,) = re.findall(r"executed notebook: (oss://\S+)", str(failed.value))
     first, second = json.loads(OssHook().get(executed))["cells"]

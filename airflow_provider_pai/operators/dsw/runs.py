@@ -6,11 +6,13 @@ import shlex
 import tempfile
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
+from importlib.resources import files
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.sdk import Stats
 
+from airflow_provider_pai import image_tools
 from airflow_provider_pai.exceptions import PaiApiError, PaiConfigError, PaiError
 from airflow_provider_pai.identity import TaskIdentity
 from airflow_provider_pai.inputs import (
@@ -51,29 +53,13 @@ if TYPE_CHECKING:
 
 RUN_PATH = f"{MOUNT_ROOT}/run"
 
+# What runs a notebook, and what it leaves in the run's folder.
+PROGRAM, NOTEBOOK, PAGE = "run_notebook.py", "executed.ipynb", "executed.html"
+
 AFTER_CHOICES = ("stop", "delete", "keep")
 
 # A worker that waits so long for the end of an instance costs less than one that nobody ends.
 _END_SECONDS = 600.0
-
-
-# Notebook, executed notebook, kernel. `jupyter nbconvert --execute` writes nothing of a notebook that fails.
-_EXECUTE = """\
-import os, sys
-source, target, kernel = sys.argv[1:]
-if not os.path.isfile(source):
-    sys.exit(f"There is no notebook {source} in {os.getcwd()}")
-import nbformat
-from nbclient import NotebookClient
-notebook = nbformat.read(source, as_version=4)
-at = {"metadata": {"path": os.path.dirname(os.path.abspath(source))}}
-client = NotebookClient(notebook, timeout=None, resources=at, **({"kernel_name": kernel} if kernel else {}))
-try:
-    client.execute()
-finally:
-    nbformat.write(notebook, target)
-    print("executed notebook:", os.environ["PAI_RUN_URI"] + os.path.basename(target))
-"""
 
 
 class DswRunCommandOperator(WorkloadOperator["DswRunHook"]):
@@ -295,20 +281,20 @@ class DswRunCommandOperator(WorkloadOperator["DswRunHook"]):
 class DswRunNotebookOperator(DswRunCommandOperator):
     """Run a notebook on a DSW instance of its own, from a Git commit or a mounted prefix.
 
-    The executed notebook, with all its output, is kept in the run's folder, also where a cell fails: the log names it.
-    The notebook reads its parameters from `PAI_PARAMS` and its folders from the variables that all workloads have.
-    Needs nbclient in the image, which JupyterLab brings.
+    The executed notebook, with all its output, reaches the run's folder while it runs, also where a cell fails; beside
+    it lies a page of it. Its cell with the tag `parameters` is followed by one with those of the task. Its folders are
+    in the variables that all workloads have. It is run by papermill, of the image or of the connection's `pip_index`.
 
     :param notebook: path of the notebook, relative to the code's folder, or absolute. (templated)
     :param kernel: name of the image's kernel that runs it; by default the one that the notebook names. (templated)
-    :returns: as `DswRunCommandOperator`, with `notebook_uri`, where the executed notebook lies.
+    :returns: as `DswRunCommandOperator`, with `notebook_uri` and `html_uri`, where the executed notebook and its page
+        lie.
     """
 
     about = "Run notebook {notebook} on a DSW instance of its own"
     came = "The notebook of DSW instance {instance_id} ended well, {instance}: {notebook_uri}"
 
     template_fields: Sequence[str] = ("notebook", "kernel")
-    executed_name: ClassVar[str] = "executed.ipynb"
 
     def __init__(self, *, notebook: str, kernel: str | None = None, **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -323,15 +309,28 @@ class DswRunNotebookOperator(DswRunCommandOperator):
         if not self.notebook.endswith(".ipynb"):
             raise PaiConfigError("notebook", self.notebook, "the path of an .ipynb file")
 
+    def build(self, context: Any, identity: TaskIdentity, generation: int) -> Json:
+        """Return the CreateInstance body, with what runs the notebook in the run's folder."""
+        body: Json = super().build(context, identity, generation)
+        program = files(image_tools) / PROGRAM
+        self.oss.put(self._run_folder(identity, generation).join(PROGRAM), program.read_bytes())
+        return body
+
     def script(self) -> str:
         """Return the command that executes the notebook."""
-        target = f"{RUN_PATH}/{self.executed_name}"
-        return shlex.join(["python", "-c", _EXECUTE, self.notebook, target, self.kernel or ""])
+        options = {
+            "--kernel": self.kernel,
+            "--pip-index": self.hook.connection.pip_index,
+            "--every": f"{self.log_interval or DEFAULT_LOG_INTERVAL:g}",
+        }
+        given = [f"{name}={value}" for name, value in options.items() if value]
+        return shlex.join(["python", f"{RUN_PATH}/{PROGRAM}", *given, "--", self.notebook, RUN_PATH])
 
     def result(self, context: Any, identity: TaskIdentity, generation: int, job: RemoteJob) -> Json:
         """Return the run's facts."""
         facts: Json = super().result(context, identity, generation, job)
-        return {**facts, "notebook_uri": str(OssUri.parse(job.facts["run_uri"]).join(self.executed_name))}
+        run = OssUri.parse(job.facts["run_uri"])
+        return {**facts, "notebook_uri": str(run.join(NOTEBOOK)), "html_uri": str(run.join(PAGE))}
 
 
 def wait_for_rest(hook: DswHook, instance_id: str, poll_interval: float) -> RemoteJob:
