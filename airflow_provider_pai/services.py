@@ -103,7 +103,7 @@ SERVICES: Mapping[str, Service] = {
             },
             modules={"operators": ("operators.dsw",)},
             links=("DswInstanceLink",),
-            orphans=("hooks.dsw.DswRunHook",),
+            orphans=("hooks.dsw.DswRunHook", "hooks.dsw.DswCommandHook"),
             billed=("hooks.dsw.DswRunHook",),
         ),
         Service(

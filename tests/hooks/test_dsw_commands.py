@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 
 from airflow_provider_pai.exceptions import PaiConfigError, PaiNotFoundError
@@ -54,11 +56,12 @@ class Served:
     def body(self, command, limit=60, **tags):
         tags = {**TASK, **tags}
         run = f"{self.bucket}data/runs/{tags[Key.TASK]}.{tags[Key.GENERATION]}/"
+        script = run_script(folder="$PAI_RUN_DIR", command=command, source=None, code_path="", every=0.05)
+        OssHook().put(f"{run}_start.sh", script)
         return {
             "InstanceId": self.instance_id,
             "Queue": str(self.hook.serving(self.instance_id).queue),
             "Tags": tags,
-            "Script": run_script(folder="$PAI_RUN_DIR", command=command, source=None, code_path="", every=0.05),
             "environment": {"PAI_RUN_URI": run},
             "folders": {"PAI_RUN_DIR": run, "PAI_INPUT_RAW_DIR": f"{self.bucket}in/"},
             "limit_seconds": limit,
@@ -91,7 +94,8 @@ class TaskOf:
 def test_the_same_command_is_put_there_once(served):
     job_id = served.submit("echo once")
     served.hook.wait(job_id, poll_interval=0.02)
-    assert served.submit("echo twice") == job_id
+    assert served.submit("echo twice", 7) == job_id
+    time.sleep(0.2)
     assert served.hook.log_tail(served.hook.get(job_id)) == "once"
 
 

@@ -14,7 +14,7 @@ from airflow_provider_pai.hooks.jobs import JobHook
 from airflow_provider_pai.identity import TaggedJob, TaskIdentity
 from airflow_provider_pai.image_tools.serve_commands import COMMAND, RESULT, STOP, TAKEN
 from airflow_provider_pai.labels import Key, legal_name
-from airflow_provider_pai.remote import OUTPUT_URI, QUEUE_URI, RUN_URI, SCRIPT_NAME, Json, RemoteJob
+from airflow_provider_pai.remote import QUEUE_URI, RUN_URI, Json, RemoteJob
 from airflow_provider_pai.states import DSW_INSTANCE
 from airflow_provider_pai.uri import OssUri
 
@@ -91,19 +91,16 @@ class DswCommandHook(DswRunHook):
 
         What the same task has left in queues, and what has not ended, is withdrawn: it belongs to nobody.
 
-        :param body: `InstanceId`, `Queue`, `Tags`, `Script`, and what the instance reads: `environment`, `folders`,
-            `limit_seconds`.
+        :param body: `InstanceId`, `Queue`, `Tags`, and what the instance reads: `environment`, `folders` and
+            `limit_seconds`; the command's script lies in its run's folder.
         """
-        tags, environment, queue = body["Tags"], body["environment"], OssUri.parse(body["Queue"])
-        job_id = f"{body['InstanceId']}/{_name(tags)}"
+        tags, name = body["Tags"], _name(body["Tags"])
+        job_id = f"{body['InstanceId']}/{name}"
         for job in self.tagged({Key.TASK: tags[Key.TASK]}):
             if job.job_id != job_id:
                 self.request_stop(job.job_id)
-        for place in filter(None, map(environment.get, (RUN_URI, OUTPUT_URI))):
-            self.oss.put(OssUri.parse(place).folder, b"")
-        self.oss.put(OssUri.parse(environment[RUN_URI]).join(SCRIPT_NAME), body["Script"])
-        command = {name: body[name] for name in ("environment", "folders", "limit_seconds")}
-        self.oss.put_once(queue.join(_name(tags) + COMMAND), json.dumps({**command, "tags": tags}))
+        command = {field: body[field] for field in ("environment", "folders", "limit_seconds")}
+        self.oss.put_once(OssUri.parse(body["Queue"]).join(name + COMMAND), json.dumps({**command, "tags": tags}))
         return job_id
 
     def get(self, job_id: str) -> RemoteJob:
