@@ -9,7 +9,7 @@ import pytest
 from airflow_provider_pai.artifact import DatasetRef, ModelArtifact
 from airflow_provider_pai.exceptions import PaiConfigError, PaiVersionError
 from airflow_provider_pai.inputs import mapping
-from airflow_provider_pai.operators.meant import MeantData
+from airflow_provider_pai.operators.meant import Meant, MeantData
 from airflow_provider_pai.uri import OssUri
 from tests.test_dataset import DATASET, MODEL, VERSION
 
@@ -66,3 +66,8 @@ def test_what_a_later_version_wrote_is_refused():
     with pytest.raises(PaiVersionError):
         MeantData.of({**DATASET.to_dict(), "schema_version": 99}, "x")
     assert ModelArtifact.from_dict(MODEL.to_dict()) == MODEL
+
+
+def test_a_dataset_where_a_model_is_wanted_is_said_to_be_one():
+    with pytest.raises(PaiConfigError, match="is a dataset, not a model: what made it has left no metrics"):
+        Meant.of(DATASET.to_dict())

@@ -269,3 +269,11 @@ def test_of_a_whole_output_as_an_input_the_records_of_runs_are_told_and_not_coun
     assert (made.inputs[0].digest, made.inputs[0].change) == (before.digest, DatasetChange())
     assert ("_runs" in oss.get(made.uri + "seen").decode().split()) is not pin
     assert f"1 objects below {root} are records of runs (_runs)" in log.getvalue()
+
+
+def test_a_dsw_run_refuses_a_dataset_that_was_changed_too(bucket, oss, prepared):
+    oss.delete(f"oss://{bucket.bucket_name}/in/b.csv")
+    given = {"image": "notebook:1", "ecs_spec": "ecs.g6.large", "command": "true", "inputs": {"train": prepared}}
+    output = f"oss://{bucket.bucket_name}/runs"
+    with pytest.raises(PaiArtifactError, match=r"inputs\['train'\]: .* it was changed after the task that made it"):
+        Task(lambda: DswRunCommandOperator(task_id="task", output=output, **given), run_id=bucket.bucket_name).run()
