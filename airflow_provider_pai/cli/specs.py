@@ -57,9 +57,13 @@ class Wanted(NamedTuple):
 
     def is_met_by(self, spec: Spec) -> bool:
         """Tell whether an instance type is wanted; one of an unknown price is not where there is a most."""
-        is_gpu = not self.gpu or plain_gpu(self.gpu) == plain_gpu(spec.gpu_type)
         is_cheap = self.price is None or (spec.price is not None and spec.price <= self.price)
-        return is_gpu and spec.cpu >= self.cpu and spec.memory >= self.memory and is_cheap
+        return is_cheap and self.is_large(spec)
+
+    def is_large(self, spec: Spec) -> bool:
+        """Tell whether an instance type has all that is wanted, whatever it costs."""
+        is_gpu = not self.gpu or plain_gpu(self.gpu) == plain_gpu(spec.gpu_type)
+        return is_gpu and spec.cpu >= self.cpu and spec.memory >= self.memory
 
 
 def specs(args: argparse.Namespace) -> None:
@@ -74,8 +78,9 @@ def specs(args: argparse.Namespace) -> None:
     print(specs_as_json(found, prices) if args.json else specs_as_table(found, prices))  # noqa: T201
     if not found:
         say(f"None fits. GPUs that can be had: {', '.join(sorted({spec.gpu_type for spec in offered} - {''}))}")
-    if wanted.price is not None and (unknown := sum(spec.price is None for spec in offered)):
-        say(f"{unknown} are left out, since no price is known of them → `prices` of the connection")
+    unknown = sum(spec.price is None and wanted.is_large(spec) for spec in offered)
+    if unknown and wanted.price is not None:
+        say(f"{unknown} more fit, of which nobody tells the price → `prices` of the connection")
 
 
 def offers(service: str, items: Iterable[Json], prices: Prices) -> Iterator[Spec]:
