@@ -194,15 +194,11 @@ def decide(jobs: Iterable[TaggedJob], cycle: int, states: States, *, first: bool
     latest = [job for job in mine if job.generation == newest]
     usable = [job for job in latest if _usable(job, states) and not first]
     chosen = usable[0] if usable else None
-    stop = tuple(job.job_id for job in known if job is not chosen and _running(job, states))
+    stop = tuple(job.job_id for job in known if job is not chosen and states.goes_on(job.status))
     if chosen is not None:
         return Decision(job_id=chosen.job_id, generation=chosen.generation, stop=stop)
     return Decision(job_id=None, generation=newest + 1, stop=stop, ended=latest[0].job_id if latest else None)
 
 
-def _running(job: TaggedJob, states: States) -> bool:
-    return not states.is_final(job.status) and job.status not in states.stopping
-
-
 def _usable(job: TaggedJob, states: States) -> bool:
-    return _running(job, states) or states.judge(job.status) is Verdict.SUCCEEDED
+    return states.goes_on(job.status) or states.judge(job.status) is Verdict.SUCCEEDED

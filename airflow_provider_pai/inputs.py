@@ -81,6 +81,18 @@ def optional(field: str, value: object, allowed: str) -> str | None:
 _FEW = 8
 
 
+def role(field: str, value: object) -> str | None:
+    """Return the ARN of a RAM role, None where there is none.
+
+    :raises PaiConfigError: it names no role.
+    """
+    allowed = "the ARN of a RAM role, as acs:ram::1000000000000001:role/name"
+    arn = optional(field, value, allowed)
+    if arn is not None and not re.fullmatch(r"acs:ram::[0-9]+:role/\S+", arn):
+        raise PaiConfigError(field, value, allowed)
+    return arn
+
+
 def one_of(field: str, value: object, allowed: Collection[str]) -> str:
     """Read one of some words.
 

@@ -47,6 +47,9 @@ class Key:
     CYCLE = "airflow_cycle"
     GENERATION = "airflow_generation"
 
+    LASTS = "airflow_lasts"
+    """Of a DSW instance that outlives the task that made it: `UNTIL_RUN_ENDS` or `UNTIL_STOPPED`."""
+
     # For people and for the search for orphans; long ones are cut.
     DEPLOYMENT = "airflow_deployment"
     DAG_ID = "airflow_dag_id"
@@ -90,6 +93,9 @@ class Key:
     READY = "airflow_ready"
     """When a shadow was ready and its gateway did not reach it yet."""
 
+
+UNTIL_RUN_ENDS, UNTIL_STOPPED = "run", "stop"
+"""Values of `Key.LASTS`: until the DAG run has ended, or until somebody stops it."""
 
 _DISPENSABLE = (Key.DEPLOYMENT, Key.MAP_INDEX, Key.TASK_ID, Key.RUN_ID, Key.DAG_ID, Key.NOTE)
 """What nobody reads but people and the search for orphans, least needed first."""

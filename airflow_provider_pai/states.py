@@ -24,6 +24,7 @@ class States(NamedTuple):
     :param deleting: stopping; it is on its way out for good.
     :param resting: failed; nothing runs, and it can be started again.
     :param stopped: resting; that is where a stop leaves it. Whoever has just asked for a start may see it still.
+    :param lasting: succeeded; it runs on, and costs, until somebody ends it.
     """
 
     kind: str
@@ -35,6 +36,11 @@ class States(NamedTuple):
     deleting: frozenset[str] = frozenset()
     resting: frozenset[str] = frozenset()
     stopped: frozenset[str] = frozenset()
+    lasting: frozenset[str] = frozenset()
+
+    def goes_on(self, status: str) -> bool:
+        """Tell whether what has a status runs until somebody ends it, and nobody does yet."""
+        return status in self.lasting or not (self.is_final(status) or status in self.stopping)
 
     @property
     def broken(self) -> frozenset[str]:
@@ -93,6 +99,7 @@ DSW_INSTANCE = States(
         "Deleting".split()
     ),
     succeeded=frozenset({"Running"}),
+    lasting=frozenset({"Running"}),
     failed=frozenset({"Failed", "SaveFailed", "Stopped"}),
     starting=frozenset({"Starting"}),
     stopping=frozenset({"Stopping", "Saving", "Saved", "Deleting"}),
@@ -108,6 +115,25 @@ DSW_RUN = States(
     active=DSW_INSTANCE.active | {"Running"},
     succeeded=frozenset({"RunSucceeded"}),
     failed=DSW_INSTANCE.failed | {"RunFailed"},
+    stopping=DSW_INSTANCE.stopping,
+)
+
+# What an instance that is not there has become: DSW itself says 404.
+DSW_GONE = "Deleted"
+
+# What an instance is waited for. A start that was just asked for may not show yet: one that still rests is waited for.
+DSW_START = States(
+    kind="DSW instance",
+    active=DSW_INSTANCE.active | DSW_INSTANCE.stopped,
+    succeeded=DSW_INSTANCE.succeeded,
+    failed=DSW_INSTANCE.broken,
+    stopping=DSW_INSTANCE.stopping,
+)
+DSW_REST = States(
+    kind="DSW instance",
+    active=DSW_INSTANCE.active | DSW_INSTANCE.succeeded,
+    succeeded=DSW_INSTANCE.resting | {DSW_GONE},
+    failed=frozenset(),
     stopping=DSW_INSTANCE.stopping,
 )
 

@@ -196,6 +196,7 @@ def arguments(name, here):
         "DlcStopJobOperator": {"job_id": "dlc1"},
         "DlcStopTensorBoardOperator": {"tensorboard_id": "t1"},
         "DlcSubmitJobOperator": {**workload, "framework": "pytorch", "ecs_spec": "ecs.g6.large"},
+        "DswCreateInstanceOperator": {**workload, "ecs_spec": "ecs.g6.large"},
         "DswDeleteInstanceOperator": {"instance_id": "dsw-1"},
         "DswRegisterImageOperator": {"image_name": f"i-{uuid.uuid4().hex[:8]}", "image": "registry/image:1"},
         "DswRunCommandOperator": {**workload, "ecs_spec": "ecs.g6.large"},

@@ -18,7 +18,7 @@ from airflow_provider_pai.hooks.connection import PaiConnection
 from airflow_provider_pai.hooks.dlc.spans import LOOK_BACK
 from airflow_provider_pai.identity import TaskName
 from airflow_provider_pai.inputs import moment, seconds
-from airflow_provider_pai.labels import Key, beginning, legal_name
+from airflow_provider_pai.labels import UNTIL_STOPPED, Key, beginning, legal_name
 from airflow_provider_pai.remote import RemoteJob
 from airflow_provider_pai.services import SERVICES, path_of
 from airflow_provider_pai.states import States, Verdict
@@ -45,10 +45,14 @@ class Jobs(Protocol):
 
 @dataclass(frozen=True)
 class TaskNow:
-    """A task instance as the metadata database has it; `cycle` is its max_tries."""
+    """A task instance as the metadata database has it; `cycle` is its max_tries.
+
+    :param run_goes_on: its DAG run has not ended.
+    """
 
     state: str | None
     cycle: int
+    run_goes_on: bool = False
 
 
 @dataclass(frozen=True)
@@ -125,40 +129,52 @@ def find_orphans(hooks: Sequence[Jobs], tasks: Tasks) -> Iterator[Orphan]:
             if maker is None or not running or job.status in hook.states.stopping or job.tagged is None:
                 continue
             now = tasks(maker)
-            why = reason(now, job.tagged.cycle)
+            why = reason(now, job.tagged.cycle, job.tags.get(Key.LASTS))
             # A task that this deployment does not know may be another one's, where tags are changed or tell of none.
             if why and (maker.ours or now is not None):
                 yield Orphan(hook, job, maker.name, why)
 
 
-def reason(now: TaskNow | None, cycle: int) -> str:
-    """Return why a job of a cycle is an orphan; empty when it is none."""
+def reason(now: TaskNow | None, cycle: int, lasts: str | None = None) -> str:
+    """Return why a job of a cycle is an orphan; empty when it is none.
+
+    :param lasts: of `Key.LASTS`, until when it is wanted after its task.
+    """
+    if lasts == UNTIL_STOPPED:
+        return ""
     if now is None:
         return "the task is gone"
     if now.cycle > cycle:
         return "the task was cleared"
     # No state: the task is cleared or not yet scheduled; its next try takes the job over or stops it.
-    return "" if now.state is None or now.state in _UNFINISHED else f"the task is finished ({now.state})"
+    if now.state is None or now.state in _UNFINISHED:
+        return ""
+    if lasts and now.state == "success":
+        return "" if now.run_goes_on else "its DAG run has ended"
+    return f"the task is finished ({now.state})"
 
 
 def task_in_database(maker: Maker) -> TaskNow | None:
     """Look a task instance up in Airflow's metadata database: by its ids, and where they are changed by its hash."""
+    from airflow.models.dagrun import DagRun
     from airflow.models.taskinstance import TaskInstance
     from airflow.utils.session import create_session
     from sqlalchemy import select
 
-    one, name = TaskInstance, maker.name
-    columns = (one.dag_id, one.run_id, one.task_id, one.map_index, one.state, one.max_tries)
-    query = select(*columns).where(one.map_index == name.map_index)
+    one, name, run = TaskInstance, maker.name, DagRun
+    columns = (one.dag_id, one.run_id, one.task_id, one.map_index, one.state, one.max_tries, run.state)
+    of_run = (run.dag_id == one.dag_id) & (run.run_id == one.run_id)
+    query = select(*columns).outerjoin(run, of_run).where(one.map_index == name.map_index)
     if maker.is_named(name):
         query = query.where(one.dag_id == name.dag_id, one.run_id == name.run_id, one.task_id == name.task_id)
     else:  # any run's: its id may hold what a tag can't, from the beginning on
         for column, start in ((one.dag_id, name.dag_id), (one.task_id, name.task_id)):
             query = query.where(column.startswith(beginning(start), autoescape=True))
     with create_session() as session:
-        for dag_id, run_id, task_id, map_index, state, max_tries in session.execute(query):
+        for dag_id, run_id, task_id, map_index, state, max_tries, run_state in session.execute(query):
             if maker.is_named(TaskName(dag_id=dag_id, run_id=run_id, task_id=task_id, map_index=map_index)):
-                return TaskNow(str(state) if state else None, max_tries)
+                run_goes_on = str(run_state) in ("queued", "running")
+                return TaskNow(str(state) if state else None, max_tries, run_goes_on)
     return None
 
 

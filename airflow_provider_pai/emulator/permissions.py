@@ -24,7 +24,8 @@ ACTIONS: Mapping[tuple[str, str], str] = {
             "paidsw",
             "CreateInstance ListInstances GetInstance StartInstance StopInstance GetInstanceEvents "
             "UpdateInstanceLabels DeleteInstanceLabels ListEcsSpecs "
-            "CreateInstanceShutdownTimer GetInstanceShutdownTimer DeleteInstanceShutdownTimer",
+            "CreateInstanceShutdownTimer GetInstanceShutdownTimer DeleteInstanceShutdownTimer "
+            "CreateIdleInstanceCuller GetIdleInstanceCuller DeleteIdleInstanceCuller",
         ),
         (
             "2021-07-01",

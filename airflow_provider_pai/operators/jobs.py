@@ -156,7 +156,7 @@ class PaiJobOperator(DeferringOperator[JobHookT]):
             return RemoteJob.read(event["job"])
         job = self.hook.get(event["job_id"])  # what the trigger met, the worker meets too, as a typed error
         if event.get("timed_out"):
-            if job.status not in self.hook.states.stopping and not self.hook.states.is_final(job.status):
+            if self.hook.states.goes_on(job.status):
                 self.give_up("execution_timeout passed")
             raise PaiTimeoutError(f"{job.job_id} was {job.status} when execution_timeout passed")
         if not self.hook.states.is_final(job.status):

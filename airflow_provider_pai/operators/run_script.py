@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 # by hand does not run the command again. Who ends the script (SIGTERM) ends all that the command has started in its
 # process group; then its log comes home, and there is no result: the command did not come to its end.
 _SCRIPT = Template("""run=$run
-[ -e "$$run/$result" ] && exit 0
+$guard
 export HOME=~
 work=~/.pai-run
 rm -rf "$$work" ~/pai-work
@@ -67,6 +67,9 @@ printf '{"exit_code": %d, "finished_at": "%s"}' "$$code" "$$(date -u +%Y-%m-%dT%
 publish $result
 """)
 
+_ONCE = f'[ -e "$run/{RESULT_NAME}" ] && exit 0'
+_AGAIN = f'rm -f "$run/{RESULT_NAME}"'
+
 _CHECKOUT = Template("""rm -rf "$$HOME/pai-code"
 git clone --quiet $branch $repo "$$HOME/pai-code"
 git -C "$$HOME/pai-code" checkout --quiet --detach $commit
@@ -80,15 +83,19 @@ cd "$$PAI_CODE_DIR"
 """)
 
 
-def run_script(*, folder: str, command: str, source: Source | None, code_path: str, every: float) -> str:
+def run_script(
+    *, folder: str, command: str, source: Source | None, code_path: str, every: float, once: bool = True
+) -> str:
     """Return the script, for bash.
 
     :param folder: where the run's folder on OSS is mounted; it holds the code of a private repository.
     :param code_path: where code from OSS is mounted; code from Git goes into the home folder.
     :param every: seconds between two copies of the log.
+    :param once: an instance that is started again does not run the command again.
     """
     return _SCRIPT.substitute(
         run=folder,
+        guard=_ONCE if once else _AGAIN,
         result=RESULT_NAME,
         log=LOG_NAME,
         every=f"{every:g}",

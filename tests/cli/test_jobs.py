@@ -5,6 +5,7 @@ from types import SimpleNamespace
 
 import pytest
 from airflow.models import import_all_models
+from airflow.models.dagrun import DagRun
 from airflow.models.taskinstance import TaskInstance
 from sqlalchemy import create_engine
 from sqlalchemy.orm import Session
@@ -27,7 +28,7 @@ from airflow_provider_pai.get_provider_info import get_provider_info
 from airflow_provider_pai.hooks.dlc import DlcHook
 from airflow_provider_pai.hooks.dsw import DswRunHook
 from airflow_provider_pai.identity import TaskName
-from airflow_provider_pai.labels import Key
+from airflow_provider_pai.labels import UNTIL_RUN_ENDS, UNTIL_STOPPED, Key
 from airflow_provider_pai.operators.dlc import DlcSubmitJobOperator
 from airflow_provider_pai.operators.dsw import DswRunCommandOperator
 from airflow_provider_pai.remote import RemoteJob
@@ -102,12 +103,23 @@ def database(monkeypatch):
     """A metadata database with task instances, none of them `maker()`'s."""
     import_all_models()
     engine = create_engine("sqlite://")
-    TaskInstance.__table__.create(engine)
+    for table in (DagRun.__table__, TaskInstance.__table__):
+        table.create(engine)
     monkeypatch.setattr("airflow.utils.session.create_session", lambda: Session(engine))
 
-    def add(state="running", **changes):
+    def add(state="running", run_state=None, **changes):
         values = {**LONG, "map_index": -1, "max_tries": 1, "state": state, **changes}
         with engine.begin() as connection:
+            if run_state:
+                run = {"dag_id": values["dag_id"], "run_id": values["run_id"], "state": run_state}
+                needed = {
+                    "run_type": "manual",
+                    "run_after": datetime.now(UTC),
+                    "clear_number": 0,
+                    "log_template_id": None,
+                }
+                known = {name: value for name, value in needed.items() if name in DagRun.__table__.columns}
+                connection.execute(DagRun.__table__.insert().values(**run, **known))
             connection.execute(TaskInstance.__table__.insert().values(pool="p", pool_slots=1, **values))
 
     add(run_id="r" * 199)
@@ -120,6 +132,27 @@ def test_a_task_with_long_ids_is_found_by_its_hash(database):
     assert task_in_database(maker()) is None
     database("success", max_tries=4)
     assert task_in_database(maker()) == TaskNow("success", 4)
+
+
+@pytest.mark.parametrize(("run_state", "goes_on"), [("queued", True), ("running", True), ("failed", False)])
+def test_whether_the_run_of_a_task_goes_on_is_told(database, run_state, goes_on):
+    database("success", run_state)
+    assert task_in_database(maker()) == TaskNow("success", 1, goes_on)
+
+
+@pytest.mark.parametrize(
+    ("now", "lasts", "why"),
+    [
+        (TaskNow("success", 1, run_goes_on=True), UNTIL_RUN_ENDS, ""),
+        (TaskNow("success", 1), UNTIL_RUN_ENDS, "its DAG run has ended"),
+        (TaskNow("failed", 1, run_goes_on=True), UNTIL_RUN_ENDS, "the task is finished (failed)"),
+        (TaskNow("success", 2, run_goes_on=True), UNTIL_RUN_ENDS, "the task was cleared"),
+        (None, UNTIL_RUN_ENDS, "the task is gone"),
+        (None, UNTIL_STOPPED, ""),
+    ],
+)
+def test_an_instance_that_outlives_its_task_is_an_orphan_once_its_run_has_ended(now, lasts, why):
+    assert reason(now, 1, lasts) == why
 
 
 def test_a_task_with_short_ids_is_found_by_them(database):

@@ -22,7 +22,7 @@ from airflow_provider_pai.hooks.aiworkspace import AIWorkspaceHook
 from airflow_provider_pai.hooks.base import PaiHook
 from airflow_provider_pai.hooks.cloudmonitor import CloudMonitorHook
 from airflow_provider_pai.hooks.dlc import DlcHook, TensorBoardHook
-from airflow_provider_pai.hooks.dsw import DswHook, DswRunHook
+from airflow_provider_pai.hooks.dsw import DswHook, DswRestHook, DswRunHook
 from airflow_provider_pai.hooks.eas import EasHook
 from airflow_provider_pai.hooks.eas.inference import Asker, GoldenRequest
 from airflow_provider_pai.hooks.identity import EAS_ROLE, RamHook, StsHook
@@ -180,15 +180,16 @@ CALLS: dict[str, tuple[type[PaiHook], Call]] = {
     "DswHook.start": (DswHook, lambda hook, at: hook.start(at.instance)),
     "DswHook.stop": (DswHook, lambda hook, at: hook.stop(NO_SUCH)),
     "DswHook.stop_at": (DswHook, lambda hook, at: hook.stop_at(at.instance, LATER)),
+    "DswHook.stop_when_idle": (DswHook, lambda hook, at: hook.stop_when_idle(at.instance, 60, 10)),
     "DswHook.submit": (DswHook, lambda hook, at: hook.submit(instance())),
     "DswHook.tagged": (DswHook, lambda hook, at: hook.tagged({"a": "b"})),
+    "DswRestHook.get": (DswRestHook, lambda hook, at: hook.get(at.instance)),
     "DswRunHook.evidence": (DswRunHook, lambda hook, at: hook.evidence(ENDED._replace(facts={"run_uri": at.uri}))),
     "DswRunHook.find": (DswRunHook, lambda hook, at: hook.find(TASK)),
     "DswRunHook.get": (DswRunHook, lambda hook, at: hook.get(at.instance)),
     "DswRunHook.log_tail": (DswRunHook, lambda hook, at: hook.log_tail(ENDED._replace(facts={"run_uri": at.uri}))),
     "DswRunHook.new_log_lines": (DswRunHook, lambda hook, at: hook.new_log_lines(at.instance, {})),
     "DswRunHook.variables": (DswRunHook, lambda hook, at: hook.variables(at.instance)),
-    "DswRunHook.submit": (DswRunHook, lambda hook, at: hook.submit(run(at))),
     "EasCalls.describe": (EasHook, lambda hook, at: hook.describe(at.service)),
     "EasCalls.down": (EasHook, lambda hook, at: hook.down(at.service)),
     "EasCalls.failure": (EasHook, lambda hook, at: hook.failure(ENDED._replace(job_id=at.service))),

@@ -252,7 +252,7 @@ def test_an_instance_that_goes_between_refusal_and_look_is_no_error(monkeypatch,
 
 def test_labels_that_an_instance_is_given_stand_beside_its_own(bucket):
     given = {"Labels": [{"Key": "team", "Value": "a"}]}
-    instance_id = task(bucket, "labels", command="true", instance=given).run()["instance_id"]
+    instance_id = task(bucket, "labels", command="true", instance_config=given).run()["instance_id"]
     tags = DswRunHook().get(instance_id).tags
     assert tags["team"] == "a"
     assert tags[Key.DEPLOYMENT].startswith("airflow.test-")
@@ -360,8 +360,14 @@ def test_a_notebook_is_executed_and_kept(bucket):
         ({"after": "explode"}, "after: 'explode' is not allowed; one of stop, delete, keep"),
         ({"kind": DswRunNotebookOperator, "notebook": "a.py"}, "notebook: 'a.py'"),
         ({"run_uri": "/tmp"}, "run_uri: '/tmp'"),
-        ({"instance": {"Labels": [{"Key": "a", "Value": "http://x"}]}}, r"instance\['Labels'\]\['a'\]: 'http://x'"),
-        ({"instance": {"Labels": "a"}}, r"instance\['Labels'\]: 'a' is not allowed; a list of objects with Key"),
+        (
+            {"instance_config": {"Labels": [{"Key": "a", "Value": "http://x"}]}},
+            r"instance_config\['Labels'\]\['a'\]: 'http://x'",
+        ),
+        (
+            {"instance_config": {"Labels": "a"}},
+            r"instance_config\['Labels'\]: 'a' is not allowed; a list of objects with Key",
+        ),
     ],
 )
 def test_bad_input_is_refused_before_anything_is_created(bucket, changes, message):

@@ -10,7 +10,7 @@ from airflow_provider_pai.emulator.account import Account
 from airflow_provider_pai.emulator.aiworkspace.backend import AIWorkspaceBackend
 from airflow_provider_pai.emulator.dsw.instance import KIND, Instance
 from airflow_provider_pai.emulator.dsw.life import Life, erase
-from airflow_provider_pai.emulator.dsw.rules import check_instance, check_labels, due_time
+from airflow_provider_pai.emulator.dsw.rules import check_culler, check_instance, check_labels, due_time
 from airflow_provider_pai.emulator.ecs import EcsSpec, check_ecs_spec, filter_specs
 from airflow_provider_pai.emulator.errors import ApiError, InvalidParameterError, NotFoundError
 from airflow_provider_pai.emulator.labels import kept
@@ -170,6 +170,36 @@ class DswBackend:
         """Take an instance's timer away."""
         self.get_timer(instance_id)
         self._instance(instance_id).lift_timer()
+        return {"InstanceId": instance_id}
+
+    def set_culler(self, instance_id: str, request: Json) -> Json:
+        """Keep by which rule an instance is stopped when it idles.
+
+        :raises ApiError: 400 where there is one: it must be deleted first [help: CreateIdleInstanceCuller].
+        """
+        instance = self._instance(instance_id)
+        if instance.document.get("IdleInstanceCuller"):
+            raise ApiError(400, OTHER_ERROR, f"Instance {instance_id} has an idle instance culler.")
+        instance.document["IdleInstanceCuller"] = check_culler(request)
+        instance.save()
+        return {"InstanceId": instance_id}
+
+    def get_culler(self, instance_id: str) -> Json:
+        """Return an instance's rule.
+
+        :raises NotFoundError: it has none; what the service answers then is not published.
+        """
+        culler = self._instance(instance_id).document.get("IdleInstanceCuller")
+        if culler is None:
+            raise NotFoundError(f"Instance {instance_id} has no idle instance culler.", OTHER_ERROR)
+        return {"InstanceId": instance_id, **culler}
+
+    def lift_culler(self, instance_id: str) -> Json:
+        """Take an instance's rule away."""
+        self.get_culler(instance_id)
+        instance = self._instance(instance_id)
+        del instance.document["IdleInstanceCuller"]
+        instance.save()
         return {"InstanceId": instance_id}
 
     def update_labels(self, instance_id: str, labels: Sequence[Json]) -> Json:

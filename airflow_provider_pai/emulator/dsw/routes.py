@@ -23,6 +23,7 @@ _INSTANCES = "/api/v2/instances"
 _INSTANCE = f"{_INSTANCES}/{{id}}"
 _LABELS = f"{_INSTANCE}/labels"
 _TIMER = f"{_INSTANCE}/shutdowntimer"
+_CULLER = f"{_INSTANCE}/idleinstanceculler"
 
 
 def routes(account: Account, backend: DswBackend) -> list[BaseRoute]:
@@ -40,6 +41,9 @@ def routes(account: Account, backend: DswBackend) -> list[BaseRoute]:
         Action("POST", _TIMER, "CreateInstanceShutdownTimer", enveloped(calls.set_timer), strict=True),
         Action("GET", _TIMER, "GetInstanceShutdownTimer", enveloped(calls.get_timer)),
         Action("DELETE", _TIMER, "DeleteInstanceShutdownTimer", enveloped(calls.lift_timer)),
+        Action("POST", _CULLER, "CreateIdleInstanceCuller", enveloped(calls.set_culler), strict=True),
+        Action("GET", _CULLER, "GetIdleInstanceCuller", enveloped(calls.get_culler)),
+        Action("DELETE", _CULLER, "DeleteIdleInstanceCuller", enveloped(calls.lift_culler)),
         Action("PUT", _LABELS, "UpdateInstanceLabels", enveloped(calls.label), strict=True),
         Action("DELETE", _LABELS, "DeleteInstanceLabels", enveloped(calls.unlabel)),
         Action("GET", "/api/v2/ecsspecs", "ListEcsSpecs", enveloped(calls.ecs_specs)),
@@ -87,6 +91,15 @@ class _Calls:
 
     def lift_timer(self, call: Call) -> Json:
         return self.backend.lift_timer(call.path["id"])
+
+    def set_culler(self, call: Call) -> Json:
+        return self.backend.set_culler(call.path["id"], call.body)
+
+    def get_culler(self, call: Call) -> Json:
+        return self.backend.get_culler(call.path["id"])
+
+    def lift_culler(self, call: Call) -> Json:
+        return self.backend.lift_culler(call.path["id"])
 
     def label(self, call: Call) -> Json:
         return self.backend.update_labels(call.path["id"], call.body.get("Labels") or [])

@@ -59,6 +59,20 @@ def due_time(request: Json, now: datetime) -> datetime:
         raise InvalidParameterError(f"{allowed}, not {due!r} and {span!r}.") from None
 
 
+def check_culler(request: Json) -> Json:
+    """Return the rule of a CreateIdleInstanceCuller request.
+
+    :raises InvalidParameterError: a percentage is none from 1 to 100, or the time is no number of minutes.
+    """
+    for name in ("CpuPercentThreshold", "GpuPercentThreshold"):
+        if (percent := request.get(name)) is not None and percent not in range(1, 101):
+            raise InvalidParameterError(f"{name} must be from 1 to 100, not {percent!r}.")
+    minutes = request.get("MaxIdleTimeInMinutes")
+    if not isinstance(minutes, int) or minutes < 1:
+        raise InvalidParameterError(f"MaxIdleTimeInMinutes must be a number of minutes, not {minutes!r}.")
+    return dict(request)
+
+
 def _datasets(request: Json) -> None:
     datasets = request.get("Datasets") or []
     for index, dataset in enumerate(datasets):

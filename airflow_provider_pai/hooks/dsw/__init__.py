@@ -8,13 +8,15 @@ from airflow_provider_pai.lazy import late_names
 
 if TYPE_CHECKING:
     from airflow_provider_pai.hooks.dsw.commands import DswCommandHook
-    from airflow_provider_pai.hooks.dsw.instances import DswHook
+    from airflow_provider_pai.hooks.dsw.instances import DswHook, DswRestHook, DswStartHook
     from airflow_provider_pai.hooks.dsw.runs import DswRunHook
 
 __all__ = [
     "DswCommandHook",
     "DswHook",
+    "DswRestHook",
     "DswRunHook",
+    "DswStartHook",
 ]
 
 __getattr__ = late_names(
@@ -22,6 +24,8 @@ __getattr__ = late_names(
     {
         "DswCommandHook": "commands",
         "DswHook": "instances",
+        "DswRestHook": "instances",
         "DswRunHook": "runs",
+        "DswStartHook": "instances",
     },
 )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from datetime import datetime
 from functools import partial
 from typing import Any
@@ -13,7 +13,7 @@ from airflow_provider_pai.hooks.answers import Needed, Page, Shape
 from airflow_provider_pai.hooks.jobs import JobHook
 from airflow_provider_pai.hooks.paging import all_items
 from airflow_provider_pai.remote import Json, RemoteJob
-from airflow_provider_pai.states import DSW_INSTANCE
+from airflow_provider_pai.states import DSW_GONE, DSW_INSTANCE, DSW_REST, DSW_START
 from airflow_provider_pai.versions import utc_text
 
 # What is read of an instance's answers.
@@ -141,20 +141,46 @@ class DswHook(JobHook):
         """
         from alibabacloud_pai_dsw20220101.models import CreateInstanceShutdownTimerRequest
 
-        action, request = "CreateInstanceShutdownTimer", CreateInstanceShutdownTimerRequest(due_time=utc_text(due))
+        request = CreateInstanceShutdownTimerRequest(due_time=utc_text(due))
         create = partial(self.client.create_instance_shutdown_timer, instance_id, request)
-        self.insist(action, partial(self.ask, action, create, repeatable=False), partial(self._unlimited, instance_id))
-
-    def _unlimited(self, instance_id: str) -> str:
-        """Return that an instance has no timer, empty where it has one or ends; API: GetInstanceShutdownTimer."""
-        if not self._going(instance_id, DSW_INSTANCE.resting | DSW_INSTANCE.stopping):
-            return ""
         get = partial(self.client.get_instance_shutdown_timer, instance_id)
-        try:
-            has = self.ask("GetInstanceShutdownTimer", get, {"DueTime": str}).get("DueTime")
-        except PaiNotFoundError:
-            has = None
-        return "" if has else f"{instance_id} has no shutdown timer"
+        self._insist_on("InstanceShutdownTimer", instance_id, create, get, {"DueTime": str})
+
+    def stop_when_idle(self, instance_id: str, minutes: int, percent: int) -> None:
+        """Let the service itself stop an instance that idles; one that has such a rule already keeps that.
+
+        An instance has one at most, and it needs no GPU for the limit of GPUs to be taken.
+
+        API: CreateIdleInstanceCuller.
+
+        :param minutes: for which CPU and GPU are below the limit.
+        :param percent: the limit, from 1 to 100.
+        :raises PaiApiError: it has refused all the while.
+        """
+        from alibabacloud_pai_dsw20220101.models import CreateIdleInstanceCullerRequest
+
+        request = CreateIdleInstanceCullerRequest(
+            cpu_percent_threshold=percent, gpu_percent_threshold=percent, max_idle_time_in_minutes=minutes
+        )
+        create = partial(self.client.create_idle_instance_culler, instance_id, request)
+        get = partial(self.client.get_idle_instance_culler, instance_id)
+        self._insist_on("IdleInstanceCuller", instance_id, create, get, {"MaxIdleTimeInMinutes": int})
+
+    def _insist_on(
+        self, rule: str, instance_id: str, create: Callable[[], Any], get: Callable[[], Any], shape: Shape
+    ) -> None:
+        """Make a rule by which an instance ends by itself; one that has the rule, or ends, is content."""
+
+        def lacking() -> str:
+            if not self._going(instance_id, DSW_INSTANCE.resting | DSW_INSTANCE.stopping):
+                return ""
+            try:
+                has = any(self.ask(f"Get{rule}", get, shape).values())
+            except PaiNotFoundError:
+                has = False
+            return "" if has else f"{instance_id} has no {rule}"
+
+        self.insist(f"Create{rule}", partial(self.ask, f"Create{rule}", create, repeatable=False), lacking)
 
     def delete(self, instance_id: str) -> None:
         """Delete an instance at rest, asking again where that is refused; one that is gone or going is no error."""
@@ -181,6 +207,25 @@ def told_prices(specs: Iterable[Json]) -> Prices:
     currency = next((spec["Currency"] for spec in priced), "")
     hourly = {spec["InstanceType"]: float(spec["Price"]) for spec in priced if spec["Currency"] == currency}
     return Prices(currency, hourly)
+
+
+class DswStartHook(DswHook):
+    """Instances that are to be up."""
+
+    states = DSW_START
+
+
+class DswRestHook(DswHook):
+    """Instances that are to rest; one that is gone rests, too."""
+
+    states = DSW_REST
+
+    def get(self, job_id: str) -> RemoteJob:
+        """Describe one instance, also one that is gone."""
+        try:
+            return super().get(job_id)
+        except PaiNotFoundError:
+            return RemoteJob(job_id=job_id, status=DSW_GONE)
 
 
 def remote(instance: Json) -> RemoteJob:

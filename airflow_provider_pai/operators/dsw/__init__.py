@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from airflow_provider_pai.lazy import late_names
 
 if TYPE_CHECKING:
+    from airflow_provider_pai.operators.dsw.creation import DswCreateInstanceOperator
     from airflow_provider_pai.operators.dsw.images import DswRegisterImageOperator
     from airflow_provider_pai.operators.dsw.instances import (
         DswDeleteInstanceOperator,
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from airflow_provider_pai.operators.dsw.runs import DswRunCommandOperator, DswRunNotebookOperator
 
 __all__ = [
+    "DswCreateInstanceOperator",
     "DswDeleteInstanceOperator",
     "DswRegisterImageOperator",
     "DswRunCommandOperator",
@@ -27,6 +29,7 @@ __all__ = [
 __getattr__ = late_names(
     __name__,
     {
+        "DswCreateInstanceOperator": "creation",
         "DswDeleteInstanceOperator": "instances",
         "DswRegisterImageOperator": "images",
         "DswRunCommandOperator": "runs",

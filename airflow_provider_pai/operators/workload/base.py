@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 from airflow_provider_pai.exceptions import PaiBudgetError, PaiConfigError
 from airflow_provider_pai.identity import TaskIdentity
-from airflow_provider_pai.inputs import Span, flag, mapping, one_of, optional, parse_uri, required, seconds, text
+from airflow_provider_pai.inputs import Span, flag, mapping, one_of, optional, parse_uri, required, role, seconds, text
 from airflow_provider_pai.lazy import cached_property
 from airflow_provider_pai.operators.environment import check_environment
 from airflow_provider_pai.operators.jobs import JobHookT, PaiJobOperator
@@ -84,6 +84,7 @@ class WorkloadOperator(PaiJobOperator[JobHookT]):
     )
     template_fields_renderers = dict.fromkeys(("inputs", "code", "parameters", "env", "budget"), "json")
 
+    needs_command: ClassVar[bool] = True
     # Environment variables that the service itself sets.
     reserved_environment: ClassVar[frozenset[str]] = frozenset()
 
@@ -131,8 +132,9 @@ class WorkloadOperator(PaiJobOperator[JobHookT]):
         self.image = required("image", self.image, "a container image")
         self.image_conn_id = optional("image_conn_id", self.image_conn_id, "the id of an Airflow connection")
         self.command = text("command", "" if self.command is None else self.command, "a shell command")
-        required("command", self.script(), "a shell command")
-        self.role_arn = optional("role_arn", self.role_arn, "the ARN of a RAM role")
+        if self.needs_command:
+            required("command", self.script(), "a shell command")
+        self.role_arn = role("role_arn", self.role_arn)
         self.parameters = mapping("parameters", self.parameters)
         self.inputs = mapping("inputs", self.inputs, "names to addresses, as {'data': 'oss://bucket/prefix/'}")
         self.inputs_changed = one_of("inputs_changed", self.inputs_changed, ON_CHANGED_INPUTS)

@@ -40,7 +40,7 @@ with DAG(
         run_uri="{{ params.output }}/runs",
         code={**CODE, "path": "sub"},
         env=ENV,
-        instance={"ImageAuth": "{{ var.value.planted_instance }}"},
+        instance_config={"ImageAuth": "{{ var.value.planted_instance }}"},
         **COMMON,
     )
     EasDeployServiceOperator(
