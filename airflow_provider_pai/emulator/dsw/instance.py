@@ -24,7 +24,6 @@ _ECHOED = (
     "DynamicMount",
     "EcsSpec",
     "EnvironmentVariables",
-    "ImageAuth",
     "ImageId",
     "ImageUrl",
     "InstanceName",
@@ -183,6 +182,8 @@ class Instance:
                 for name in ("GmtCreateTime", "GmtModifiedTime", "InstanceId", "ReasonCode", "ReasonMessage")
             },
             **(self._urls() if self.status == "Running" else {}),
+            # "The password will be hidden", says the SDK; in what way it does not.
+            **({"ImageAuth": "***"} if request.get("ImageAuth") else {}),
             "AcceleratorType": self.accelerator,
             "AccumulatedRunningTimeInMs": self.document["RunningMs"] + self._running_ms(),
             "Datasets": [{"MountAccess": "RW", **dataset} for dataset in request.get("Datasets") or []],

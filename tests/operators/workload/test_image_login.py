@@ -47,11 +47,12 @@ def test_a_job_gets_the_login_and_its_model_does_not(bucket):
     assert all(PASSWORD not in each.read().decode() for each in objects(bucket))
 
 
-def test_an_instance_gets_the_login_and_its_run_does_not(bucket):
+def test_an_instance_gets_the_login_and_its_run_does_not(bucket, pai):
     given = {"ecs_spec": "ecs.g6.large", "run_uri": f"oss://{bucket.bucket_name}/r", **IMAGE}
     task = Task(lambda: DswRunCommandOperator(task_id="task", command="env", poll_interval=0.02, **given))
     result, text = seen(task)
-    assert DswHook().describe(result["instance_id"])["ImageAuth"] == AUTH
+    assert pai.account.store.get("dsw-instance", result["instance_id"])["Request"]["ImageAuth"] == AUTH
+    assert DswHook().describe(result["instance_id"])["ImageAuth"] == "***"
     everything = text + "".join(each.read().decode() for each in objects(bucket))
     assert PASSWORD not in everything
     assert AUTH not in everything
