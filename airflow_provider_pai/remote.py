@@ -28,6 +28,13 @@ SCRIPT_NAME = "_start.sh"
 CODE_NAME = "_code.tar.gz"
 RESULT_NAME = "_result.json"
 LOG_NAME = "run.log"
+EXECUTED_NAME = "executed.ipynb"
+HTML_NAME = "executed.html"
+RECORD_NAMES = (EXECUTED_NAME, HTML_NAME, "environment.txt", "run.json")
+"""What a notebook's run leaves in its folder for people."""
+
+RUN_FOLDER_KEY = "pai_run_folder"
+"""XCom that tells where a run's folder is, and through which connection: links to its files are signed by it."""
 
 _NOTHING: Mapping[str, Any] = MappingProxyType({})
 

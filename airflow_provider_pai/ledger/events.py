@@ -51,6 +51,8 @@ class EventKind(StrEnum):
     """A person went back to what served before: the row is about what serves again."""
     REPRODUCED = "reproduced"
     """A person has trained a model again; the model that is there is what it was."""
+    RESULTS_COMMITTED = "results_committed"
+    """What a notebook has left was pushed to Git; the subject is the task."""
     SHADOWED = "shadowed"
     SKIPPED = "skipped"
     STOPPED = "stopped"

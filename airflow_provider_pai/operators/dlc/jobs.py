@@ -234,7 +234,7 @@ class DlcSubmitJobOperator(ReusingOperator):
     def build(self, context: Any, identity: TaskIdentity, generation: int) -> Json:
         """Return the CreateJob body."""
         self.check()
-        self.heed_budget(context, identity)
+        self.look_first(context, identity)
         self.add_previous()
         version = identity.version(generation)
         output = self.version_folder(identity, generation)

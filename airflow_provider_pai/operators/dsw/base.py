@@ -134,7 +134,7 @@ class DswMakingOperator(WorkloadOperator[DswHookT]):
     def build(self, context: Any, identity: TaskIdentity, generation: int) -> Json:
         """Return the CreateInstance body."""
         self.check()
-        self.heed_budget(context, identity)
+        self.look_first(context, identity)
         output = self.version_folder(identity, generation)
         run = self._run_folder(identity, generation)
         if self.inputs:

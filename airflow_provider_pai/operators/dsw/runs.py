@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from airflow.providers.common.compat.sdk import Stats
 
-from airflow_provider_pai.exceptions import PaiConfigError, PaiError
+from airflow_provider_pai.exceptions import PaiConfigError, PaiError, PaiJobFailedError
 from airflow_provider_pai.identity import TaskIdentity
 from airflow_provider_pai.inputs import (
     one_of,
@@ -16,13 +16,17 @@ from airflow_provider_pai.inputs import (
     required,
 )
 from airflow_provider_pai.labels import ServedModel
-from airflow_provider_pai.operators.deferring import REAPER
+from airflow_provider_pai.operators.deferring import REAPER, Settled
 from airflow_provider_pai.operators.dsw.base import RUN_PATH, DswMakingOperator
+from airflow_provider_pai.operators.notebooks.base import NotebookOperator
 from airflow_provider_pai.remote import (
     CODE_COMMIT,
     DEFAULT_LOG_INTERVAL,
+    EXECUTED_NAME,
+    HTML_NAME,
     LOG_NAME,
     OUTPUT_URI,
+    RUN_URI,
     Json,
     RemoteJob,
 )
@@ -32,8 +36,8 @@ from airflow_provider_pai.uri import OssUri
 if TYPE_CHECKING:
     from airflow_provider_pai.hooks.dsw import DswHook, DswRunHook
 
-# What runs a notebook, and what it leaves in the run's folder.
-PROGRAM, NOTEBOOK, PAGE = "run_notebook.py", "executed.ipynb", "executed.html"
+# What runs a notebook.
+PROGRAM = "run_notebook.py"
 
 AFTER_CHOICES = ("stop", "delete", "keep")
 
@@ -109,7 +113,8 @@ class DswRunCommandOperator(DswMakingOperator["DswRunHook"]):
             self.hook.retry_seconds = _END_SECONDS
         try:
             self.hook.request_stop(job.job_id)
-            if self.after == "delete":
+            # A run that is good, and could not be told of, is found by its instance again.
+            if self.after == "delete" and isinstance(error, PaiJobFailedError | None):
                 rest = wait_for_rest(self.hook, job.job_id, self.poll_interval)
                 self.account(context, job._replace(usage=rest.usage), error)
                 self.hook.delete(job.job_id)
@@ -121,7 +126,7 @@ class DswRunCommandOperator(DswMakingOperator["DswRunHook"]):
         return "stopped"
 
 
-class DswRunNotebookOperator(DswRunCommandOperator):
+class DswRunNotebookOperator(NotebookOperator["DswRunHook"], DswRunCommandOperator):
     """Run a notebook on a DSW instance of its own, from a Git commit or a mounted prefix.
 
     The executed notebook, with all its output, reaches the run's folder while it runs, also where a cell fails; beside
@@ -153,6 +158,13 @@ class DswRunNotebookOperator(DswRunCommandOperator):
         if not self.notebook.endswith(".ipynb"):
             raise PaiConfigError("notebook", self.notebook, "the path of an .ipynb file")
 
+    def begin(self, context: Any) -> str | Settled:
+        """Find or start the run; keep where it leaves what links lead to."""
+        begun = super().begin(context)
+        if isinstance(begun, str):
+            self.keep_run(context, self.hook.variables(begun)[RUN_URI])
+        return begun
+
     def script(self) -> str:
         """Return the command that executes the notebook."""
         options = {
@@ -167,7 +179,8 @@ class DswRunNotebookOperator(DswRunCommandOperator):
         """Return the run's facts."""
         facts: Json = super().result(context, identity, generation, job)
         run = OssUri.parse(job.facts["run_uri"])
-        return {**facts, "notebook_uri": str(run.join(NOTEBOOK)), "html_uri": str(run.join(PAGE))}
+        self.push_results(identity, generation, run)
+        return {**facts, "notebook_uri": str(run.join(EXECUTED_NAME)), "html_uri": str(run.join(HTML_NAME))}
 
 
 def wait_for_rest(hook: DswHook, instance_id: str, poll_interval: float) -> RemoteJob:

@@ -10,7 +10,6 @@ from airflow_provider_pai.exceptions import PaiConfigError
 from airflow_provider_pai.values import finite
 
 if TYPE_CHECKING:
-    from logging import Logger
     from pathlib import Path
 
     from airflow_provider_pai.artifact import DatasetRef
@@ -23,7 +22,7 @@ _COMMIT = r"[0-9a-f]{40}|[0-9a-f]{64}"
 _IMAGE = r"(?P<name>(?:.*/)?[^:@/]+)(?::(?P<tag>[^@]+))?(?P<digest>@.+)?"
 
 
-def heed(mode: str, found: Iterable[str], log: Logger) -> None:
+def heed(mode: str, found: Iterable[str], log: Any) -> None:
     """Log what was found, or refuse it.
 
     :param mode: of `REPRODUCIBLE`.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any, TypedDict
 
@@ -87,11 +88,9 @@ def commit_results(
     push = Push(target["repo"], target["branch"], version, message, _login(target))
     with tempfile.TemporaryDirectory(prefix="pai-results-") as folder:
         here = {f"{PurePosixPath(target['path']) / name}": Path(folder) / name for name in files}
-        for (name, uri), path in zip(files.items(), here.values(), strict=True):
-            try:
+        for uri, path in zip(files.values(), here.values(), strict=True):
+            with suppress(PaiNotFoundError):
                 oss.download(uri, path)
-            except PaiNotFoundError:
-                oss.log.warning("The run has left no %s to commit", name)
         try:
             return push.once({at: path for at, path in here.items() if path.exists()})
         except GitError as error:

@@ -178,6 +178,10 @@ class WorkloadOperator(PaiJobOperator[JobHookT]):
         self.log.info("The service itself ends it after %s", limit)
         return limit
 
+    def look_first(self, context: Any, identity: TaskIdentity) -> None:
+        """Refuse what only a look at others tells, before anything is made."""
+        self.heed_budget(context, identity)
+
     def heed_budget(self, context: Any, identity: TaskIdentity) -> None:
         """Make nothing once the DAG has spent what it may; what is submitted at the same moment may pass together.
 
