@@ -76,7 +76,7 @@ def test_a_page_is_filled(page):
 def test_inherited_arguments_stand_with_their_base():
     text = filled((ROOT / "docs/reference/dlc.md").read_text(), "reference/dlc.md")
     assert "| `framework` | `str` | needed | yes | tensorflow, pytorch" in text
-    assert "of [WorkloadOperator](common.md#workloadoperator): `image`, `command`, `inputs`" in text
+    assert "of [WorkloadOperator](common.md#workloadoperator): `image`, `image_conn_id`, `command`" in text
     assert "| `image` |" not in text
 
 
