@@ -39,7 +39,8 @@ class Handler(BaseHTTPRequestHandler):
         # What fails in the field was not among the golden requests.
         bad = b"golden" not in asked and random.random() < model.get("fail", 0)
         wrong = answered > model.get("wrong_after", answered)
-        body = json.dumps({"version": model["version"], "answer": 41 if wrong else model.get("answer", 42)}).encode()
+        answer = 41 if wrong else model.get("answer", 42)
+        body = json.dumps({"version": model["version"], "answer": answer, "status": "ok"}).encode()
         self.send_response(500 if bad else 200)
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()

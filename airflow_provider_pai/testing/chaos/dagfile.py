@@ -101,7 +101,7 @@ def _shorten(arguments: MutableMapping[str, Any]) -> None:
             arguments[name] = min(arguments[name], _LONGEST)
     if "plan" in arguments and isinstance(arguments["plan"] or {}, Mapping):
         arguments["plan"] = {**(arguments["plan"] or {}), **_PLAN}
-    if "metrics" in arguments:
+    if "metrics" in arguments and "plan" in arguments:  # a rollout's, no artifact's
         arguments["metrics"] = _often(arguments["metrics"])
 
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from airflow_provider_pai.testing.chaos.account import Made, Serving, Written
 from airflow_provider_pai.testing.chaos.given import NIGHTS
-from airflow_provider_pai.testing.chaos.place import UNFINISHED, Place
+from airflow_provider_pai.testing.chaos.place import Place
 from airflow_provider_pai.testing.chaos.storms import TROUBLES, Trouble, still_active
 
 Json = dict[str, Any]
@@ -143,8 +143,9 @@ def _shape(tasks: list[Json], made: list[Made], serving: set[Serving]) -> str:
 
 def _say_yes(place: Place, run_id: str, tasks: list[Json]) -> None:
     """Answer whatever a person is asked by the first option: the worst case for whoever relies on it."""
-    waiting = [task for task in tasks if task["state"] in UNFINISHED and "pproval" in str(task["operator_name"])]
-    waiting += [task for task in tasks if task["state"] == "awaiting_input" and task not in waiting]
+    # An answer that comes before the task waits for it ends the task.
+    states = {"awaiting_input": "", "deferred": "pproval"}
+    waiting = [task for task in tasks if states.get(task["state"], "?") in str(task["operator_name"])]
     for task in waiting:
         path = place.path(run_id, task, "hitlDetails")
         asked = place.api.found("GET", path)

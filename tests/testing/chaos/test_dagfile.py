@@ -27,6 +27,11 @@ def test_pauses_are_short_and_nothing_else_is_changed():
     assert dag.task_dict["artifact"].poke_interval == 1
 
 
+def test_metrics_of_an_artifact_are_no_counts_of_a_service():
+    manifest = dags_in(str(EXAMPLES / "pai_oss_landing.py"))["pai_oss_landing"].task_dict["manifest"]
+    assert manifest.metrics is None
+
+
 def test_a_rollout_keeps_its_limits():
     deploy = dags_in(str(EXAMPLES / "pai_nightly_retraining.py"))["pai_nightly_retraining"].task_dict["deploy"]
     assert deploy.plan["min_requests"] == "{{ params.min_requests }}"
