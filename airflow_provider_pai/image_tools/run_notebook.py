@@ -228,7 +228,7 @@ def kernel_for(notebook: Any, wanted: str) -> dict[str, str]:
         if wanted or len(alike) != 1:
             there = ", ".join(sorted(found)) or f"none, add `{DOCKERFILE}` to its Dockerfile"
             raise NoStartError(f"the image has no kernel {name or language!r}; kernels there: {there}")
-        log_line(f"{alike[0]} runs the notebook: the image has no kernel {name!r}")
+        log_line(f"{alike[0]} runs the notebook: " + (f"the image has no kernel {name!r}" if name else "it names none"))
         name = alike[0]
     return {"name": name, "display_name": found[name]["display_name"], "language": found[name]["language"]}
 
@@ -343,12 +343,9 @@ def execute(notebook: Any, folder: Folder, every: float, cwd: Path) -> int:
 
 def page_of(notebook: Any, folder: Folder) -> None:
     """Make a page of the notebook, where the image can."""
-    if not importlib.util.find_spec("nbconvert"):
-        log_line(f"no {PAGE}: the image has no nbconvert")
-        return
-    from nbconvert import HTMLExporter
-
     try:
+        from nbconvert import HTMLExporter
+
         folder.write(PAGE, HTMLExporter().from_notebook_node(notebook)[0])
     except Exception as error:  # noqa: BLE001 (a notebook that ended well fails for no page)
         log_line(f"no {PAGE}: {error}")

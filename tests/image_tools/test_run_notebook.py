@@ -12,7 +12,16 @@ from importlib.resources import files
 import pytest
 
 from airflow_provider_pai.image_tools import run_notebook
-from airflow_provider_pai.image_tools.run_notebook import LINES, Folder, Log, NoStartError, known_by, middle_out, read
+from airflow_provider_pai.image_tools.run_notebook import (
+    LINES,
+    Folder,
+    Log,
+    NoStartError,
+    known_by,
+    middle_out,
+    page_of,
+    read,
+)
 
 PROGRAM = files("airflow_provider_pai.image_tools") / "run_notebook.py"
 
@@ -131,6 +140,14 @@ def test_a_cell_is_known_by_its_first_line_that_is_no_comment():
     assert known_by("\n# about\n  x = 1\ny = 2") == "x = 1"
     assert known_by("# all") == "# all"
     assert middle_out(list("abcdefgh"), 5) == ["a", "… 4 lines are left out here", "f", "g", "h"]
+
+
+def test_an_nbconvert_that_can_not_be_imported_costs_the_page_alone(tmp_path, monkeypatch, capsys):
+    (tmp_path / "nbconvert.py").write_text("raise ImportError('lxml.html.clean is now a separate project')")
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "nbconvert", raising=False)
+    page_of({}, Folder(tmp_path, every=60))
+    assert capsys.readouterr().out == "no executed.html: lxml.html.clean is now a separate project\n"
 
 
 def test_a_mount_that_renames_nothing_over_a_file_gets_it_written_anew(tmp_path, monkeypatch):

@@ -29,7 +29,7 @@ NOTEBOOKS = Path(__file__).parents[1] / "notebooks"
 TABLE = [
     ("conda kernel", 0, ["python3 runs the notebook: the image has no kernel 'conda-env-ml-py'", "3\n"], []),
     ("colab", 0, ["cell 1 of 2: n = 3", "3\n"], []),
-    ("no kernel", 0, ["any\n"], []),
+    ("no kernel", 0, ["python3 runs the notebook: it names none", "any\n"], []),
     ("matplotlib", 0, ["cell 2 of 2: done"], []),
     ("tqdm", 0, ["200/200", "trained\n"], []),
     ("20 MB", 0, ["more lines are in the executed notebook", "after\n"], []),
