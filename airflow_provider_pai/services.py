@@ -101,7 +101,7 @@ SERVICES: Mapping[str, Service] = {
                 "DeleteInstance": "paidsw:DeletePostPaidInstance",
                 "UpdateInstance": "paidsw:UpdatePostPaidInstance",
             },
-            modules={"operators": ("operators.dsw",)},
+            modules={"operators": ("operators.dsw",), "sensors": ("sensors.dsw",)},
             links=("DswInstanceLink",),
             orphans=("hooks.dsw.DswRunHook", "hooks.dsw.DswCommandHook"),
             billed=("hooks.dsw.DswRunHook",),

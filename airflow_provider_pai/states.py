@@ -128,6 +128,7 @@ DSW_START = States(
     succeeded=DSW_INSTANCE.succeeded,
     failed=DSW_INSTANCE.broken,
     stopping=DSW_INSTANCE.stopping,
+    lasting=DSW_INSTANCE.lasting,
 )
 DSW_REST = States(
     kind="DSW instance",

@@ -233,6 +233,7 @@ def arguments(name, here):
         "OssUploadOperator": {"path": f"{here.folder}/file", "uri": f"{data}b"},
         "OssWriteManifestOperator": {"uri": data, "name": "m"},
         "DlcJobSensor": {"job_id": "dlc1"},
+        "DswInstanceSensor": {"instance_id": "dsw-1"},
         "EasServiceSensor": service,
         "OssArtifactSensor": {"artifact": model},
         "OssKeySensor": {"uri": f"{data}a.csv"},

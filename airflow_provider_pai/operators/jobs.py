@@ -43,76 +43,21 @@ _KILL_LOOK_SECONDS = 3.0
 JobHookT = TypeVar("JobHookT", bound="JobHook")
 
 
-class PaiJobOperator(DeferringOperator[JobHookT]):
-    """Base of the operators that run a job: exactly one, whatever happens to the worker.
+class WatchingOperator(DeferringOperator[JobHookT]):
+    """Base of the operators that wait for one thing on PAI, known by its id.
 
-    :param poll_interval: seconds between two looks at the job.
-    :param cancel_on_kill: stop the job when the task is killed, marked, cleared or timed out.
-    :param log_interval: seconds between two looks at the job's own log, which is copied into the task's; 0: it is not.
-    :param retry_on: which failures of the job the task's `retries` are for: `auto` (by its cause: docs/retries.md),
-        `infrastructure` or `always`.
+    :param poll_interval: seconds between two looks at it.
     """
 
     link: ClassVar[type[PaiLink]]
+    cancel_on_kill = True
+    """Stop it when the task is killed, marked, cleared or timed out."""
+    log_interval = 0.0
 
-    def __init__(
-        self,
-        *,
-        poll_interval: Span = DEFAULT_POLL_INTERVAL,
-        cancel_on_kill: bool = True,
-        log_interval: Span = DEFAULT_LOG_INTERVAL,
-        retry_on: str = "auto",
-        **kwargs: Any,
-    ) -> None:
+    def __init__(self, *, poll_interval: Span = DEFAULT_POLL_INTERVAL, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.poll_interval = seconds("poll_interval", poll_interval)
-        self.cancel_on_kill = flag("cancel_on_kill", cancel_on_kill)
-        self.log_interval = seconds("log_interval", log_interval, least=0)
-        self.retry_on = one_of("retry_on", retry_on, list(RetryOn))
-        self.used: tuple[Usage, ...] = ()
         self._job_id: str | None = None
-        self._submitting: TaskIdentity | None = None
-
-    @property
-    def model_named(self) -> str | None:
-        """Return the name of the model that the job trains."""
-        return None
-
-    @property
-    def rows_beside(self) -> str | None:
-        """Return the address in whose bucket the job's ledger rows may wait."""
-        return None
-
-    @abstractmethod
-    def build(self, context: Any, identity: TaskIdentity, generation: int) -> Json:
-        """Return the body of the submit with the generation's tags.
-
-        :raises PaiConfigError: bad input; nothing has been created yet.
-        """
-
-    @abstractmethod
-    def result(self, context: Any, identity: TaskIdentity, generation: int, job: RemoteJob) -> Any:
-        """Return the XCom of a job that has succeeded, and write its ledger rows."""
-
-    def already(self, context: Any, identity: TaskIdentity) -> Any:
-        """Return the XCom of a task that has no job and needs none; by default every task needs one."""
-        return None
-
-    def begin(self, context: Any) -> str | Settled:
-        """Find this task's job or submit it; return its id. Where no job is needed, return the result."""
-        identity = self.identity(context)
-        decision = self._find(context, identity)
-        self._stop_all(decision.stop)
-        job_id = decision.job_id
-        if job_id is not None:
-            self.log.info("Going on with %s %s of an earlier try", self.hook.states.kind, job_id)
-            Stats.incr("pai.job.reattached", tags={"service": self.hook.service})
-        elif (result := self.already(context, identity)) is not None:
-            return Settled(result)
-        else:
-            job_id = self._make(context, identity, decision)
-        self._remember(context, job_id)
-        return job_id
 
     def look(self, job_id: str) -> RemoteJob | None:
         """Return the job if it has ended already."""
@@ -163,6 +108,92 @@ class PaiJobOperator(DeferringOperator[JobHookT]):
             job = self.go_on(context, job.job_id, event["error"])
         return job
 
+    def give_up(self, why: str) -> None:
+        """Ask for the job's stop; of one whose id is not known, too."""
+        if not self.cancel_on_kill:
+            return
+        for job_id in [self._job_id] if self._job_id else self._begun():
+            self.log.info("Stopping %s %s: %s", self.hook.states.kind, job_id, why)
+            try:
+                self.hook.request_stop(job_id)
+            except PaiApiError as error:
+                # There is no time to ask any longer, and what ends the task is an error of its own.
+                self.log.error(  # noqa: TRY400
+                    "%s %s GOES ON; %s: %s", self.hook.states.kind, job_id, REAPER, error
+                )
+                continue
+            Stats.incr("pai.job.stopped", tags={"service": self.hook.service})
+
+    def _begun(self) -> list[str]:
+        """Return the ids of what the task has begun, where that is not known here; by default there is nothing."""
+        return []
+
+
+class PaiJobOperator(WatchingOperator[JobHookT]):
+    """Base of the operators that run a job: exactly one, whatever happens to the worker.
+
+    :param cancel_on_kill: stop the job when the task is killed, marked, cleared or timed out.
+    :param log_interval: seconds between two looks at the job's own log, which is copied into the task's; 0: it is not.
+    :param retry_on: which failures of the job the task's `retries` are for: `auto` (by its cause: docs/retries.md),
+        `infrastructure` or `always`.
+    """
+
+    def __init__(
+        self,
+        *,
+        cancel_on_kill: bool = True,
+        log_interval: Span = DEFAULT_LOG_INTERVAL,
+        retry_on: str = "auto",
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.cancel_on_kill = flag("cancel_on_kill", cancel_on_kill)
+        self.log_interval = seconds("log_interval", log_interval, least=0)
+        self.retry_on = one_of("retry_on", retry_on, list(RetryOn))
+        self.used: tuple[Usage, ...] = ()
+        self._submitting: TaskIdentity | None = None
+
+    @property
+    def model_named(self) -> str | None:
+        """Return the name of the model that the job trains."""
+        return None
+
+    @property
+    def rows_beside(self) -> str | None:
+        """Return the address in whose bucket the job's ledger rows may wait."""
+        return None
+
+    @abstractmethod
+    def build(self, context: Any, identity: TaskIdentity, generation: int) -> Json:
+        """Return the body of the submit with the generation's tags.
+
+        :raises PaiConfigError: bad input; nothing has been created yet.
+        """
+
+    @abstractmethod
+    def result(self, context: Any, identity: TaskIdentity, generation: int, job: RemoteJob) -> Any:
+        """Return the XCom of a job that has succeeded, and write its ledger rows."""
+
+    def already(self, context: Any, identity: TaskIdentity) -> Any:
+        """Return the XCom of a task that has no job and needs none; by default every task needs one."""
+        return None
+
+    def begin(self, context: Any) -> str | Settled:
+        """Find this task's job or submit it; return its id. Where no job is needed, return the result."""
+        identity = self.identity(context)
+        decision = self._find(context, identity)
+        self._stop_all(decision.stop)
+        job_id = decision.job_id
+        if job_id is not None:
+            self.log.info("Going on with %s %s of an earlier try", self.hook.states.kind, job_id)
+            Stats.incr("pai.job.reattached", tags={"service": self.hook.service})
+        elif (result := self.already(context, identity)) is not None:
+            return Settled(result)
+        else:
+            job_id = self._make(context, identity, decision)
+        self._remember(context, job_id)
+        return job_id
+
     def under_way(self, context: Any) -> str | None:
         """Return the id of the job that goes on."""
         identity, stored = self.identity(context), self._stored(context).get("job_id")
@@ -212,22 +243,6 @@ class PaiJobOperator(DeferringOperator[JobHookT]):
                     yield each.job_id, self.hook.diagnosis(self.hook.get(each.job_id))
         except PaiError as error:
             self.log.warning("How an earlier job of this task failed is not known, so it is retried: %s", error)
-
-    def give_up(self, why: str) -> None:
-        """Ask for the job's stop; of one whose id is not known, too."""
-        if not self.cancel_on_kill:
-            return
-        for job_id in [self._job_id] if self._job_id else self._begun():
-            self.log.info("Stopping %s %s: %s", self.hook.states.kind, job_id, why)
-            try:
-                self.hook.request_stop(job_id)
-            except PaiApiError as error:
-                # There is no time to ask any longer, and what ends the task is an error of its own.
-                self.log.error(  # noqa: TRY400
-                    "%s %s GOES ON; %s: %s", self.hook.states.kind, job_id, REAPER, error
-                )
-                continue
-            Stats.incr("pai.job.stopped", tags={"service": self.hook.service})
 
     def _begun(self) -> list[str]:
         """Return the jobs of a submit that is under way, whose answer may come too late, or of a task that resumes."""

@@ -13,11 +13,8 @@ from airflow_provider_pai.hooks.oss import OssHook
 from airflow_provider_pai.labels import Key
 from airflow_provider_pai.operators import jobs
 from airflow_provider_pai.operators.dsw import (
-    DswDeleteInstanceOperator,
     DswRunCommandOperator,
     DswRunNotebookOperator,
-    DswStartInstanceOperator,
-    DswStopInstanceOperator,
     runs,
 )
 from airflow_provider_pai.remote import TIME_LIMIT
@@ -220,21 +217,8 @@ def test_an_instance_that_is_started_again_does_not_run_the_command_again(bucket
     rest(result["instance_id"])
     DswHook().start(result["instance_id"])
     DswHook().wait(result["instance_id"], poll_interval=0.02)
-    DswStopInstanceOperator(task_id="t", instance_id=result["instance_id"], poll_interval=0.02).execute({})
+    DswHook().request_stop(result["instance_id"])
     assert OssHook().get(result["output"] + "n") == b"once\n"
-
-
-def test_after_delete_leaves_no_instance(bucket):
-    result = task(bucket, "delete", command="true", after="keep").run()
-    instance_id = result["instance_id"]
-    stop = DswStopInstanceOperator(task_id="t", instance_id=instance_id, poll_interval=0.02)
-    assert stop.execute({}) == "Stopped"
-    start = DswStartInstanceOperator(task_id="t", instance_id=instance_id, poll_interval=0.02)
-    assert start.execute({}) == "Running"
-    assert stop.execute({}) == "Stopped"
-    delete = DswDeleteInstanceOperator(task_id="t", instance_id=instance_id)
-    delete.execute({})
-    delete.execute({})
 
 
 @pytest.mark.parametrize("name", ["delete", "request_stop"])

@@ -14,6 +14,7 @@ from airflow_provider_pai.hooks.dsw import DswHook
 from airflow_provider_pai.hooks.pai import PaiConnectionHook
 from airflow_provider_pai.operators import dlc, dsw
 from airflow_provider_pai.sensors.dlc import DlcJobSensor
+from airflow_provider_pai.sensors.dsw import DswInstanceSensor
 from airflow_provider_pai.services import SERVICES, path_of
 from tests.conftest import commit_file, git
 from tests.permissions.scene import SENSOR, Act, Scene, failing, run, story
@@ -224,6 +225,22 @@ def instance(*, stopped: bool = False) -> str:
     return found
 
 
+@story(dsw.DswCreateInstanceOperator)
+def creates_an_instance(at: Scene) -> Act:
+    given = {"command": "true", "output": f"{at.uri}out", "inputs": {"d": at.uri}}
+    return run(dsw.DswCreateInstanceOperator, **given, **JOB).run
+
+
+@story(dsw.DswCreateInstanceOperator)
+def creation_is_killed(at: Scene) -> Act:
+    return killed(run(dsw.DswCreateInstanceOperator, **JOB))
+
+
+@story(DswInstanceSensor)
+def waits_for_an_instance(at: Scene) -> Act:
+    return run(DswInstanceSensor, instance_id=instance(), **SENSOR).run
+
+
 @story(dsw.DswStartInstanceOperator)
 def starts_an_instance(at: Scene) -> Act:
     return run(dsw.DswStartInstanceOperator, instance_id=instance(stopped=True), poll_interval=0.01).run
@@ -243,5 +260,5 @@ def registers_an_image(at: Scene) -> Act:
 
 @story(dsw.DswDeleteInstanceOperator)
 def deletes_an_instance(at: Scene) -> Act:
-    one = run(dsw.DswDeleteInstanceOperator, instance_id=instance(stopped=True))
+    one = run(dsw.DswDeleteInstanceOperator, instance_id=instance(), poll_interval=0.01)
     return lambda: (one.run(), one.run())

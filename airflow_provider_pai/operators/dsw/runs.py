@@ -30,7 +30,6 @@ from airflow_provider_pai.remote import (
     Json,
     RemoteJob,
 )
-from airflow_provider_pai.states import DSW_INSTANCE, Verdict
 from airflow_provider_pai.uri import OssUri
 
 if TYPE_CHECKING:
@@ -185,8 +184,6 @@ class DswRunNotebookOperator(NotebookOperator["DswRunHook"], DswRunCommandOperat
 
 def wait_for_rest(hook: DswHook, instance_id: str, poll_interval: float) -> RemoteJob:
     """Wait until an instance no longer runs, whatever became of its run; only then it can be deleted."""
-    from airflow_provider_pai.hooks.dsw import DswHook
+    from airflow_provider_pai.hooks.dsw import DswRestHook
 
-    return hook.sibling(DswHook).wait(
-        instance_id, poll_interval=poll_interval, until=lambda job: DSW_INSTANCE.judge(job.status) is Verdict.FAILED
-    )
+    return hook.sibling(DswRestHook).wait(instance_id, poll_interval=poll_interval)
