@@ -6,8 +6,9 @@ import pytest
 from airflow.providers.common.compat.sdk import DAG
 from airflow.providers.standard.operators.empty import EmptyOperator
 
+from airflow_provider_pai.cli.jobs import TaskNow, find_orphans
 from airflow_provider_pai.exceptions import PaiApiError, PaiConfigError, PaiNotFoundError
-from airflow_provider_pai.hooks.dsw import DswHook, DswRestHook
+from airflow_provider_pai.hooks.dsw import DswHook, DswRestHook, DswRunHook
 from airflow_provider_pai.hooks.oss import OssHook
 from airflow_provider_pai.operators.dsw import (
     DswCreateInstanceOperator,
@@ -133,6 +134,20 @@ def test_an_instance_that_can_not_be_watched_for_idleness_runs_and_that_is_told(
     one = create("no-culler")
     assert one.run()["status"] == "Running"
     assert any("IS NOT STOPPED WHEN IT IDLES" in line for _, line in one.lines)
+
+
+@pytest.mark.parametrize(("keep", "why"), [(False, "its DAG run has ended"), (True, None)])
+def test_what_runs_on_when_its_run_has_ended_is_an_orphan_unless_it_is_kept_and_at_rest_it_is_no_waste(keep, why):
+    instance_id = create(f"orphan-{keep}", keep=keep).run()["instance_id"]
+    ended, going_on = TaskNow("success", cycle=1), TaskNow("success", cycle=1, run_goes_on=True)
+    whys = [
+        {each.job.job_id: each.why for each in find_orphans([DswRunHook()], lambda _, now=now: now)}.get(instance_id)
+        for now in (ended, going_on)
+    ]
+    assert whys == [why, None]
+    DswHook().request_stop(instance_id)
+    assert stopped(instance_id)
+    assert DswRunHook().usage(DswRunHook().get(instance_id)).cause == ""
 
 
 def test_its_command_runs_at_each_start(bucket):
