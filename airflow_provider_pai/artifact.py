@@ -23,6 +23,8 @@ INPUTS_FOLDER = "_inputs"
 """Beside the manifest: `<name>.jsonl`, the list of the objects of each input."""
 RECORDS_FOLDER = "_runs"
 """Below an output: records of the runs whose version folders lie beside it. They are nobody's data."""
+DATASET_NAME = "dataset.json"
+"""In a run's folder: the whole of the dataset that it made."""
 MAX_XCOM_BYTES = 16 * 1024
 IN_MANIFEST = "in_manifest"
 """Of a model's dict: names of the fields that only the manifest has whole."""

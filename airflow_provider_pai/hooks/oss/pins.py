@@ -55,7 +55,9 @@ class Pin(NamedTuple):
         """Return the prefix below which those stand who use it."""
         return self.folder.join("uses").folder
 
-    def fill(self, oss: OssHook, ref: DatasetRef, kept: OssUri, *, version: str, artifact: str) -> None:
+    def fill(
+        self, oss: OssHook, ref: DatasetRef, kept: OssUri, *, version: str, artifact: str, record: str = ""
+    ) -> None:
         """Copy an input's objects here unless they are; before anything is looked at it stands here who uses them.
 
         What another task copies at the same time is the same: two that pin the same data are both right.
@@ -63,9 +65,10 @@ class Pin(NamedTuple):
         :param kept: address of the list of the objects.
         :param version: of the model that is to be trained.
         :param artifact: where it is to lie; empty: nowhere.
+        :param record: where that lies which tells of it, if it is a dataset.
         :raises PaiTransferError: an object was replaced or removed since it was listed.
         """
-        oss.put(self.uses.join(version), json.dumps({"artifact": artifact}))
+        oss.put(self.uses.join(version), json.dumps({"artifact": artifact, "record": record}))
         if oss.head(self.marker) is not None:
             oss.log.info("Input %s is pinned at %s", ref.name, self.data)
             return
@@ -126,8 +129,10 @@ def pins_below(oss: OssHook, pins: OssUri) -> list[Pin]:
 def _artifact_left(oss: OssHook, use: ObjectInfo) -> str:
     """Return the artifact of a job if it is there, or nobody can tell; empty: it is not."""
     try:
-        artifact = json.loads(oss.get(use.uri)).get("artifact")
-        if artifact and oss.head(OssUri.parse(artifact).join(MANIFEST_NAME)):
+        told = json.loads(oss.get(use.uri))
+        artifact, record = told.get("artifact"), told.get("record")
+        is_model = artifact and oss.head(OssUri.parse(artifact).join(MANIFEST_NAME))
+        if is_model or (record and oss.head(OssUri.parse(record))):
             return f"{artifact} was trained on it"
     except PaiNotFoundError:
         return ""

@@ -14,7 +14,6 @@ if TYPE_CHECKING:
 MAX_VARIABLE_BYTES = 16 * 1024
 """Of parameters in an environment variable: what else CreateJob takes needs room, too, and Linux takes no 128 KiB."""
 PARAMETERS = "params.json"
-ARTIFACT = "artifact.json"
 
 
 def is_long(parameters: Any) -> bool:

@@ -22,7 +22,7 @@ from airflow_provider_pai.inputs import (
 from airflow_provider_pai.labels import checked_labels
 from airflow_provider_pai.links import DlcJobLink
 from airflow_provider_pai.operators.dlc.checkpoints import check_checkpoints, delete_checkpoints, share_checkpoints
-from airflow_provider_pai.operators.dlc.files import ARTIFACT, PARAMETERS, folder_of, is_long, write_file
+from airflow_provider_pai.operators.dlc.files import PARAMETERS, folder_of, is_long, write_file
 from airflow_provider_pai.operators.dlc.frameworks import (
     RESERVED_ENVIRONMENT,
     check_success_policy,
@@ -31,9 +31,10 @@ from airflow_provider_pai.operators.dlc.frameworks import (
     replicas,
 )
 from airflow_provider_pai.operators.dlc.nodes import check_size, check_spot, spec_with_gpus, spot_spec, user_vpc
-from airflow_provider_pai.operators.dlc.provenance import job_facts, telling_its_environment, unfinished
+from airflow_provider_pai.operators.dlc.provenance import job_facts, telling_its_environment
 from airflow_provider_pai.operators.dlc.reuse import ReusingOperator
 from airflow_provider_pai.operators.workload.base import ARTIFACT_VARIABLE, CODE_PATH, MOUNT_ROOT, Mount
+from airflow_provider_pai.operators.workload.made import ARTIFACT, unfinished
 from airflow_provider_pai.remote import Json, RemoteJob
 from airflow_provider_pai.uri import OssUri
 
@@ -219,10 +220,7 @@ class DlcSubmitJobOperator(ReusingOperator):
     @property
     def model_named(self) -> str | None:
         """Return the artifact's name, None where there is none."""
-        if not self.output_uri:
-            return None
-        parent = parse_uri("output", self.output_uri)
-        return self.model_name or parent.key.rstrip("/").split("/")[-1] or parent.bucket
+        return self.model_name or self.output_name if self.output_uri else None
 
     def script(self) -> str:
         """Return the command, made of `entry_script` where that is given."""

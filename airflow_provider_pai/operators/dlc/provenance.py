@@ -1,19 +1,12 @@
-"""Provenance of an artifact: request, nodes, time in each status, packages and CUDA of the job that made it."""
+"""Provenance of an artifact: nodes, time in each status, packages and CUDA of the job that made it."""
 
 from __future__ import annotations
 
 import shlex
-from collections.abc import Mapping
-from dataclasses import asdict
 from datetime import datetime
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any
 
 from airflow_provider_pai.remote import Json
-from airflow_provider_pai.sensitive import hidden, secrets_in
-
-if TYPE_CHECKING:
-    from airflow_provider_pai.artifact import ModelArtifact
 
 # What is read of GetJob.
 _SPECS = [{"EcsSpec": str, "ResourceConfig": {str: str}, "PodCount": int}]
@@ -40,25 +33,6 @@ nvidia-smi -q | grep -E {shlex.quote(_CUDA)} | sort -u
 def telling_its_environment(script: str) -> str:
     """Return a script that writes `environment.txt` before it does its work."""
     return _TELL + script
-
-
-def unfinished(artifact: ModelArtifact, body: Json) -> Json:
-    """Return the manifest as far as it is known at the submit, without files, as JSON.
-
-    Of the CreateJob body it keeps all but secrets: who may read a model need not know them.
-    """
-    from airflow_provider_pai.artifact import Manifest
-
-    request = _without_secrets(body, body) if any(secrets_in(body)) else body
-    return asdict(Manifest(artifact=artifact, request=request))
-
-
-def _without_secrets(value: Any, body: Json) -> Any:
-    if isinstance(value, Mapping):
-        return {name: _without_secrets(item, body) for name, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_without_secrets(item, body) for item in value]
-    return hidden(value, body) if isinstance(value, str) else value
 
 
 def job_facts(job: Json) -> Json:

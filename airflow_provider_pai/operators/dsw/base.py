@@ -138,7 +138,7 @@ class DswMakingOperator(WorkloadOperator[DswHookT]):
         output = self.version_folder(identity, generation)
         run = self._run_folder(identity, generation)
         if self.inputs:
-            self.datasets(run if self.pin else None)
+            self.datasets(run)
         body = merged(self._body(identity.key(generation), output, run), self.instance_config or {})
         body["Labels"] = _labels(body.get("Labels") or [], self.tags(identity, generation))
         body["Datasets"] = self._all_mounts(output, run)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shlex
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -13,12 +14,14 @@ from airflow_provider_pai.identity import TaskIdentity
 from airflow_provider_pai.inputs import (
     one_of,
     optional,
+    parse_uri,
     required,
 )
 from airflow_provider_pai.labels import ServedModel
 from airflow_provider_pai.operators.deferring import REAPER, Settled
 from airflow_provider_pai.operators.dsw.base import RUN_PATH, DswMakingOperator
 from airflow_provider_pai.operators.notebooks.base import NotebookOperator
+from airflow_provider_pai.operators.workload.made import ARTIFACT, finished, unfinished
 from airflow_provider_pai.remote import (
     CODE_COMMIT,
     DEFAULT_LOG_INTERVAL,
@@ -54,7 +57,9 @@ class DswRunCommandOperator(DswMakingOperator["DswRunHook"]):
 
     :param after: what becomes of the instance: stop, delete or keep.
     :returns: `{"instance_id", "output", "commit", "run_uri", "log_uri", "exit_code", "finished_at", "url",
-        "instance"}`; instance is stopped, deleted, kept or left running, which the log tells as an error.
+        "instance"}`; instance is stopped, deleted, kept or left running, which the log tells as an error. With files in
+        its output also the fields of the ModelArtifact that they are, if there is a `metrics.json`, else of the
+        DatasetArtifact.
     """
 
     about = "Run a command on a DSW instance of its own: {command}"
@@ -75,6 +80,17 @@ class DswRunCommandOperator(DswMakingOperator["DswRunHook"]):
         """Read the fields; refuse bad input."""
         super().check()
         one_of("after", self.after, AFTER_CHOICES)
+
+    def build(self, context: Any, identity: TaskIdentity, generation: int) -> Json:
+        """Return the CreateInstance body; what the run is to leave is described in its folder."""
+        body: Json = super().build(context, identity, generation)
+        run, version = self._run_folder(identity, generation), identity.version(generation)
+        if self.output_uri and run:
+            output = parse_uri("output", self.output_uri)
+            facts = {"name": self.output_name, "version": version, "record": str(run)}
+            artifact = self.artifact(context, identity, output.join(version).folder, **facts)
+            self.oss.put(run.join(ARTIFACT), json.dumps(unfinished(artifact, body)))
+        return body
 
     def finish(self, context: Any, job: RemoteJob) -> Any:
         """End the instance, whatever the command came to, and return the run."""
@@ -99,7 +115,19 @@ class DswRunCommandOperator(DswMakingOperator["DswRunHook"]):
         }
         model, key = ServedModel(version=identity.version(generation)), f"run/{job.job_id}/{identity.key(generation)}"
         self.record("run_finished", identity.task_id, identity, model, facts, key=key, beside=job.facts["run_uri"])
-        return facts
+        return {**facts, **self._made(job, facts["url"])} if facts["output"] else facts
+
+    def _made(self, job: RemoteJob, url: str) -> Json:
+        """Return the model or the dataset that the run has left; nothing where it left no file."""
+        from airflow_provider_pai.artifact import JobRef
+
+        job_ref = JobRef(service="dsw", id=job.job_id, url=url)
+        instances = {self.ecs_spec: 1} if self.ecs_spec else {}
+        made = finished(self.oss, OssUri.parse(job.facts["run_uri"]), job=job_ref, instances=instances, usage=self.used)
+        if made is None:
+            return {}
+        self.record_artifact(made)
+        return made.to_dict()
 
     def _end(self, context: Any, job: RemoteJob, error: BaseException | None = None) -> str:
         """End the instance; return what has become of it: the run's result is good even if it can't be ended.

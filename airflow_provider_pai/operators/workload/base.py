@@ -260,6 +260,12 @@ class WorkloadOperator(PaiJobOperator[JobHookT]):
         if self.pin and folder:
             pin_inputs(self.oss, self._datasets, folder, version=version, artifact=output)
 
+    @property
+    def output_name(self) -> str:
+        """Return the name of what is made: the last part of the output's address."""
+        parent = parse_uri("output", self.output_uri)
+        return parent.key.rstrip("/").split("/")[-1] or parent.bucket
+
     def version_folder(self, identity: TaskIdentity, generation: int) -> OssUri | None:
         """Return the version folder of a generation.
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from airflow_provider_pai.artifact import INPUTS_FOLDER, DatasetRef, ModelArtifact
+from airflow_provider_pai.artifact import DATASET_NAME, INPUTS_FOLDER, DatasetRef, ModelArtifact
 from airflow_provider_pai.exceptions import PaiArtifactError, PaiError
 from airflow_provider_pai.hooks.oss.datasets import describe_dataset, read_again
 from airflow_provider_pai.hooks.oss.home import pins_folder
@@ -57,26 +57,32 @@ def pin_inputs(
     :param folder: of their lists.
     :raises PaiTransferError: one was changed since it was listed.
     """
+    uses = {"version": version, "artifact": str(artifact or ""), "record": str(folder.join(DATASET_NAME))}
     for ref in refs:
         pin = Pin(OssUri.parse(ref.pinned.rstrip("/")).parent)
-        pin.fill(oss, ref, _list(folder, ref.name), version=version, artifact=str(artifact or ""))
+        pin.fill(oss, ref, _list(folder, ref.name), **uses)
 
 
-def inputs_after(oss: OssHook, artifact: ModelArtifact, folder: OssUri) -> tuple[DatasetRef, ...]:
+def inputs_after(
+    oss: OssHook, artifact: ModelArtifact, folder: OssUri, *, beside: bool = True
+) -> tuple[DatasetRef, ...]:
     """Return an artifact's inputs with what became of them, and put the lists beside the manifest that is to come.
 
     Whatever can't be read or written is told, and fails no job that is paid for.
 
     :param folder: of the lists.
+    :param beside: false: there will be no manifest, and the lists stay where they are.
     """
-    beside = OssUri.parse(artifact.uri).join(INPUTS_FOLDER)
+    manifest = OssUri.parse(artifact.uri).join(INPUTS_FOLDER)
     refs = tuple(read_again(oss, ref, _list(folder, ref.name)) for ref in artifact.inputs)
     for ref in refs:
         assert ref.change is not None
         tell = oss.log.warning if ref.change.is_harmful or ref.change.unread else oss.log.info
         tell("Input %s, %s, since the submit: %s", ref.name, ref.pinned or ref.uri, ref.change)
+        if not beside:
+            continue
         try:
-            oss.copy(_list(folder, ref.name), beside.join(f"{ref.name}.jsonl"))
+            oss.copy(_list(folder, ref.name), manifest.join(f"{ref.name}.jsonl"))
         except PaiError as error:
             oss.log.warning("The list of input %s is not beside the manifest: %s", ref.name, error)
     return refs
