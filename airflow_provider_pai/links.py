@@ -52,6 +52,13 @@ class DswInstanceLink(PaiLink):
     key = "pai_dsw_instance_url"
 
 
+class DswJupyterLabLink(PaiLink):
+    """JupyterLab on the instance, as long as it runs; Alibaba Cloud asks for a login."""
+
+    name = "JupyterLab"
+    key = "pai_dsw_jupyterlab_url"
+
+
 class EasServiceLink(PaiLink):
     """The service's page."""
 

@@ -102,7 +102,7 @@ SERVICES: Mapping[str, Service] = {
                 "UpdateInstance": "paidsw:UpdatePostPaidInstance",
             },
             modules={"operators": ("operators.dsw",), "sensors": ("sensors.dsw",)},
-            links=("DswInstanceLink",),
+            links=("DswInstanceLink", "DswJupyterLabLink"),
             orphans=("hooks.dsw.DswRunHook", "hooks.dsw.DswCommandHook"),
             billed=("hooks.dsw.DswRunHook",),
         ),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import tempfile
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from datetime import timedelta
 from importlib.resources import files
 from pathlib import Path, PurePosixPath
@@ -15,7 +16,7 @@ from airflow_provider_pai.exceptions import PaiApiError, PaiConfigError
 from airflow_provider_pai.identity import TaskIdentity
 from airflow_provider_pai.inputs import json_list, mapping, merged, moment, optional, parse_uri, text_mapping
 from airflow_provider_pai.labels import checked_labels
-from airflow_provider_pai.links import DswInstanceLink
+from airflow_provider_pai.links import DswInstanceLink, DswJupyterLabLink
 from airflow_provider_pai.operators.deferring import REAPER, Settled
 from airflow_provider_pai.operators.run_script import run_script
 from airflow_provider_pai.operators.workload.base import CODE_PATH, MOUNT_ROOT, Mount, WorkloadOperator
@@ -67,7 +68,7 @@ class DswMakingOperator(WorkloadOperator[DswHookT]):
     tools: ClassVar[Sequence[str]] = ()
     """Files of `image_tools` that the script runs."""
     link = DswInstanceLink
-    operator_extra_links = (DswInstanceLink(),)
+    operator_extra_links = (DswInstanceLink(), DswJupyterLabLink())
     ui_color = "#d6eaff"
     template_fields: Sequence[str] = ("run_uri", "ecs_spec", "resource_config", "resource_id", "instance_config")
 
@@ -158,6 +159,12 @@ class DswMakingOperator(WorkloadOperator[DswHookT]):
         if isinstance(begun, str):
             self._set_timer(begun, self.time_limit)
         return begun
+
+    def keep_lab(self, context: Any, instance_id: str) -> None:
+        """Keep the address of JupyterLab for its link; an instance has one as long as it runs."""
+        with suppress(PaiApiError):
+            if url := self.hook.describe(instance_id).get("JupyterlabUrl"):
+                DswJupyterLabLink.persist(context, url)
 
     def _body(self, key: str, output: OssUri | None, run: OssUri | None) -> Json:
         limit = f"{self.time_limit.seconds:.0f}"

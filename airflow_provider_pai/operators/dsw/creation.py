@@ -90,6 +90,7 @@ class DswCreateInstanceOperator(DswMakingOperator["DswHook"]):
     def result(self, context: Any, identity: TaskIdentity, generation: int, job: RemoteJob) -> Json:
         """Return the instance's facts, once the service itself stops it when it idles."""
         self._guard(job.job_id)
+        self.keep_lab(context, job.job_id)
         environment = self.hook.describe(job.job_id).get("EnvironmentVariables") or {}
         return {
             "instance_id": job.job_id,

@@ -49,8 +49,9 @@ def test_require_makes_nothing_and_warn_says_it(bucket):
     with pytest.raises(PaiConfigError, match=r"input nb .* is not pinned"):
         notebook(bucket, reproducible="require").run()
     assert list(DswHook().list_instances()) == before
-    warned = notebook(bucket)
-    warned.run()
+    warned = notebook(bucket, after="keep")
+    DswHook().request_stop(warned.run()["instance_id"])
+    assert warned.xcoms["pai_dsw_jupyterlab_url"].endswith("/lab/")
     said = [line for _, line in warned.lines if line.startswith("Not reproducible")]
     assert [line.partition(" (")[0] for line in said] == ["Not reproducible: input nb"]
 
@@ -74,6 +75,8 @@ def test_results_that_could_not_be_pushed_are_pushed_by_the_next_try_which_runs_
         task.run()
     result = task.run()
     assert result["instance"] == "deleted"
+    assert task.xcoms["pai_run_folder"]["uri"] == result["run_uri"]
+    assert "pai_dsw_jupyterlab_url" not in task.xcoms
     assert git_in(bare, "log", "--format=%s", "main").split("\n")[1:] == ["two", "one"]
     assert git_in(bare, "ls-tree", "--name-only", "main:nights").split("\n") == ["executed.html", "executed.ipynb"]
     cells = json.loads(git_in(bare, "show", "main:nights/executed.ipynb"))["cells"]
