@@ -227,7 +227,7 @@ def instance(*, stopped: bool = False) -> str:
 
 @story(dsw.DswCreateInstanceOperator)
 def creates_an_instance(at: Scene) -> Act:
-    given = {"command": "true", "output": f"{at.uri}out", "inputs": {"d": at.uri}}
+    given = {"command": "true", "output": f"{at.uri}out"}
     return run(dsw.DswCreateInstanceOperator, **given, **JOB).run
 
 
