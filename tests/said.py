@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator
-from contextlib import contextmanager, redirect_stdout
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from io import StringIO
 
 
@@ -14,7 +14,7 @@ def said(into: StringIO) -> Iterator[None]:
     handler = logging.StreamHandler(into)
     logging.getLogger().addHandler(handler)
     try:
-        with redirect_stdout(into):
+        with redirect_stdout(into), redirect_stderr(into):
             yield
     finally:
         logging.getLogger().removeHandler(handler)

@@ -18,6 +18,7 @@ from airflow_provider_pai.artifact import (
     ManifestFile,
     content_digest,
 )
+from airflow_provider_pai.cli.person import say
 from airflow_provider_pai.exceptions import PaiConfigError, PaiError
 from airflow_provider_pai.hooks.aiworkspace import AIWorkspaceHook
 from airflow_provider_pai.hooks.dlc import DlcHook
@@ -137,7 +138,10 @@ class Reproduction:
         try:
             job = self.hook.wait(job_id, poll_interval=POLL_INTERVAL)
         except BaseException:
-            self.hook.request_stop(job_id)
+            try:
+                self.hook.request_stop(job_id)
+            except PaiError as refusal:
+                say(f"DLC job {job_id} GOES ON and costs; stop it in the console: {refusal}")
             raise
         if self.hook.states.judge(job.status) is not Verdict.SUCCEEDED:
             raise self.hook.failure(job)

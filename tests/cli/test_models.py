@@ -187,3 +187,12 @@ def test_what_is_no_model_of_a_job_is_refused(bucket, options, says):
     with pytest.raises(SystemExit) as ended:
         main(["models", "reproduce", "none", *(option.format(bucket=bucket.bucket_name) for option in options)])
     assert str(ended.value.code).startswith(says.format(bucket=bucket.bucket_name))
+
+
+def test_a_wait_that_breaks_off_says_why_though_its_job_can_t_be_stopped(model, pai, capsys):
+    made = model.train()
+    for action in ("GetJob", "StopJob"):
+        pai.account.faults.add(match=f"api {action} ", status=403, code="Forbidden.RAM")
+    done = again(capsys, made)
+    assert "paidlc:GetJob" in f"{done.code}"
+    assert "GOES ON and costs; stop it in the console" in done.err

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import uuid
+from typing import Any
 
 from airflow.providers.common.compat.module_loading import import_string
 from airflow.providers.common.compat.sdk import task
 
+from airflow_provider_pai.cli.__main__ import main
 from airflow_provider_pai.cli.jobs import find_orphans
 from airflow_provider_pai.exceptions import PaiJobFailedError
 from airflow_provider_pai.hooks.dlc.tensorboards import TensorBoardHook
@@ -142,6 +144,46 @@ def stops_orphans(at: Scene) -> Act:
                 orphan.hook.request_stop(orphan.job.job_id)
 
     return act
+
+
+def command(*arguments: str) -> None:
+    """Run one of `airflow pai`'s commands; a bad end is an error."""
+    try:
+        main([*arguments])
+    except SystemExit as ended:
+        if ended.code:
+            raise RuntimeError(ended.code) from ended
+
+
+def trained(at: Scene) -> dict[str, Any]:
+    """Return a model of pinned inputs and of a commit that somebody has trained."""
+    at.oss.put(f"{at.uri}in/x", "1")
+    given = {"inputs": {"data": f"{at.uri}in"}, "output": f"{at.uri}out", "pin": True, "entry_script": "t.py"}
+    script = "import os; open(os.environ['PAI_OUTPUT_DIR'] + '/metrics.json', 'w').write('{}')"
+    folder = at.file("repository/t.py").parent
+    git(folder, "init", "--quiet", "--initial-branch", "main")
+    code = {"repo": f"file://{folder}", "commit": commit_file(folder / "t.py", script)}
+    made: dict[str, Any] = run(dlc.DlcSubmitJobOperator, framework="python", code=code, **given, **JOB).run()
+    return made
+
+
+@story("airflow pai models reproduce")
+def trains_a_model_again(at: Scene) -> Act:
+    made = trained(at)
+    return lambda: command("models", "reproduce", made["version"], "--uri", made["uri"], "--yes")
+
+
+@story("airflow pai datasets prune --delete")
+def deletes_copies_that_nobody_uses(at: Scene) -> Act:
+    made = trained(at)
+    at.oss.delete_folder(made["uri"])
+    return lambda: command("datasets", "prune", "--output", f"{at.uri}out", "--unused-for", "2099-01-01", "--delete")
+
+
+@story("airflow pai cost")
+def counts_what_jobs_cost(at: Scene) -> Act:
+    trained(at)
+    return lambda: command("cost")
 
 
 @story(dlc.DlcStopJobOperator)
