@@ -65,7 +65,7 @@ class Queue:
                 publish(self.folder / name, json.dumps(value))
                 return
             except OSError as error:
-                say(f"{name} is written again: {error}")
+                note(f"{name} is written again: {error}")
                 time.sleep(self.seconds)
 
     def settle(self, stem: str, ended_by: str, *, folder: str = "", code: int = TERMINATED, why: str = "") -> None:
@@ -100,7 +100,7 @@ def now() -> str:
     return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
 
 
-def say(line: str) -> None:
+def note(line: str) -> None:
     """Write a line into the runner's own log."""
     print(now(), line, flush=True)
 
@@ -142,19 +142,19 @@ def watch(queue: Queue, stem: str, process: subprocess.Popen[bytes], limit: floa
     """Wait for a command's end, or bring it about; return what did."""
     deadline = time.monotonic() + limit if limit else float("inf")
     ended_by = ""
-    while not ended_by and not has_ended(process, queue.seconds):
+    while not ended_by and not ends_within(process, queue.seconds):
         with suppress(OSError):
             ended_by = "stop" if stem + STOP in queue.names() else ""
         ended_by = ended_by or ("limit" if time.monotonic() > deadline else "")
     if ended_by:
         process.terminate()  # the script hands it on, and brings the log home
-        has_ended(process, GRACE)
+        ends_within(process, GRACE)
     sweep(stem)
     process.wait()
     return ended_by
 
 
-def has_ended(process: subprocess.Popen[bytes], seconds: float) -> bool:
+def ends_within(process: subprocess.Popen[bytes], seconds: float) -> bool:
     """Wait for a process's end, so long; tell whether it came."""
     try:
         process.wait(seconds)
@@ -163,19 +163,22 @@ def has_ended(process: subprocess.Popen[bytes], seconds: float) -> bool:
     return True
 
 
-def run(queue: Queue, stem: str) -> None:
+def run_command(queue: Queue, stem: str) -> None:
     """Run one command to its end."""
     command: dict[str, Any] = json.loads((queue.folder / f"{stem}{COMMAND}").read_text(encoding="utf-8"))
     environment = environment_of(stem, command)
     folder = environment[RUN_DIR]
+    for name in command["folders"]:
+        with suppress(OSError):  # one that is mounted for reading alone
+            Path(environment[name]).mkdir(parents=True, exist_ok=True)
     queue.write(stem + TAKEN, {"taken_at": now()})
-    say(f"{stem} begins")
+    note(f"{stem} begins")
     arguments = ["bash", str(Path(folder, SCRIPT_NAME))]
     process = subprocess.Popen(arguments, env=environment, stdin=subprocess.DEVNULL, start_new_session=True)
     ended_by = watch(queue, stem, process, command.get("limit_seconds"))
     code = process.returncode if process.returncode >= 0 else 128 - process.returncode
     queue.settle(stem, ended_by, folder=folder, code=code)
-    say(f"{stem} has ended: {code} {ended_by}")
+    note(f"{stem} has ended: {code} {ended_by}")
 
 
 def close(queue: Queue, stem: str) -> None:
@@ -196,7 +199,7 @@ def serve_next(queue: Queue) -> bool:
             queue.settle(stem, "stop")
         else:
             try:
-                run(queue, stem)
+                run_command(queue, stem)
             except UNREADABLE as error:
                 queue.settle(stem, "refusal", code=126, why=f"{type(error).__name__}: {error}")
             return True
@@ -210,7 +213,7 @@ def serve(queue: Queue) -> None:
             if serve_next(queue):
                 continue
         except OSError as error:
-            say(f"trying again: {error}")
+            note(f"trying again: {error}")
         time.sleep(queue.seconds)
 
 

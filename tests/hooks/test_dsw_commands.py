@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import time
+from pathlib import Path
 
 import pytest
 
 from airflow_provider_pai.exceptions import PaiConfigError, PaiNotFoundError
 from airflow_provider_pai.hooks.dsw import DswCommandHook, DswHook
 from airflow_provider_pai.hooks.oss import OssHook
+from airflow_provider_pai.image_tools import serve_commands
 from airflow_provider_pai.labels import Key, legal_name
-from airflow_provider_pai.operators.dsw.serving import PROGRAM, program, serving_script, serving_variables
+from airflow_provider_pai.operators.dsw.serving import PROGRAM, serving_body, serving_script
 from airflow_provider_pai.operators.run_script import run_script
 from airflow_provider_pai.uri import OssUri
 from tests.emulator.pai_sdk import until
@@ -34,23 +36,22 @@ class Served:
         self.bucket, self.hook, oss = f"oss://{bucket}/", DswCommandHook(), OssHook()
         run = OssUri(bucket, "runs/instance/")
         mounts = {run: "/mnt/pai/run", OssUri(bucket, "data/"): "/mnt/data", OssUri(bucket, "in/"): "/mnt/in"}
-        oss.put(run.join(PROGRAM), program())
+        oss.put(run.join(PROGRAM), Path(serve_commands.__file__).read_bytes())
         oss.put(run.join("_start.sh"), serving_script("", 0.02))
         tags = {**OURS, **labels}
-        self.instance_id = DswHook().submit(
-            {
-                "InstanceName": "served",
-                "EcsSpec": "ecs.g6.large",
-                "ImageId": "cpu",
-                "Labels": [{"Key": key, "Value": value} for key, value in tags.items()],
-                "Datasets": [
-                    {"Uri": oss.mount_uri(uri), "MountPath": path, "MountAccess": "RO" if path == "/mnt/in" else "RW"}
-                    for uri, path in mounts.items()
-                ],
-                "EnvironmentVariables": {"PAI_RUN_DIR": "/mnt/pai/run", **serving_variables(run, mounts)},
-                "UserCommand": {"OnStart": {"Content": "nohup bash /mnt/pai/run/_start.sh > /dev/null 2>&1 &"}},
-            }
-        )
+        body = {
+            "InstanceName": "served",
+            "EcsSpec": "ecs.g6.large",
+            "ImageId": "cpu",
+            "Labels": [{"Key": key, "Value": value} for key, value in tags.items()],
+            "Datasets": [
+                {"Uri": oss.mount_uri(uri), "MountPath": path, "MountAccess": "RO" if path == "/mnt/in" else "RW"}
+                for uri, path in mounts.items()
+            ],
+            "EnvironmentVariables": {"PAI_RUN_DIR": "/mnt/pai/run"},
+            "UserCommand": {"OnStart": {"Content": "nohup bash /mnt/pai/run/_start.sh > /dev/null 2>&1 &"}},
+        }
+        self.instance_id = DswHook().submit(serving_body(body, run))
         DswHook().wait(self.instance_id, poll_interval=0.02)
 
     def body(self, command, limit=60, **tags):

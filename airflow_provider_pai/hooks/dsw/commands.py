@@ -35,7 +35,7 @@ _ENDED_BY = {
 }
 
 
-class Serving(NamedTuple):
+class ServingInstance(NamedTuple):
     """An instance that serves commands.
 
     :param folders: what is mounted: prefix on OSS, and whether it can be written.
@@ -65,7 +65,7 @@ class DswCommandHook(DswRunHook):
     status is that of its instance until that has taken it, and until its result is in the queue.
     """
 
-    def serving(self, instance_id: str) -> Serving:
+    def serving(self, instance_id: str) -> ServingInstance:
         """Return an instance that this deployment has made to serve commands, and that does not rest.
 
         :raises PaiConfigError: it is none.
@@ -84,7 +84,7 @@ class DswCommandHook(DswRunHook):
             for each in instance.get("Datasets") or []
             if str(each.get("Uri") or "").startswith("oss://")
         }
-        return Serving(instance_id, queue, instance.get("ImageUrl") or instance.get("ImageId") or "", folders)
+        return ServingInstance(instance_id, queue, instance.get("ImageUrl") or instance.get("ImageId") or "", folders)
 
     def submit(self, body: Json) -> str:
         """Put a command into the queue of its instance, unless it is there, and return its id.

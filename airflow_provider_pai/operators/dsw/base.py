@@ -21,6 +21,7 @@ from airflow_provider_pai.operators.deferring import REAPER, Settled
 from airflow_provider_pai.operators.run_script import run_script
 from airflow_provider_pai.operators.workload.base import CODE_PATH, MOUNT_ROOT, Mount, WorkloadOperator
 from airflow_provider_pai.remote import (
+    CODE_DIR,
     CODE_NAME,
     DEFAULT_LOG_INTERVAL,
     OUTPUT_URI,
@@ -36,7 +37,6 @@ from airflow_provider_pai.uri import OssUri
 if TYPE_CHECKING:
     from airflow_provider_pai.hooks.dsw import DswHook
     from airflow_provider_pai.operators.workload.code import Source
-    from airflow_provider_pai.operators.workload.limits import TimeLimit
 
 DswHookT = TypeVar("DswHookT", bound="DswHook")
 
@@ -65,8 +65,6 @@ class DswMakingOperator(WorkloadOperator[DswHookT]):
 
     runs_once: ClassVar[bool] = True
     """An instance that is started again by hand does not do again what it does at its start."""
-    tools: ClassVar[Sequence[str]] = ()
-    """Files of `image_tools` that the script runs."""
     link = DswInstanceLink
     operator_extra_links = (DswInstanceLink(), DswJupyterLabLink())
     ui_color = "#d6eaff"
@@ -108,6 +106,10 @@ class DswMakingOperator(WorkloadOperator[DswHookT]):
             )
         if self.run_uri:
             parse_uri("run_uri", self.run_uri)
+        self.check_place()
+
+    def check_place(self) -> None:
+        """Refuse what names no place to run."""
         if bool(self.ecs_spec) == bool(self.resource_id):
             both = {"ecs_spec": self.ecs_spec, "resource_id": self.resource_id}
             raise PaiConfigError("ecs_spec, resource_id", both, "exactly one of the two")
@@ -121,13 +123,18 @@ class DswMakingOperator(WorkloadOperator[DswHookT]):
         """Tell whether the instance does something at its start, for which it has a run's folder on OSS."""
         return bool(self.script() or self.code)
 
+    @property
+    def tools(self) -> Sequence[str]:
+        """Return the files of `image_tools` that the script runs."""
+        return ()
+
     def on_start(self) -> str:
         """Return the script that the instance runs at each start, for bash."""
         return run_script(
-            folder=RUN_PATH,
+            folder=f"${RUN_DIR}",
             command=self.script(),
             source=self.source,
-            code_path=CODE_PATH,
+            code_path=f'"${CODE_DIR}"',
             every=self.log_interval or DEFAULT_LOG_INTERVAL,
             once=self.runs_once,
         )
@@ -140,12 +147,7 @@ class DswMakingOperator(WorkloadOperator[DswHookT]):
         run = self._run_folder(identity, generation)
         if self.inputs:
             self.datasets(run)
-        body = merged(self._body(identity.key(generation), output, run), self.instance_config or {})
-        body["Labels"] = _labels(body.get("Labels") or [], self.tags(identity, generation))
-        body["Datasets"] = self._all_mounts(output, run)
-        if not _NAME.fullmatch(str(body["InstanceName"])):
-            allowed = "1 to 27 letters, digits and _, as DSW wants it"
-            raise PaiConfigError("instance_config['InstanceName']", body["InstanceName"], allowed)
+        body = self.body(identity, generation, output, run)
         if run:
             self._fill(run)
             self.pin_inputs(run, identity.version(generation), output)
@@ -153,11 +155,21 @@ class DswMakingOperator(WorkloadOperator[DswHookT]):
             self.oss.put(output, b"")  # a prefix that no object has may not be mountable
         return {name: value for name, value in body.items() if value}
 
+    def body(self, identity: TaskIdentity, generation: int, output: OssUri | None, run: OssUri | None) -> Json:
+        """Return what is submitted, empty fields among it."""
+        body = merged(self._body(identity.key(generation), output, run), self.instance_config or {})
+        body["Labels"] = _labels(body.get("Labels") or [], self.tags(identity, generation))
+        body["Datasets"] = self._datasets_of(output, run)
+        if not _NAME.fullmatch(str(body["InstanceName"])):
+            allowed = "1 to 27 letters, digits and _, as DSW wants it"
+            raise PaiConfigError("instance_config['InstanceName']", body["InstanceName"], allowed)
+        return body
+
     def begin(self, context: Any) -> str | Settled:
         """Find or start the instance, and let the service itself stop it in time; return its id."""
         begun = super().begin(context)
         if isinstance(begun, str):
-            self._set_timer(begun, self.time_limit)
+            self.limit(begun)
         return begun
 
     def keep_lab(self, context: Any, instance_id: str) -> None:
@@ -167,9 +179,6 @@ class DswMakingOperator(WorkloadOperator[DswHookT]):
                 DswJupyterLabLink.persist(context, url)
 
     def _body(self, key: str, output: OssUri | None, run: OssUri | None) -> Json:
-        limit = f"{self.time_limit.seconds:.0f}"
-        told = {OUTPUT_URI: output, RUN_URI: run, RUN_DIR: run and RUN_PATH, TIME_LIMIT: limit}
-        environment = {**self.environment(output), **{name: str(value) for name, value in told.items() if value}}
         return {
             "InstanceName": f"airflow_{key}",
             "EcsSpec": self.ecs_spec,
@@ -177,13 +186,28 @@ class DswMakingOperator(WorkloadOperator[DswHookT]):
             "RequestedResource": dict(self.resource_config or {}),
             "ImageUrl" if "/" in self.image else "ImageId": self.image,
             "ImageAuth": self.image_login.dsw_auth if self.image_login else None,
-            "EnvironmentVariables": environment,
+            "EnvironmentVariables": self.variables(output, run),
             "UserCommand": {"OnStart": {"Content": _START}} if self.has_script else None,
             "CredentialConfig": self._credential_config(),
             "Accessibility": "PRIVATE",
         }
 
-    def _all_mounts(self, output: OssUri | None, run: OssUri | None) -> list[Json]:
+    def variables(self, output: OssUri | None, run: OssUri | None) -> dict[str, str]:
+        """Return the environment variables of what runs; where something is mounted, the path of the mount."""
+        told = {
+            OUTPUT_URI: output,
+            RUN_URI: run,
+            RUN_DIR: run and RUN_PATH,
+            CODE_DIR: self.source and self.source.mount and CODE_PATH,
+            TIME_LIMIT: f"{self.time_limit.seconds:.0f}",
+        }
+        return {**self.environment(output), **{name: str(value) for name, value in told.items() if value}}
+
+    def all_mounts(self, output: OssUri | None, run: OssUri | None) -> list[Mount]:
+        """Return the task's own mounts, that of its run's folder among them."""
+        return [*self.mounts(output), *([Mount(str(run), RUN_PATH, False)] if run else [])]
+
+    def _datasets_of(self, output: OssUri | None, run: OssUri | None) -> list[Json]:
         """Return the task's own mounts and those of `instance`.
 
         :raises PaiConfigError: two are at one path, or one is in another.
@@ -193,8 +217,8 @@ class DswMakingOperator(WorkloadOperator[DswHookT]):
             mapping(field, each, allowed)
             for each in json_list(field, (self.instance_config or {}).get("Datasets") or [], allowed)
         ]
-        own = [*self.mounts(output), *([Mount(str(run), RUN_PATH, False)] if run else [])]
-        datasets = [*(_dataset(self.oss.mount_uri(mount.uri), mount) for mount in own), *given]
+        own = [_dataset(self.oss.mount_uri(mount.uri), mount) for mount in self.all_mounts(output, run)]
+        datasets = [*own, *given]
         _check_paths([str(each.get("MountPath") or "") for each in datasets])
         return datasets
 
@@ -208,13 +232,13 @@ class DswMakingOperator(WorkloadOperator[DswHookT]):
         if self.has_script:
             self.oss.put(run.join(SCRIPT_NAME), self.on_start())
 
-    def _set_timer(self, instance_id: str, limit: TimeLimit) -> None:
+    def limit(self, instance_id: str) -> None:
         """Let the service stop the instance; it counts from its making, so that each try asks for the same time."""
         try:
             job = self.hook.get(instance_id)
             if job.status in DSW_INSTANCE.succeeded or not self.hook.states.is_final(job.status):
                 begun = moment("GmtCreateTime", job.created) if job.created else self.hook.service_clock.utc()
-                self.hook.stop_at(instance_id, begun + timedelta(seconds=limit.seconds))
+                self.hook.stop_at(instance_id, begun + timedelta(seconds=self.time_limit.seconds))
         except PaiApiError as error:
             self.log.error("INSTANCE %s HAS NO TIME LIMIT; %s: %s", instance_id, REAPER, error)  # noqa: TRY400
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -12,6 +12,7 @@ from airflow_provider_pai.inputs import Span, flag, parse_uri, seconds, whole_nu
 from airflow_provider_pai.labels import UNTIL_RUN_ENDS, UNTIL_STOPPED, Key
 from airflow_provider_pai.lazy import cached_property
 from airflow_provider_pai.operators.dsw.base import DswMakingOperator
+from airflow_provider_pai.operators.dsw.serving import PROGRAM, serving_body, serving_script
 from airflow_provider_pai.operators.workload.limits import TimeLimit
 from airflow_provider_pai.remote import OUTPUT_URI, RUN_URI, Json, RemoteJob
 from airflow_provider_pai.uri import OssUri
@@ -34,6 +35,7 @@ class DswCreateInstanceOperator(DswMakingOperator["DswHook"]):
 
     :param idle_timeout: how long it may idle before the service stops it, in whole minutes; None: for ever.
     :param idle_percent: it idles while CPU and GPU are used less than this, from 1 to 100.
+    :param serve_commands: it takes the commands and notebooks of tasks whose `instance` it is, one after another.
     :param keep: it may outlive its DAG run; otherwise `airflow pai jobs orphans` finds it then.
     :returns: `{"instance_id", "status", "output", "run_uri", "url"}`.
     """
@@ -49,6 +51,7 @@ class DswCreateInstanceOperator(DswMakingOperator["DswHook"]):
         *,
         idle_timeout: Span | None = timedelta(hours=1),
         idle_percent: int = 10,
+        serve_commands: bool = False,
         keep: bool = False,
         **kwargs: Any,
     ) -> None:
@@ -56,6 +59,7 @@ class DswCreateInstanceOperator(DswMakingOperator["DswHook"]):
         idle = idle_timeout
         self.idle_timeout = None if idle is None else seconds("idle_timeout", idle, least=60)
         self.idle_percent = whole_number("idle_percent", idle_percent, least=1, most=100)
+        self.serve_commands = flag("serve_commands", serve_commands)
         self.keep = flag("keep", keep)
 
     @property
@@ -68,6 +72,26 @@ class DswCreateInstanceOperator(DswMakingOperator["DswHook"]):
     def tags(self, identity: TaskIdentity, generation: int) -> Mapping[str, str]:
         """Return the labels, which tell that the instance outlives its task."""
         return {**super().tags(identity, generation), Key.LASTS: UNTIL_STOPPED if self.keep else UNTIL_RUN_ENDS}
+
+    @property
+    def has_script(self) -> bool:
+        """Tell whether the instance does something at its start."""
+        return self.serve_commands or super().has_script
+
+    @property
+    def tools(self) -> Sequence[str]:
+        """Return the programs that the instance needs."""
+        return (PROGRAM,) if self.serve_commands else ()
+
+    def on_start(self) -> str:
+        """Return the script that the instance runs at each start, for bash."""
+        before = super().on_start() if super().has_script else ""
+        return serving_script(before, self.poll_interval) if self.serve_commands else before
+
+    def body(self, identity: TaskIdentity, generation: int, output: OssUri | None, run: OssUri | None) -> Json:
+        """Return the CreateInstance body."""
+        body = super().body(identity, generation, output, run)
+        return serving_body(body, run) if self.serve_commands and run else body
 
     def version_folder(self, identity: TaskIdentity, generation: int) -> OssUri | None:
         """Return the output itself: each task that uses the instance writes into a folder of its own.

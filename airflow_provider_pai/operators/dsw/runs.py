@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 import shlex
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, ClassVar
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, cast
 
 from airflow.providers.common.compat.sdk import Stats
 
@@ -18,8 +18,10 @@ from airflow_provider_pai.inputs import (
     required,
 )
 from airflow_provider_pai.labels import ServedModel
+from airflow_provider_pai.lazy import cached_property
 from airflow_provider_pai.operators.deferring import REAPER, Settled
-from airflow_provider_pai.operators.dsw.base import RUN_PATH, DswMakingOperator
+from airflow_provider_pai.operators.dsw.base import DswMakingOperator
+from airflow_provider_pai.operators.dsw.serving import OF_THE_INSTANCE, check_alone, served_command, served_id
 from airflow_provider_pai.operators.notebooks.base import NotebookOperator
 from airflow_provider_pai.operators.workload.made import ARTIFACT, finished, unfinished
 from airflow_provider_pai.remote import (
@@ -29,6 +31,7 @@ from airflow_provider_pai.remote import (
     HTML_NAME,
     LOG_NAME,
     OUTPUT_URI,
+    RUN_DIR,
     RUN_URI,
     Json,
     RemoteJob,
@@ -36,7 +39,8 @@ from airflow_provider_pai.remote import (
 from airflow_provider_pai.uri import OssUri
 
 if TYPE_CHECKING:
-    from airflow_provider_pai.hooks.dsw import DswHook, DswRunHook
+    from airflow_provider_pai.hooks.dsw import DswCommandHook, DswHook, DswRunHook
+    from airflow_provider_pai.hooks.dsw.commands import ServingInstance
 
 # What runs a notebook.
 PROGRAM = "run_notebook.py"
@@ -55,7 +59,10 @@ class DswRunCommandOperator(DswMakingOperator["DswRunHook"]):
 
     API: CreateInstance, CreateInstanceShutdownTimer.
 
-    :param after: what becomes of the instance: stop, delete or keep.
+    :param instance: what `DswCreateInstanceOperator(serve_commands=True)` returned, or its id: the command runs there,
+        after those that came before it, in a clean folder. What it reads and writes must be mounted there; image,
+        instance type, role and what becomes of it are the instance's own. (templated)
+    :param after: what becomes of an instance of its own: stop, delete or keep.
     :returns: `{"instance_id", "output", "commit", "run_uri", "log_uri", "exit_code", "finished_at", "url",
         "instance"}`; instance is stopped, deleted, kept or left running, which the log tells as an error. With files in
         its output also the fields of the ModelArtifact that they are, if there is a `metrics.json`, else of the
@@ -65,19 +72,35 @@ class DswRunCommandOperator(DswMakingOperator["DswRunHook"]):
     about = "Run a command on a DSW instance of its own: {command}"
     came = "The command of DSW instance {instance_id} ended well, {instance}: {log_uri}"
 
-    def __init__(self, *, after: str = "stop", **kwargs: Any) -> None:
-        super().__init__(**kwargs)
+    template_fields: Sequence[str] = ("instance",)
+
+    def __init__(
+        self, *, image: str = "", instance: str | Mapping[str, Any] | None = None, after: str = "stop", **kwargs: Any
+    ) -> None:
+        super().__init__(image=image, **kwargs)
+        self.instance = instance
         self.after = after
 
     @property
     def hook_class(self) -> type[DswRunHook]:
         """Return the hook's class."""
-        from airflow_provider_pai.hooks.dsw import DswRunHook
+        from airflow_provider_pai.hooks.dsw import DswCommandHook, DswRunHook
 
-        return DswRunHook
+        return DswRunHook if self.instance is None else DswCommandHook
+
+    @cached_property
+    def serving(self) -> ServingInstance:
+        """Return the instance that serves the command.
+
+        :raises PaiConfigError: it is none of ours, or rests.
+        """
+        return cast("DswCommandHook", self.hook).serving(served_id(self.instance))
 
     def check(self) -> None:
         """Read the fields; refuse bad input."""
+        if self.instance is not None:
+            check_alone({name: getattr(self, name) for name in OF_THE_INSTANCE})
+            self.image = self.serving.image
         super().check()
         one_of("after", self.after, AFTER_CHOICES)
 
@@ -91,6 +114,24 @@ class DswRunCommandOperator(DswMakingOperator["DswRunHook"]):
             artifact = self.artifact(context, identity, output.join(version).folder, **facts)
             self.oss.put(run.join(ARTIFACT), json.dumps(unfinished(artifact, body)))
         return body
+
+    def check_place(self) -> None:
+        """Refuse what names no place to run: an instance type, a quota, or an instance that serves commands."""
+        if self.instance is None:
+            super().check_place()
+
+    def body(self, identity: TaskIdentity, generation: int, output: OssUri | None, run: OssUri | None) -> Json:
+        """Return what makes the instance, or the command for the one that serves."""
+        if self.instance is None:
+            return super().body(identity, generation, output, run)
+        mounts, limit = self.all_mounts(output, run), self.time_limit.seconds
+        command = served_command(self.serving, mounts, self.variables(output, run), limit)
+        return {**command, "Tags": identity.tags(generation)}
+
+    def limit(self, instance_id: str) -> None:
+        """Let the service stop an instance of its own; what serves commands ends one in time by itself."""
+        if self.instance is None:
+            super().limit(instance_id)
 
     def finish(self, context: Any, job: RemoteJob) -> Any:
         """End the instance, whatever the command came to, and return the run."""
@@ -106,7 +147,7 @@ class DswRunCommandOperator(DswMakingOperator["DswRunHook"]):
         told = {OUTPUT_URI: self.output_uri, CODE_COMMIT: self.code}
         environment = self.hook.variables(job.job_id, *(name for name, given in told.items() if given))
         facts = {
-            "instance_id": job.job_id,
+            "instance_id": job.job_id.partition("/")[0],
             "output": environment.get(OUTPUT_URI),
             "commit": environment.get(CODE_COMMIT),
             "log_uri": str(OssUri.parse(job.facts["run_uri"]).join(LOG_NAME)),
@@ -136,7 +177,9 @@ class DswRunCommandOperator(DswMakingOperator["DswRunHook"]):
 
         What it has used is told when it rests, and by nobody when it is deleted.
         """
-        if self.after == "keep":
+        if self.instance is not None and error is not None and not self._killed:
+            self.give_up("it is not to begin when its instance is started again")
+        if self.instance is not None or self.after == "keep":
             return "kept"
         if not self._killed:
             self.hook.retry_seconds = _END_SECONDS
@@ -172,7 +215,6 @@ class DswRunNotebookOperator(NotebookOperator["DswRunHook"], DswRunCommandOperat
     came = "The notebook of DSW instance {instance_id} ended well, {instance}: {notebook_uri}"
 
     template_fields: Sequence[str] = ("notebook", "kernel")
-    tools: ClassVar[Sequence[str]] = (PROGRAM,)
 
     def __init__(self, *, notebook: str, kernel: str | None = None, **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -194,6 +236,11 @@ class DswRunNotebookOperator(NotebookOperator["DswRunHook"], DswRunCommandOperat
             self.keep_run(context, self.hook.variables(begun)[RUN_URI])
         return begun
 
+    @property
+    def tools(self) -> Sequence[str]:
+        """Return the program that executes the notebook."""
+        return (PROGRAM,)
+
     def script(self) -> str:
         """Return the command that executes the notebook."""
         options = {
@@ -202,7 +249,7 @@ class DswRunNotebookOperator(NotebookOperator["DswRunHook"], DswRunCommandOperat
             "--every": f"{self.log_interval or DEFAULT_LOG_INTERVAL:g}",
         }
         given = [f"{name}={value}" for name, value in options.items() if value]
-        return shlex.join(["python", f"{RUN_PATH}/{PROGRAM}", *given, "--", self.notebook, RUN_PATH])
+        return f'python "${RUN_DIR}/{PROGRAM}" {shlex.join([*given, "--", self.notebook])} "${RUN_DIR}"'
 
     def result(self, context: Any, identity: TaskIdentity, generation: int, job: RemoteJob) -> Json:
         """Return the run's facts."""

@@ -3,17 +3,25 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
-from importlib.resources import files
+from collections.abc import Mapping, Sequence
+from pathlib import PurePosixPath
 from string import Template
+from typing import TYPE_CHECKING
 
-from airflow_provider_pai import image_tools
-from airflow_provider_pai.image_tools.serve_commands import MOUNTS
-from airflow_provider_pai.remote import QUEUE_URI, RUN_DIR
+from airflow_provider_pai.exceptions import PaiConfigError
+from airflow_provider_pai.inputs import required
+from airflow_provider_pai.remote import MOUNTS, QUEUE_URI, RUN_DIR, Json
 from airflow_provider_pai.uri import OssUri
+
+if TYPE_CHECKING:
+    from airflow_provider_pai.hooks.dsw.commands import ServingInstance
+    from airflow_provider_pai.operators.workload.base import Mount
 
 PROGRAM = "serve_commands.py"
 _QUEUE = "queue"
+
+OF_THE_INSTANCE = ("image", "ecs_spec", "resource_config", "resource_id", "role_arn", "instance_config")
+"""Fields that an instance has, and not the command that it serves."""
 
 _JINDO = "-oattr_timeout=3 -oentry_timeout=0 -onegative_timeout=0 -oauto_cache -ono_symlink"
 MOUNT_OPTIONS = json.dumps({"fs.jindo.args": _JINDO})
@@ -41,16 +49,53 @@ def serving_script(before: str, every: float) -> str:
     return _SERVE.substitute(before=before or ":", folder=RUN_DIR, program=PROGRAM, queue=_QUEUE, every=f"{every:g}")
 
 
-def serving_variables(run: OssUri, mounts: Mapping[OssUri, str]) -> dict[str, str]:
-    """Return the environment variables by which the instance, and who gives it commands, know what it has.
+def serving_body(body: Json, run: OssUri) -> Json:
+    """Return the CreateInstance body of an instance that serves commands: it, and who gives it some, know what it has.
 
     :param run: the run's folder, which holds the queue.
-    :param mounts: what is mounted where, the run's folder too.
     """
-    places = {str(uri.folder): path for uri, path in mounts.items()}
-    return {QUEUE_URI: str(run.join(_QUEUE).folder), MOUNTS: json.dumps(places)}
+    datasets = [
+        {"Options": MOUNT_OPTIONS, **each} if str(each.get("Uri") or "").startswith("oss://") else each
+        for each in body["Datasets"]
+    ]
+    places = {str(OssUri.parse(each["Uri"]).folder): each["MountPath"] for each in datasets if "Options" in each}
+    known = {QUEUE_URI: str(run.join(_QUEUE).folder), MOUNTS: json.dumps(places)}
+    return {**body, "Datasets": datasets, "EnvironmentVariables": {**body["EnvironmentVariables"], **known}}
 
 
-def program() -> str:
-    """Return the text of the program that takes commands from the queue."""
-    return files(image_tools).joinpath(PROGRAM).read_text(encoding="utf-8")
+def served_id(instance: object) -> str:
+    """Return the id of the instance that is meant.
+
+    :raises PaiConfigError: none is.
+    """
+    value = instance.get("instance_id") if isinstance(instance, Mapping) else instance
+    return required("instance", value, "the id of a DSW instance, or what DswCreateInstanceOperator returned")
+
+
+def check_alone(given: Mapping[str, object]) -> None:
+    """Refuse fields that are the instance's own.
+
+    :raises PaiConfigError: naming the first that is given.
+    """
+    for name, value in given.items():
+        if value:
+            raise PaiConfigError(name, value, "nothing beside instance, which has its own")
+
+
+def served_command(
+    serving: ServingInstance, mounts: Sequence[Mount], variables: Mapping[str, str], limit: float
+) -> Json:
+    """Return the command for an instance: what would be mounted must be seen there, wherever that is.
+
+    :raises PaiConfigError: it is not.
+    """
+    uris = {mount.path: mount.uri for mount in mounts}
+    for mount in mounts:
+        serving.need(PurePosixPath(mount.path).name, mount.uri, write=not mount.read_only)
+    return {
+        "InstanceId": serving.instance_id,
+        "Queue": str(serving.queue),
+        "environment": {name: value for name, value in variables.items() if value not in uris},
+        "folders": {name: uris[value] for name, value in variables.items() if value in uris},
+        "limit_seconds": limit,
+    }
