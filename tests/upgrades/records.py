@@ -22,6 +22,7 @@ from airflow_provider_pai.artifact import (
 )
 from airflow_provider_pai.canary.group import Phase, Progress, StepResult, rejection
 from airflow_provider_pai.canary.memory import read_memory
+from airflow_provider_pai.dataset import Column, DatasetArtifact, Table
 from airflow_provider_pai.hooks.eas.goals import Undo, Until
 from airflow_provider_pai.identity import TaggedJob, TaskIdentity, TaskName
 from airflow_provider_pai.labels import Deployment, Mark, Owner, ServedModel, Shadow
@@ -298,6 +299,8 @@ def plain(value: Any) -> Any:
     return json.loads(json.dumps(value, default=dict))
 
 
+TABLES = (Table(files="part-*.csv", count=2, format="csv", columns=(Column("age", "integer"),)),)
+
 KINDS: dict[str, Kind] = {
     **{f"trigger-{name}": kind for name, kind in TRIGGERS.items()},
     "event-job": Kind(None, JOB.to_dict, lambda value: RemoteJob.read(value).to_dict()),
@@ -308,6 +311,11 @@ KINDS: dict[str, Kind] = {
         ARTIFACT,
         lambda: replace(MODEL, digest=MANIFEST.digest).to_dict(),
         lambda value: ModelArtifact.from_dict(value).to_dict(),
+    ),
+    "xcom-dataset": Kind(
+        ARTIFACT,
+        lambda: DatasetArtifact.of(MODEL, tables=TABLES, record="oss://my-team/_runs/v/").to_dict(),
+        lambda value: DatasetArtifact.from_dict(value).to_dict(),
     ),
     "xcom-deployment": Kind(DEPLOYMENT, end_of_a_rollout, read_end),
     "ledger-row": Kind(LEDGER_ROW, lambda: Row.of(EVENT, None, NOW)._asdict(), read_row),
