@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from airflow_provider_pai.exceptions import PaiConfigError, PaiJobFailedError, PaiNotFoundError, PaiPermissionError
+from airflow_provider_pai.exceptions import PaiConfigError, PaiNotFoundError, PaiPermissionError
 from airflow_provider_pai.hooks.oss import OssHook
 from airflow_provider_pai.hooks.pai import PaiConnectionHook
 from airflow_provider_pai.operators.dsw import DswRunNotebookOperator
@@ -66,7 +66,7 @@ def test_a_person_leaves_out_the_slash_of_a_path():
 def test_a_person_names_a_notebook_that_is_not_there(bucket):
     home = f"oss://{bucket.bucket_name}"
     OssHook().put(f"{home}/nb/a.ipynb", "{}")
-    with pytest.raises(PaiJobFailedError, match=r"There is no notebook b\.ipynb in .*pai/code"):
+    with pytest.raises(PaiConfigError, match=r"notebook: 'b\.ipynb' .* oss://.*/nb/b\.ipynb is not"):
         run(
             DswRunNotebookOperator,
             image="cpu",

@@ -23,6 +23,7 @@ from airflow_provider_pai.operators.deferring import REAPER, Settled
 from airflow_provider_pai.operators.dsw.base import DswMakingOperator
 from airflow_provider_pai.operators.dsw.serving import OF_THE_INSTANCE, check_alone, served_command, served_id
 from airflow_provider_pai.operators.notebooks.base import NotebookOperator
+from airflow_provider_pai.operators.notebooks.files import find_notebook, read_notebook, undeclared
 from airflow_provider_pai.operators.workload.made import ARTIFACT, finished, unfinished
 from airflow_provider_pai.remote import (
     CODE_COMMIT,
@@ -240,6 +241,14 @@ class DswRunNotebookOperator(NotebookOperator["DswRunHook"], DswRunCommandOperat
     def tools(self) -> Sequence[str]:
         """Return the program that executes the notebook."""
         return (PROGRAM,)
+
+    def look_first(self, context: Any, identity: TaskIdentity) -> None:
+        """Refuse what is no notebook, where it can be read here; name parameters that it does not declare."""
+        text = find_notebook(self.notebook, None, self.source, self.data(), self.oss)
+        notebook = None if text is None else read_notebook(self.notebook, text)
+        if notebook and self.parameters and (words := undeclared(notebook, self.parameters)):
+            self.log.warning("Notebook %s %s", self.notebook, words)
+        super().look_first(context, identity)
 
     def script(self) -> str:
         """Return the command that executes the notebook."""

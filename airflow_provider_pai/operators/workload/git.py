@@ -86,6 +86,18 @@ def archive(repo: str, commit: str, login: GitLogin | None, path: Path) -> None:
         _git(_PUBLIC, "-C", folder, "archive", "--format=tar.gz", f"--output={path}", commit, seconds=_CLONE_SECONDS)
 
 
+def file_at(repo: str, commit: str, login: GitLogin | None, path: str) -> str:
+    """Return a file's text at a commit, without the rest of the repository.
+
+    :param commit: the full hash, of a branch's history.
+    :raises GitError: with git's own words.
+    """
+    access = _lazy(_access(repo, login))
+    with tempfile.TemporaryDirectory(prefix="pai-git-") as folder:
+        _clone_history(access, repo, folder, "--no-tags")
+        return _git(access, "-C", folder, "show", f"{commit}:{path}")
+
+
 class Tracked(NamedTuple):
     """A file on the worker, and the commit that it lies in."""
 
@@ -148,9 +160,7 @@ class Push(NamedTuple):
 
         :raises GitError: with git's own words.
         """
-        # Trees come when they are needed, contents of files never.
-        access = _access(self.repo, self.login)
-        access = access._replace(environment={**access.environment, "GIT_NO_LAZY_FETCH": "0"})
+        access = _lazy(_access(self.repo, self.login))
         with tempfile.TemporaryDirectory(prefix="pai-git-") as folder:
             _clone_history(access, self.repo, folder, "--no-tags", "--single-branch", f"--branch={self.branch}")
             in_clone = partial(_git, access, "-C", folder, seconds=_CLONE_SECONDS)
@@ -200,6 +210,11 @@ class _Access(NamedTuple):
 
 
 _PUBLIC = _Access()
+
+
+def _lazy(access: _Access) -> _Access:
+    """Return an access by which what a clone has left out comes when it is needed."""
+    return access._replace(environment={**access.environment, "GIT_NO_LAZY_FETCH": "0"})
 
 
 def _access(repo: str, login: GitLogin | None) -> _Access:
