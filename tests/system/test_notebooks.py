@@ -21,7 +21,12 @@ from typing import Any, NamedTuple
 
 import pytest
 
+from airflow_provider_pai.hooks.dsw import DswHook
+from airflow_provider_pai.hooks.oss import OssHook
+from airflow_provider_pai.operators.dsw import DswRunNotebookOperator
+from tests.emulator.pai_sdk import until
 from tests.image_tools.test_run_notebook import PROGRAM
+from tests.task import Task
 
 NOTEBOOKS = Path(__file__).parents[1] / "notebooks"
 
@@ -159,6 +164,39 @@ def test_what_was_finished_is_kept_however_an_endless_notebook_is_ended(tmp_path
         assert "cell 2 of 2: stopped after" in ended.log
         assert ended.cells[1]["metadata"]["papermill"]["status"] == "failed"
         assert not any(Path(f"/proc/{kernel}").exists() for kernel in kernels)
+
+
+@pytest.mark.usefixtures("connection")
+def test_a_task_that_is_killed_leaves_the_cells_that_were_finished_and_no_instance_that_runs(bucket):
+    home = f"oss://{bucket.bucket_name}"
+    OssHook().put(f"{home}/nb/a.ipynb", (NOTEBOOKS / "endless.ipynb").read_bytes())
+    run = Task(
+        lambda: DswRunNotebookOperator(
+            task_id="task",
+            image="cpu",
+            ecs_spec="ecs.g6.large",
+            code={"uri": f"{home}/nb"},
+            notebook="a.ipynb",
+            output=f"{home}/out",
+            log_interval=0.2,
+            poll_interval=0.02,
+        )
+    )
+    one = run.make()
+    job_id = one.hook.submit(one.build(run.context(), one.identity(run.context()), 1))
+    one._remember(run.context(), job_id)
+    folder = one.hook.get(job_id).facts["run_uri"]
+
+    def kept():
+        found = [each.uri for each in OssHook().list_objects(folder) if str(each.uri).endswith("executed.ipynb")]
+        return [cell["outputs"] for cell in json.loads(OssHook().get(found[0]))["cells"]] if found else [[]]
+
+    until(kept, lambda outputs: outputs[0], timeout=60)
+    one.on_kill()
+    hook = DswHook()
+    job = hook.wait(job_id, poll_interval=0.02, until=lambda job: job.status == "Stopped")
+    assert job.status == "Stopped"
+    assert [each["text"] for each in kept()[0]] == [["before\n"]]
 
 
 def children(pid: int) -> list[int]:
