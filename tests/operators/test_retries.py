@@ -147,7 +147,7 @@ def test_a_run_on_an_instance_is_not_paid_for_twice_either(account):
         run = Task(make, run_id=f"dsw-{deferrable}", max_tries=2)
         error = try_on(run)
         assert (run.try_number, type(error)) == (2, PaiLastFailureError)
-        assert error.diagnosis == ("code", 1, "ValueError: bad")
+        assert error.diagnosis == Diagnosis(Cause.CODE, 1, "ValueError: bad")
 
 
 def test_a_function_that_raises_the_same_again_is_not_called_a_third_time(account):
@@ -164,4 +164,4 @@ def test_a_function_that_raises_the_same_again_is_not_called_a_third_time(accoun
     run = Task(make, run_id="function", max_tries=2)
     error = try_on(run)
     assert (run.try_number, type(error), error.remote_type) == (2, PaiLastFunctionError, "ValueError")
-    assert error.diagnosis == ("code", 1, "ValueError: bad")
+    assert error.diagnosis == Diagnosis(Cause.CODE, 1, "ValueError: bad")

@@ -138,14 +138,17 @@ class Dying(Trouble):
 
 
 class BadModel(Trouble):
-    """Whoever is new in a group's traffic fails half of the requests."""
+    """Whoever is new in a group fails half of the requests once it has traffic; who comes back was good before."""
+
+    def __init__(self, place: Place, run_id: str) -> None:
+        super().__init__(place, run_id)
+        self._known = {member.name for member in place.account.members()}
 
     def look(self, tasks: Sequence[Json], made: Sequence[Made]) -> None:
         """Make those bad that have come into the traffic of a group that somebody serves already."""
         served = {member.group for member in self._serving}
-        known = {member.name for member in self._serving} | self.bad
         for member in self.place.account.serving():
-            if member.group and member.group in served and member.name not in known:
+            if member.group and member.group in served and member.name not in self._known | self.bad:
                 self.bad.add(member.name)
                 fault = {"member": member.name, "probability": _BAD_SHARE, "status": 500, "message": BAD}
                 self.place.control("POST", "faults", [{**fault, "code": "InternalError"}])

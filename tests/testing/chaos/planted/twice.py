@@ -22,4 +22,4 @@ with DAG("twice", schedule=None, start_date=pendulum.datetime(2026, 1, 1)):
     def train():
         return DlcHook().submit(dict(BODY))
 
-    DlcJobSensor(task_id="trained", job_id=train(), retries=3, poke_interval=30, soft_fail=True)
+    DlcJobSensor(task_id="trained", job_id=train(), retries=3, poke_interval=30)
