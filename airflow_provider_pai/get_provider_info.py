@@ -56,7 +56,6 @@ def get_provider_info() -> dict[str, Any]:
         "asset-uris": [_OSS_URIS],
         "dataset-uris": [_OSS_URIS],  # Airflow 2.11's word for assets
         "cli": [path_of("cli.definition.get_pai_commands")],
-        "plugins": [{"name": "pai", "plugin-class": path_of("plugins.PaiPlugin")}],
         "extra-links": sorted(path_of(f"links.{link}") for service in SERVICES.values() for link in service.links),
     }
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from contextlib import contextmanager
+from importlib.metadata import entry_points
 from types import SimpleNamespace
 from urllib.parse import parse_qs, urlsplit
 from urllib.request import urlopen
@@ -12,9 +13,7 @@ import pytest
 from airflow.plugins_manager import AirflowPlugin
 from airflow.providers.common.compat.version_compat import AIRFLOW_V_3_0_PLUS
 
-from airflow_provider_pai.get_provider_info import get_provider_info
 from airflow_provider_pai.hooks.oss import OssHook
-from airflow_provider_pai.lazy import late_names
 from airflow_provider_pai.operators.dsw import DswRunNotebookOperator
 from airflow_provider_pai.plugins import ExecutedNotebookLink, NotebookHtmlLink, PaiPlugin
 from airflow_provider_pai.remote import RUN_FOLDER_KEY
@@ -22,12 +21,10 @@ from airflow_provider_pai.remote import RUN_FOLDER_KEY
 KEY = SimpleNamespace(dag_id="digits", run_id="night", task_id="explore", map_index=-1, try_number=1)
 
 
-def test_airflow_is_told_of_the_plugin_and_whose_links_it_has():
-    (told,) = get_provider_info()["plugins"]
-    module, _, name = told["plugin-class"].rpartition(".")
-    assert late_names(module.rpartition(".")[0], {name: module.rpartition(".")[2]})(name) is PaiPlugin
+def test_airflow_loads_the_plugin_whatever_it_knows_of_providers_and_knows_whose_links_it_has():
+    (told,) = [each for each in entry_points(group="airflow.plugins") if each.name == PaiPlugin.name]
+    assert told.load() is PaiPlugin
     assert issubclass(PaiPlugin, AirflowPlugin)
-    assert told["name"] == PaiPlugin.name
     assert all(DswRunNotebookOperator in link.operators for link in PaiPlugin.operator_extra_links)
 
 
