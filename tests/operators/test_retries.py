@@ -8,6 +8,7 @@ from functools import partial
 import pytest
 from airflow.providers.common.compat.sdk import AirflowFailException, task
 
+from airflow_provider_pai.causes import Cause, Diagnosis
 from airflow_provider_pai.emulator import Emulator
 from airflow_provider_pai.exceptions import (
     PaiConfigError,
