@@ -22,7 +22,7 @@ from airflow_provider_pai.hooks.aiworkspace import AIWorkspaceHook
 from airflow_provider_pai.hooks.base import PaiHook
 from airflow_provider_pai.hooks.cloudmonitor import CloudMonitorHook
 from airflow_provider_pai.hooks.dlc import DlcHook, TensorBoardHook
-from airflow_provider_pai.hooks.dsw import DswHook, DswRestHook, DswRunHook
+from airflow_provider_pai.hooks.dsw import DswCommandHook, DswHook, DswRestHook, DswRunHook
 from airflow_provider_pai.hooks.eas import EasHook
 from airflow_provider_pai.hooks.eas.inference import Asker, GoldenRequest
 from airflow_provider_pai.hooks.identity import EAS_ROLE, RamHook, StsHook
@@ -35,6 +35,7 @@ from tests.clock import VirtualClock
 from tests.conftest import airflow_connection, oss_bucket
 from tests.faults import KINDS, STALL, fault
 from tests.group import ServiceGroup
+from tests.hooks.test_dsw_commands import Served
 from tests.service import config, create, delete_all
 
 pytestmark = pytest.mark.usefixtures("connection")
@@ -53,6 +54,8 @@ class Place:
         self.service = create(group)
         self.job = DlcHook().submit(job())
         self.instance = DswHook().submit(instance())
+        self.served = Served(group.bucket)
+        self.command = self.served.submit("true")
         self.board = TensorBoardHook().create({"DisplayName": "answers", "Uri": self.uri})
         self.endpoint = group.eas.endpoint(self.service)
         for name in ("a", "b/c"):
@@ -169,6 +172,13 @@ CALLS: dict[str, tuple[type[PaiHook], Call]] = {
     "TensorBoardHook.named": (TensorBoardHook, lambda hook, at: hook.named("answers")),
     "TensorBoardHook.start": (TensorBoardHook, lambda hook, at: hook.start(NO_SUCH)),
     "TensorBoardHook.stop": (TensorBoardHook, lambda hook, at: hook.stop(NO_SUCH)),
+    "DswCommandHook.find": (DswCommandHook, lambda hook, at: hook.find(TASK)),
+    "DswCommandHook.get": (DswCommandHook, lambda hook, at: hook.get(at.command)),
+    "DswCommandHook.request_stop": (DswCommandHook, lambda hook, at: hook.request_stop(at.command)),
+    "DswCommandHook.serving": (DswCommandHook, lambda hook, at: hook.serving(at.served.instance_id)),
+    "DswCommandHook.submit": (DswCommandHook, lambda hook, at: hook.submit(at.served.body("true"))),
+    "DswCommandHook.tagged": (DswCommandHook, lambda hook, at: hook.tagged({"a": "b"})),
+    "DswCommandHook.variables": (DswCommandHook, lambda hook, at: hook.variables(at.command)),
     "DswHook.delete": (DswHook, lambda hook, at: hook.delete(NO_SUCH)),
     "DswHook.describe": (DswHook, lambda hook, at: hook.describe(at.instance)),
     "DswHook.ecs_specs": (DswHook, lambda hook, at: list(hook.ecs_specs())),
@@ -294,7 +304,7 @@ CALLS: dict[str, tuple[type[PaiHook], Call]] = {
 }
 QUIET = {
     *("PaiHook.client_config", "PaiHook.get_conn", "PaiHook.sibling"),
-    *("WatchedHook.console_url", "WatchedHook.evidence", "DlcHook.check_body"),
+    *("WatchedHook.console_url", "WatchedHook.evidence", "DlcHook.check_body", "DswCommandHook.console_url"),
     *("OssCalls.bucket", "OssHook.console_url", "OssHook.mount_uri"),
     # What leaves write for others.
     *("PaiHook.ping", "WatchedHook.get", "JobHook.request_stop", "JobHook.submit", "JobHook.tagged"),
@@ -325,7 +335,7 @@ def test_each_public_method_of_each_hook_has_a_call_here():
 def services_of(call: str) -> tuple[str, ...]:
     if call == "Asker.ask":
         return ("eas",)
-    if call.startswith("DswRunHook"):
+    if call.startswith(("DswRunHook", "DswCommandHook")):
         return ("api", "oss")
     return ("oss",) if call.startswith(("Oss", "Object")) else ("api",)
 
