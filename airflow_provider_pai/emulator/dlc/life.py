@@ -274,10 +274,9 @@ class Life:
 
     async def _run_once(self, pod: Pod, pod_id: str) -> int:
         root, request = self._roots[pod], self._job.request
-        process = await Process.start(
-            root.translate(pod.command),
-            environment=root.translate_environment(environment(request, self._pods, pod, self._ports)),
-            folder=root.folder,
+        process = await root.start(
+            pod.command,
+            environment=environment(request, self._pods, pod, self._ports),
             log=log_file(self._folder, self._document(pod_id)["PodUid"]),
             grace=self._job.settings.get("TerminationGracePeriodSeconds") or self._account.settings.grace,
             shell=self._account.world.dlc_shell,

@@ -15,12 +15,15 @@ from airflow_provider_pai.emulator.account import Account
 from airflow_provider_pai.emulator.dsw.instance import Instance
 from airflow_provider_pai.emulator.errors import ApiError
 from airflow_provider_pai.emulator.runtime.mounts import FolderSource, Mount, check_prefixes, mount_all
-from airflow_provider_pai.emulator.runtime.processes import Process, see_out, stop_all
+from airflow_provider_pai.emulator.runtime.processes import see_out, stop_all
 from airflow_provider_pai.emulator.runtime.root import Root
 
 STARTING = ("ResourceAllocating", "EnvPreparing", "Starting")
 USERS = {"root": ("0", "/root"), "user": ("1000", "/home/pai")}
 """Number and home of who runs the on-start command; in truth it is whoever runs the emulator."""
+
+_WORKSPACE = Path("/mnt/workspace")
+"""Where an instance has its own disk, unless a dataset is mounted there [CreateInstanceRequest.WorkspaceSource]."""
 
 # What `id -u` says in a shell of the command's.
 _ID = '() {{ if [ "$*" = -u ]; then echo {uid}; else command id "$@"; fi; }}'
@@ -96,6 +99,11 @@ class Life:
         if self._account.world.dsw_missing_prefix == "fails":
             check_prefixes(mounts, self._oss)
         await mount_all(root, mounts, self._oss)
+        if not any(
+            _WORKSPACE.is_relative_to(mount.path) or Path(mount.path).is_relative_to(_WORKSPACE) for mount in mounts
+        ):
+            root.local(str(_WORKSPACE)).mkdir(parents=True, exist_ok=True)
+            root.map_path(str(_WORKSPACE), root.local(str(_WORKSPACE)))
         return root
 
     async def _run(self, root: Root) -> None:
@@ -105,19 +113,18 @@ class Life:
         if not script:
             self._instance.move("Running")
             return
-        command = root.translate_command(script, self._folder / "scripts")
         uid, home_path = USERS[world.dsw_user]
         home, ended = root.local(home_path), self._folder / "on-start.ended"
         home.mkdir(parents=True, exist_ok=True)
         ended.unlink(missing_ok=True)
-        process = await Process.start(
-            _CONTAINER.format(script=shlex.quote(command), ended=shlex.quote(str(ended))),
+        process = await root.start(
+            _CONTAINER.format(script=shlex.quote(script), ended=shlex.quote(str(ended))),
             environment={
                 "HOME": str(home),
                 "BASH_FUNC_id%%": _ID.format(uid=uid),
-                **root.translate_environment(request.get("EnvironmentVariables") or {}),
+                **(request.get("EnvironmentVariables") or {}),
             },
-            folder=root.folder,
+            copies=self._folder / "scripts",
             log=self._folder / "logs" / "on-start.log",
             grace=self._account.settings.grace,
         )

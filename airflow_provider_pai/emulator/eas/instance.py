@@ -147,10 +147,9 @@ class Instance:
 
     async def _attempt(self, root: Root) -> None:
         """Run the process once, from its start to its end."""
-        process = await Process.start(
-            root.translate(self.spec.script or IMAGE.format(port=self.spec.port)),
-            environment=root.translate_environment(self.spec.environment),
-            folder=root.folder,
+        process = await root.start(
+            self.spec.script or IMAGE.format(port=self.spec.port),
+            environment=self.spec.environment,
             log=self.log,
             grace=self.account.settings.grace,
             memory=self.spec.memory,

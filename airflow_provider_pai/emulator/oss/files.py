@@ -44,6 +44,7 @@ class Files:
         self._closing: frozenset[str] = frozenset()
         for folder in (self._staging, self.aside):
             folder.mkdir(parents=True, exist_ok=True)
+        self._device = root.stat().st_dev
         self._sweep()
 
     def _sweep(self) -> None:
@@ -71,11 +72,11 @@ class Files:
             self._closing |= {str(folder)}  # another set: threads may be reading this one
         return folder
 
-    def _unclosed(self, bucket: Path) -> frozenset[str]:
-        """Return the files of a bucket that are no objects yet: they are being written through a mount."""
+    def _written(self, bucket: Path) -> frozenset[int]:
+        """Return the inodes that are being written, if a bucket has a mount whose files are objects when closed."""
         if not any(mount.startswith(str(bucket)) for mount in self._closing):
             return frozenset()
-        return frozenset(path for path in being_written() if self._closes(Path(path)))
+        return being_written(self._device)
 
     def _closes(self, path: Path) -> bool:
         """Tell whether a file lies below a mount that does not append."""
@@ -104,8 +105,13 @@ class Files:
     def sources(self, bucket: str, cursor: Cursor) -> list[Iterator[bytes]]:
         """Return the sorted keys of a bucket, of those that are paths and of those that are not."""
         folder = os.fsencode(self.root / bucket)
-        unclosed = set(map(os.fsencode, self._unclosed(self.root / bucket)))
-        files = walk(folder, cursor, lambda entry: entry.path not in unclosed and _is_object(entry, folder))
+        written = self._written(self.root / bucket)
+
+        def is_shown(entry: os.DirEntry[bytes]) -> bool:
+            is_unclosed = entry.inode() in written and self._closes(Path(os.fsdecode(entry.path)))
+            return not is_unclosed and _is_object(entry, folder)
+
+        files = walk(folder, cursor, is_shown)
         after, prefix = cursor.after.decode(errors="ignore"), cursor.prefix.decode(errors="ignore")
         return [files, (key.encode() for key in self._index.aside_keys(bucket, after, prefix))]
 
@@ -136,7 +142,9 @@ class Files:
         path = folder / relative
         if os.path.realpath(path.parent) != str(path.parent):
             return None
-        if not _is_file_in(str(path), str(folder)) or (self._closes(path) and str(path) in being_written()):
+        if not _is_file_in(str(path), str(folder)):
+            return None
+        if self._closes(path) and _inode(path) in {None, *being_written(self._device)}:
             return None
         return path
 
@@ -208,6 +216,14 @@ def _is_object(entry: os.DirEntry[bytes], bucket: bytes) -> bool:
     if entry.is_symlink():
         return _is_file_in(os.fsdecode(entry.path), os.fsdecode(bucket))
     return entry.is_file(follow_symlinks=False)
+
+
+def _inode(path: Path) -> int | None:
+    """Return a file's inode, None if it is gone."""
+    try:
+        return path.stat().st_ino
+    except OSError:
+        return None
 
 
 def _is_file_in(path: str, bucket: str) -> bool:

@@ -1,24 +1,28 @@
 """Guard process of one command: nothing that the command started outlives it.
 
-A script of its own (`python -I -S guard.py GRACE MEMORY COMMAND...`), started for each pod. Its standard input is a
-pipe that the emulator holds: when that closes, because the emulator asks for a stop or has died, all of the
+A script of its own (`python -I -S guard.py GRACE MEMORY SHOWN COMMAND...`), started for each pod. Its standard input is
+a pipe that the emulator holds: when that closes, because the emulator asks for a stop or has died, all of the
 command's processes get SIGTERM and, after GRACE seconds, SIGKILL. On Linux that includes those that made a
 session of their own; elsewhere it is the command's process group. A number that comes in over the pipe is the longest
 GRACE from then on: an emulator that ends is in a hurry.
 
 MEMORY is what all processes together may hold, in bytes; when they hold more, the largest is killed, as a container's
-limit does it (Linux; 0: no limit).
+limit does it (Linux; 0: no limit). SHOWN is JSON, or nothing: folders by the paths at which the command sees them, as
+namespace.py does it.
 """
 
 import contextlib
 import ctypes
+import json
 import math
 import os
+import runpy
 import select
 import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 PR_SET_CHILD_SUBREAPER = 36
@@ -72,9 +76,14 @@ def enforce(limit: int) -> None:
 class Command:
     """The command and everything it started."""
 
-    def __init__(self, arguments: list[str]) -> None:
+    def __init__(self, arguments: list[str], before: Callable[[], None] | None) -> None:
         # Kept: a Popen that is dropped collects the exit code of a child that has ended already.
-        self._process = subprocess.Popen(arguments, stdin=subprocess.DEVNULL, start_new_session=True)
+        self._process = subprocess.Popen(
+            arguments,
+            stdin=subprocess.DEVNULL,
+            start_new_session=True,
+            preexec_fn=before,  # noqa: PLW1509 - the guard has one thread
+        )
         self.pid = self._process.pid
         self.code: int | None = None
 
@@ -108,12 +117,28 @@ class Command:
         return is_group_left or bool(below)
 
 
+def entrance(shown: str) -> Callable[[], None] | None:
+    """Return what the command does first, to see folders at paths of its own."""
+    if not shown:
+        return None
+    enter = runpy.run_path(str(Path(__file__).with_name("namespace.py")))["enter"]
+
+    def go_in() -> None:
+        try:
+            enter(json.loads(shown))
+        except OSError as error:
+            os.write(2, f"Mounts can't be shown: {error}\n".encode())
+            raise
+
+    return go_in
+
+
 def main() -> int:
     """Run the command; exit as it did once nothing of it is left."""
     grace, memory, emulator = float(sys.argv[1]), int(sys.argv[2]), os.getppid()
     awake = wake_at_signals()
     adopt_orphans()
-    command = Command(sys.argv[3:])
+    command = Command(sys.argv[4:], entrance(sys.argv[3]))
     deadline = math.inf
     while True:
         left = command.reap()

@@ -11,15 +11,20 @@ from airflow_provider_pai.emulator.runtime.guard import descendants
 _OWNER_WRITES = 0o200
 
 
-def being_written() -> frozenset[str]:
-    """Return the paths that descendants of this process have open for writing."""
-    return frozenset(path for pid in descendants(os.getpid()) for path in _written_by(pid))
+def being_written(device: int) -> frozenset[int]:
+    """Return the inodes on a device that descendants of this process have open for writing.
+
+    Not their paths: a process may see the same file at another one.
+    """
+    return frozenset(inode for pid in descendants(os.getpid()) for inode in _written_by(pid, device))
 
 
-def _written_by(pid: int) -> Iterator[str]:
+def _written_by(pid: int, device: int) -> Iterator[int]:
     """Yield what one process has open for writing: the link of a descriptor says so by its mode."""
     with suppress(OSError), os.scandir(f"/proc/{pid}/fd") as descriptors:
         for descriptor in descriptors:
             with suppress(OSError):
                 if descriptor.stat(follow_symlinks=False).st_mode & _OWNER_WRITES:
-                    yield os.readlink(descriptor.path)  # noqa: PTH115 - text
+                    status = descriptor.stat()
+                    if status.st_dev == device:
+                        yield status.st_ino

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import logging
 import os
 import sys
@@ -63,17 +64,20 @@ class Process:
         grace: float,
         memory: int = 0,
         shell: str = "bash",
+        shown: Mapping[str, str] | None = None,
     ) -> Process:
         """Start `<shell> -c script` in a folder.
 
         :param environment: added to the base environment.
         :param grace: seconds between SIGTERM and SIGKILL at a stop.
         :param memory: bytes that the pod may hold; 0: any.
+        :param shown: folders by the absolute paths at which it sees them, where that `is_available` (namespace.py).
         """
         log.parent.mkdir(parents=True, exist_ok=True)
+        guard = (sys.executable, "-I", "-S", str(_GUARD), str(grace), str(memory), json.dumps(shown) if shown else "")
         spawning = asyncio.ensure_future(
             asyncio.create_subprocess_exec(
-                *(sys.executable, "-I", "-S", str(_GUARD), str(grace), str(memory), shell, "-c", script),
+                *(*guard, shell, "-c", script),
                 stdin=asyncio.subprocess.PIPE,
                 stdout=asyncio.subprocess.PIPE,
                 stderr=asyncio.subprocess.STDOUT,

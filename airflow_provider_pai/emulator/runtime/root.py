@@ -1,10 +1,10 @@
-"""Root folder of one process, and the translation of container paths and ports into it.
+"""Room of one container of DLC, DSW or EAS: a folder, what is mounted, and how its processes come to see that.
 
-Processes of the emulator share the machine's file system and network. So a mount path such as `/mnt/data`
-becomes a folder below the process's own root, and its command and environment are rewritten to say so. What a
-program spells out in its own source is not rewritten: it should take its paths from the command or the
-environment. The address 0.0.0.0 becomes 127.0.0.1: what listens on a container's every interface must not be
-reachable from outside this machine.
+Processes of the emulator share the machine's file system and network. What is mounted at `/mnt/data` is a folder below
+the container's own, which its processes see at `/mnt/data` where the system lets a user do that (namespace.py).
+Elsewhere their command and environment are rewritten to say that folder; what a program spells out in its own source
+is not. Ports are always rewritten, and the address 0.0.0.0 becomes 127.0.0.1: what listens on a container's every
+interface must not be reachable from outside this machine.
 """
 
 from __future__ import annotations
@@ -14,13 +14,17 @@ import re
 import shutil
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
+
+from airflow_provider_pai.emulator.runtime import namespace
+from airflow_provider_pai.emulator.runtime.processes import Process
 
 # What the emulator keeps beside the objects of a bucket.
 _PRIVATE = ".pai-emulator"
 
 
 class Root:
-    """One process's view: container paths mapped to folders below `folder`, container ports to local ones."""
+    """One container's view: its paths mapped to folders below `folder`, its ports to local ones."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -54,27 +58,59 @@ class Root:
         self.map_path(mount_path, target)
 
     def map_path(self, container_path: str, target: Path) -> None:
-        """Rewrite a container path, and everything below it, to a local folder."""
+        """Let a container path, and everything below it, be a local folder."""
         self._paths["/" + container_path.strip("/")] = str(target)
 
     def map_port(self, container_port: int, local_port: int) -> None:
         """Rewrite a container port, as a whole word, to a local one."""
         self._words[str(container_port)] = str(local_port)
 
+    async def start(
+        self,
+        script: str,
+        *,
+        environment: Mapping[str, str],
+        log: Path,
+        grace: float,
+        copies: Path | None = None,
+        **options: Any,
+    ) -> Process:
+        """Start a script in the folder, for which its mounts are where it looks for them.
+
+        :param copies: folder for copies of the shell scripts on mounts that it names, where those must be rewritten.
+        :param options: as of `Process.start`.
+        """
+        shown = self.shown()
+        if copies and not shown:
+            script = self._copy_scripts(script, copies)
+        return await Process.start(
+            self.translate(script),
+            environment={name: self.translate(value) for name, value in environment.items()},
+            folder=self.folder,
+            log=log,
+            grace=grace,
+            shown=shown,
+            **options,
+        )
+
+    def shown(self) -> dict[str, str]:
+        """Return local folders by the paths at which processes see them; none where paths are rewritten."""
+        if not namespace.is_available() or any(namespace.hides(path, self.folder) for path in self._paths):
+            return {}
+        return {path: os.path.realpath(target) for path, target in self._paths.items()}
+
     def translate(self, text: str) -> str:
         """Rewrite one text in a single pass, so that nothing is rewritten twice."""
-        local = {**self._paths, **self._words}
+        rewritten = {} if self.shown() else self._paths
+        local = {**rewritten, **self._words}
         # A path: not in the middle of a longer one, and a whole component at its end. Others: a whole word.
-        paths = "|".join(re.escape(path) for path in sorted(self._paths, key=len, reverse=True))
+        paths = "|".join(re.escape(path) for path in sorted(rewritten, key=len, reverse=True))
         forms = [rf"(?<![\w./-])(?:{paths})(?![\w.-])"] if paths else []
         forms += [rf"(?<![\w.-]){re.escape(word)}(?![\w.-])" for word in self._words]
         return re.sub("|".join(forms), lambda match: local[match.group()], text)
 
-    def translate_command(self, command: str, copies: Path) -> str:
-        """Rewrite a command, and copies of the shell scripts below mounts that it names.
-
-        :param copies: folder for them.
-        """
+    def _copy_scripts(self, command: str, copies: Path) -> str:
+        """Name rewritten copies in the place of the shell scripts below mounts that a command names."""
         mounts = "|".join(map(re.escape, self._paths)) or "$^"
 
         def copied(match: re.Match[str]) -> str:
@@ -86,11 +122,7 @@ class Root:
             copy.write_text(self.translate(script.read_text(encoding="utf-8")), encoding="utf-8")
             return str(copy)
 
-        return self.translate(re.sub(rf"(?<![\w./-])(?:{mounts})/[\w./-]+\.sh\b", copied, command))
-
-    def translate_environment(self, environment: Mapping[str, str]) -> dict[str, str]:
-        """Rewrite every value."""
-        return {name: self.translate(value) for name, value in environment.items()}
+        return re.sub(rf"(?<![\w./-])(?:{mounts})/[\w./-]+\.sh\b", copied, command)
 
     def _unmount(self, target: Path) -> None:
         """Clear the place of a mount of an earlier start."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
 from pathlib import Path
 
 import pytest
@@ -56,11 +55,15 @@ def test_refuses_mounts_in_one_another():
     check_mounts(["/mnt/data", "/mnt/data2"])
 
 
+async def run(root, script, tmp_path):
+    process = await root.start(script, environment={}, log=tmp_path / "log", grace=0.3)
+    assert await process.wait() == 0
+
+
 async def test_what_is_written_through_a_mount_is_in_the_bucket(tmp_path):
     root = Root(tmp_path / "root")
     await mount_all(root, [Mount("oss://models/out/", "/mnt/out/")], Folders(tmp_path / "oss"))
-    script = root.translate("mkdir -p /mnt/out/a && echo x > /mnt/out/a/b")
-    subprocess.run(["bash", "-c", script], check=True)
+    await run(root, "mkdir -p /mnt/out/a && echo x > /mnt/out/a/b", tmp_path)
     assert (tmp_path / "oss/models/out/a/b").read_text() == "x\n"
     root.remove()
     assert not root.folder.exists()
@@ -74,8 +77,7 @@ async def test_a_read_only_mount_is_a_copy(tmp_path):
     (source / ".pai-emulator-private").write_text("")
     root = Root(tmp_path / "root")
     await mount_all(root, [Mount("oss://models/in/", "/mnt/in", read_only=True)], Folders(tmp_path / "oss"))
-    script = root.translate("chmod u+w -R /mnt/in; echo new > /mnt/in/sub/data; echo > /mnt/in/more")
-    subprocess.run(["bash", "-c", script], check=True)
+    await run(root, "chmod u+w -R /mnt/in; echo new > /mnt/in/sub/data; echo > /mnt/in/more", tmp_path)
     assert (source / "sub/data").read_text() == "old"
     assert not (source / "more").exists()
     assert not root.local("/mnt/in/.pai-emulator-private").exists()
