@@ -6,6 +6,7 @@ import heapq
 import os
 from collections.abc import Iterator
 from dataclasses import replace
+from io import BytesIO
 from itertools import count
 from typing import BinaryIO
 
@@ -18,7 +19,7 @@ from airflow_provider_pai.emulator.oss.errors import (
 from airflow_provider_pai.emulator.oss.files import Files
 from airflow_provider_pai.emulator.oss.index import Attributes, Index, Record
 from airflow_provider_pai.emulator.oss.listing import Cursor, Page, take_page
-from airflow_provider_pai.emulator.oss.staging import Staged
+from airflow_provider_pai.emulator.oss.staging import CHUNK, Staged
 from airflow_provider_pai.emulator.oss.stored import StoredObject
 from airflow_provider_pai.emulator.oss.versions import Versions
 
@@ -50,6 +51,8 @@ class Objects:
     def open(self, bucket: str, key: str, version: str | None = None) -> tuple[StoredObject, BinaryIO]:
         """Return an object and its bytes, of one and the same state.
 
+        Those of a small one are read here: a process that writes its file anew would cut short what others still read.
+
         :raises OssError: as `get`.
         """
         for attempt in count():
@@ -58,13 +61,16 @@ class Objects:
                 file = stored.path.open("rb", buffering=0)
             except FileNotFoundError:
                 continue  # replaced or deleted just now: look again
+            content = file if stored.size > CHUNK else BytesIO(file.read(stored.size))
             status = os.fstat(file.fileno())
             # A job may write to the file without a pause: then what it had when we looked must do.
             grown = attempt >= _PATIENCE and status.st_size >= stored.size
-            if stored.record.describes(status) or grown:
+            is_same = stored.record.describes(status) or grown
+            if content is not file or not is_same:
+                file.close()
+            if is_same:
                 break
-            file.close()
-        return stored, file
+        return stored, content
 
     def page(self, bucket: str, cursor: Cursor, delimiter: str, limit: int) -> tuple[Page, list[StoredObject]]:
         """Return one page of a bucket's keys and the objects on it."""

@@ -103,6 +103,15 @@ class TestMounts:
             assert got.headers["ETag"].strip('"') == hashlib.md5(body).hexdigest().upper()
         assert "x-oss-meta-a" not in got.headers
 
+    def test_what_is_being_read_is_not_cut_short_by_who_writes_the_file_anew(
+        self, pai: Emulator, bucket: oss2.Bucket
+    ) -> None:
+        bucket.put_object("f", b"old")
+        stored, content = pai.services.oss.objects.open(bucket.bucket_name, "f")
+        (folder_of(pai, bucket) / "f").write_bytes(b"")
+        with content:
+            assert (content.read(), stored.size) == (b"old", 3)
+
     def test_folders_left_by_a_delete_go_others_stay(self, pai: Emulator, bucket: oss2.Bucket) -> None:
         root = folder_of(pai, bucket)
         mounted = folder_of(pai, bucket, "jobs/1/out")
