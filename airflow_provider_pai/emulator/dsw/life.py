@@ -99,9 +99,7 @@ class Life:
         if self._account.world.dsw_missing_prefix == "fails":
             check_prefixes(mounts, self._oss)
         await mount_all(root, mounts, self._oss)
-        if not any(
-            _WORKSPACE.is_relative_to(mount.path) or Path(mount.path).is_relative_to(_WORKSPACE) for mount in mounts
-        ):
+        if not any(_WORKSPACE.is_relative_to(mount.path) for mount in mounts):
             root.local(str(_WORKSPACE)).mkdir(parents=True, exist_ok=True)
             root.map_path(str(_WORKSPACE), root.local(str(_WORKSPACE)))
         return root

@@ -99,13 +99,37 @@ def test_a_stop_ends_the_command(dsw, tmp_path):
 
 def test_each_start_runs_the_command_and_finds_the_disk_as_it_was(dsw, bucket):
     dataset = {"Uri": f"oss://{bucket.bucket_name}/out/", "MountPath": "/mnt/out"}
-    command = "echo x >> disk; wc -l < disk > /mnt/out/starts"
+    # Renamed: while an object is written anew it is not there.
+    command = "echo x >> disk; wc -l < disk > /mnt/out/new; mv /mnt/out/new /mnt/out/starts"
     instance_id = run_instance(dsw, command, Datasets=[dataset]).instance_id
     until(lambda: bucket.object_exists("out/starts"), bool)
     stop_instance(dsw, instance_id)
     dsw.start_instance(instance_id)
     wait_instance(dsw, instance_id, "Running")
     until(lambda: bucket.get_object("out/starts").read().strip(), lambda starts: starts == b"2")
+
+
+def test_an_instance_has_a_workspace_of_its_own_unless_a_dataset_is_mounted_there(dsw, bucket):
+    def dataset(path):
+        return {"Uri": f"oss://{bucket.bucket_name}{path}/", "MountPath": path}
+
+    def told(*paths):
+        """Start an instance, and once more: what it finds in its workspace then."""
+        bucket.batch_delete_objects(["mnt/told/1", "mnt/told/2"])
+        command = (
+            "cd /mnt/workspace; echo x >> notes; n=$(wc -l < notes); ls > /mnt/told/new; mv /mnt/told/new /mnt/told/$n"
+        )
+        instance_id = run_instance(dsw, command, Datasets=[dataset(path) for path in ("/mnt/told", *paths)]).instance_id
+        until(lambda: bucket.object_exists("mnt/told/1"), bool)
+        stop_instance(dsw, instance_id)
+        dsw.start_instance(instance_id)
+        until(lambda: bucket.object_exists("mnt/told/2"), bool)
+        stop_instance(dsw, instance_id)
+        return bucket.get_object("mnt/told/2").read().decode().split(), bucket.object_exists("mnt/workspace/notes")
+
+    assert told() == (["notes"], False)
+    assert told("/mnt/workspace/data") == (["data", "notes"], False)
+    assert told("/mnt/workspace") == (["data", "notes"], True)
 
 
 def test_what_the_command_leaves_in_the_background_ends_with_the_instance(dsw, tmp_path):
