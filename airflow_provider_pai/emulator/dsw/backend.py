@@ -178,7 +178,7 @@ class DswBackend:
         :raises ApiError: 400 where there is one: it must be deleted first [help: CreateIdleInstanceCuller].
         """
         instance = self._instance(instance_id)
-        if instance.document.get("IdleInstanceCuller"):
+        if instance.culler:
             raise ApiError(400, OTHER_ERROR, f"Instance {instance_id} has an idle instance culler.")
         instance.document["IdleInstanceCuller"] = check_culler(request)
         instance.save()
@@ -189,10 +189,11 @@ class DswBackend:
 
         :raises NotFoundError: it has none; what the service answers then is not published.
         """
-        culler = self._instance(instance_id).document.get("IdleInstanceCuller")
-        if culler is None:
+        culler = self._instance(instance_id).culler
+        if not culler:
             raise NotFoundError(f"Instance {instance_id} has no idle instance culler.", OTHER_ERROR)
-        return {"InstanceId": instance_id, **culler}
+        idle = self._lives[instance_id].idleness.minutes
+        return {"InstanceId": instance_id, **culler, "IdleTimeInMinutes": int(idle)}
 
     def lift_culler(self, instance_id: str) -> Json:
         """Take an instance's rule away."""

@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import Any
 
 from airflow_provider_pai.emulator.account import Account
+from airflow_provider_pai.emulator.ecs import demand
 from airflow_provider_pai.emulator.past import Past
 from airflow_provider_pai.emulator.times import timestamp
 from airflow_provider_pai.emulator.types import Json
@@ -134,6 +135,19 @@ class Instance:
         """Forget the timer."""
         del self.document["ShutdownTimer"]
         self.save()
+
+    @property
+    def culler(self) -> Json:
+        """Return the idle culler's rule; none: empty."""
+        rule: Json = self.document.get("IdleInstanceCuller") or {}
+        return rule
+
+    @property
+    def cpus(self) -> float:
+        """Return the number of vCPUs; of an instance type that is not in the emulator's table 1."""
+        resources = self.request.get("RequestedResource")
+        spec = {"EcsSpec": self.request.get("EcsSpec"), "ResourceConfig": resources, "PodCount": 1}
+        return demand([spec])["cpu"] or 1.0
 
     def _count(self, now: float) -> None:
         """Count on the meter."""

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from airflow_provider_pai.emulator.account import Account
+from airflow_provider_pai.emulator.dsw.idleness import Idleness
 from airflow_provider_pai.emulator.dsw.instance import Instance
 from airflow_provider_pai.emulator.errors import ApiError
 from airflow_provider_pai.emulator.runtime.mounts import FolderSource, Mount, check_prefixes, mount_all
@@ -41,6 +42,7 @@ class Life:
         self._instance = instance
         self._folder = folder
         self._oss = oss
+        self.idleness = Idleness(account, instance)
         self._task: asyncio.Task[None] | None = None
 
     def start(self) -> None:
@@ -110,6 +112,7 @@ class Life:
         script = ((request.get("UserCommand") or {}).get("OnStart") or {}).get("Content")
         if not script:
             self._instance.move("Running")
+            await self._stop_when_idle()
             return
         uid, home_path = USERS[world.dsw_user]
         home, ended = root.local(home_path), self._folder / "on-start.ended"
@@ -130,9 +133,14 @@ class Life:
             while world.dsw_on_start == "blocking" and process.running and not ended.exists():
                 await asyncio.sleep(_LOOK)
             self._instance.move("Running")
-            await process.wait()
+            await self._stop_when_idle(process.pid)
         finally:
             await stop_all([process])
+
+    async def _stop_when_idle(self, guard: int | None = None) -> None:
+        await self.idleness.wait(guard)
+        if self._instance.status == "Running":  # not one whose environment is being saved
+            self.stop(save_image=False)
 
     async def _stop(self, running: asyncio.Task[None] | None, save_image: bool) -> None:
         if save_image:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 import time
 import uuid
 
@@ -179,6 +180,28 @@ def test_a_timer_is_kept_lifted_and_ends_with_the_start_it_was_for(dsw):
     wait_instance(dsw, instance_id, "Running")
     set_timer(dsw, instance_id, RemainingTimeInMs=1)
     wait_instance(dsw, instance_id, "Stopped")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere nobody knows what processes compute")
+def test_a_culler_stops_the_instance_that_idles_and_not_the_busy_one(tmp_path):
+    go = tmp_path / "go"
+    commands = {"bare": None, "idle": "true", "busy": f"until test -e {go}; do :; done"}
+    with Emulator(tmp_path / "data", dwell=0.01, minute=0.6) as pai:
+        dsw = client(pai, "dsw")
+        ids = {name: run_instance(dsw, command).instance_id for name, command in commands.items()}
+        for name, minutes in {"bare": 10_000, "idle": 1, "busy": 1}.items():
+            rule = {"CpuPercentThreshold": 1, "GpuPercentThreshold": 1, "MaxIdleTimeInMinutes": minutes}
+            dsw.create_idle_instance_culler(ids[name], models.CreateIdleInstanceCullerRequest().from_map(rule))
+
+        def idle(name):
+            return dsw.get_idle_instance_culler(ids[name]).body.idle_time_in_minutes
+
+        wait_instance(dsw, ids["idle"], "Stopped")
+        until(lambda: idle("bare"), lambda minutes: minutes > 1)
+        assert [statuses(dsw, ids[name])[-1] for name in ids] == ["Running", "Stopped", "Running"]
+        assert (idle("idle"), idle("busy")) == (0, 0)
+        go.touch()
+        wait_instance(dsw, ids["busy"], "Stopped")
 
 
 def test_an_instance_that_is_being_made_may_take_no_timer(dsw, world):
