@@ -49,7 +49,7 @@ class Component:
         self.log.parent.mkdir(parents=True, exist_ok=True)
         with self.log.open("ab") as log:
             self._guard = subprocess.Popen(
-                [sys.executable, "-I", "-S", str(_GUARD), str(grace), "0", *command],
+                [sys.executable, "-I", "-S", str(_GUARD), str(grace), "0", "", *command],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE if captured else log,
                 stderr=log,
