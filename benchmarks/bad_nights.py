@@ -31,9 +31,9 @@ os.environ["AIRFLOW_HOME"] = tempfile.mkdtemp(prefix="airflow-")
 from airflow_provider_pai.testing.chaos import NIGHTS, Given, Report, play  # noqa: E402
 
 PLANTED, EXAMPLES = ROOT / "tests" / "testing" / "chaos" / "planted", ROOT / "example_dags"
-# What each planted defect is found as: the rules, and the task.
+# What each planted defect is found as: the rules, and the task. Who waits apart from what submits can't submit again.
 DEFECTS = {
-    "twice": {("paid_twice", "train")},
+    "twice": {("paid_twice", "train"), ("fails", "trained")},
     "fixed_path": {("overwritten", "train")},
     "sleep_loop": {("runs_on", "train")},
     "secret": {("secret_in_file", "train")},
