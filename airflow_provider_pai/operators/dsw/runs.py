@@ -242,11 +242,15 @@ class DswRunNotebookOperator(NotebookOperator["DswRunHook"], DswRunCommandOperat
         """Return the program that executes the notebook."""
         return (PROGRAM,)
 
+    @cached_property
+    def text(self) -> Mapping[str, Any] | None:
+        """Return the notebook as it is before the run, read once."""
+        text = find_notebook(self.notebook, None, self.source, self.data(), self.oss)
+        return None if text is None else read_notebook(self.notebook, text)
+
     def look_first(self, context: Any, identity: TaskIdentity) -> None:
         """Refuse what is no notebook, where it can be read here; name parameters that it does not declare."""
-        text = find_notebook(self.notebook, None, self.source, self.data(), self.oss)
-        notebook = None if text is None else read_notebook(self.notebook, text)
-        if notebook and self.parameters and (words := undeclared(notebook, self.parameters)):
+        if self.text and self.parameters and (words := undeclared(self.text, self.parameters)):
             self.log.warning("Notebook %s %s", self.notebook, words)
         super().look_first(context, identity)
 

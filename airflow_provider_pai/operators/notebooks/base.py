@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_pai.identity import TaskIdentity
@@ -12,6 +12,7 @@ from airflow_provider_pai.operators.jobs import JobHookT
 from airflow_provider_pai.operators.notebooks.reproducible import (
     REPRODUCIBLE,
     WARN,
+    cell_findings,
     code_findings,
     heed,
     image_findings,
@@ -61,6 +62,11 @@ class NotebookOperator(WorkloadOperator[JobHookT]):
         self.reproducible = one_of("reproducible", self.reproducible, REPRODUCIBLE)
         check_results(self.commit_results)
 
+    @property
+    def text(self) -> Mapping[str, Any] | None:
+        """Return the notebook as it is before the run; None: it can't be read here."""
+        return None
+
     def look_first(self, context: Any, identity: TaskIdentity) -> None:
         """Refuse what could not be had again, or pushed."""
         super().look_first(context, identity)
@@ -72,6 +78,7 @@ class NotebookOperator(WorkloadOperator[JobHookT]):
         """Yield what of the run could not be had again; of its inputs `datasets` tells it."""
         yield from image_findings(self.image)
         yield from code_findings(self.source, self.code or {})
+        yield from cell_findings(self.text or {})
 
     def datasets(self, folder: OssUri | None = None) -> tuple[DatasetRef, ...]:
         """Return what each input holds at this moment; refuse what could not be had again."""

@@ -86,7 +86,7 @@ def cell_findings(notebook: Mapping[str, Any]) -> Iterator[str]:
 
     Without numbers nothing is known: their outputs were cleared. Cells are counted as the run's log counts them.
     """
-    sources = [cell for cell in notebook["cells"] if cell.get("cell_type") == "code"]
+    sources = [cell for cell in notebook.get("cells", ()) if cell.get("cell_type") == "code"]
     counts = [finite(cell.get("execution_count")) for cell in sources if "".join(cell.get("source") or "").strip()]
     last: float = 0
     for number, count in enumerate(counts if any(counts) else (), 1):

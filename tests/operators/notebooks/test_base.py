@@ -21,8 +21,8 @@ CELL = {"cell_type": "code", "execution_count": None, "metadata": {}, "outputs":
 NOTEBOOK = {"cells": [CELL], "metadata": {}, "nbformat": 4, "nbformat_minor": 4}
 
 
-def notebook(bucket, **changes):
-    OssHook().put(f"oss://{bucket.bucket_name}/nb/a.ipynb", json.dumps(NOTEBOOK))
+def notebook(bucket, cells=(CELL,), **changes):
+    OssHook().put(f"oss://{bucket.bucket_name}/nb/a.ipynb", json.dumps({**NOTEBOOK, "cells": [*cells]}))
     given = {
         "task_id": "task",
         "image": "registry.example.com/cpu:1.9",
@@ -51,6 +51,9 @@ def test_require_makes_nothing_and_warn_says_it(bucket):
         notebook(bucket, reproducible="require", image="registry.example.com/cpu").run()
     with pytest.raises(PaiConfigError, match=r"input nb .* is not pinned"):
         notebook(bucket, reproducible="require").run()
+    out_of_order = [{**CELL, "execution_count": count} for count in (2, 1)]
+    with pytest.raises(PaiConfigError, match=r"cell 2 of the source was run as \[1\], before \[2\]"):
+        notebook(bucket, out_of_order, reproducible="require").run()
     assert instances() <= before  # those of other tests may still be on their way out
     warned = notebook(bucket, after="keep")
     DswHook().request_stop(warned.run()["instance_id"])
