@@ -142,7 +142,7 @@ class BadModel(Trouble):
 
     def __init__(self, place: Place, run_id: str) -> None:
         super().__init__(place, run_id)
-        self._known = {member.name for member in place.account.members()}
+        self._known = {each.id for each in place.account.made()}
 
     def look(self, tasks: Sequence[Json], made: Sequence[Made]) -> None:
         """Make those bad that have come into the traffic of a group that somebody serves already."""
