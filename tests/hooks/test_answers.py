@@ -17,6 +17,7 @@ from urllib3 import HTTPResponse
 
 from airflow_provider_pai.exceptions import PaiError
 from airflow_provider_pai.hooks.answers import AnswerError, JsonText, Needed, Page, fits, present, shaped
+from airflow_provider_pai.labels import Key
 from tests.clock import VirtualClock
 from tests.hooks.test_every_answer import CALLS, services_of
 
@@ -133,8 +134,19 @@ def place(monkeypatch, tmp_path):
     (tmp_path / "sent" / "one").write_text("one")
     (tmp_path / "large").write_bytes(b"x" * 250_000)
     group = SimpleNamespace(name="g", bucket="bucket", model=lambda *_, **__: {"uri": "oss://bucket/m/"})
-    named = dict.fromkeys(("service", "job", "instance", "board"), "x")
+    named = dict.fromkeys(("service", "job", "instance", "board", "command"), "x")
+    named["served"] = SimpleNamespace(instance_id="x", body=lambda _: QUEUED)
     return SimpleNamespace(group=group, folder=tmp_path, uri="oss://bucket/a/", new=lambda: "oss://bucket/new", **named)
+
+
+QUEUED = {
+    "InstanceId": "x",
+    "Queue": "oss://bucket/queue/",
+    "Tags": dict.fromkeys((Key.TASK, Key.CYCLE, Key.GENERATION), "1"),
+    "environment": {},
+    "folders": {},
+    "limit_seconds": 60,
+}
 
 
 def answer(status: int, body: bytes, headers: dict[str, str]) -> requests.Response:
