@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from airflow.providers.common.compat.sdk import DAG
-from airflow.providers.standard.operators.empty import EmptyOperator
+from airflow.providers.common.compat.sdk import DAG, BaseOperator
 
 from airflow_provider_pai.cli.jobs import TaskNow, find_orphans
 from airflow_provider_pai.exceptions import PaiApiError, PaiConfigError, PaiNotFoundError
@@ -217,7 +216,7 @@ def test_create_and_delete_are_a_setup_and_its_teardown():
         made = DswCreateInstanceOperator(task_id="create", image="cpu", ecs_spec="ecs.g6.large")
         delete = DswDeleteInstanceOperator(task_id="delete", instance_id=made.output["instance_id"])
         delete.as_teardown(setups=made)
-        made >> EmptyOperator(task_id="use") >> delete
+        made >> BaseOperator(task_id="use") >> delete
     assert made.is_setup
     assert delete.is_teardown
     assert dag.get_task("delete").upstream_task_ids == {"create", "use"}

@@ -43,6 +43,8 @@ def results(repository, tmp_path):
 
 
 def test_require_makes_nothing_and_warn_says_it(bucket):
+    pytest.importorskip("papermill")
+
     def instances():
         return {instance["InstanceId"] for instance in DswHook().list_instances()}
 
@@ -65,6 +67,7 @@ def test_require_makes_nothing_and_warn_says_it(bucket):
 def test_results_that_could_not_be_pushed_are_pushed_by_the_next_try_which_runs_nothing_again(
     bucket, results, monkeypatch
 ):
+    pytest.importorskip("papermill")
     target, bare = results
     real = git.Push.once
     lost = iter([True])
