@@ -20,8 +20,8 @@ PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 
 
 def tracked(*folders: str) -> set[str]:
-    found = subprocess.run(["git", "ls-files", *folders], cwd=ROOT, check=True, capture_output=True, text=True)
-    return set(found.stdout.split())
+    found = subprocess.run(["git", "ls-files", "-z", *folders], cwd=ROOT, check=True, capture_output=True, text=True)
+    return set(filter(None, found.stdout.split("\0")))
 
 
 @pytest.fixture(scope="session")

@@ -16,7 +16,6 @@ def test_a_model_of_data_that_was_replaced_goes_no_further_and_one_of_pinned_dat
     one = run("inputs")
     one.until("both jobs run", lambda: {one.job_status(task) for task in ("read", "pinned")} == {"Running"}, timeout=60)
     oss.put(DATA, "new")
-    oss.put("oss://inputs/models/go", "")
     states = {"read_gate": "skipped", "pinned_gate": "success"}
     one.until("the gates have judged", lambda: {task: one.task(task)["state"] for task in states} == states, timeout=60)
     read, pinned = (ModelArtifact.from_dict(api.xcom(one.dag_id, one.run_id, task)) for task in ("read", "pinned"))
@@ -27,6 +26,5 @@ def test_a_model_of_data_that_was_replaced_goes_no_further_and_one_of_pinned_dat
     # The bundle's name is Airflow's own for AIRFLOW__CORE__DAGS_FOLDER, which has no versions.
     assert (pinned.produced_by.bundle, pinned.produced_by.bundle_version) == ("dags-folder", None)
     assert "Running" in pinned.status_seconds
-    oss.put("oss://inputs/again/go", "")
     said = one.cli("pai", "models", "reproduce", pinned.version, "--yes", "--output", "oss://inputs/again")
     assert f"IDENTICAL: {pinned.version}, trained again by dlc" in said
