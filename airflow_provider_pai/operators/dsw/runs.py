@@ -156,7 +156,7 @@ class DswRunCommandOperator(DswMakingOperator["DswRunHook"]):
             **job.facts,
         }
         if self.after == "keep":
-            self.keep_lab(context, job.job_id)
+            self.keep_lab(context, facts["instance_id"])
         model, key = ServedModel(version=identity.version(generation)), f"run/{job.job_id}/{identity.key(generation)}"
         self.record("run_finished", identity.task_id, identity, model, facts, key=key, beside=job.facts["run_uri"])
         return {**facts, **self._made(job, facts["url"])} if facts["output"] else facts

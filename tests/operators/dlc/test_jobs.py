@@ -114,10 +114,9 @@ def test_a_clear_trains_again_into_a_folder_of_its_own(bucket):
 
 
 def test_a_clear_stops_the_old_cycles_job_that_still_runs(bucket):
-    run = task(bucket, "lost", command=f"[ -e $PAI_OUTPUT_DIR/../go ] || sleep 60; {SAVE}")
+    run = task(bucket, "lost", command=f"sleep 60; {SAVE}")
     old = DlcHook().submit(run.make().build(run.context(), run.make().identity(run.context()), 1))
     run.try_number, run.max_tries = 1, 3
-    OssHook().put(f"oss://{bucket.bucket_name}/models/digits/go", "")
     run.make = lambda: operator(bucket)
     run.run()
     wait_for_status(old, "Stopped")

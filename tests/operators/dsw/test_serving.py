@@ -55,10 +55,11 @@ def test_tasks_run_one_after_another_on_one_instance(bucket, instance, repositor
     inputs = {"raw": f"oss://{bucket.bucket_name}/in"}
     copy = "cp $PAI_INPUT_RAW_DIR/a.txt $PAI_OUTPUT_DIR/b.txt; ls ~/prepared; cat n.txt; echo; echo $PAI_PARAMS"
     code = {"repo": repository[0], "commit": "v1", "path": "sub"}
-    given = {"deferrable": deferrable, "parameters": {"n": 1}}
+    given = {"deferrable": deferrable, "parameters": {"n": 1}, "after": "keep"}
     one = task(bucket, "one", instance, command=copy, inputs=inputs, code=code, **given)
     result = one.run()
     assert (result["instance_id"], result["instance"], result["exit_code"]) == (instance["instance_id"], "kept", 0)
+    assert one.xcoms["pai_dsw_jupyterlab_url"].endswith("/lab/")
     assert OssHook().get(result["output"] + "b.txt") == b"data"
     assert OssHook().get(result["log_uri"]).decode().splitlines()[1:] == ["one", '{"n": 1}']
     assert one.run()["output"] == result["output"]
