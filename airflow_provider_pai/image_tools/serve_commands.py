@@ -28,8 +28,9 @@ GRACE = 30.0
 """Seconds between SIGTERM and SIGKILL."""
 LONGEST_POLL = 30.0
 COMMAND, TAKEN, STOP, RESULT = ".json", ".taken", ".stop", ".result"
-NAME = "PAI_COMMAND"
-"""Environment variable that all processes of a command have, however far they went from the first."""
+NAME, MARK = "PAI_COMMAND", "PAI_COMMAND_MARK"
+"""Environment variables that all processes of a command have, however far they went from the first: its name, and what
+no other instance's command has, should one machine hold several, as the emulator's does."""
 MOUNTS = "PAI_MOUNTS"
 """Environment variable of the instance: JSON of addresses on OSS and where they are mounted."""
 RUN_DIR = "PAI_RUN_DIR"
@@ -118,22 +119,34 @@ def environment_of(stem: str, command: dict[str, Any]) -> dict[str, str]:
     """Return a command's environment: the instance's, its own, and its folders where they are mounted."""
     mounts = json.loads(os.environ[MOUNTS])
     folders = {name: local(uri, mounts) for name, uri in command["folders"].items()}
-    return {**os.environ, **command["environment"], **folders, RUN_DIR: folders[RUN_DIR], NAME: stem}
+    return {
+        **os.environ,
+        **command["environment"],
+        **folders,
+        RUN_DIR: folders[RUN_DIR],
+        NAME: stem,
+        MARK: mark_of(stem),
+    }
 
 
-def processes_of(stem: str) -> list[int]:
+def mark_of(stem: str) -> str:
+    """Return what only the processes of this instance's command have."""
+    return f"{Path.home()}:{stem}"
+
+
+def processes_of(mark: str) -> list[int]:
     """Return the ids of all processes that a command has started."""
-    mark, found = f"{NAME}={stem}".encode(), []
+    mine, found = f"{MARK}={mark}".encode(), []
     for path in Path("/proc").glob("[0-9]*/environ"):
         with suppress(OSError):
-            if mark in path.read_bytes().split(b"\0"):
+            if mine in path.read_bytes().split(b"\0"):
                 found.append(int(path.parent.name))
     return found
 
 
 def sweep(stem: str) -> None:
     """Kill what is left of a command: the next one finds a quiet machine."""
-    for pid in processes_of(stem):
+    for pid in processes_of(mark_of(stem)):
         with suppress(OSError):
             os.kill(pid, signal.SIGKILL)
 

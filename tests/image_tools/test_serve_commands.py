@@ -91,7 +91,22 @@ def test_what_a_command_leaves_running_ends_with_it(instance):
     instance.put("a", "setsid sleep 300 & sleep 0.2; ps -o sid= -p $! > ~/session; [ $(cat ~/session) = $! ]")
     instance.start()
     assert instance.result("a") == (0, "")
-    assert serve_commands.processes_of("a") == []
+    assert serve_commands.processes_of(f"{instance.home}:a") == []
+
+
+def test_a_command_of_the_same_name_on_another_instance_is_left_alone(instance, tmp_path):
+    (tmp_path / "other").mkdir()
+    other = Instance(tmp_path / "other")
+    other.put("a", "sleep 60")
+    other.start()
+    until((other.queue / "a.taken").exists, bool)
+    instance.put("a", "true")
+    instance.start()
+    assert instance.result("a") == (0, "")
+    assert serve_commands.processes_of(f"{other.home}:a") != []
+    (other.queue / "a.stop").touch()
+    assert other.result("a")[1] == "stop"
+    other.stop()
 
 
 @pytest.mark.parametrize(
@@ -144,7 +159,7 @@ def test_nothing_runs_twice_however_the_instance_ends(instance):
     assert instance.result("cut") == (143, "restart")
     assert instance.result("done") == (0, "")
     assert [(instance.home / name).read_text() for name in ("done", "cut")] == ["once\n", "once\n"]
-    assert serve_commands.processes_of("cut") == []
+    assert serve_commands.processes_of(f"{instance.home}:cut") == []
 
 
 @pytest.mark.parametrize(

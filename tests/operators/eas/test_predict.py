@@ -12,6 +12,7 @@ from airflow_provider_pai.hooks.eas import EasHook
 from airflow_provider_pai.hooks.oss import client as oss_client
 from airflow_provider_pai.operators.eas import EasPredictOperator
 from airflow_provider_pai.operators.eas import predict as eas_predict
+from tests.emulator.pai_sdk import until
 from tests.service import create
 from tests.task import Task
 
@@ -19,8 +20,11 @@ pytestmark = pytest.mark.usefixtures("connection")
 
 
 @pytest.fixture
-def name(group):
-    return create(group)
+def name(group, pai):
+    """A service that its gateway knows."""
+    name = create(group)
+    until(lambda: pai.services.eas.services[name].refusal, lambda status: not status)
+    return name
 
 
 def predict(name, requests, *, run_id="run-1", **changes):
